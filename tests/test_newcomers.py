@@ -14,7 +14,8 @@ import depthcache
 from depthcache import blocking
 from depthcache.cli import cli
 from depthcache.client.config import parse_timeout
-from depthcache.errors import InvalidArgument, PackageMissing, UnknownExchange
+from depthcache.client.follow import parse_follow_spec
+from depthcache.errors import InvalidArgument, PackageMissing, SyncTimeout, UnknownExchange
 from tests import engine as engines
 from tests.cli.programs import running
 
@@ -74,9 +75,52 @@ def test_a_wrong_number_of_levels_is_named(engine: engines.Engine, levels: Any) 
             reader.freeze(levels)
 
 
-def test_a_book_without_a_network_is_not_told_to_wait_alone(engine: engines.Engine) -> None:
-    with pytest.raises(depthcache.BookNotSynced, match=r"load_snapshot\(\) on an offline Book"):
-        engine.book().best  # noqa: B018
+def test_a_book_without_a_network_is_told_what_helps_it(engine: engines.Engine) -> None:
+    book = engine.book()
+    with pytest.raises(depthcache.BookNotSynced, match=r"nothing has arrived yet; call load_snapshot\(\)$"):
+        book.best  # noqa: B018
+    book.load_snapshot(engines.snapshot(10))
+    book.apply(engines.diff(20, 20))
+    with pytest.raises(
+        depthcache.BookNotSynced, match=r"; call load_snapshot\(\), or pass on_stale=\"serve\" to read"
+    ):
+        book.best  # noqa: B018
+
+
+def test_a_live_book_is_told_what_helps_it(engine: engines.Engine) -> None:
+    router = engine.Router()
+    router.add_market(1, "binance.com", "BTCUSDT", "contiguous", now_ns=7)
+    book = engine.BookReader(router, 1)
+    assert book.since_ns == 7
+    helps = r"is empty, not synced: nothing has arrived yet; call wait_synced\(\) first$"
+    with pytest.raises(depthcache.BookNotSynced, match=helps):
+        book.best  # noqa: B018
+
+
+def test_a_missing_argument_is_named() -> None:
+    with pytest.raises(InvalidArgument, match=r"^the mode 'interval' needs interval_ms=, such as 1000$"):
+        parse_follow_spec(
+            "interval", None, interval_ms=None, on_stale=None, default="raise", buffer=1, buffer_bytes=1
+        )
+
+
+def test_a_missing_key_has_no_position(engine: engines.Engine) -> None:
+    with pytest.raises(depthcache.MalformedSnapshot, match="lastUpdateId is missing; the book is unchanged"):
+        engine.book().load_snapshot(b'{"bids":[],"asks":[]}')
+
+
+def test_an_audit_in_vain_does_not_call_a_synced_book_late() -> None:
+    late = SyncTimeout(
+        exchange="x", symbol="S", timeout_s=2, status="synced", reason="", awaited="the snapshot"
+    )
+    assert str(late) == "S on x is synced, but the snapshot did not come within 2 s"
+
+
+def test_a_side_without_a_symbol_and_with_one_level_is_shown_well() -> None:
+    book = depthcache.Book("binance.com")
+    assert repr(book.bids) == "<Side bids of ? on binance.com: 0 levels>"
+    book.load_snapshot(b'{"lastUpdateId":1,"bids":[["1","1"]],"asks":[]}')
+    assert repr(book.bids) == "<Side bids of ? on binance.com: 1 level>"
 
 
 @pytest.mark.parametrize("given", [["BTCUSDT"], SimpleNamespace(symbol="BTCUSDT")])

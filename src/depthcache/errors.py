@@ -34,7 +34,7 @@ attributes when they are pickled or copied.
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 from depthcache.foreign_text import clean, escaped, without_credentials
 from depthcache.naming import publish
@@ -69,6 +69,7 @@ __all__ = [
 ]
 
 _EXCERPT_BYTES = 120
+_BookKind: TypeAlias = Literal["live", "offline", "frozen"]
 _BOOKS_SHOWN = 5
 _LONGEST_VALUE = 200
 
@@ -214,9 +215,10 @@ class InvalidArgument(UsageError):
     value: object
     allowed: str
 
-    def __init__(self, *, name: str, value: object, allowed: str) -> None:
+    def __init__(self, *, name: str, value: object, allowed: str, text: str | None = None) -> None:
+        """`text`: the message where the value does not say what is wrong, such as a missing argument."""
         self.name, self.value, self.allowed = name, value, allowed
-        super().__init__(f"invalid {name} {_shown(value)}: expected {allowed}")
+        super().__init__(f"invalid {name} {_shown(value)}: expected {allowed}" if text is None else text)
 
 
 class UnreadableRecording(UsageError):
@@ -336,7 +338,7 @@ class MalformedMessage(ExchangeError):
 
     Attributes:
         what: what is wrong.
-        position: the byte offset of the fault.
+        position: the byte offset of the fault; 0 for the message as a whole, such as a missing key.
         excerpt: the first bytes of the message.
         stream: the stream name of a wrapped frame; None if there is none or it could not be read.
     """
@@ -351,8 +353,9 @@ class MalformedMessage(ExchangeError):
     def __init__(self, *, what: str, position: int, excerpt: bytes) -> None:
         self.what, self.position, self.excerpt = what, position, bytes(excerpt[:_EXCERPT_BYTES])
         shown = self.excerpt.decode("utf-8", "backslashreplace")
+        where = f" at byte {position}" if position else ""
         super().__init__(
-            f"malformed {self.kind}: {what} at byte {position}; the book is unchanged; starts with {shown!r}"
+            f"malformed {self.kind}: {what}{where}; the book is unchanged; starts with {shown!r}"
         )
 
 
@@ -452,15 +455,35 @@ class BookNotSynced(BookError):
     reason: str
     since_ns: int
 
-    def __init__(self, *, exchange: str, symbol: str, status: str, reason: str, since_ns: int) -> None:
+    def __init__(
+        self,
+        *,
+        exchange: str,
+        symbol: str,
+        status: str,
+        reason: str,
+        since_ns: int,
+        kind: _BookKind = "live",
+        is_known: bool = False,
+    ) -> None:
+        """`kind`: what the book is, which decides what helps. `is_known`: whether `on_stale="serve"` would
+        read it."""
         self.status, self.reason, self.since_ns = status, reason, since_ns
         super().__init__(
-            f"{_named(symbol)} on {exchange} is {status}, not synced: {clean(reason)}; "
-            f"call wait_synced() on a live book or load_snapshot() on an offline Book, "
-            f'or pass on_stale="serve" to read the last known book',
+            f"{_named(symbol)} on {exchange} is {status}, not synced: {clean(reason)}"
+            f"{_remedy(kind, status, is_known=is_known)}",
             exchange=exchange,
             symbol=symbol,
         )
+
+
+def _remedy(kind: _BookKind, status: str, *, is_known: bool) -> str:
+    """What helps against a book that is not synced; nothing changes a frozen one."""
+    if kind == "frozen":
+        return ""
+    first = " first" if status == "empty" else ""
+    call = f"; call wait_synced(){first}" if kind == "live" else "; call load_snapshot()"
+    return call + (', or pass on_stale="serve" to read the last known book' if is_known else "")
 
 
 class BooksNotSynced(BookNotSynced):
@@ -562,7 +585,7 @@ class BookEmpty(BookError):
 
 
 class SyncTimeout(BookError, TimeoutError):
-    """One or more books did not sync within the timeout.
+    """One or more books did not sync, or a comparison was not made, within the timeout.
 
     Attributes:
         exchange, symbol: the book; the first one that is late if several are.
@@ -588,12 +611,17 @@ class SyncTimeout(BookError, TimeoutError):
         reason: str,
         others: tuple[tuple[str, str, str, str], ...] = (),
         asked: int = 1,
+        awaited: str = "",
     ) -> None:
-        """`others`: further late books, in the format of `books`."""
+        """`others`: further late books, in the format of `books`. `awaited`: what did not come, if it was not
+        sync."""
         self.timeout_s, self.status, self.reason, self.asked = timeout_s, status, reason, asked
         self.books = ((exchange, symbol, status, reason), *others)
         if asked == 1:
-            text = f"{symbol} on {exchange} is not synced after {timeout_s:g} s: it is {status} ({reason})"
+            late = f"is not synced after {timeout_s:g} s: it is {status}" + (f" ({reason})" if reason else "")
+            if awaited and status == "synced":
+                late = f"is synced, but {awaited} did not come within {timeout_s:g} s"
+            text = f"{symbol} on {exchange} {late}"
         else:
             listed = [f"{each[1]} on {each[0]} is {each[2]} ({each[3]})" for each in self.books]
             more = f" and {len(listed) - _BOOKS_SHOWN:,} more" if len(listed) > _BOOKS_SHOWN else ""

@@ -21,6 +21,7 @@ __all__ = [
     "book_recovered",
     "book_status",
     "callback_failed",
+    "callback_still_fails",
     "client_of_simulator_failed",
     "connection_broke",
     "connection_closed",
@@ -106,15 +107,15 @@ def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None
 
 
 def book_late(*, exchange: str, symbol: str, reason: str) -> None:
-    """The diffs of a book have been late for 10 s. Logged once until they arrive in time again."""
+    """The updates of a book have been late for 10 s. Logged once until they arrive in time again."""
     _BOOKS.write(logging.INFO, "%s on %s is late: %s", symbol, exchange, reason)
 
 
 def callback_failed(*, callback: object, error: BaseException) -> None:
     """A callback raised an exception: a bug in the callback. It is called again with the next update. Comes
-    with a traceback, at most five times in ten seconds per callback and exception type."""
-    name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
-    kind = type(error).__name__
+    with a traceback, once per callback and exception type, at most five times in ten seconds for callbacks of
+    the same name."""
+    name, kind = _callback_name(callback), type(error).__name__
     limited = _MISTAKES.setdefault((f"callback {name}", type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
         logging.ERROR,
@@ -123,6 +124,23 @@ def callback_failed(*, callback: object, error: BaseException) -> None:
         kind,
         error=error,
     )
+
+
+def callback_still_fails(*, callback: object, error: BaseException, count: int) -> None:
+    """A callback raised exceptions of types that were logged before. At most once a minute per callback."""
+    name, kind = _callback_name(callback), type(error).__name__
+    limited = _MISTAKES.setdefault((f"count of {name}", type(error)), _Limited(_MOST_MISTAKES))
+    limited.write(
+        logging.ERROR,
+        "callback %s has raised %d more exceptions, most recently %s",
+        name,
+        count,
+        kind,
+    )
+
+
+def _callback_name(callback: object) -> str:
+    return getattr(callback, "__qualname__", None) or type(callback).__qualname__
 
 
 def client_of_simulator_failed(*, did: str, error: Exception) -> None:

@@ -25,7 +25,7 @@ SYNCED = [make.snapshot(10), make.diff(11, 11), make.ticker(11), make.diff(12, 1
 def test_a_proven_book_is_right(tmp_path: Path) -> None:
     ran = run(tmp_path, SYNCED)
     assert ran.return_value == 0
-    assert "RIGHT: 1 book, 2 diffs applied without a gap; best prices equal bookTicker" in ran.output
+    assert "RIGHT: 1 book, 2 updates applied without a gap; best prices equal bookTicker" in ran.output
     assert "snapshot + bookTicker" in ran.output
 
 
@@ -72,7 +72,7 @@ def test_a_snapshot_alone_proves_nothing(tmp_path: Path) -> None:
     ran = run(tmp_path, [b'{"snapshot":%s,"symbol":"ABCUSDT"}' % make.snapshot(10)])
     assert ran.return_value == 0
     assert "RIGHT" not in ran.output
-    assert "NOT CHECKED: 1 book without a diff that follows a snapshot or another diff." in ran.output
+    assert "NOT CHECKED: 1 book without an update that follows a snapshot or another update." in ran.output
 
 
 def test_lines_that_the_recording_lost_are_wrong(tmp_path: Path) -> None:

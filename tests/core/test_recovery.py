@@ -143,7 +143,7 @@ def test_a_node_that_never_catches_up_is_asked_more_and_more_rarely() -> None:
     bench.run(20 * 60)
     late = [at for at in bench.asked("BTCUSDT") if at > 15 * 60]
     assert 8 <= len(late) <= 25
-    assert "older than the buffered diffs" in bench.book("BTCUSDT").reason
+    assert "older than the buffered updates" in bench.book("BTCUSDT").reason
 
 
 def test_a_hole_in_the_buffer_is_healed_by_a_second_snapshot() -> None:

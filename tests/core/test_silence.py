@@ -62,7 +62,7 @@ def test_one_silent_symbol_of_many_becomes_stale_and_is_subscribed_again_alone(v
     took_s = bench.run_until(lambda: bench.status("S7USDT") is not Status.SYNCED, within_s=60)
     assert took_s < 37
     assert bench.status("S7USDT") is Status.STALE
-    assert "no diff arrived" in bench.book("S7USDT").reason
+    assert "no update arrived" in bench.book("S7USDT").reason
     bench.exchange.unmute("S7USDT", venue)
     bench.run_until(bench.all_synced, within_s=5)
     bench.run(0.53)
@@ -252,7 +252,7 @@ def test_a_silent_book_that_cannot_be_compared_either_is_stale_in_time(code: int
     assert bench.status("BTCUSDT") is Status.SYNCED
     bench.run(5)
     assert bench.status("BTCUSDT") is Status.STALE
-    assert bench.book("BTCUSDT").reason == "no diff arrives, and comparing the book with a snapshot fails"
+    assert bench.book("BTCUSDT").reason == "no update arrives, and comparing the book with a snapshot fails"
     assert bench.status("ETHUSDT") is Status.SYNCED
     assert bench.seen("ETHUSDT") == [Status.SYNCED]
     bench.exchange.unmute("BTCUSDT")

@@ -174,7 +174,7 @@ def test_every_kind_of_book_and_its_sides_show_themselves() -> None:
     kinds = {"Book": [book, book.exact], "FrozenBook": [frozen, frozen.exact]}
     for kind, shown in kinds.items():
         for each in shown:
-            assert f"not yet confirmed by a diff {kind}update id 10" in Page(each._repr_html_()).words
+            assert f"not yet confirmed by an update {kind}update id 10" in Page(each._repr_html_()).words
     for side in (book.bids, frozen.bids, frozen.exact.bids):
         page = Page(side._repr_html_())
         assert page.rows == [["bids: 1"], ["99", "1"]]

@@ -512,7 +512,7 @@ def test_a_snapshot_whose_diffs_are_of_another_exchange_is_a_fault(new_book: New
     files = [make.write(tmp_path / "http", [usdm]), make.write(tmp_path / "ws", DAY[2:])]
     (fault,) = verify(files, new_book=new_book).faults
     assert fault.startswith(
-        "ABCUSDT (usdm) has a snapshot but no diffs, ABCUSDT (spot) has diffs but no snapshot"
+        "ABCUSDT (usdm) has a snapshot but no updates, ABCUSDT (spot) has updates but no snapshot"
     )
     assert verify(files, exchange="spot", new_book=new_book).faults == []
 
@@ -558,7 +558,7 @@ def test_a_snapshot_that_may_be_of_two_markets_is_counted(
     new_book: NewBook, tmp_path: Path, price: str
 ) -> None:
     report = verify([make.write(tmp_path / "file", two_markets(price))], new_book=new_book)
-    assert "no diff near this snapshot identifies its symbol" in report.problems.lines()[0]
+    assert "no update near this snapshot identifies its symbol" in report.problems.lines()[0]
 
 
 def test_a_negative_pu_makes_no_futures_of_spot(new_book: NewBook, tmp_path: Path) -> None:

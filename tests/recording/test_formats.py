@@ -86,7 +86,7 @@ def test_a_bare_snapshot_that_fits_several_symbols_is_reported_and_left_out(tmp_
     )
     assert [type(record) for record in found] == [Frame, Frame]
     assert problems.lines()[0].startswith(
-        f"{tmp_path / 'file'}:2: no diff near this snapshot identifies its symbol"
+        f"{tmp_path / 'file'}:2: no update near this snapshot identifies its symbol"
     )
 
 

@@ -164,7 +164,7 @@ def test_a_stream_later_than_the_policy_allows_is_stale_until_it_catches_up(
     pair = late(place, engine, 12.0, policy=Policy(late_s=10.0))
     pair.run_for(30)
     assert (pair.book.status, pair.book.counters["snapshots"]) == (Status.STALE, 1)
-    assert pair.book.reason == "diffs arrive more than 10 s late"
+    assert pair.book.reason == "updates arrive more than 10 s late"
     pair.exchange.trouble.late_streams(place[0], 0)
     pair.run_for(15)  # what waits is sent in its order
     assert (pair.book.status, pair.differences(), pair.book.reason) == (Status.SYNCED, 0, "")

@@ -93,6 +93,38 @@ def test_ages_and_dates_are_those_of_the_virtual_clock(engine: str) -> None:
     assert raised.value.age_s == pytest.approx((made.now_ns - book.updated_ns) / 1e9)
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_status_begins_when_it_is_seen_and_the_first_when_the_book_is_added(engine: str) -> None:
+    made = pair(router=None if engine == "native" else reference.Router())
+    made.run_for(7)
+    book = made.add("binance.com", "BTCUSDT")
+    assert (book.status, book.since_ns) == (Status.EMPTY, made.now_ns)
+    assert book.since_at == datetime.fromtimestamp(made.exchange.epoch_ms / 1_000 + 7, UTC)
+    seen = [(book.status, book.since_ns)]
+
+    def look() -> None:
+        if book.status is not seen[-1][0]:
+            assert book.since_ns >= seen[-1][1], (seen, book.status)
+            seen.append((book.status, book.since_ns))
+
+    made.on_step = look
+    assert made.run_until_synced()
+    made.exchange.cut(made.now_ns)
+    made.run_for(20)
+    assert {Status.DISCONNECTED, Status.BUFFERING} <= {status for status, _ in seen}
+
+
+def test_a_cut_connection_is_explained_once() -> None:
+    made = pair()
+    book = made.add("binance.com", "BTCUSDT")
+    assert made.run_until_synced()
+    reasons = set()
+    made.on_step = lambda: reasons.add(book.reason)
+    made.exchange.cut(made.now_ns)
+    made.run_for(1)
+    assert "the connection was lost: ended without a close frame" in reasons
+
+
 def test_notices_tell_what_happened() -> None:
     made = pair(faults=Faults(seed=1, drop=0.05, until_ns=10_000_000_000))
     made.add("binance.com", "BTCUSDT")

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from decimal import Decimal
-from time import monotonic_ns
+from time import monotonic_ns, time
 from typing import Any
 
 import aiohttp
@@ -465,3 +465,22 @@ def test_what_does_not_fit_together_is_refused(tmp_path: Any) -> None:
         simulator.serve(seed=1, files=[tmp_path / "x"])
     with Server(Scripted()) as server, pytest.raises(UsageError, match="no known truth"):
         server.truth("binance.com", "BTCUSDT")
+
+
+def test_simulated_markets_have_the_clock_of_this_machine_and_the_moves_of_their_seed() -> None:
+    with simulator.serve(seed=3, symbols={"binance.com": ["BTCUSDT"]}) as server:
+        exchange = server.exchange
+        assert isinstance(exchange, simulator.SimulatedExchange)
+        assert exchange.epoch_ms / 1e3 + monotonic_ns() / 1e9 == pytest.approx(time(), abs=5)
+        told = server.on_exchange(
+            lambda: exchange.request("binance.com", "/api/v3/time", monotonic_ns(), client="test")
+        )
+        assert json.loads(told.body)["serverTime"] / 1e3 == pytest.approx(time(), abs=5)
+
+    def moves(epoch_ms: int) -> object:
+        made = simulator.SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=3, epoch_ms=epoch_ms)
+        made.request("binance.com", "/api/v3/depth?symbol=BTCUSDT&limit=5", 0)
+        made.advance(5 * 10**9)
+        return json.loads(made.request("binance.com", "/api/v3/depth?symbol=BTCUSDT&limit=5", 5 * 10**9).body)
+
+    assert moves(1_700_000_000_000) == moves(1_800_000_000_000)

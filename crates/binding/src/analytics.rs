@@ -229,10 +229,14 @@ pub fn fill<'py>(
             contracts::check_quote(&request.source, quote)?;
             Amount::Quote(size("quote", quote)?)
         }
-        (Some(base), Some(_)) => return Err(errors::invalid("base", base, ONE_OF_TWO)),
+        (Some(base), Some(_)) => {
+            let text = "fill takes base= or quote=, not both";
+            return Err(errors::invalid_as("base", base, ONE_OF_TWO, text));
+        }
         (None, None) => {
             let nothing = to.py.None().into_bound(to.py);
-            return Err(errors::invalid("base", &nothing, ONE_OF_TWO));
+            let text = "fill needs base= or quote=";
+            return Err(errors::invalid_as("base", &nothing, ONE_OF_TWO, text));
         }
     };
     let in_contracts = contracts::are_contracts(to.py, &request.source);

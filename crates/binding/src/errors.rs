@@ -26,9 +26,9 @@ fn error(py: Python<'_>, class: &str, facts: PyResult<Bound<'_, PyDict>>) -> PyE
 }
 
 /// Why a read was refused: `BookNotSynced`, `BookClosed` or `BookTooOld`.
-pub fn refused(py: Python<'_>, exchange: &str, symbol: &str, why: &Refusal) -> PyErr {
+pub fn refused(py: Python<'_>, exchange: &str, symbol: &str, why: &Refusal, of: Refusing) -> PyErr {
     match why {
-        Refusal::NotReadable(why) => not_readable(py, exchange, symbol, why),
+        Refusal::NotReadable(why) => not_readable(py, exchange, symbol, why, of),
         Refusal::TooOld(why) => too_old(py, exchange, symbol, *why),
     }
 }
@@ -62,8 +62,23 @@ pub fn empty(py: Python<'_>, exchange: &str, symbol: &str, side: Side) -> PyErr 
     error(py, "BookEmpty", facts())
 }
 
+/// What refuses a read, which decides what helps.
+#[derive(Clone, Copy)]
+pub struct Refusing {
+    /// `live`, `offline` or `frozen`.
+    pub kind: &'static str,
+    /// Whether its last known levels can be read.
+    pub is_known: bool,
+}
+
 /// `BookNotSynced`, or `BookClosed` when the book will not come back.
-pub fn not_readable(py: Python<'_>, exchange: &str, symbol: &str, why: &NotReadable) -> PyErr {
+fn not_readable(
+    py: Python<'_>,
+    exchange: &str,
+    symbol: &str,
+    why: &NotReadable,
+    of: Refusing,
+) -> PyErr {
     let closed = why.status == Status::Closed;
     let facts = || {
         let facts = PyDict::new(py);
@@ -73,6 +88,8 @@ pub fn not_readable(py: Python<'_>, exchange: &str, symbol: &str, why: &NotReada
         if !closed {
             facts.set_item("status", why.status.as_str())?;
             facts.set_item("since_ns", why.since_ns)?;
+            facts.set_item("kind", of.kind)?;
+            facts.set_item("is_known", of.is_known)?;
         }
         Ok(facts)
     };
@@ -115,6 +132,20 @@ pub fn invalid(name: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
         facts.set_item("name", name)?;
         facts.set_item("value", value)?;
         facts.set_item("allowed", allowed)?;
+        Ok(facts)
+    };
+    error(py, "InvalidArgument", facts())
+}
+
+/// `InvalidArgument` with a message of its own: an argument is missing, or two exclude each other.
+pub fn invalid_as(name: &str, value: &Bound<'_, PyAny>, allowed: &str, text: &str) -> PyErr {
+    let py = value.py();
+    let facts = || {
+        let facts = PyDict::new(py);
+        facts.set_item("name", name)?;
+        facts.set_item("value", value)?;
+        facts.set_item("allowed", allowed)?;
+        facts.set_item("text", text)?;
         Ok(facts)
     };
     error(py, "InvalidArgument", facts())
@@ -167,7 +198,13 @@ pub fn not_all_readable(
     let (exchange, symbol, why) = first;
     let why = match why {
         Refusal::NotReadable(why) if why.status != Status::Closed => why,
-        other => return refused(py, exchange, symbol, other),
+        other => {
+            let of = Refusing {
+                kind: "live",
+                is_known: false,
+            };
+            return refused(py, exchange, symbol, other, of);
+        }
     };
     let facts = || {
         let facts = PyDict::new(py);

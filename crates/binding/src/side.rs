@@ -173,7 +173,9 @@ impl Side {
         let count = self.source.look(py, |book| book.len(self.which));
         let (exchange, symbol) = self.source.names(py);
         let name = self.name();
-        format!("<Side {name} of {symbol} on {exchange}: {count} levels>")
+        let symbol = if symbol.is_empty() { "?" } else { &symbol };
+        let levels = if count == 1 { "level" } else { "levels" };
+        format!("<Side {name} of {symbol} on {exchange}: {count} {levels}>")
     }
 }
 

@@ -119,7 +119,15 @@ impl Source {
     pub fn or_raise<T>(&self, py: Python<'_>, result: Result<T, Refusal>) -> PyResult<T> {
         result.map_err(|why| {
             let (exchange, symbol) = self.names(py);
-            errors::refused(py, &exchange, &symbol, &why)
+            let of = errors::Refusing {
+                kind: match self {
+                    Source::Frozen(_) => "frozen",
+                    Source::Offline(_) => "offline",
+                    Source::Live(..) => "live",
+                },
+                is_known: self.look(py, |book| book.readable(true).is_ok()),
+            };
+            errors::refused(py, &exchange, &symbol, &why, of)
         })
     }
 

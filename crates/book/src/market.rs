@@ -396,7 +396,7 @@ impl Market {
         let reason = if has_diff {
             ""
         } else {
-            "from a snapshot, not yet confirmed by a diff"
+            "from a snapshot, not yet confirmed by an update"
         };
         self.position.compared_ns = Some(now_ns);
         self.prove(now_ns);
@@ -409,7 +409,7 @@ impl Market {
 
     fn lose_chain(&mut self, held: i64, ids: Ids, now_ns: i64) {
         let reason = format!(
-            "sequence gap: the book is at {held}, but the next diff follows {}",
+            "sequence gap: the book is at {held}, but the next update follows {}",
             ids.follows
         );
         self.lose_sync(&reason, now_ns);

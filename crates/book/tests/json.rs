@@ -199,7 +199,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             raw("[]").replace("\"E\":1", "\"E\":1,\"E\":1"),
-            "a key of the diff appears twice",
+            "a key of the update appears twice",
         ),
         ("[]".to_owned(), "a frame must be a JSON object"),
         (String::new(), "a frame must be a JSON object"),

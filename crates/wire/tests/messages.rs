@@ -87,7 +87,7 @@ fn a_book_is_written_with_every_digit_and_no_spaces() {
     let expected = concat!(
         r#"{"schema":1,"type":"book","exchange":"binance.com","symbol":"BTCUSDT","inverse":false,"#,
         r#""status":"synced","#,
-        r#""reason":"from a snapshot, not yet confirmed by a diff","since_ns":5000,"#,
+        r#""reason":"from a snapshot, not yet confirmed by an update","since_ns":5000,"#,
         r#""since_time_us":1764000000000005,"unconfirmed":true,"last_update_id":10,"event_time_us":1764000000000005,"#,
         r#""updated_ns":5000,"received_time_us":1764000000000005,"confirmed_ns":5000,"#,
         r#""confirmed_time_us":1764000000000005,"complete":false,"complete_to":{"bids":"all","asks":"102.0"},"coverage":{"bids":2,"asks":3},"#,

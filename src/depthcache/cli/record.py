@@ -74,7 +74,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
         diffs = sum(book.counters["applied"] + book.counters["old"] for book in books)
         gaps = sum(book.counters["gaps"] for book in books)
-        return f"{synced} of {len(books)} books synced, {diffs:,} diffs, {gaps:,} gaps"
+        return f"{synced} of {len(books)} books synced, {diffs:,} updates, {gaps:,} gaps"
 
     with Interrupt() as interrupt:
         with asyncio.Runner() as runner:  # creates its loop first, which may exceed the limit of open files

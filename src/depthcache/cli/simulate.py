@@ -105,8 +105,8 @@ def simulate(
     Without a program, the exchange runs until Ctrl-C and prints the variables as `export` lines. Other
     clients find each exchange under the URL shown, followed by the exchange name.
 
-    The markets are invented. FILES (recordings that `depthcache verify` reads) are played back instead,
-    starting with the first subscription.
+    The markets are invented, with the clock of this machine. FILES (recordings that `depthcache verify`
+    reads) are played back instead, starting with the first subscription.
 
     --faults takes the names of depthcache.simulator.Faults; `rough` is short for
     drop=0.01,reorder=0.01,cut=0.001,lagging=0.3. The seed is that of --seed, unless seed= is given.

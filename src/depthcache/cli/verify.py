@@ -40,9 +40,9 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     envelopes with the receive time. They may be plain, gzip or zstd; the format is detected. Lines with
     receive times are merged by time over all files.
 
-    Every diff goes through the book that the live client uses. After each diff, the best prices are compared
-    with the recorded bookTicker. Without a snapshot, only the sequence of update ids is checked. The table
-    shows for each market what was checked.
+    Every update goes through the book that the live client uses. After each update, the best prices are
+    compared with the recorded bookTicker. Without a snapshot, only the sequence of update ids is checked.
+    The table shows for each market what was checked.
 
     \b
     depthcache verify btcusdt_20240808.gz btcusdt_20240809.gz
@@ -50,7 +50,7 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     depthcache verify frames.jsonl --exchange binance.com-futures
 
     Exit code 0: nothing that was checked is wrong. 1: a gap; best prices that differ after more than 5 % of
-    the compared diffs (10 % for a single symbol); unusable lines; or lines that were lost while recording.
+    the compared updates (10 % for a single symbol); unusable lines; or lines that were lost while recording.
     2: a file cannot be read.
     """
     from depthcache import recording
@@ -99,7 +99,7 @@ def _print_table(report: Report) -> None:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("symbol", no_wrap=True)
     table.add_column("venue")
-    for heading in ("snapshot id", "diffs", "old", "applied", "gaps", "final id", "bids", "asks"):
+    for heading in ("snapshot id", "updates", "old", "applied", "gaps", "final id", "bids", "asks"):
         table.add_column(heading, justify="right")
     table.add_column("best bid", justify="right")
     table.add_column("best ask", justify="right")
@@ -149,20 +149,20 @@ def verdict(report: Report) -> str:
         applied = sum(row.applied or 0 for row in judged)
         equal = sum(row.oracle_equal or 0 for row in judged)
         different = sum(row.oracle_different or 0 for row in judged)
-        parts.append(f"RIGHT: {len(judged)} {_books(judged)}, {applied:,} diffs applied without a gap")
+        parts.append(f"RIGHT: {len(judged)} {_books(judged)}, {applied:,} updates applied without a gap")
         if equal or different:
-            parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} diffs")
+            parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} updates")
         else:
             parts.append("no bookTicker was recorded to compare with")
     if chains:
         diffs = sum(row.diffs_total for row in chains)
         parts.append(
-            f"IDS ONLY: {len(chains)} {_books(chains)} without a snapshot; the ids of {diffs:,} diffs have "
+            f"IDS ONLY: {len(chains)} {_books(chains)} without a snapshot; the ids of {diffs:,} updates have "
             "no gap, prices and quantities were not checked"
         )
     if unchecked:
         books = "book" if unchecked == 1 else "books"
-        reason = "without a diff that follows a snapshot or another diff"
+        reason = "without an update that follows a snapshot or another update"
         parts.append(f"NOT CHECKED: {unchecked} {books} {reason}")
     if report.breaks:
         breaks = "interruption" if report.breaks == 1 else "interruptions"

@@ -61,7 +61,8 @@ class Audits:
                 found: Audit = await done
                 return found
         except TimeoutError:
-            raise sync_timeout([book], timeout_s or 0.0, asked=1) from None
+            awaited = "the snapshot to compare it with"
+            raise sync_timeout([book], timeout_s or 0.0, asked=1, awaited=awaited) from None
         except _AuditFailed as failed:
             if (refusal := failed.refusal) is not None:
                 raise RequestRejected(

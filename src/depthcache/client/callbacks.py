@@ -35,15 +35,49 @@ __all__ = ["Callback", "CallbackHandle", "ThreadCallbacks", "call_back", "parse_
 
 Callback: TypeAlias = Callable[[Update], object]
 
+_SUMMARY_NS = 60 * 10**9
 _AT_ONCE = 64
 """The number of consecutive items for one callback before the others get their turn."""
 
 
 def parse_callback(callback: object) -> Callback:
-    """Check that `callback` is callable. Raises InvalidArgument."""
+    """Check that `callback` can be called with one argument, as far as its signature is known.
+
+    Raises InvalidArgument.
+    """
+    allowed = "a function that takes one Update"
     if not callable(callback):
-        raise InvalidArgument(name="callback", value=callback, allowed="a function that takes one Update")
+        raise InvalidArgument(name="callback", value=callback, allowed=allowed)
+    try:
+        signature = inspect.signature(callback)
+    except (TypeError, ValueError):  # some builtins have none
+        return callback
+    try:
+        signature.bind(None)
+    except TypeError:
+        allowed = f"{allowed}, not {signature}"
+        raise InvalidArgument(name="callback", value=callback, allowed=allowed) from None
     return callback
+
+
+class _Failures:
+    """The log of one callback: the first exception of a type with a traceback, others as a count a minute."""
+
+    def __init__(self, callback: Callback) -> None:
+        self._callback = callback
+        self._types: set[type[BaseException]] = set()
+        self._count, self._told_ns = 0, 0
+
+    def on_error(self, error: BaseException, now_ns: int) -> None:
+        if type(error) not in self._types:
+            self._types.add(type(error))
+            self._told_ns = now_ns
+            logs.callback_failed(callback=self._callback, error=error)
+            return
+        self._count += 1
+        if now_ns - self._told_ns >= _SUMMARY_NS:
+            count, self._count, self._told_ns = self._count, 0, now_ns
+            logs.callback_still_fails(callback=self._callback, error=error, count=count)
 
 
 class CallbackHandle(OneProcess):
@@ -51,7 +85,8 @@ class CallbackHandle(OneProcess):
 
     Attributes:
         calls: the number of calls.
-        errors: the number of calls that raised, including `SystemExit` and the like; each was logged.
+        errors: the number of calls that raised, including `SystemExit` and the like. The first of each type
+            is logged with its traceback, the others as a count at most once a minute.
     """
 
     _pickle_instead = "pickle the updates passed to the callback instead"
@@ -59,9 +94,10 @@ class CallbackHandle(OneProcess):
     calls: int
     errors: int
 
-    def __init__(self, stream: UpdateStream, callback: Callback) -> None:
-        """Created by `on_update`: passes each item of `stream` to `callback`."""
-        self._stream, self._callback = stream, callback
+    def __init__(self, stream: UpdateStream, callback: Callback, now_ns: Callable[[], int]) -> None:
+        """Created by `on_update`: passes each item of `stream` to `callback`. `now_ns`: its clock."""
+        self._stream, self._callback, self._now_ns = stream, callback, now_ns
+        self._failures = _Failures(callback)
         self.calls = self.errors = 0
         self._is_closed = False
 
@@ -103,7 +139,7 @@ class CallbackHandle(OneProcess):
     def _on_error(self, error: BaseException) -> None:
         self.errors += 1
         with suppress(Exception):  # a failing log handler must not end the callback
-            logs.callback_failed(callback=self._callback, error=error)
+            self._failures.on_error(error, self._now_ns())
 
 
 def _is_of_a_signal(error: BaseException) -> bool:
@@ -133,7 +169,7 @@ def call_back(
     """
     client.check_loop()
     parsed = parse_callback(callback)
-    handle = _LoopCallback(Updates(client, spec, market=market), parsed)
+    handle = _LoopCallback(Updates(client, spec, market=market), parsed, client.now_ns)
     client.keep(handle.work())
     return handle
 
@@ -252,7 +288,8 @@ class _ThreadCallback(CallbackHandle):
         ready: SimpleQueue[Any],
     ) -> None:
         follower = make_follower(client, spec, lambda: ready.put(self), market=market, announces=True)
-        super().__init__(UpdateStream(client.followers, follower, is_single=market is not None), callback)
+        stream = UpdateStream(client.followers, follower, is_single=market is not None)
+        super().__init__(stream, callback, client.now_ns)
         self._client = client
 
     def drain(self) -> bool:

@@ -105,6 +105,9 @@ def _interval_ns(mode: FollowMode, interval_ms: object) -> int:
             raise InvalidArgument(name="interval_ms", value=interval_ms, allowed=allowed)
         return 0
     allowed = "milliseconds, 1 to 86,400,000 (one day)"
+    if interval_ms is None:
+        text = "the mode 'interval' needs interval_ms=, such as 1000"
+        raise InvalidArgument(name="interval_ms", value=None, allowed=allowed, text=text)
     wait_ms = parse_real(interval_ms, name="interval_ms", allowed=allowed, least=1, most=86_400_000)
     return round(wait_ms * 1_000_000)
 

@@ -183,8 +183,10 @@ def _synced(books: Mapping[int, B]) -> list[B]:
     return [book for book in books.values() if book.status is Status.SYNCED]
 
 
-def sync_timeout(late: Sequence[BookReader], timeout_s: float, *, asked: int) -> SyncTimeout:
-    """The error for these late books, out of `asked`."""
+def sync_timeout(
+    late: Sequence[BookReader], timeout_s: float, *, asked: int, awaited: str = ""
+) -> SyncTimeout:
+    """The error for these late books, out of `asked`. `awaited`: what did not come, if it was not sync."""
     facts = [
         (book.exchange, book.symbol, book.status.value, book.reason or "reason unknown") for book in late
     ]
@@ -197,4 +199,5 @@ def sync_timeout(late: Sequence[BookReader], timeout_s: float, *, asked: int) ->
         reason=reason,
         others=tuple(facts[1:]),
         asked=asked,
+        awaited=awaited,
     )

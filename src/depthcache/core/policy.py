@@ -34,12 +34,12 @@ class Policy:
     requests_in_flight: int = 24
     """Most concurrent requests per weight budget."""
     streams_per_connection: int = 200
-    """Most diff streams per connection. Binance allows 1,024, but busy streams then lag."""
+    """Most depth streams per connection. Binance allows 1,024, but busy streams then lag."""
     bootstrap_from_depth20: bool = False
     """Whether to sync books from the partial depth stream of the best 20 levels, which costs no weight, and
     to deepen them by a snapshot later. Only where its update ids fit those of the diff stream (spot)."""
     redundant: bool = False
-    """Whether to receive every stream over two connections. The first copy of a diff wins."""
+    """Whether to receive every stream over two connections. The first copy of an update wins."""
     thin_levels: int = 50
     """A book with fewer complete levels a side, or fewer than half of its depth target if that is less, is
     deepened at once. One busy second removed 135 levels (spot BTCUSDT, 2026-08-24)."""
@@ -54,8 +54,8 @@ class Policy:
     too_old_base_s: float = 0.5
     too_old_cap_s: float = 2.0
     too_old_patience: int = 20
-    """Back-off after a snapshot that is older than the buffered diffs: the first pause, the longest one, and
-    the number of tries after which it grows to `retry_cap_s`. Caches of the exchange lag by up to 30 s
+    """Back-off after a snapshot that is older than the buffered updates: the first pause, the longest one,
+    and the number of tries after which it grows to `retry_cap_s`. Caches of the exchange lag by up to 30 s
     (options, 2026-04)."""
     relapse_base_s: float = 1.0
     relapse_cap_s: float = 30.0
@@ -67,23 +67,23 @@ class Policy:
     crossed_s: float = 1.0
     """A book that stays crossed this long gets a new snapshot."""
     bridging_s: float = 10.0
-    """A book whose snapshot is not confirmed by a diff within this time, although one was due, gets a new
+    """A book whose snapshot is not confirmed by an update within this time, although one was due, gets a new
     snapshot."""
 
     first_data_s: float = 5.0
-    """A book without any diff this long after it synced is compared with the exchange."""
+    """A book without any update this long after it synced is compared with the exchange."""
     silence_s: float = 30.0
-    """A book whose last diff is older than this is compared with the exchange."""
+    """A book whose last update is older than this is compared with the exchange."""
     silence_cap_s: float = 45.0
     """While comparisons find nothing wrong, the interval to the next one doubles up to this."""
     doubt_cap_s: float = 600.0
     """Longest wait for data after subscribing again to a stream that brought none. The wait doubles from
-    `first_data_s`; the first diff ends it."""
+    `first_data_s`; the first update ends it."""
     late_s: float = 30.0
-    """A book whose diffs arrive later than this, by the exchange's event time, is stale until they catch up.
-    Below it, a late book stays synced, and `book.lag` tells how late it is."""
+    """A book whose updates arrive later than this, by the exchange's event time, is stale until they catch
+    up. Below it, a late book stays synced, and `book.lag` tells how late it is."""
     overdue_s: float = 2.0
-    """How long a diff may be overdue that is known to exist; the slowest streams send once a second."""
+    """How long an update may be overdue that is known to exist; the slowest streams send once a second."""
     listing_s: float = 600.0
     """Interval of the request for the list of traded symbols; a silent book triggers it at once."""
     clock_s: float = 300.0

@@ -58,9 +58,9 @@ CLIENT_CLOSED = "the client was closed"
 NO_SUCH_MARKET = "no market has this number"
 INTERNAL_ERROR_WITH_BOOK = "internal error while handling the book"
 AWAITING_DATA = "resubscribed because the stream had no data; waiting for data"
-MOVED_ON = "the exchange's book changed, but no diff arrived"
-NOT_COMPARABLE = "no diff arrives, and comparing the book with a snapshot fails"
-NOT_CONFIRMED = "no diff confirmed the snapshot"
+MOVED_ON = "the exchange's book changed, but no update arrived"
+NOT_COMPARABLE = "no update arrives, and comparing the book with a snapshot fails"
+NOT_CONFIRMED = "no update confirmed the snapshot"
 
 
 def crossed_for(seconds: float) -> str:
@@ -69,13 +69,13 @@ def crossed_for(seconds: float) -> str:
 
 
 def late(late_s: float) -> str:
-    """Diffs arrive late."""
-    return f"diffs arrive {late_s:.1f} s late"
+    """Updates arrive late."""
+    return f"updates arrive {late_s:.1f} s late"
 
 
 def late_beyond(most_s: float) -> str:
-    """Diffs arrive later than the policy allows."""
-    return f"diffs arrive more than {most_s:g} s late"
+    """Updates arrive later than the policy allows."""
+    return f"updates arrive more than {most_s:g} s late"
 
 
 def prices_differed(found: Comparison) -> str:
@@ -86,7 +86,7 @@ def prices_differed(found: Comparison) -> str:
 
 # --- snapshots -----------------------------------------------------------------------------
 
-SNAPSHOT_TOO_OLD = "the snapshot is older than the buffered diffs; requesting a newer one"
+SNAPSHOT_TOO_OLD = "the snapshot is older than the buffered updates; requesting a newer one"
 RESPONSE_NEVER_REPORTED = "the network reported no response"
 ASKED_BEFORE_PAUSE = "it was requested before the machine or this process was paused"
 

@@ -30,7 +30,7 @@ async def ask_open_points(host: Host, *, seconds: float) -> AsyncIterator[Findin
                 question = f"does {route} deliver depth?"
                 yield await _delivers(host, question, route, name, seconds)
         for suffix, question in (
-            ("@depth@250ms", "does an explicit @250ms deliver diffs?"),
+            ("@depth@250ms", "does an explicit @250ms deliver updates?"),
             ("@depth@0ms", "is @0ms still served?"),
         ):
             yield await _delivers(host, question, venue.stream_route, lowered + suffix, seconds)

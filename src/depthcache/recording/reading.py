@@ -93,7 +93,7 @@ def _usable(stream: Iterator[Record], problems: Problems) -> Iterator[Record]:
             continue
         symbol, body = _symbol_of(record)
         if symbol is None and isinstance(record, RecordedSnapshot):
-            problems.add(record.position, "no diff near this snapshot identifies its symbol", record.body)
+            problems.add(record.position, "no update near this snapshot identifies its symbol", record.body)
             continue
         if symbol is not None:
             spelled = _spelled(symbol, getattr(record, "venue", None))

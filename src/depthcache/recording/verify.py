@@ -266,7 +266,7 @@ def _report(
         judged = (row.oracle_equal or 0) + (row.oracle_different or 0)
         if row.oracle_different and row.oracle_different > MOST_DIFFERENT_OF_ONE_BOOK * judged:
             report.faults.append(
-                f"{name} differs from bookTicker after {row.oracle_different:,} of {judged:,} diffs"
+                f"{name} differs from bookTicker after {row.oracle_different:,} of {judged:,} updates"
             )
     report.faults += _unmatched(report.rows)
     if different > MOST_DIFFERENT * (equal + different):
@@ -292,7 +292,7 @@ def _unmatched(rows: Sequence[Row]) -> list[str]:
     """Faults for symbols that have a snapshot on one venue and diffs on another."""
     alone = {row.symbol: row for row in rows if row.snapshot_lastUpdateId is not None and not row.diffs_total}
     return [
-        f"{alone[row.symbol].name} has a snapshot but no diffs, {row.name} has diffs but no snapshot: "
+        f"{alone[row.symbol].name} has a snapshot but no updates, {row.name} has updates but no snapshot: "
         "name their exchange (--exchange, or exchange=)"
         for row in rows
         if row.snapshot_lastUpdateId is None and row.diffs_total and row.symbol in alone
@@ -474,7 +474,7 @@ class _Replay:
                 break
             self._count(book, outcome, diff)
         if book.last_update_id != self._book.last_update_id or _best(book) != _best(self._book):
-            what = "applying the diffs at once or one by one gives different books"
+            what = "applying the updates at once or one by one gives different books"
             self._problems.add(snapshot.position, what)
 
     def _count(self, book: ReplayBook, outcome: Outcome, diff: Diff) -> None:

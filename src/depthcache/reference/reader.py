@@ -305,7 +305,13 @@ def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
     if status is Status.CLOSED:
         raise BookClosed(exchange=market.exchange, symbol=market.symbol, reason=reason)
     raise BookNotSynced(
-        exchange=market.exchange, symbol=market.symbol, status=status.value, reason=reason, since_ns=since_ns
+        exchange=market.exchange,
+        symbol=market.symbol,
+        status=status.value,
+        reason=reason,
+        since_ns=since_ns,
+        kind="offline" if market.timebase is None else "live",
+        is_known=market.last_update_id is not None and not market.state.is_crossed,
     )
 
 

@@ -26,15 +26,15 @@ __all__ = [
 
 NOTHING_ARRIVED = "nothing has arrived yet"
 WAITING_FOR_SNAPSHOT = "waiting for a snapshot"
-WAITING_FOR_BRIDGE = "waiting for the diff that confirms the snapshot"
-FROM_SNAPSHOT = "from a snapshot, not yet confirmed by a diff"
+WAITING_FOR_BRIDGE = "waiting for the update that confirms the snapshot"
+FROM_SNAPSHOT = "from a snapshot, not yet confirmed by an update"
 RESET = "the exchange reset its update ids"
 FEED_LOST = "sequence gap: the connection that could have filled it is gone"
 
 
 def gap(held: int | None, follows: int | None) -> str:
     """Updates are missing before a diff."""
-    return f"sequence gap: the book is at {held}, but the next diff follows {follows}"
+    return f"sequence gap: the book is at {held}, but the next update follows {follows}"
 
 
 def malformed(what: str) -> str:

@@ -1,7 +1,8 @@
 """The status of a market: its machine state, and what lies on top of it.
 
 A synced book may be crossed or in doubt. A stalled frame thread and an external condition hide the machine
-state. Users see the worst of all, since this status began, whatever has changed beneath it. Transitions are in `transitions`, the end of doubt in `doubt`.
+state. Users see the worst of all, since this status began, whatever has changed beneath it. Transitions are
+in `transitions`, the end of doubt in `doubt`.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class State:
     # --- what happened -----------------------------------------------------------------------
 
     def note_shown(self, now_ns: int) -> None:
-        """After every change: a status that users did not see before begins now, never before the previous one."""
+        """After every change: another status begins now, but never before the one that users saw last."""
         status, _ = self._seen()
         if status is not self._shown:
             self._shown, self._since_ns = status, max(self._since_ns, now_ns)

@@ -255,7 +255,7 @@ class MemoryNetwork(Network):
             case Close(code, reason):
                 return lambda: self._on_closed(connection, Closed(code, reason))
             case Cut():
-                return lambda: self._on_closed(connection, Closed(None, "the connection broke"))
+                return lambda: self._on_closed(connection, Closed(None, "ended without a close frame"))
 
     def _find(self, url: str) -> tuple[str, str]:
         """The venue of a URL, and path and query as the venue sees them."""

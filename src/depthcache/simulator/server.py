@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
 from types import TracebackType
@@ -204,6 +205,8 @@ def serve(
 ) -> Server:
     """Start an embedded exchange on loopback, with simulated markets or with recordings.
 
+    The clock of simulated markets is that of this machine; recordings keep the times that were recorded.
+
     Args:
         seed: seed of the simulated markets; the same seed gives the same markets. None chooses one.
         port: the port; 0 takes any free one.
@@ -228,8 +231,14 @@ def serve(
         return Server(recorded, port=port, paced=True, tls=tls, ca_file=ca_file)
     if exchange is not None:
         raise UsageError("exchange= names the exchange of recordings; for simulated ones, use symbols=")
-    invented = SimulatedExchange(symbols, seed=_drawn() if seed is None else seed, faults=faults)
+    seed = _drawn() if seed is None else seed
+    invented = SimulatedExchange(symbols, seed=seed, faults=faults, epoch_ms=_epoch_ms())
     return Server(invented, port=port, tls=tls, ca_file=ca_file)
+
+
+def _epoch_ms() -> int:
+    """The system's time at time 0 of the monotonic clock, which the sockets use."""
+    return (time.time_ns() - time.monotonic_ns()) // 1_000_000
 
 
 def _drawn() -> int:

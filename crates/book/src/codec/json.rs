@@ -308,7 +308,7 @@ fn known_key<'a>(
     }
     if seen.keys & bit != 0 {
         seen.fault
-            .get_or_insert(("a key of the diff appears twice", position));
+            .get_or_insert(("a key of the update appears twice", position));
     }
     seen.keys |= bit;
     match bit {

@@ -97,7 +97,7 @@ impl Market {
         }
         self.enter(
             Status::Bridging,
-            "waiting for the diff that confirms the snapshot",
+            "waiting for the update that confirms the snapshot",
             now_ns,
         );
         Ok(SnapshotOutcome::Bridging)

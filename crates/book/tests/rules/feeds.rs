@@ -234,7 +234,7 @@ fn a_hole_that_no_feed_fills_in_time_is_a_gap() {
     assert_eq!(
         harness.status_info(),
         format!(
-            "buffering since {late}: sequence gap: the book is at 10, but the next diff follows 14"
+            "buffering since {late}: sequence gap: the book is at 10, but the next update follows 14"
         )
     );
 }

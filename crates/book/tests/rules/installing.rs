@@ -162,7 +162,7 @@ fn a_hole_among_the_kept_diffs_is_a_gap_and_what_lies_behind_it_is_kept() {
     );
     assert_eq!(
         harness.status_info(),
-        "buffering since 1: sequence gap: the book is at 11, but the next diff follows 12"
+        "buffering since 1: sequence gap: the book is at 11, but the next update follows 12"
     );
     assert_eq!(
         (harness.id(), harness.causes()),

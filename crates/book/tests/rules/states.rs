@@ -76,9 +76,9 @@ empty       | reset          | waiting  | buffering since 50: waiting for a snap
 empty       | malformed      |          | empty since 0: nothing has arrived yet     | -  | malformed  | malformed
 empty       | resync         |          | buffering since 50: asked for              | -  |            |
 empty       | restart        |          | buffering since 50: a new connection       | -  |            |
-empty       | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 20 | synced | snapshots
-empty       | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | snapshots
-empty       | old snapshot   | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 10 | synced | snapshots
+empty       | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 20 | synced | snapshots
+empty       | early snapshot | bridging | bridging since 50: waiting for the update that confirms the snapshot | 20 | | snapshots
+empty       | old snapshot   | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 10 | synced | snapshots
 
 waiting     | next           | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
 waiting     | old            | waiting  | buffering since 1: waiting for a snapshot  | -  |            |
@@ -87,64 +87,64 @@ waiting     | reset          | waiting  | buffering since 1: waiting for a snaps
 waiting     | malformed      |          | buffering since 1: waiting for a snapshot  | -  | malformed  | malformed
 waiting     | resync         |          | buffering since 1: asked for               | -  |            |
 waiting     | restart        |          | buffering since 1: a new connection        | -  |            |
-waiting     | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 20 | synced | old, snapshots
-waiting     | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | old, snapshots
+waiting     | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 20 | synced | old, snapshots
+waiting     | early snapshot | bridging | bridging since 50: waiting for the update that confirms the snapshot | 20 | | old, snapshots
 waiting     | old snapshot   | too_old  | buffering since 1: waiting for a snapshot  | -  |            |
 
 bridging    | next           | applied  | synced since 50:                           | 12 | first_data, synced, confirmed | applied
-bridging    | old            | old      | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | old
-bridging    | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next diff follows 12 | 10 | first_data, gap | gaps
-bridging    | reset          | old      | bridging since 2: waiting for the diff that confirms the snapshot  | 10 | first_data | old
+bridging    | old            | old      | bridging since 2: waiting for the update that confirms the snapshot  | 10 | first_data | old
+bridging    | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next update follows 12 | 10 | first_data, gap | gaps
+bridging    | reset          | old      | bridging since 2: waiting for the update that confirms the snapshot  | 10 | first_data | old
 bridging    | malformed      |          | buffering since 50: malformed frame: no key | 10 | malformed | malformed
 bridging    | resync         |          | buffering since 50: asked for              | 10 |            |
 bridging    | restart        |          | buffering since 50: a new connection       | 10 |            |
-bridging    | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 20 | synced | snapshots
-bridging    | early snapshot | bridging | bridging since 2: waiting for the diff that confirms the snapshot  | 20 | | snapshots
-bridging    | old snapshot   | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 10 | synced | snapshots
+bridging    | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 20 | synced | snapshots
+bridging    | early snapshot | bridging | bridging since 2: waiting for the update that confirms the snapshot  | 20 | | snapshots
+bridging    | old snapshot   | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 10 | synced | snapshots
 
 unconfirmed | next           | applied  | synced since 2:                            | 12 | first_data, confirmed | applied
-unconfirmed | old            | old      | synced since 2: from a snapshot, not yet confirmed by a diff   | 10 | first_data | old
-unconfirmed | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next diff follows 12 | 10 | first_data, gap | gaps
-unconfirmed | reset          | old      | synced since 2: from a snapshot, not yet confirmed by a diff   | 10 | first_data | old
+unconfirmed | old            | old      | synced since 2: from a snapshot, not yet confirmed by an update   | 10 | first_data | old
+unconfirmed | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next update follows 12 | 10 | first_data, gap | gaps
+unconfirmed | reset          | old      | synced since 2: from a snapshot, not yet confirmed by an update   | 10 | first_data | old
 unconfirmed | malformed      |          | buffering since 50: malformed frame: no key | 10 | malformed | malformed
 unconfirmed | resync         |          | buffering since 50: asked for              | 10 |            |
 unconfirmed | restart        |          | buffering since 50: a new connection       | 10 |            |
-unconfirmed | snapshot       | synced   | synced since 2: from a snapshot, not yet confirmed by a diff   | 20 | synced | snapshots
-unconfirmed | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | snapshots
-unconfirmed | old snapshot   | synced   | synced since 2: from a snapshot, not yet confirmed by a diff   | 10 | synced | snapshots
+unconfirmed | snapshot       | synced   | synced since 2: from a snapshot, not yet confirmed by an update   | 20 | synced | snapshots
+unconfirmed | early snapshot | bridging | bridging since 50: waiting for the update that confirms the snapshot | 20 | | snapshots
+unconfirmed | old snapshot   | synced   | synced since 2: from a snapshot, not yet confirmed by an update   | 10 | synced | snapshots
 
 synced      | next           | applied  | synced since 2:                            | 12 |            | applied
 synced      | old            | old      | synced since 2:                            | 10 |            | old
-synced      | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next diff follows 12 | 10 | gap | gaps
+synced      | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next update follows 12 | 10 | gap | gaps
 synced      | reset          | gap      | buffering since 50: the exchange reset its update ids | 10 | reset | old, resets
 synced      | malformed      |          | buffering since 50: malformed frame: no key | 10 | malformed | malformed
 synced      | resync         |          | buffering since 50: asked for              | 10 |            |
 synced      | restart        |          | buffering since 50: a new connection       | 10 |            |
-synced      | snapshot       | synced   | synced since 2: from a snapshot, not yet confirmed by a diff   | 20 | synced | snapshots
-synced      | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | snapshots
-synced      | old snapshot   | synced   | synced since 2: from a snapshot, not yet confirmed by a diff   | 10 | synced | snapshots
+synced      | snapshot       | synced   | synced since 2: from a snapshot, not yet confirmed by an update   | 20 | synced | snapshots
+synced      | early snapshot | bridging | bridging since 50: waiting for the update that confirms the snapshot | 20 | | snapshots
+synced      | old snapshot   | synced   | synced since 2: from a snapshot, not yet confirmed by an update   | 10 | synced | snapshots
 
 crossed     | next           | applied  | crossed since 4: best bid 101 is at or above best ask 101 | 12 | | applied
 crossed     | old            | old      | crossed since 4: best bid 101 is at or above best ask 101 | 10 | | old
-crossed     | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next diff follows 12 | 10 | gap | gaps
+crossed     | gap            | gap      | buffering since 50: sequence gap: the book is at 10, but the next update follows 12 | 10 | gap | gaps
 crossed     | reset          | gap      | buffering since 50: the exchange reset its update ids | 10 | reset | old, resets
 crossed     | malformed      |          | buffering since 50: malformed frame: no key | 10 | malformed | malformed
 crossed     | resync         |          | buffering since 50: asked for              | 10 |            |
 crossed     | restart        |          | buffering since 50: a new connection       | 10 |            |
-crossed     | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 20 | synced, uncrossed | snapshots
-crossed     | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | uncrossed | snapshots
-crossed     | old snapshot   | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 10 | synced, uncrossed | snapshots
+crossed     | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 20 | synced, uncrossed | snapshots
+crossed     | early snapshot | bridging | bridging since 50: waiting for the update that confirms the snapshot | 20 | uncrossed | snapshots
+crossed     | old snapshot   | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 10 | synced, uncrossed | snapshots
 
-broken      | next           | gap      | buffering since 4: sequence gap: the book is at 10, but the next diff follows 11 | 10 | |
-broken      | old            | gap      | buffering since 4: sequence gap: the book is at 10, but the next diff follows 11 | 10 | |
-broken      | gap            | gap      | buffering since 4: sequence gap: the book is at 10, but the next diff follows 11 | 10 | |
-broken      | reset          | gap      | buffering since 4: sequence gap: the book is at 10, but the next diff follows 11 | 10 | reset | resets
-broken      | malformed      |          | buffering since 4: sequence gap: the book is at 10, but the next diff follows 11 | 10 | malformed | malformed
+broken      | next           | gap      | buffering since 4: sequence gap: the book is at 10, but the next update follows 11 | 10 | |
+broken      | old            | gap      | buffering since 4: sequence gap: the book is at 10, but the next update follows 11 | 10 | |
+broken      | gap            | gap      | buffering since 4: sequence gap: the book is at 10, but the next update follows 11 | 10 | |
+broken      | reset          | gap      | buffering since 4: sequence gap: the book is at 10, but the next update follows 11 | 10 | reset | resets
+broken      | malformed      |          | buffering since 4: sequence gap: the book is at 10, but the next update follows 11 | 10 | malformed | malformed
 broken      | resync         |          | buffering since 4: asked for               | 10 |            |
 broken      | restart        |          | buffering since 4: a new connection        | 10 |            |
-broken      | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by a diff  | 20 | synced | old, snapshots
-broken      | early snapshot | bridging | bridging since 50: waiting for the diff that confirms the snapshot | 20 | | old, snapshots
-broken      | old snapshot   | too_old  | buffering since 4: sequence gap: the book is at 10, but the next diff follows 11 | 10 | |
+broken      | snapshot       | synced   | synced since 50: from a snapshot, not yet confirmed by an update  | 20 | synced | old, snapshots
+broken      | early snapshot | bridging | bridging since 50: waiting for the update that confirms the snapshot | 20 | | old, snapshots
+broken      | old snapshot   | too_old  | buffering since 4: sequence gap: the book is at 10, but the next update follows 11 | 10 | |
 ";
 
 #[test]
@@ -210,7 +210,7 @@ fn futures_follow_the_chain_and_not_the_ids_between() {
     assert_eq!(harness.feed(&chained(100, 101, 102), 5), Outcome::Gap);
     assert_eq!(
         harness.status_info(),
-        "buffering since 5: sequence gap: the book is at 99, but the next diff follows 100"
+        "buffering since 5: sequence gap: the book is at 99, but the next update follows 100"
     );
 }
 
@@ -228,7 +228,7 @@ fn a_change_is_listed_once_until_it_is_taken() {
     assert_eq!(change.status, Status::Synced);
     assert_eq!(
         change.reason,
-        "from a snapshot, not yet confirmed by a diff"
+        "from a snapshot, not yet confirmed by an update"
     );
     assert_eq!(harness.market.take_change(42), None);
     assert!(!harness.market.mark_pending());

@@ -35,7 +35,7 @@ def test_ids_alone_prove_no_book(tmp_path: Path) -> None:
     assert "RIGHT" not in ran.output
     assert "ids only" in ran.output
     assert (
-        "IDS ONLY: 1 book without a snapshot; the ids of 5 diffs have no gap, prices and quantities were "
+        "IDS ONLY: 1 book without a snapshot; the ids of 5 updates have no gap, prices and quantities were "
         "not checked."
     ) in ran.output
 

@@ -236,7 +236,7 @@ def test_one_wrong_book_is_not_hidden_by_many_right_ones(new_book: NewBook, tmp_
         lines.append(b'{"snapshot":%s,"symbol":"%s"}' % (make.snapshot(10), symbol.encode()))
         lines += [make.diff(11, 11, symbol=symbol), make.ticker(11, bid=("1.00", quantity), symbol=symbol)]
     report = run(new_book, tmp_path, lines)
-    assert report.faults == ["AAA (spot) differs from bookTicker after 1 of 1 diffs"]
+    assert report.faults == ["AAA (spot) differs from bookTicker after 1 of 1 updates"]
 
 
 def test_a_crossed_end_is_a_fault(new_book: NewBook, tmp_path: Path) -> None:

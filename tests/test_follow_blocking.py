@@ -189,7 +189,7 @@ def test_a_callback_that_raises_or_blocks_changes_nothing_for_books(
         assert seen == [(10, 0), (110, 99)]
         move(exchange, 111)
         wait_until(lambda: handle.errors == 3)
-    assert sum("callback " in record.message for record in caplog.records) == 4
+    assert sum("callback " in record.message for record in caplog.records) == 1
 
 
 def test_a_client_may_be_closed_by_its_own_callback(exchange: FromThread) -> None:

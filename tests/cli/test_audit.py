@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,31 @@ def test_a_book_that_lost_levels_is_said_to_be_wrong() -> None:
         done = run("BTCUSDT", "--minutes", "0.1", environment=server.environment)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "BTCUSDT on binance.com: WRONG, " in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_one_line_and_never_the_1_of_a_wrong_price() -> None:
+    call = [sys.executable, "-m", "depthcache", "audit", "BTCUSDT", "ETHUSDT", "--minutes", "0"]
+    with simulator.serve(seed=3) as server, Path("/dev/full").open("w") as full:
+        own = {**os.environ, **server.environment, "PYTHONUNBUFFERED": ""}
+        done = subprocess.run(
+            call, env=own, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    told = "depthcache: cannot write the output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
+def test_a_reader_that_goes_away_is_141() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    call = [sys.executable, "-m", "depthcache", "audit", "BTCUSDT", "--minutes", "0"]
+    with simulator.serve(seed=3) as server:
+        own = {**os.environ, **server.environment}
+        done = subprocess.run(
+            call, env=own, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_an_unknown_symbol_is_refused_with_names_like_it() -> None:

@@ -70,6 +70,7 @@ def test_unbuffered_output_and_the_script_of_completion_are_no_exceptions() -> N
 def test_a_full_stderr_changes_no_exit_code() -> None:
     assert run("2> /dev/full", "exchanges", "--bogus") == (2, "", "")
     assert run("2> /dev/full", "symbols", "binance.con") == (2, "", "")
+    assert run("2> /dev/full", "simulate", "--", "sh", "-c", "echo ran; exit 7") == (7, "ran\n", "")
 
 
 @pytest.mark.slow

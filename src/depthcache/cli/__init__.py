@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -23,7 +23,7 @@ from depthcache.cli.doctor import doctor
 from depthcache.cli.exchanges import exchanges
 from depthcache.cli.record import record
 from depthcache.cli.simulate import simulate
-from depthcache.cli.streams import drop, is_of_output, open_streams
+from depthcache.cli.streams import drop, is_of_output, open_streams, tell
 from depthcache.cli.symbols import symbols
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
@@ -41,22 +41,32 @@ class _ReaderGone(Exception):
 
 
 @contextmanager
-def _broken_pipes() -> Generator[None]:
+def _one_error() -> Generator[None]:
+    """A command fails with one error: of several at once (tasks of a command), the first."""
     try:
         yield
     except BrokenPipeError:
         raise _ReaderGone from None
+    except BaseExceptionGroup as group:
+        error = _first(group)
+        raise _ReaderGone if isinstance(error, BrokenPipeError) else error from None
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 class _Commands(click.Group):
-    """The group of all commands; broken pipes get past click."""
+    """The group of all commands; broken pipes get past click, and no group of exceptions leaves it."""
 
     def make_context(self, *arguments: Any, **options: Any) -> click.Context:
-        with _broken_pipes():
+        with _one_error():
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _broken_pipes():
+        with _one_error():
             return super().invoke(ctx)
 
 
@@ -137,8 +147,7 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
 
 
 def _tell(line: str) -> None:
-    with _on_stderr():
-        click.echo(f"depthcache: {line}", err=True)
+    tell(f"depthcache: {line}")
 
 
 @contextmanager

@@ -19,8 +19,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import click
-
+from depthcache.cli.streams import tell
 from depthcache.foreign_text import escaped
 
 __all__ = ["CANNOT_RUN", "NOT_FOUND", "Program"]
@@ -78,7 +77,7 @@ class Program:
         except OSError as error:
             is_missing = isinstance(error, FileNotFoundError)
             why = "not found" if is_missing else error.strerror or str(error)
-            click.echo(escaped(f"depthcache: cannot run {command[0]}: {why}"), err=True)
+            tell(escaped(f"depthcache: cannot run {command[0]}: {why}"))
             return NOT_FOUND if is_missing else CANNOT_RUN
         if self._came:  # while it was started
             self._pass_on(process)

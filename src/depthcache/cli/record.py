@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from depthcache.cli.exchange_name import exchange_option
+from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
     from depthcache.recording import RecordingFile
@@ -55,7 +56,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
 
     async def run() -> RecordingFile | None:
         async with wanted as books:
-            click.echo(f"recording {len(books)} books to {books.recording}", err=True)
+            tell(f"recording {len(books)} books to {books.recording}")
             loop = asyncio.get_running_loop()
             end_s = inf if seconds is None else loop.time() + seconds
             told_s, told = loop.time(), (0, "")
@@ -68,7 +69,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
                 now = (synced, books.recording.error if books.recording else "")
                 if now != told or loop.time() >= told_s + _TELL_S:
                     told_s, told = loop.time(), now
-                    click.echo(_state(list(books), synced) + _losses(books.recording), err=True)
+                    tell(_state(list(books), synced) + _losses(books.recording))
         return books.recording  # after the close, which may lose lines as well
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
@@ -83,7 +84,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
             click.echo(str(file))
         if recording is None or not recording.lost:
             return 0
-        click.echo(f"depthcache: the recording is incomplete{_losses(recording)}", err=True)
+        tell(f"depthcache: the recording is incomplete{_losses(recording)}")
         return 1
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from depthcache.cli.exchange_name import EXCHANGE_NAME
+from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
     from depthcache.simulator import Faults, Server
@@ -149,7 +150,7 @@ def simulate(
             variables = closed_environment(server)
             with written(env_file, variables):
                 if not quiet:
-                    click.echo(f"depthcache: {_running(server, seed)}", err=True)
+                    tell(f"depthcache: {_running(server, seed)}")
                 code = running.run(program, {**os.environ, **variables, **without_proxies(os.environ)})
                 if not quiet:
                     _show_problems(server)
@@ -185,7 +186,7 @@ def _show_exports(server: Server, seed: int | None) -> None:
         click.echo(f"# {server.url}/{name}: {symbols}")
     if seed is not None:
         click.echo(f"# seed {seed}")
-    click.echo("Ctrl-C ends it.", err=True)
+    tell("Ctrl-C ends it.")
 
 
 def _show_problems(server: Server) -> None:
@@ -195,7 +196,7 @@ def _show_problems(server: Server) -> None:
     exchange = server.exchange
     if isinstance(exchange, RecordedExchange):
         for line in exchange.problems.lines():
-            click.echo(f"depthcache: {line}", err=True)
+            tell(f"depthcache: {line}")
     elif isinstance(exchange, SimulatedExchange) and exchange.faults is not None:
         counts = ", ".join(f"{name} {count:,}" for name, count in sorted(exchange.faults.counts.items()))
-        click.echo(f"depthcache: faults: {counts or 'none'}", err=True)
+        tell(f"depthcache: faults: {counts or 'none'}")

@@ -12,7 +12,9 @@ from contextlib import suppress
 from traceback import walk_tb
 from typing import IO
 
-__all__ = ["drop", "is_of_output", "open_streams"]
+import click
+
+__all__ = ["drop", "is_of_output", "open_streams", "tell"]
 
 
 def open_streams() -> None:
@@ -31,6 +33,15 @@ def is_of_output(error: OSError) -> bool:
     last = [frame for frame, _ in walk_tb(error.__traceback__)][-1:]
     writer = last[0].f_globals.get("__name__", "") if last else ""
     return error.filename is None and (writer.startswith(("click.", "rich.")) or writer == "depthcache.cli")
+
+
+def tell(line: str) -> None:
+    """Print a line to stderr. If that fails, the line is lost and the command continues: the result and the
+    exit code say what matters."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        drop(sys.stderr)
 
 
 def drop(stream: IO[str]) -> None:

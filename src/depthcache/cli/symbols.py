@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from depthcache.cli.exchange_name import EXCHANGE_NAME
+from depthcache.cli.streams import tell
 from depthcache.foreign_text import clean
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def symbols(exchange: str, pattern: str, as_json: bool) -> int:
     if rows:
         return 0
     matching = f" that matches {clean(pattern)!r}" if pattern else ""
-    click.echo(f"depthcache: {venue.name} lists no symbol{matching}", err=True)
+    tell(f"depthcache: {venue.name} lists no symbol{matching}")
     return 1
 
 

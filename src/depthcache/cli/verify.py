@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from depthcache.cli.exchange_name import EXCHANGE_NAME
+from depthcache.cli.streams import tell
 from depthcache.foreign_text import clean, escaped, json_line
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     else:
         _print_table(report)
     for line in (*report.problems.lines(), *report.problems.notes):
-        click.echo(escaped(f"depthcache: {line}"), err=True)
+        tell(escaped(f"depthcache: {line}"))
     return 0 if report.right else 1
 
 
@@ -69,15 +70,15 @@ def told_every(seconds: float, *, clock: Callable[[], float] = monotonic) -> OnP
     """A callback that prints the progress to stderr, at most once every `seconds`."""
     told_s = clock()
 
-    def tell(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         nonlocal told_s
         if clock() >= told_s + seconds:
             told_s = clock()
             share = 100 * progress.read_bytes // max(1, progress.total_bytes)
             text = f"{progress.unpacked_bytes // 10**6:,} MB of text, {progress.lines:,} lines"
-            click.echo(f"depthcache: {share} % of the files read: {text}", err=True)
+            tell(f"depthcache: {share} % of the files read: {text}")
 
-    return tell
+    return on_progress
 
 
 def _print_json(report: Report) -> None:
@@ -86,7 +87,7 @@ def _print_json(report: Report) -> None:
     text = json.dumps([row.as_dict() for row in report.rows], indent=2, ensure_ascii=False)
     click.echo(json_line(text))
     for fault in report.faults or [verdict(report)]:
-        click.echo(escaped(f"depthcache: {fault}"), err=True)
+        tell(escaped(f"depthcache: {fault}"))
 
 
 def _print_table(report: Report) -> None:

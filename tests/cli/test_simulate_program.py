@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from depthcache import venues
@@ -77,6 +79,51 @@ def test_debug_behind_the_dashes_is_no_wish_for_a_traceback(capfd: pytest.Captur
     assert capfd.readouterr().err.startswith("depthcache: unknown exchange 'binance.con': did you mean")
 
 
+_SUBSCRIBES_AND_WAITS = """
+import sys, time, depthcache
+from depthcache import blocking
+with blocking.connect("binance.us", ["ABCUSDT"]) as books:
+    books.wait_synced(timeout=30)
+    print("synced", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_program_is_ended_with_its_recording(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.diff(0, 11, 12)
+    writer.snapshot(0.1, 12)
+    writer.diff(0.2, 13, 14)
+    path = str(writer.write(tmp_path / "recording"))
+    arguments = ["simulate", path, "--exchange", "binance.us", "--exit-at-end"]
+    with running(*arguments, "--", sys.executable, "-c", _SUBSCRIBES_AND_WAITS) as process:
+        code, out, errors = process.rest()
+    assert (code, out) == (143, "synced\n")
+    assert errors.count("depthcache: the recording has ended\n") == 1
+
+
+@pytest.mark.slow
+def test_an_exchange_without_a_program_ends_with_its_recording_too(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.diff(0, 11, 12)
+    path = str(writer.write(tmp_path / "recording"))
+    with running("simulate", path, "--exchange", "binance.us", "--exit-at-end") as process:
+        name, url = process.until("_WEBSOCKET").removeprefix("export ").split("=")
+        assert name == "DEPTHCACHE_BINANCE_US_WEBSOCKET"
+
+        async def subscribe() -> None:
+            address = f"{url}/ws/abcusdt@depth"
+            async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
+                async for _ in socket:
+                    pass
+
+        asyncio.run(subscribe())  # until the exchange closes it
+        code, _, errors = process.rest()
+    assert code == 0
+    assert errors.count("depthcache: the recording has ended\n") == 1
+
+
 @pytest.mark.slow
 def test_recordings_are_served_to_a_program_too(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     writer = Writer()
@@ -109,9 +156,9 @@ def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[st
     assert main(["simulate", *options, "--", sys.executable, "-c", ask]) == 0
     out, errors = capfd.readouterr()
     assert "503" in out
-    assert errors.endswith("depthcache: faults: fail 1\n")
+    assert errors.endswith("depthcache: faults that struck: fail 1\n")
     assert main(["simulate", *options, "--", "true"]) == 0
-    assert "depthcache: faults: none\n" in capfd.readouterr().err
+    assert "depthcache: no fault struck (fail=1.0)\n" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -122,7 +169,16 @@ def test_faults_happen_and_are_counted_on_stderr(capfd: pytest.CaptureFixture[st
         (["--symbols", "binance.con:BTCUSDT", "--", "true"], "did you mean 'binance.com'"),
         (["--faults", "drop=2", "--", "true"], "invalid drop 2.0: expected a probability from 0.0 to 1.0"),
         (["--faults", "dorp=0.1", "--", "true"], "did you mean 'drop'?"),
-        (["--env-file", "/no/such/folder/x.env", "--", "true"], "No such file or directory"),
+        (["--faults", "drop", "--", "true"], "expected a value for drop, such as drop=0.01"),
+        (["--faults", "rough,seed", "--", "true"], "expected a value for seed, such as seed=7"),
+        (["--speed", "2", "--", "true"], "--speed applies to recordings; none was given"),
+        (["--exit-at-end", "--", "true"], "--exit-at-end applies to recordings; none was given"),
+        (["python", "foo.py"], "simulate -- python foo.py"),
+        ([sys.executable], f"simulate -- {sys.executable}"),
+        (
+            ["--env-file", "/no/such/folder/x.env", "--", "true"],
+            "cannot write /no/such/folder/x.env: the folder does not exist",
+        ),
         (
             ["nothing.gz", "--symbols", "BTCUSDT", "--", "true"],
             "symbols and faults are for simulated markets",

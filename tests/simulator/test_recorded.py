@@ -99,7 +99,7 @@ def test_a_stream_in_the_url_starts_the_play(tmp_path: Path) -> None:
 
 
 def test_frames_keep_their_distances_divided_by_the_speed(tmp_path: Path) -> None:
-    client = Client(RecordedExchange(simple(tmp_path)[0], speed=4), "/ws/abcusdt@depth")
+    client = Client(RecordedExchange(simple(tmp_path, snapshot_at=9)[0], speed=4), "/ws/abcusdt@depth")
     client.run(1.1)
     assert client.ids() == [11, 12, 13, 14, 15]
 
@@ -208,11 +208,24 @@ def test_a_request_before_the_subscription_does_not_start_playback(tmp_path: Pat
 def test_the_play_waits_for_a_client_that_is_slow_to_ask(tmp_path: Path) -> None:
     path, body = simple(tmp_path, diffs=500)
     client = Client(RecordedExchange([path], speed=math.inf), "/ws/abcusdt@depth")
-    client.run(5)
+    client.run(1.9)
+    assert client.ids() == [11, 12, 13]  # one is newer than the snapshot
+    client.run(3)
     sent = len(client.ids())
-    assert 50 <= sent < 100
+    assert 50 <= sent < 100  # for clients that ask only after some
     assert client.ask().body == body.encode()
-    client.run(0)
+    client.run(0.2)
+    assert client.ids() == list(range(11, 511))
+
+
+def test_without_pauses_the_updates_after_the_snapshot_wait_for_it_to_arrive(tmp_path: Path) -> None:
+    path, body = simple(tmp_path, diffs=500)
+    client = Client(RecordedExchange([path], speed=math.inf), "/ws/abcusdt@depth")
+    client.run(0.5)
+    assert client.ask().body == body.encode()
+    client.run(0.05)
+    assert client.ids() == [11, 12, 13]
+    client.run(0.1)
     assert client.ids() == list(range(11, 511))
 
 
@@ -322,6 +335,29 @@ def test_bad_questions_are_answered_as_binance_does(
     response = Client(RecordedExchange([simple(tmp_path)[0]])).ask(target)
     assert response.status == status
     assert code is None or json.loads(response.body)["code"] == code
+
+
+@pytest.mark.parametrize("speed", [1.0, 4.0])
+def test_the_clock_is_that_of_the_recorded_event_times_and_moves_on(tmp_path: Path, speed: float) -> None:
+    writer, behind_ms = Writer(), 69 * 86_400_000
+    for number in range(3):
+        writer.diff(10 * number, 11 + number, 11 + number)
+    for number, line in enumerate(writer.lines):  # the recorder's clock is 69 days ahead
+        time, text = line.split(" ", 1)
+        writer.lines[number] = f"{int(time) + behind_ms * 1_000_000} {text}"
+    client = Client(RecordedExchange(recording(tmp_path, writer), speed=speed), "/ws/abcusdt@depth")
+
+    def passed_ms() -> int:
+        found: int = json.loads(client.ask("/api/v3/time").body)["serverTime"]
+        return found - BEGIN_NS // 1_000_000
+
+    assert passed_ms() == 0
+    client.run(7 / speed)
+    assert passed_ms() == 7_000
+    client.run(5 / speed)
+    assert passed_ms() == 12_000
+    client.run(18 / speed)
+    assert passed_ms() == 30_000  # after the last record as well
 
 
 def test_time_ping_and_exchange_info_are_answered(tmp_path: Path) -> None:

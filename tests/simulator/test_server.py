@@ -484,3 +484,18 @@ def test_simulated_markets_have_the_clock_of_this_machine_and_the_moves_of_their
         return json.loads(made.request("binance.com", "/api/v3/depth?symbol=BTCUSDT&limit=5", 5 * 10**9).body)
 
     assert moves(1_700_000_000_000) == moves(1_800_000_000_000)
+
+
+def test_a_port_in_use_is_said_with_what_to_do() -> None:
+    with simulator.serve(seed=1, symbols={"binance.com": ["BTCUSDT"]}) as server:
+        port = int(server.url.rpartition(":")[2])
+        told = rf"^invalid port {port}: .* in use on 127\.0\.0\.1: choose another, or 0 for any free port$"
+        with pytest.raises(InvalidArgument, match=told):
+            simulator.serve(seed=1, port=port)
+
+
+def test_a_simulated_exchange_has_no_end_to_wait_for() -> None:
+    with simulator.serve(seed=1, symbols={"binance.com": ["BTCUSDT"]}) as server:
+        assert not server.has_ended
+        with pytest.raises(UsageError, match="only a recording ends"):
+            server.wait_ended(0)

@@ -52,6 +52,11 @@ class Interrupt:
         """Whether a signal has asked the command to end."""
         return self._happened
 
+    def end(self) -> None:
+        """Ask the command to end, as a signal does. Any thread may call it."""
+        self._happened = True
+        self._wake.put(None)
+
     def wait(self) -> None:
         """Block until a signal asks the command to end."""
         while not self._happened:

@@ -84,6 +84,12 @@ class Program:
         code = self._wait(process)
         return _KILLED_BY - code if code < 0 else code
 
+    def terminate(self) -> None:
+        """Send the program SIGTERM, if it still runs. Any thread may call it."""
+        if self._process is not None:
+            with suppress(OSError):
+                self._process.terminate()
+
     def _wait(self, process: subprocess.Popen[bytes]) -> int:
         """Until it has ended. A signal that comes just before `waitpid` blocks would wait for the end of the
         program: this thread waits for bytes instead, one for each signal and one for the end."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
+_GRACE_S = 2.0
+"""How long a program may work on the last frames before SIGTERM."""
+
 
 class _ProgramAfterDashes(click.Command):
     """Everything after the first `--` is a program with its arguments, whatever it looks like."""
@@ -33,10 +37,21 @@ class _ProgramAfterDashes(click.Command):
             at = args.index("--")
             args, program = args[:at], args[at + 1 :]
         rest = super().parse_args(ctx, args)
+        self._files_after_dashes(ctx, program)
         if program == [] and not ctx.resilient_parsing:
             ctx.fail("Missing program after --, such as: -- python my_program.py")
         ctx.params["program"] = program
         return rest
+
+    def _files_after_dashes(self, ctx: click.Context, program: list[str] | None) -> None:
+        """A program without -- would be taken for recordings."""
+        files = [str(file) for file in ctx.params.get("files") or ()]
+        if not files or program or ctx.resilient_parsing or not _is_program(files[0]):
+            return
+        command = shlex.join(["--", *files])
+        ctx.fail(
+            f"{files[0]} is no recording; to run a program, put it after --: {ctx.command_path} {command}"
+        )
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- PROGRAM [ARGS]...]"]
@@ -58,14 +73,13 @@ class _ProgramAfterDashes(click.Command):
     "--faults",
     "faults",
     metavar="NAME=VALUE,…",
-    help="What goes wrong, as chances from 0 to 1, such as drop=0.01,cut=0.001; `rough` is a preset.",
+    help="What goes wrong, as the chance per message from 0 to 1, such as drop=0.01,cut=0.001; `rough` is a "
+    "preset.",
 )
 @click.option(
     "--speed",
     type=float,
-    default=1.0,
-    show_default=True,
-    help="Of recordings: 10 is ten times as fast, inf without pauses.",
+    help="Of recordings: 1 as recorded (the default), 10 ten times as fast, inf without pauses.",
 )
 @click.option(
     "--exchange",
@@ -80,6 +94,11 @@ class _ProgramAfterDashes(click.Command):
     type=click.Path(path_type=Path),
     help="Write the variables to this file while the exchange runs.",
 )
+@click.option(
+    "--exit-at-end",
+    is_flag=True,
+    help="End with the recordings; a program gets SIGTERM two seconds after their last frame.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def simulate(
     files: Sequence[Path],
@@ -87,12 +106,13 @@ def simulate(
     seed: int | None,
     symbols: Sequence[str],
     faults: str | None,
-    speed: float,
+    speed: float | None,
     exchange: str | None,
     env_file: Path | None,
     program: Sequence[str] | None,
     *,
     tls: bool,
+    exit_at_end: bool,
     quiet: bool,
 ) -> int:
     """Run an exchange on this machine, and a program against it.
@@ -107,14 +127,16 @@ def simulate(
     clients find each exchange under the URL shown, followed by the exchange name.
 
     The markets are invented, with the clock of this machine. FILES (recordings that `depthcache verify`
-    reads) are played back instead, starting with the first subscription.
+    reads) are played back instead, starting with the first subscription. At their end, the exchange stays
+    up and silent and stderr says so; with --exit-at-end it ends, and a program that still runs two seconds
+    later gets SIGTERM.
 
     --faults takes the names of depthcache.simulator.Faults; `rough` is short for
     drop=0.01,reorder=0.01,cut=0.001,lagging=0.3. The seed is that of --seed, unless seed= is given.
 
-    --tls needs the package trustme (pip install depthcache[tls]); the variables then also name the authority
-    to trust. --env-file writes the variables in a form that `docker run --env-file`, `set -a; . PATH` and
-    systemd read; only you can read the file. Both files are deleted at the end.
+    --tls needs the package trustme (pip install "depthcache[tls]"); the variables then also name the
+    authority to trust. --env-file writes the variables in a form that `docker run --env-file`,
+    `set -a; . PATH` and systemd read; only you can read the file. Both files are deleted at the end.
 
     \b
     depthcache simulate -- python my_program.py
@@ -126,24 +148,32 @@ def simulate(
     from depthcache.cli.env_file import env_file as written
     from depthcache.cli.interrupt import Interrupt
     from depthcache.cli.program import Program
+    from depthcache.errors import PackageMissing
     from depthcache.simulator import serve
     from depthcache.simulator.environment import closed_environment, without_proxies
     from depthcache.simulator.texts import parse_symbols
 
+    if exit_at_end and not files:
+        raise click.UsageError("--exit-at-end applies to recordings; none was given")
+    if speed is not None and not files:
+        raise click.UsageError("--speed applies to recordings; none was given")
     if seed is None and not files:
         seed = secrets.randbelow(2**32)
 
     def start() -> Server:
-        return serve(
-            seed,
-            port,
-            symbols=parse_symbols(symbols) if symbols else None,
-            faults=_parsed_faults(faults, seed),
-            files=files,
-            speed=speed,
-            exchange=exchange,
-            tls=tls,
-        )
+        try:
+            return serve(
+                seed,
+                port,
+                symbols=parse_symbols(symbols) if symbols else None,
+                faults=_parsed_faults(faults, seed),
+                files=files,
+                speed=1.0 if speed is None else speed,
+                exchange=exchange,
+                tls=tls,
+            )
+        except PackageMissing as error:
+            raise PackageMissing(package=error.package, wanted_for="--tls") from None
 
     if program:
         with Program() as running, start() as server:
@@ -151,6 +181,8 @@ def simulate(
             with written(env_file, variables):
                 if not quiet:
                     tell(f"depthcache: {_running(server, seed)}")
+                if files:
+                    _at_end(server, running.terminate if exit_at_end else None, _GRACE_S, quiet=quiet)
                 code = running.run(program, {**os.environ, **variables, **without_proxies(os.environ)})
                 if not quiet:
                     _show_problems(server)
@@ -158,10 +190,40 @@ def simulate(
     with Interrupt() as interrupt, start() as server, written(env_file, closed_environment(server)):
         if not quiet:
             _show_exports(server, seed)
+        if files:
+            _at_end(server, interrupt.end if exit_at_end else None, 0.0, quiet=quiet)
         interrupt.wait()
         if not quiet:
             _show_problems(server)
     return 0
+
+
+def _at_end(server: Server, end: Callable[[], None] | None, grace_s: float, *, quiet: bool) -> None:
+    """Say when the recording has ended, and call `end` after a grace period."""
+    import threading
+
+    def wait() -> None:
+        if not server.wait_ended():
+            return
+        if not quiet:
+            tell("depthcache: the recording has ended")
+        if end is not None:
+            threading.Event().wait(grace_s)
+            end()
+
+    threading.Thread(target=wait, name="depthcache end of recording", daemon=True).start()
+
+
+def _is_program(name: str) -> bool:
+    """Whether the first of FILES is a program: one on the path, or a file that can be executed."""
+    import shutil
+
+    path = Path(name)
+    if path.is_file():
+        with suppress(OSError), path.open("rb") as file:
+            return os.access(path, os.X_OK) and file.read(4).startswith((b"\x7fELF", b"#!", b"MZ"))
+        return False
+    return path.suffix in (".py", ".sh", ".exe") or shutil.which(name) is not None
 
 
 def _parsed_faults(text: str | None, seed: int | None) -> Faults | None:
@@ -198,5 +260,15 @@ def _show_problems(server: Server) -> None:
         for line in exchange.problems.lines():
             tell(f"depthcache: {line}")
     elif isinstance(exchange, SimulatedExchange) and exchange.faults is not None:
-        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(exchange.faults.counts.items()))
-        tell(f"depthcache: faults: {counts or 'none'}")
+        tell(f"depthcache: {_struck(exchange.faults)}")
+
+
+def _struck(faults: Faults) -> str:
+    from dataclasses import fields
+
+    if faults.counts:
+        counts = ", ".join(f"{name} {count:,}" for name, count in sorted(faults.counts.items()))
+        return f"faults that struck: {counts}"
+    chances = {each.name: getattr(faults, each.name) for each in fields(faults) if each.type == "float"}
+    given = ", ".join(f"{name}={chance}" for name, chance in chances.items() if chance)
+    return f"no fault struck ({given or 'no chances were given'})"

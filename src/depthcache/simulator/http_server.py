@@ -12,6 +12,7 @@ frames in pieces, compression that was not negotiated, a port that does not list
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -79,7 +80,10 @@ class HttpServer:
         buffer_bytes: int = BUFFER_BYTES,
         tls: ssl.SSLContext | None = None,
         deflate: Deflate = "never",
+        on_sent: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_sent`: called once a paced exchange is over and its clients have been sent everything."""
+        self._on_sent = on_sent
         self.port: int = port
         self._tls = tls
         self._deflate: Deflate = deflate
@@ -104,6 +108,8 @@ class HttpServer:
             await self._runner.cleanup()
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             allowed = f"a port that is free on {HOST}, or 0 for any ({reason})"
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                allowed = f"a free port; it is in use on {HOST}: choose another, or 0 for any free port"
             raise InvalidArgument(name="port", value=self.port, allowed=allowed) from None
         self.port = int(self._runner.addresses[0][1])
         self._tick()
@@ -168,6 +174,8 @@ class HttpServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._paced and self._exchange.is_over and not any(line.waiting_bytes for line in self._lines):
+            self._on_sent()
         if self._is_crowded(monotonic_ns()):
             self._timer = self._loop.call_later(_LOOK_S, self._tick)
             return

@@ -87,6 +87,11 @@ class Session(Protocol):
 class Exchange(Protocol):
     """An embedded exchange. Call `advance` before any other method with the same `now_ns`."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether everything has been played; never for simulated markets."""
+        return False
+
     def venues(self) -> tuple[str, ...]:
         """The exchange names that are served."""
         ...

@@ -14,7 +14,7 @@ from depthcache.arguments import is_real
 from depthcache.errors import InvalidArgument
 from depthcache.recording.records import Diff, Frame, Record
 
-__all__ = ["Playback", "check_speed"]
+__all__ = ["Playback", "check_speed", "lag_ns"]
 
 _MICROSECONDS_FROM = 10**14
 """Event times from this value on are microseconds, those below milliseconds (spot `timeUnit`, 2024-12-17)."""
@@ -44,12 +44,19 @@ class Playback:
         self._last_time_ns: int | None = None
         self._played_ns = 0
         self._base: tuple[int, int] | None = None
+        self._taken: tuple[int, int] | None = None
+        """The position of the last record that was taken, and its recorded time."""
         self._fill()
 
     @property
     def is_started(self) -> bool:
         """Whether `start` has been called."""
         return self._base is not None
+
+    @property
+    def is_unpaced(self) -> bool:
+        """Whether records follow each other without pauses."""
+        return math.isinf(self._speed)
 
     @property
     def is_over(self) -> bool:
@@ -71,6 +78,24 @@ class Playback:
         started_ns, recorded_ns = self._base
         return started_ns + math.floor((self._ahead[0][0] - recorded_ns) / self._speed)
 
+    def clock_ns(self, now_ns: int) -> int | None:
+        """The recorded time, which goes on at `speed` between records; None before the first time is known.
+
+        It waits before the start and for records that are held. At infinite speed it is that of the last
+        record.
+        """
+        coming = next(
+            ((at, time) for at, record in self._ahead if (time := _time_ns(record)) is not None), None
+        )
+        if self._taken is None or self._base is None:
+            return None if coming is None else coming[1]
+        at_ns, time_ns = self._taken
+        if self.is_unpaced:
+            return time_ns
+        started_ns, recorded_ns = self._base
+        passed_ns = max(0, recorded_ns + math.floor((now_ns - started_ns) * self._speed) - at_ns)
+        return time_ns + (passed_ns if coming is None else min(passed_ns, max(0, coming[0] - at_ns)))
+
     def is_due(self, now_ns: int) -> bool:
         """Whether the next record is due."""
         due_ns = self.next_ns()
@@ -78,7 +103,10 @@ class Playback:
 
     def take(self) -> Record:
         """Take the next record, due or not. Only while not `is_over`."""
-        _, record = self._ahead.popleft()
+        at_ns, record = self._ahead.popleft()
+        time_ns = _time_ns(record)
+        if time_ns is not None:
+            self._taken = (at_ns, time_ns)
         self._fill()
         return record
 
@@ -109,9 +137,17 @@ def check_speed(speed: float) -> None:
         raise InvalidArgument(name="speed", value=speed, allowed="a number above 0; 1 is as recorded")
 
 
+def lag_ns(record: Record) -> int | None:
+    """From the event time of a diff to its recorded receipt; None if either is unknown."""
+    event_ns = _event_ns(record)
+    return None if record.time_ns is None or event_ns is None else record.time_ns - event_ns
+
+
 def _time_ns(record: Record) -> int | None:
-    if record.time_ns is not None:
-        return record.time_ns
+    return _event_ns(record) if record.time_ns is None else record.time_ns
+
+
+def _event_ns(record: Record) -> int | None:
     if isinstance(record, Frame) and isinstance(record.about, Diff) and record.about.event_time is not None:
         time = record.about.event_time
         return time * (1_000 if time >= _MICROSECONDS_FROM else 1_000_000)

@@ -7,12 +7,15 @@ the book of the recording, however fast or slow it is:
 
 - If a client requests a snapshot earlier than the recorder did, playback skips to the recorded snapshot (all
   frames up to it are sent at once), so that the snapshot is never from the future.
-- If a client is slow, playback waits: after some diffs that are newer than the recorded snapshot, it pauses
-  until the request, or until a timeout.
+- If a client is slow, playback waits: after the first diff that is newer than the recorded snapshot, it
+  pauses until the request, or until a timeout, and again after some more. So a client that follows every
+  update misses none, at any speed.
 - If a client subscribes too late for the recorded snapshot, it gets the rebuilt book at once.
 
 A recording has only the levels it has seen: a larger limit is refused, and beyond the first snapshot the
 rebuilt book has only the levels of the diffs. At the end of the recording, connections stay open and quiet.
+
+The exchange's clock (the time request) is that of the recorded event times, and moves with the playback.
 Sans-I/O except for reading the files.
 """
 
@@ -34,7 +37,7 @@ from depthcache.recording.reading import as_paths
 from depthcache.simulator import responses
 from depthcache.simulator.commands import parse_target
 from depthcache.simulator.interface import Exchange, HttpResponse, Session, split_target
-from depthcache.simulator.playback import Playback, check_speed
+from depthcache.simulator.playback import Playback, check_speed, lag_ns
 from depthcache.simulator.recorded_session import RecordedSession, StreamKey, diff_stream, stream_key
 from depthcache.simulator.recording_index import RecordingIndex, Symbol, VenueIndex
 
@@ -47,8 +50,14 @@ _MOST_AT_ONCE = 256
 _UNASKED = 50
 """Diffs newer than the recorded snapshot that are sent before playback waits for the request. Some clients
 request a snapshot only after they have received data (ccxt, 2026)."""
-_PATIENCE_NS = 10_000_000_000
+_PATIENCE_NS = 8_000_000_000
 """Timeout of that wait: then the client does not want a snapshot."""
+_FIRST_PATIENCE_NS = 2_000_000_000
+"""Timeout of the wait before those diffs, after the first of them."""
+_COMPARE_CLOCKS = 1_000
+"""Records between comparisons of the recorder's clock with the exchange's; it may have been set."""
+_SETTLE_NS = 100_000_000
+"""Time for the response to arrive before diffs without pauses overtake it."""
 
 
 class _Wrapped(msgspec.Struct):
@@ -90,13 +99,13 @@ class RecordedExchange(OneProcess, Exchange):
         self._sessions: list[RecordedSession] = []
         self._pings: dict[int, int] = {}
         self._weights = responses.Weights()
-        self._held_since_ns: int | None = None
+        self._held_until_ns: int | None = None
         self._play = Playback(self._index.meet(records), speed=speed, ahead=_AHEAD)
         if not self._index.venues:
             reason = f"no market data in its first {_AHEAD:,} records"
             raise UnreadableRecording(path=Path(paths[0]), line=None, reason=reason)
-        first_ns = next((each.time_ns for each in self._play.ahead() if each.time_ns is not None), 0)
-        self._clock_ms = first_ns // 1_000_000
+        self._ahead_ns = self._played = 0
+        self._compare_clocks()
 
     # --- getters ------------------------------------------------------------------------------
 
@@ -127,9 +136,11 @@ class RecordedExchange(OneProcess, Exchange):
                 weight = position.venue.snapshot_weight(question[1])
                 response = self._snapshot(position, *question, now_ns)
         elif path == position.venue.exchange_info_path:
-            response = responses.exchange_info(position.symbols, position.exchange_info, self._clock_ms)
+            response = responses.exchange_info(
+                position.symbols, position.exchange_info, self._clock_ms(now_ns)
+            )
         elif path == position.venue.time_path:
-            response = responses.time(self._clock_ms)
+            response = responses.time(self._clock_ms(now_ns))
         elif path == position.venue.ping_path:
             response = responses.ok(b"{}")
         else:
@@ -171,14 +182,16 @@ class RecordedExchange(OneProcess, Exchange):
         if most is not None and limit > most:
             return responses.not_recorded(most)
         is_first, symbol.is_asked = not symbol.is_asked, True
-        self._go_on(now_ns)
+        self._go_on(now_ns + _SETTLE_NS)
+        if is_first and self._play.is_unpaced and self._play.is_started:
+            self._play.resume(now_ns + _SETTLE_NS)
         if is_first and symbol.first is not None:
             if symbol.is_ahead and self._is_wanted(position, name):
                 self._skip_to(symbol.first, now_ns)
             if not symbol.is_missed:
                 return responses.ok(symbol.first.body)
         return responses.of_book(
-            position.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms
+            position.venue, name, symbol.book, symbol.first_diff, limit, time_ms=self._clock_ms(now_ns)
         )
 
     # --- playback -----------------------------------------------------------------------------
@@ -194,8 +207,8 @@ class RecordedExchange(OneProcess, Exchange):
     def next_ns(self) -> int | None:
         """Time of the next record, ping or timeout of a wait."""
         times = list(self._pings.values())
-        if self._held_since_ns is not None:
-            times.append(self._held_since_ns + _PATIENCE_NS)
+        if self._held_until_ns is not None:
+            times.append(self._held_until_ns)
         elif (due_ns := self._play.next_ns()) is not None:
             times.append(due_ns)
         return min(times, default=None)
@@ -205,18 +218,19 @@ class RecordedExchange(OneProcess, Exchange):
         waiting = self._unasked(next(self._play.ahead()))
         if waiting is None:
             return False
-        if self._held_since_ns is None:
-            self._held_since_ns = now_ns
-        if now_ns < self._held_since_ns + _PATIENCE_NS:
+        is_last = waiting.unasked >= _UNASKED
+        if self._held_until_ns is None:
+            self._held_until_ns = now_ns + (_PATIENCE_NS if is_last else _FIRST_PATIENCE_NS)
+        if now_ns < self._held_until_ns:
             return True
-        waiting.is_asked = True
+        waiting.is_awaited, waiting.is_asked = True, is_last
         self._go_on(now_ns)
         return False
 
     def _go_on(self, now_ns: int) -> None:
         """Continue at once if the awaited request has come."""
-        if self._held_since_ns is not None and self._unasked(next(self._play.ahead())) is None:
-            self._held_since_ns = None
+        if self._held_until_ns is not None and self._unasked(next(self._play.ahead())) is None:
+            self._held_until_ns = None
             self._play.resume(now_ns)
 
     def _unasked(self, record: Record) -> Symbol | None:
@@ -225,7 +239,8 @@ class RecordedExchange(OneProcess, Exchange):
             return None
         name = record.about.symbol
         symbol = self._index.symbol(record.venue, name)
-        is_unasked = symbol.unasked >= _UNASKED and not symbol.is_asked
+        most = _UNASKED if symbol.is_awaited else 1
+        is_unasked = symbol.unasked >= most and not symbol.is_asked
         return symbol if is_unasked and self._is_wanted(self._index.venue(record.venue), name) else None
 
     def _is_wanted(self, position: VenueIndex, name: str) -> bool:
@@ -237,13 +252,23 @@ class RecordedExchange(OneProcess, Exchange):
             return
         while self._play_one() is not snapshot:
             pass
-        self._held_since_ns = None
-        self._play.resume(now_ns)
+        self._held_until_ns = None
+        self._play.resume(now_ns + (_SETTLE_NS if self._play.is_unpaced else 0))
+
+    def _clock_ms(self, now_ns: int) -> int:
+        """The exchange's clock: the recorded time, less how far it is ahead of event times."""
+        return ((self._play.clock_ns(now_ns) or 0) - self._ahead_ns) // 1_000_000
+
+    def _compare_clocks(self) -> None:
+        """The fastest diff ahead counts as one without a delay: what its recorder's clock said is unknown."""
+        lags = [lag for each in self._play.ahead() if (lag := lag_ns(each)) is not None]
+        self._ahead_ns = min(lags, default=self._ahead_ns)
 
     def _play_one(self) -> Record:
         record = self._play.take()
-        if record.time_ns is not None:
-            self._clock_ms = record.time_ns // 1_000_000
+        self._played += 1
+        if self._played % _COMPARE_CLOCKS == 0:
+            self._compare_clocks()
         if isinstance(record, Frame):
             self._play_frame(record)
         elif isinstance(record, RecordedSnapshot):
@@ -275,7 +300,7 @@ class RecordedExchange(OneProcess, Exchange):
         for session in self._sessions:
             if self._pings[id(session)] <= now_ns:
                 # The payload is a time in milliseconds of 13 digits (measured 2026-08-24 and 2026-10-07).
-                session.on_time_to_ping(f"{self._clock_ms:013d}".encode())
+                session.on_time_to_ping(f"{self._clock_ms(now_ns):013d}".encode())
                 self._pings[id(session)] = now_ns + _ping_ns(session)
 
 

@@ -33,6 +33,8 @@ class Symbol:
     """Whether a diff has been played."""
     is_asked: bool = False
     """Whether a snapshot was requested, or playback no longer waits for that."""
+    is_awaited: bool = False
+    """Whether playback has waited for that once, in vain."""
     is_missed: bool = False
     """Whether a diff newer than `first` was played without a subscriber."""
     unasked: int = 0

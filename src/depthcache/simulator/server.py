@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike, fspath
@@ -90,8 +91,15 @@ class Server(OneProcess, ExchangeControls):
         if self._certificate is not None:
             tls, ca_file = self._certificate.context, self._certificate.ca_file
         context = tls if isinstance(tls, ssl.SSLContext) else None
+        self._ended, self._has_ended = threading.Event(), False
         self._http_server = HttpServer(
-            exchange, port=port, paced=paced, buffer_bytes=buffer_bytes, tls=context, deflate=deflate
+            exchange,
+            port=port,
+            paced=paced,
+            buffer_bytes=buffer_bytes,
+            tls=context,
+            deflate=deflate,
+            on_sent=self._on_sent,
         )
         self._thread = LoopThread(self._http_server, name="depthcache exchange")
         try:
@@ -161,6 +169,26 @@ class Server(OneProcess, ExchangeControls):
             )
         return self.on_exchange(lambda: self._http_server.command(lambda: work(made)))
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether a recording has ended: all of it has been sent. False for simulated markets."""
+        return self._has_ended
+
+    def wait_ended(self, timeout: float | None = None) -> bool:
+        """Block until the recording has ended or the server is closed; return `has_ended`.
+
+        `timeout`: seconds to wait at most; None waits without limit. The exchange stays up after the end,
+        and silent. Raises UsageError for simulated markets, which have no end.
+        """
+        if not isinstance(self.exchange, RecordedExchange):
+            raise UsageError("only a recording ends: a simulated exchange runs until it is closed")
+        self._ended.wait(timeout)
+        return self._has_ended
+
+    def _on_sent(self) -> None:
+        self._has_ended = True
+        self._ended.set()
+
     def listen(self, *, on: bool) -> None:
         """Accept connections (`on`), or refuse them from now on. Open WebSockets stay open."""
         try:
@@ -173,6 +201,7 @@ class Server(OneProcess, ExchangeControls):
         try:
             self._thread.stop()
         finally:
+            self._ended.set()
             self._remove_certificate()
 
     def _remove_certificate(self) -> None:
@@ -216,7 +245,7 @@ def serve(
         speed: speed of recordings: 1 as recorded, 10 ten times as fast, infinity without pauses.
         exchange: exchange name of recordings that do not name their exchange.
         tls: certificate and key for https and wss; True creates a certificate for loopback (needs the package
-            trustme: `pip install depthcache[tls]`); None serves http and ws.
+            trustme: `pip install "depthcache[tls]"`); None serves http and ws.
         ca_file: the certificate authority that the server's `settings` trust; None for those of the system.
 
     Raises InvalidArgument, UnknownExchange, UnreadableRecording, and PackageMissing for `tls=True` without

@@ -34,7 +34,7 @@ def book(**more: Any) -> depthcache.Book:
 TABLE: list[tuple[str, Callable[[], object], type[Exception], tuple[str, ...]]] = [
     # exchange names
     ("misspelled", lambda: depthcache.connect("binance.con", ["BTCUSDT"]), UnknownExchange, ("binance.con", "binance.com")),
-    ("empty exchange", lambda: depthcache.connect("", ["BTCUSDT"]), UnknownExchange, ("known exchanges: ",)),
+    ("empty exchange", lambda: depthcache.connect("", ["BTCUSDT"]), UnknownExchange, ("`depthcache exchanges` lists all",)),
     ("exchange in capitals", lambda: depthcache.Book("BINANCE.COM"), UnknownExchange, ("binance.com",)),
     ("no text", lambda: depthcache.connect(5, ["BTCUSDT"]), UsageError, ("5",)),  # type: ignore[call-overload]
     ("of a mapping", lambda: depthcache.connect({"kraken": ["BTCUSDT"]}), UnknownExchange, ("kraken",)),

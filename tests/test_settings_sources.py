@@ -90,7 +90,14 @@ def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
         ("DEPTHCACHE_LIMIT_SHARE", "nan", "above 0, at most 1"),
         ("DEPTHCACHE_BOOTSTRAP_FROM_DEPTH20", "maybe", "true or false"),
         ("DEPTHCACHE_REQUESTS_IN_FLIGHT", "2.5", "a whole number"),
-        ("DEPTHCACHE_TRANSPORT", "pigeon", "'native' or 'aiohttp'"),
+        (
+            "DEPTHCACHE_TRANSPORT",
+            "pigeon",
+            "invalid DEPTHCACHE_TRANSPORT 'pigeon': expected 'native' or 'aiohttp'",
+        ),
+        ("DEPTHCACHE_CA_FILE", "/no/such.pem", "invalid DEPTHCACHE_CA_FILE"),
+        ("DEPTHCACHE_FLIGHT_BYTES", "-1", "invalid DEPTHCACHE_FLIGHT_BYTES -1"),
+        ("DEPTHCACHE_QQQQQQ", "1", "hosts are DEPTHCACHE_<EXCHANGE>_REST and _WEBSOCKET"),
         ("DEPTHCACHE_LIMIT_SHAER", "0.5", "did you mean DEPTHCACHE_LIMIT_SHARE"),
         ("DEPTHCACHE_SETTINGS", "/no/such/file.toml", "a TOML file"),
     ],
@@ -104,7 +111,13 @@ def test_a_wrong_variable_is_refused_with_what_is_allowed(variable: str, text: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("limit_share = 0.5\n", "no setting of this name"),
+        ("limit_share = 0.5\n", "limit_share belongs under [policy]"),
+        ("nonsense = 0.5\n", "expected the name of a setting"),
+        ("transport = 'Native'\n", "invalid transport in"),
+        ("flight_bytes = '9'\n", "expected a whole number, not text"),
+        ("proxies = 'yes'\n", "expected true or false, not text"),
+        ("[policy]\nlimit_share = '0.25'\n", "expected a number, not text"),
+        ("[policy]\nrequests_in_flight = '5'\n", "expected a whole number, not text"),
         ("transprot = 'native'\n", "did you mean transport"),
         ("[policy]\nlimit_shaer = 0.5\n", "did you mean limit_share"),
         ("[policy]\nlimit_share = 'half'\n", "limit_share in"),
@@ -112,7 +125,10 @@ def test_a_wrong_variable_is_refused_with_what_is_allowed(variable: str, text: s
         ("[endpoints.'binance.com']\nrset = 'http://h'\n", "did you mean rest"),
         ("[endpoints.'binance.com']\nrest = 5\n", "endpoints.'binance.com' in"),
         ("[endpoints.'kraken']\nrest = 'http://h'\n", "unknown exchange"),
-        ("not toml", "a TOML file"),
+        (
+            "proxies = true\nnot toml",
+            "expected valid TOML: Expected '=' after a key in a key/value pair (at line 2",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_place(text: str, words: str, tmp_path: Path) -> None:

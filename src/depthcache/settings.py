@@ -101,8 +101,8 @@ class Settings:
         """
         given = os.environ if environment is None else environment
         path = given.get(FILE_VARIABLE)
-        file = {} if path is None else from_file(path)
-        own = from_variables(given)
+        file = {} if path is None else from_file(path, cls)
+        own = from_variables(given, cls)
         policy = file.pop("policy", {}) | own.pop("policy")
         endpoints = file.pop("endpoints", {}) | own.pop("endpoints")
         given_all: dict[str, Any] = {"policy": Policy(**policy), "endpoints": endpoints, **file, **own}
@@ -119,7 +119,7 @@ class Settings:
 
         Raises InvalidArgument with the file, the key, its value and what is allowed.
         """
-        file = from_file(path)
+        file = from_file(path, cls)
         file["policy"] = Policy(**file["policy"])
         return cls(**file | others)
 

@@ -44,6 +44,7 @@ _TRUTHS = {
     "no": False,
     "off": False,
 }
+_WORDS: dict[type[Any], str] = {int: "a whole number", float: "a number", bool: "true or false"}
 _POLICY: dict[str, type[Any]] = {field.name: type(field.default) for field in fields(Policy)}
 
 
@@ -52,8 +53,11 @@ def variable_of(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def from_variables(given: Mapping[str, str]) -> dict[str, Any]:
-    """Arguments for Settings from environment variables. Raises InvalidArgument."""
+def from_variables(given: Mapping[str, str], check: Callable[..., object]) -> dict[str, Any]:
+    """Arguments for Settings from environment variables. `check` raises for those that it does not accept.
+
+    Raises InvalidArgument.
+    """
     places, ends = _variables(), _endpoint_variables()
     found: dict[str, Any] = {}
     policy: dict[str, Any] = {}
@@ -71,12 +75,13 @@ def from_variables(given: Mapping[str, str]) -> dict[str, Any]:
             value = _value(variable, text, kind)
             (policy if name in _POLICY else found)[name] = value
         else:
-            raise _no_such(variable, text, (*ends, *places), f"{PREFIX}<EXCHANGE>_REST and _WEBSOCKET exist")
-    return _whole(found, policy, endpoints, variable_of)
+            hosts = f"hosts are {PREFIX}<EXCHANGE>_REST and _WEBSOCKET"
+            raise _no_such(variable, text, (*ends, *places), hosts)
+    return _whole(found, policy, endpoints, variable_of, check)
 
 
-def from_file(path: str | PathLike[str]) -> dict[str, Any]:
-    """Arguments for Settings from a TOML file. Raises InvalidArgument.
+def from_file(path: str | PathLike[str], check: Callable[..., object]) -> dict[str, Any]:
+    """Arguments for Settings from a TOML file, with `check` as above. Raises InvalidArgument.
 
     transport = "aiohttp"
 
@@ -90,12 +95,17 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - accepts any path-like object
             content = tomllib.load(file)
-    except (OSError, ValueError, RecursionError) as error:  # unreadable, not TOML or UTF-8, nested too deeply
+    except tomllib.TOMLDecodeError as error:  # with the line and the column
+        raise InvalidArgument(name="settings file", value=shown, allowed=f"valid TOML: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:  # unreadable, not UTF-8, nested too deeply
         allowed = f"the path of a TOML file with settings ({error})"
         raise InvalidArgument(name="settings file", value=shown, allowed=allowed) from None
     policy = _table(content.pop("policy", {}), "policy", shown)
     tables = _table(content.pop("endpoints", {}), "endpoints", shown)
     for name in content:
+        if name in _POLICY:
+            allowed = f"no setting here: {name} belongs under [policy]"
+            raise InvalidArgument(name=f"{name} in {shown}", value=content[name], allowed=allowed)
         if name not in _KINDS:
             raise _no_such(f"{name} in {shown}", content[name], (*_KINDS, "policy", "endpoints"), "")
     for name in policy:
@@ -109,7 +119,7 @@ def from_file(path: str | PathLike[str]) -> dict[str, Any]:
             raise _no_such(f"{place}: {min(unknown)}", parts[min(unknown)], ("rest", "websocket"), "")
         venue = venues.venue(exchange)
         endpoints[venue.name] = _endpoints(place, venue.endpoints, parts)
-    return _whole(content, policy, endpoints, lambda name: f"{name} in {shown}")
+    return _whole(content, policy, endpoints, lambda name: f"{name} in {shown}", check)
 
 
 def _whole(
@@ -117,12 +127,17 @@ def _whole(
     policy: dict[str, Any],
     endpoints: dict[str, Endpoints],
     place: Callable[[str], str],
+    check: Callable[..., object],
 ) -> dict[str, Any]:
-    """All arguments in one dictionary. Checks the policy here, so that an error names its source."""
+    """All arguments in one dictionary. Checks them here, so that an error names its source."""
     try:
         Policy(**policy)
+        check(**found)
     except InvalidArgument as error:
-        raise InvalidArgument(name=place(error.name), value=error.value, allowed=error.allowed) from None
+        kind = (_KINDS | _POLICY).get(error.name, str)
+        is_text = isinstance(error.value, str) and kind in (int, float, bool)
+        allowed = f"{_WORDS[kind]}, not text" if is_text else error.allowed
+        raise InvalidArgument(name=place(error.name), value=error.value, allowed=allowed) from None
     return found | {"policy": policy, "endpoints": endpoints}
 
 
@@ -136,8 +151,7 @@ def _value(variable: str, text: str, kind: type) -> Any:
     try:
         return kind(text)
     except ValueError:
-        words = "a whole number" if kind is int else "a number"
-        raise InvalidArgument(name=variable, value=text, allowed=words) from None
+        raise InvalidArgument(name=variable, value=text, allowed=_WORDS[kind]) from None
 
 
 def _endpoints(place: str, before: Endpoints, parts: Mapping[str, Any]) -> Endpoints:
@@ -171,6 +185,7 @@ def _no_such(name: str, value: object, known: tuple[str, ...], more: str) -> Inv
     asked = name.split(" in ")[0].rsplit(".", 1)[-1] if ": " not in name else name.rsplit(": ", 1)[1]
     plain = {each.removeprefix(PREFIX): each for each in known}
     near = get_close_matches(asked.removeprefix(PREFIX), plain, n=1, cutoff=0.7)
-    hint = f"did you mean {plain[near[0]]}?" if near else f"such as {known[0]}"
-    allowed = f"no setting of this name; {more + ', ' if more else ''}{hint}"
+    others = f"{more}, such as {known[0]}" if more else f"such as {known[0]}"
+    hint = f"did you mean {plain[near[0]]}?" if near else others
+    allowed = f"the name of a setting; {hint}"
     return InvalidArgument(name=name, value=value, allowed=allowed)

@@ -56,10 +56,19 @@ def test_anything_that_is_no_name_raises_the_same_error(name: object) -> None:
         venues.venue(name)  # type: ignore[arg-type]
 
 
-def test_a_name_in_other_letter_case_is_recognised_as_near() -> None:
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_name_is_accepted_in_any_letter_case_and_keeps_its_spelling(name: str) -> None:
+    assert venues.venue(name.upper()) is venues.venue(name.title()) is venues.venue(name)
+    assert venues.venue(name.upper()).name == name
+
+
+def test_an_error_proposes_at_most_three_names_and_says_where_all_are() -> None:
     with pytest.raises(UnknownExchange) as caught:
-        venues.venue("Binance.US")
-    assert caught.value.near[0] == "binance.us"
+        venues.venue("binance")
+    told = str(caught.value)
+    assert told.endswith("`depthcache exchanges` lists all")
+    assert sum(f"'{name}'" in told for name in EXPECTED) <= 3
+    assert len(told) < 200
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,9 @@ def test_names_of_portfolio_margin_suggest_which_exchange_to_use(name: str) -> N
         "portfolio margin has no order books of its own, use "
         "'binance.com', 'binance.com-futures' or 'binance.com-coin_futures'"
     )
-    assert str(caught.value).startswith(f"unknown exchange {name!r}: {caught.value.hint}; known exchanges: ")
+    assert str(caught.value).startswith(
+        f"unknown exchange {name!r}: {caught.value.hint}; `depthcache exchanges`"
+    )
     assert caught.value.near == ()
 
 

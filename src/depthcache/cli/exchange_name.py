@@ -66,7 +66,7 @@ class _ExchangeName(ParamType):
             CompletionItem(name, help=description(venue))
             for venue in found
             for name in (venue.name, *venue.aliases)
-            if name.startswith(incomplete)
+            if name.startswith(incomplete.lower())
         ]
 
 

@@ -88,14 +88,14 @@ _PORTFOLIO_MARGIN_HINT = (
 
 
 def venue(name: str) -> Venue:
-    """The venue of an exchange `name` or alias.
+    """The venue of an exchange `name` or alias, in upper or lower case.
 
     Raises UnknownExchange, which suggests the closest names or what to use instead.
     """
-    found = _by_name.get(name) if isinstance(name, str) else None
+    lowered = str(name).lower()
+    found = (_by_name.get(name) or _in_any_case(lowered)) if isinstance(name, str) else None
     if found is not None:
         return found
-    lowered = str(name).lower()
     if _PORTFOLIO_MARGIN.search(lowered):
         raise UnknownExchange(name=name, known=names(), hint=_PORTFOLIO_MARGIN_HINT)
     raise UnknownExchange(name=name, known=names(), near=_near(lowered))
@@ -112,7 +112,7 @@ def register(venue: Venue) -> None:
     for name in (venue.name, *venue.aliases):
         if not isinstance(name, str) or not name or " " in name or not name.isprintable():
             raise InvalidArgument(name="venue", value=name, allowed="printable names without spaces")
-        if name in _by_name:
+        if _in_any_case(name.lower()) is not None:
             raise InvalidArgument(name="venue", value=name, allowed="a name that no other venue has")
     _by_name.update(dict.fromkeys((venue.name, *venue.aliases), venue))
 
@@ -128,6 +128,10 @@ def of_family(family: Family, *environments: Environment) -> Venue:
         for each in _by_name.values()
         if (each.family, each.environment) == (family, environment)
     )
+
+
+def _in_any_case(lowered: str) -> Venue | None:
+    return next((each for name, each in _by_name.items() if name.lower() == lowered), None)
 
 
 def _near(lowered: str) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ def test_a_client_that_was_not_entered_says_so_when_it_is_shown() -> None:
 
 def test_prometheus_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
-    with pytest.raises(PackageMissing, match="pip install prometheus-client"):
+    with pytest.raises(PackageMissing, match=r'pip install "depthcache\[prometheus\]"'):
         depthcache.connect("binance.com", ["BTCUSDT"]).prometheus()
 
 

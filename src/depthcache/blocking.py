@@ -471,7 +471,7 @@ class Books(BooksBase[LiveBook]):
     def prometheus(self) -> str:
         """Return the statistics in the Prometheus text format.
 
-        Needs the package prometheus-client (`pip install depthcache[prometheus]`); raises PackageMissing
+        Needs the package prometheus-client (`pip install "depthcache[prometheus]"`); raises PackageMissing
         without it.
         """
         return prometheus_text(self.stats())

@@ -153,7 +153,7 @@ class UnknownExchange(UsageError):
         self.name, self.known, self.near, self.hint = name, known, near, hint
         likely = f"did you mean {_either(near)}? " if near else ""
         instead = f"{hint}; " if hint else ""
-        text = f"unknown exchange {_shown(name)}: {instead}{likely}known exchanges: {', '.join(known)}"
+        text = f"unknown exchange {_shown(name)}: {instead}{likely}`depthcache exchanges` lists all"
         super().__init__(text)
 
 
@@ -323,7 +323,17 @@ class PackageMissing(UsageError, ImportError):
 
     def __init__(self, *, package: str, wanted_for: str) -> None:
         self.package, self.wanted_for = package, wanted_for
-        super().__init__(f"{wanted_for} needs the package {package}: pip install {package}")
+        super().__init__(f"{wanted_for} needs the package {package}: {_pip_install(package)}")
+
+
+_EXTRAS = {"matplotlib": "plot", "prometheus-client": "prometheus", "textual": "tui", "trustme": "tls"}
+
+
+def _pip_install(package: str) -> str:
+    extra = _EXTRAS.get(package)
+    if extra is None:
+        return f"pip install {package}"
+    return f'pip install "depthcache[{extra}]" (in a checkout: pip install ".[{extra}]")'
 
 
 # --- the exchange ----------------------------------------------------------------------------

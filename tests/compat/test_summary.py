@@ -274,7 +274,7 @@ def test_without_pillow_it_says_what_to_install(tmp_path: Path, monkeypatch: pyt
         return real(name, *others)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install depthcache\[png\]"):
+    with pytest.raises(ImportError, match=r'pip install "depthcache\[png\]"'):
         summary_png.write("x", str(tmp_path), height_per_row=12.5)
 
 

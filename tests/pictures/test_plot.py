@@ -251,5 +251,7 @@ def test_wrong_arguments_are_refused_with_what_is_allowed(options: dict[str, Any
 def test_without_matplotlib_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "matplotlib.axes")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(PackageMissing, match="pip install matplotlib"):
+    with pytest.raises(
+        PackageMissing, match=r'pip install "depthcache\[plot\]" \(in a checkout: pip install "\.\[plot\]"\)'
+    ):
         loaded().plot()

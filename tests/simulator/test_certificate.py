@@ -111,7 +111,7 @@ def test_a_forked_child_takes_no_file_away() -> None:
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trustme", None)
-    with pytest.raises(PackageMissing, match="pip install trustme") as caught:
+    with pytest.raises(PackageMissing, match=r'pip install "depthcache\[tls\]"') as caught:
         simulator.serve(seed=1, tls=True)
     assert caught.value.package == "trustme"
 

@@ -74,7 +74,7 @@ def test_the_seed_is_the_given_one_unless_the_text_names_one() -> None:
         ("late_ns=-1", r"invalid late_ns -1: expected nanoseconds, 0 or more"),
         ("lag_changes=0", r"invalid lag_changes 0: expected changes, 1 or more"),
         ("dorp=0.1", r"invalid faults 'dorp=0.1': .* did you mean 'drop'\?"),
-        ("drop", r"invalid faults 'drop': expected rough, or NAME=VALUE"),
+        ("drop", r"invalid faults 'drop': expected a value for drop, such as drop=0\.01"),
         ("rough=1", r"invalid faults 'rough=1'"),
         ("counts=1", r"invalid faults 'counts=1'"),
         ("", r"invalid faults ''"),

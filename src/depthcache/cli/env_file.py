@@ -53,7 +53,12 @@ def _write(path: Path, text: bytes) -> None:
     if not _may_be_replaced(path):
         allowed = "a path where nothing is, or a file that depthcache simulate wrote"
         raise InvalidArgument(name="env-file", value=str(path), allowed=allowed)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+    except OSError as error:  # names the temporary file
+        missing = isinstance(error, FileNotFoundError)
+        why = "the folder does not exist" if missing else (error.strerror or str(error)).lower()
+        raise OSError(f"cannot write {path}: {why}") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)

@@ -1,6 +1,6 @@
 """Create a certificate for loopback, signed by a new certificate authority.
 
-It needs trustme, an optional package (`pip install depthcache[tls]`). The private key stays in memory
+It needs trustme, an optional package (`pip install "depthcache[tls]"`). The private key stays in memory
 (trustme passes it to OpenSSL in a file that it deletes at once). The authority's certificate is in a
 temporary file for clients to trust, until `remove` or the end of the program.
 """

@@ -33,6 +33,7 @@ _NUMBERS = {
     "late_ns": "nanoseconds, 0 or more",
     "lag_changes": "changes, 1 or more",
 }
+_EXAMPLES = {"seed": 7, "late_ns": 3_000_000_000, "lag_changes": 400}
 _SYMBOLS_ALLOWED = (
     "symbols separated by commas, with an exchange and a colon in front where it is not binance.com: "
     "'BTCUSDT,ETHUSDT' or 'binance.com-futures:BTCUSDT'"
@@ -72,6 +73,10 @@ def parse_faults(text: str, *, seed: int = 0) -> Faults:
             given[name] = _number(float, name, value, "a probability from 0.0 to 1.0")
         elif sign and name in _NUMBERS:
             given[name] = _number(int, name, value, _NUMBERS[name])
+        elif not sign and name in (*_CHANCES, *_NUMBERS):
+            example = f"{name}={_EXAMPLES.get(name, 0.01)}"
+            allowed = f"a value for {name}, such as {example}"
+            raise InvalidArgument(name="faults", value=item.strip(), allowed=allowed)
         else:
             raise InvalidArgument(name="faults", value=item.strip() or text, allowed=_faults_allowed(name))
     return Faults(**given)

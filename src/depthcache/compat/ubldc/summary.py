@@ -75,7 +75,7 @@ def print_summary_to_png(
 
     `print_summary_export_path`: the folder, created if missing; None takes the current one.
     `height_per_row`: pixels per line. Raises InvalidArgument, OSError, and ImportError without Pillow
-    (`pip install depthcache[png]`).
+    (`pip install "depthcache[png]"`).
     """
     from depthcache.compat.ubldc.summary_png import write
 

@@ -125,7 +125,10 @@ def _pillow() -> Any:
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError:
-        raise ImportError("pictures need Pillow: pip install depthcache[png]", name="PIL") from None
+        raise ImportError(
+            'pictures need Pillow: pip install "depthcache[png]" (in a checkout: pip install ".[png]")',
+            name="PIL",
+        ) from None
     return SimpleNamespace(Image=Image, ImageDraw=ImageDraw, ImageFont=ImageFont)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ def test_until_ctrl_c_and_the_file_verifies(server: Server, tmp_path: Path) -> N
     assert "Traceback" not in errors
     report = verify([path])
     assert (report.faults, report.breaks) == ([], 0)
+    last = re.fullmatch(r"recorded ([\d,]+) updates? of 2 books, 0 lines lost", errors.splitlines()[-1])
+    assert last is not None
+    assert 0 < int(last[1].replace(",", "")) <= sum(row.diffs_total for row in report.rows)
     assert [row.symbol for row in report.rows] == ["BTCUSDT", "ETHUSDT"]
     assert all(row.snapshot_lastUpdateId for row in report.rows)
     with running("verify", str(path)) as program:
@@ -57,7 +61,7 @@ def test_until_ctrl_c_and_the_file_verifies(server: Server, tmp_path: Path) -> N
 
 def test_what_is_left_after_kill_9_is_read_and_right(server: Server, tmp_path: Path) -> None:
     with running("record", "BTCUSDT", "--out", str(tmp_path), environment=server.environment) as program:
-        program.until_error("1 of 1 books synced")
+        program.until_error("1 of 1 book synced")
         (path,) = tmp_path.iterdir()
         while frames(path) < 5:  # what another process can read while it is written
             pass
@@ -83,7 +87,7 @@ def test_a_second_ctrl_c_while_it_ends_spoils_nothing(server: Server, tmp_path: 
     environment = {**server.environment, "DEPTHCACHE_TRANSPORT": transport}
     arguments = ("record", "BTCUSDT", "--out", str(tmp_path))
     with running(*arguments, environment=environment, first=TWICE) as program:
-        program.until_error("1 of 1 books synced")
+        program.until_error("1 of 1 book synced")
         code, out, errors = program.end()
     (path,) = tmp_path.iterdir()
     assert (code, out.strip()) == (0, str(path))

@@ -14,6 +14,7 @@ from depthcache.cli.exchange_name import exchange_option
 from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
+    from depthcache import LiveBook
     from depthcache.recording import RecordingFile
 
 __all__ = ["record"]
@@ -56,7 +57,8 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
 
     async def run() -> RecordingFile | None:
         async with wanted as books:
-            tell(f"recording {len(books)} books to {books.recording}")
+            tell(f"recording {_books(len(books))} to {books.recording}")
+            counted = list(books)
             loop = asyncio.get_running_loop()
             end_s = inf if seconds is None else loop.time() + seconds
             told_s, told = loop.time(), (0, "")
@@ -70,22 +72,41 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
                 if now != told or loop.time() >= told_s + _TELL_S:
                     told_s, told = loop.time(), now
                     tell(_state(list(books), synced) + _losses(books.recording))
+        totals.append((sum(map(_diffs, counted)), len(counted)))
         return books.recording  # after the close, which may lose lines as well
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
-        diffs = sum(book.counters["applied"] + book.counters["old"] for book in books)
         gaps = sum(book.counters["gaps"] for book in books)
-        return f"{synced} of {len(books)} books synced, {diffs:,} updates, {gaps:,} gaps"
+        return (
+            f"{synced} of {_books(len(books))} synced, {_count(sum(map(_diffs, books)), 'update')}, "
+            f"{_count(gaps, 'gap')} so far"
+        )
 
+    totals: list[tuple[int, int]] = []
     with Interrupt() as interrupt:
         with asyncio.Runner() as runner:  # creates its loop first, which may exceed the limit of open files
             recording = runner.run(run())
         for file in () if recording is None else recording.files:
             click.echo(str(file))
-        if recording is None or not recording.lost:
+        lost = 0 if recording is None else recording.lost
+        for updates, books in totals:
+            tell(f"recorded {_count(updates, 'update')} of {_books(books)}, {_count(lost, 'line')} lost")
+        if recording is None or not lost:
             return 0
         tell(f"depthcache: the recording is incomplete{_losses(recording)}")
         return 1
+
+
+def _diffs(book: LiveBook) -> int:
+    return book.counters["applied"] + book.counters["old"]
+
+
+def _books(count: int) -> str:
+    return _count(count, "book")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _losses(recording: RecordingFile | None) -> str:
@@ -93,7 +114,7 @@ def _losses(recording: RecordingFile | None) -> str:
     if recording is None or not (recording.lost or recording.error):
         return ""
     between = f" from {_time(recording.lost_from_ns)} to {_time(recording.lost_to_ns)}"
-    lost = f", {recording.lost:,} lines lost{between if recording.lost else ''}"
+    lost = f", {_count(recording.lost, 'line')} lost{between if recording.lost else ''}"
     return f"{lost}, NOTHING IS BEING WRITTEN: {recording.error}" if recording.error else lost
 
 

@@ -69,6 +69,15 @@ async def test_facts_tell_of_books_connections_and_budgets() -> None:
         ("binance.com", "ETHUSDT"): 1.0,
         ("binance.com-futures", "BTCUSDT"): 1.0,
     }
+    of_first = [
+        (sample.labels["status"], sample.value)
+        for sample in families["depthcache_book_status"].samples
+        if (sample.labels["exchange"], sample.labels["symbol"]) == ("binance.com", "BTCUSDT")
+    ]
+    assert of_first == [(each.value, float(each is Status.SYNCED)) for each in Status]
+    for family in families.values():
+        plain = family.name.removeprefix("depthcache_").replace("_", " ")
+        assert family.documentation.lower() != plain, "says nothing"
     assert families["depthcache_book_applied"].samples[0].value >= 5
     assert families["depthcache_book_delay_seconds"].type == "histogram"
     assert "depthcache_budget_used" in families

@@ -34,6 +34,29 @@ _COUNTERS = (
 """Counters of a book: those of `LiveBook.counters`, and its losses of sync."""
 
 
+_HELP = {
+    "depthcache_book_applied": "Updates applied",
+    "depthcache_book_old": "Updates at or before the id of the book, skipped; normal after a snapshot",
+    "depthcache_book_gaps": "Gaps in the update ids. Each costs at least one snapshot",
+    "depthcache_book_resets": "How often the exchange reset its update ids",
+    "depthcache_book_crossed": "How often the best prices touched or crossed. A crossed book cannot be read",
+    "depthcache_book_malformed": "Frames that could not be parsed",
+    "depthcache_book_dropped_buffers": "How often buffered updates were dropped because the buffer was full",
+    "depthcache_book_snapshots": "Snapshots installed",
+    "depthcache_book_refreshes": "Snapshots compared with the live book and merged",
+    "depthcache_book_corrections": "Wrong prices that a comparison corrected",
+    "depthcache_book_levels_changed": "Levels set or deleted by updates",
+    "depthcache_book_reconnects": "How often the connection that carries the book was lost and replaced",
+    "depthcache_book_losses": "How often the book lost sync",
+    "depthcache_book_detect_seconds": "Time to detect all losses of sync, from the last proof of the book",
+    "depthcache_book_recover_seconds": "Time to recover from all losses of sync",
+    "depthcache_connection_frames": "Frames received on the current connection",
+    "depthcache_connection_received_bytes": "Bytes received on the current connection",
+    "depthcache_connection_connects": "Connection attempts, including failed ones",
+}
+"""What each counter counts, by its name in Prometheus without `_total`."""
+
+
 class _Jsonable:
     """Base class of statistics: conversion to JSON."""
 
@@ -232,7 +255,12 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 
     names = ["exchange", "symbol"]
-    status = GaugeMetricFamily("depthcache_book_synced", "1 while the book can be trusted", labels=names)
+    synced = GaugeMetricFamily("depthcache_book_synced", "1 while the book can be trusted", labels=names)
+    status = GaugeMetricFamily(
+        "depthcache_book_status",
+        "1 for the status that the book has, 0 for every other",
+        labels=[*names, "status"],
+    )
     in_sync = GaugeMetricFamily("depthcache_book_in_sync_ratio", "Fraction of time in sync", labels=names)
     age = GaugeMetricFamily("depthcache_book_age_seconds", "Time since the last update", labels=names)
     proven = GaugeMetricFamily(
@@ -247,7 +275,9 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
         _counter(counts, f"depthcache_book_{name}", names)
     for book in stats.books:
         labels = [book.exchange, book.symbol]
-        status.add_metric(labels, float(book.status is Status.SYNCED))
+        synced.add_metric(labels, float(book.status is Status.SYNCED))
+        for each in Status:
+            status.add_metric([*labels, each.value], float(book.status is each))
         in_sync.add_metric(labels, book.in_sync)
         for family, value in ((age, book.age_s), (proven, book.confirmed_s)):
             if value is not None:
@@ -259,7 +289,7 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
         own |= {"detect_seconds": book.detect_s, "recover_seconds": book.recover_s}
         for name, count in (book.counters | own).items():
             _counter(counts, f"depthcache_book_{name}", names).add_metric(labels, count)
-    yield from (status, in_sync, age, proven, levels, delays, *counts.values())
+    yield from (synced, status, in_sync, age, proven, levels, delays, *counts.values())
     yield from _of_connections(stats)
     yield from _of_budgets(stats)
 
@@ -331,8 +361,7 @@ def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
     from prometheus_client.core import CounterMetricFamily
 
     if name not in counts:
-        words = name.removeprefix("depthcache_").replace("_", " ").capitalize()
-        counts[name] = CounterMetricFamily(name, words, labels=labels)
+        counts[name] = CounterMetricFamily(name, _HELP[name], labels=labels)
     return counts[name]
 
 

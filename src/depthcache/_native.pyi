@@ -403,6 +403,8 @@ class BookReader(Generic[N_co]):
         levels: int | None = None,
         bps: float | None = None,
         cumulative: Literal["base", "quote"] = "base",
+        on_stale: OnStale | None = None,
+        max_age: float | None = None,
     ) -> Axes:
         """Draw a depth chart of the current book with matplotlib, and return its Axes.
 
@@ -414,7 +416,8 @@ class BookReader(Generic[N_co]):
         side. With neither, the distance is 100 bps (1 %), or twice the complete range if that is less, and at
         least the best 20 levels per side are shown. `cumulative`: `base` sums quantities, `quote` sums price
         times quantity and is not available on COIN-M. In a one-sided book the distance is measured from the
-        best price.
+        best price. `on_stale`, `max_age`: as for `freeze`; `on_stale="serve"` draws the last known book while
+        it is not synced, and the title says so.
 
         Raises BookEmpty for a book without levels, BookNotSynced, BookClosed, BookTooOld, InvalidArgument,
         and PackageMissing (an ImportError) without matplotlib.

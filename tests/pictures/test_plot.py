@@ -174,7 +174,21 @@ def test_the_last_known_book_is_drawn_as_such() -> None:
     book = loaded(on_stale="serve")
     book.apply(diff(15, 16))
     title = book.plot().get_title(loc="left")
-    assert "BUFFERING: the last known book, not the present" in title
+    assert "BUFFERING: last known book, not current" in title
+
+
+def test_one_call_may_draw_the_last_known_book_of_a_book_that_raises() -> None:
+    book = loaded()
+    book.apply(diff(15, 16))
+    with pytest.raises(BookNotSynced):
+        book.plot()
+    for reader in (book, book.exact):
+        title = reader.plot(on_stale="serve", max_age=10).get_title(loc="left")
+        assert "BUFFERING: last known book, not current" in title
+    with pytest.raises(InvalidArgument, match="on_stale"):
+        book.plot(on_stale="sometimes")  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="max_age"):
+        book.plot(max_age=-1)
 
 
 def test_foreign_text_is_never_read_as_mathematics() -> None:

@@ -550,23 +550,34 @@ impl BookReader {
     /// side. With neither, the distance is 100 bps (1 %), or twice the complete range if that is less, and at
     /// least the best 20 levels per side are shown. `cumulative`: `base` sums quantities, `quote` sums price
     /// times quantity and is not available on COIN-M. In a one-sided book the distance is measured from the
-    /// best price.
+    /// best price. `on_stale`, `max_age`: as for `freeze`; `on_stale="serve"` draws the last known book while
+    /// it is not synced, and the title says so.
     ///
     /// Raises BookEmpty for a book without levels, BookNotSynced, BookClosed, BookTooOld, InvalidArgument,
     /// and PackageMissing (an ImportError) without matplotlib.
-    #[pyo3(signature = (*, ax = None, levels = None, bps = None, cumulative = "base"))]
+    #[pyo3(signature = (
+        *, ax = None, levels = None, bps = None, cumulative = "base", on_stale = None, max_age = None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one for each keyword of the Python method"
+    )]
     fn plot<'py>(
         slf: &Bound<'py, Self>,
         ax: Option<&Bound<'py, PyAny>>,
         levels: Option<&Bound<'py, PyAny>>,
         bps: Option<&Bound<'py, PyAny>>,
         cumulative: &str,
+        on_stale: Option<&Bound<'py, PyAny>>,
+        max_age: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let options = PyDict::new(slf.py());
         options.set_item("ax", ax)?;
         options.set_item("levels", levels)?;
         options.set_item("bps", bps)?;
         options.set_item("cumulative", cumulative)?;
+        options.set_item("on_stale", on_stale)?;
+        options.set_item("max_age", max_age)?;
         pictures::depth_chart(slf.as_any(), &options)
     }
 

@@ -64,7 +64,7 @@ def _head(book: Any, kind: str, *, frozen: Any = None, error: BookError | None =
     status, reason = (told.status, told.reason) if error is None else _refusal(book, error)
     trusted = error is None and status == "synced"
     if not trusted and frozen is not None:
-        reason = f"{reason or status}; the last known levels, not the present"
+        reason = f"{reason or status}; last known levels, not current"
     name = f"<b>{_text(book.symbol or '?')}</b> on {_text(book.exchange)}"
     badge = _badge(status, trusted=trusted)
     return f'<div>{name} {badge} {_text(reason)} <span style="{_FADED}">{_text(kind)}</span></div>'

@@ -38,6 +38,8 @@ def depth_chart(
     levels: object = None,
     bps: object = None,
     cumulative: str = "base",
+    on_stale: str | None = None,
+    max_age: float | None = None,
 ) -> Any:
     """Draw the book of this moment; see `BookReader.plot`."""
     window = _parse_window(levels, bps)
@@ -50,7 +52,7 @@ def depth_chart(
     axes_class = _matplotlib("matplotlib.axes").Axes
     if ax is not None and not isinstance(ax, axes_class):
         raise InvalidArgument(name="ax", value=ax, allowed="Axes of matplotlib, or None for a new figure")
-    frozen = book.freeze()
+    frozen = book.freeze(on_stale=on_stale, max_age=max_age)
     if not len(frozen.bids) and not len(frozen.asks):
         raise BookEmpty(exchange=frozen.exchange, symbol=frozen.symbol, side="bids")
     if ax is None:
@@ -242,7 +244,7 @@ def _title(ax: Any, frozen: Any) -> None:
     if moment is not None:
         facts.append(f"{moment:%Y-%m-%d %H:%M:%S} UTC")
     if frozen.status != "synced":
-        facts.insert(0, f"{str(frozen.status).upper()}: the last known book, not the present")
+        facts.insert(0, f"{str(frozen.status).upper()}: last known book, not current")
     name = f"{clean(frozen.symbol or '?')} on {clean(frozen.exchange)}"
     ax.set_title(name + "\n" + ", ".join(facts), loc="left", fontsize="medium", parse_math=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import subprocess
 import sys
@@ -87,3 +88,42 @@ def test_a_callback_that_always_raises_does_not_fill_the_log(caplog: pytest.LogC
     logs.callback_failed(callback=print, error=ValueError("of another callback"))
     kinds = [record.exc_info[0] for record in caplog.records if record.exc_info]
     assert kinds == [ValueError] * 5 + [KeyError, ValueError]
+
+
+def _sample(annotation: str) -> object:
+    samples: dict[str, object] = {"int": 3, "float": 1.5, "str": "text", "bool": True, "int | None": 4}
+    return samples.get(annotation, ValueError("bad") if "Exception" in annotation else print)
+
+
+@pytest.mark.parametrize("name", logs.__all__)
+def test_the_arguments_of_every_line_are_attributes_of_its_record(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="depthcache")
+    function = getattr(logs, name)
+    given = {
+        each.name: _sample(str(each.annotation)) for each in inspect.signature(function).parameters.values()
+    }
+    function(**given)
+    record = caplog.records[-1]
+    assert record.name == "depthcache"
+    for argument, value in given.items():
+        if argument == "error":
+            assert vars(record)["error_type"] == "ValueError"
+        else:
+            assert vars(record)[argument] == ("print" if value is print else value)
+
+
+def test_a_failed_request_says_what_it_was_for(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="depthcache")
+    logs.request_failed(
+        request=3,
+        host="api.binance.com",
+        reason="HTTP 400 code -1121: Invalid symbol.",
+        resource="depth",
+        symbol="BTCUSDT",
+        http_status=400,
+        code=-1121,
+    )
+    told = "request 3 (depth of BTCUSDT) to api.binance.com failed: HTTP 400 code -1121: Invalid symbol."
+    assert caplog.records[-1].getMessage() == told

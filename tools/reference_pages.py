@@ -136,6 +136,11 @@ logging.basicConfig(level=logging.INFO)
 
 At most 100 lines of each kind are written within 10 s. A later line gives the number of suppressed ones.
 
+The values of a line are also attributes of its `LogRecord`, for formatters that write JSON:
+`record.exchange`, `record.symbol`, `record.status`, `record.reason`, `record.host`, `record.connection`,
+`record.request`, `record.code` and so on, under the names in the table. A failed request also has
+`record.resource` (`depth`, `time`, `exchangeInfo`) and `record.http_status`.
+
 | level | line | meaning |
 |---|---|---|
 """
@@ -229,9 +234,7 @@ def log_lines() -> list[tuple[str, str, str]]:
         if not isinstance(node, ast.FunctionDef) or node.name not in logs.__all__:
             continue
         [call] = [each for each in ast.walk(node) if isinstance(each, ast.Call) and _is_log_call(each)]
-        level, arguments = ast.unparse(call.func).rpartition(".")[2].upper(), call.args
-        if level == "WRITE":
-            level, arguments = ast.unparse(arguments[0]).rpartition(".")[2], arguments[1:]
+        level, arguments = ast.unparse(call.args[0]).rpartition(".")[2], call.args[1:]
         found.append((level, _text(arguments), " ".join((ast.get_docstring(node) or "").split())))
     return found
 
@@ -244,7 +247,7 @@ def _text(arguments: list[ast.expr]) -> str:
 
 
 def _is_log_call(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in ("write", "info", "warning", "error")
+    return ast.unparse(call.func).rpartition(".")[2] in ("write", "_write")
 
 
 def logs_page() -> str:

@@ -4,12 +4,14 @@ Anything a program must react to is an exception or a status, never only a log l
 that breaks or cannot be opened, and a failed request are WARNING, with the host and the reason. Recovery and
 normal operation are INFO. Internal errors and exceptions in callbacks are ERROR. Lines about books,
 connections and requests appear only in programs that configure logging. Nothing is logged per frame or per
-read. At most 100 lines of each kind are written within ten seconds; a later line gives the number suppressed.
+read. The arguments of a function are also attributes of its log record. At most 100 lines of each kind are
+written within ten seconds; a later line gives the number suppressed.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from threading import Lock
 from time import monotonic
@@ -55,7 +57,14 @@ class _Limited:
         self._lock, self._most, self._quiet = Lock(), most, quiet
         self._began = self._written = self._left_out = 0.0
 
-    def write(self, level: int, text: str, *values: object, error: BaseException | None = None) -> None:
+    def write(
+        self,
+        level: int,
+        text: str,
+        *values: object,
+        facts: Mapping[str, object],
+        error: BaseException | None = None,
+    ) -> None:
         if not _LOGGER.isEnabledFor(level) or (self._quiet and not _LOGGER.hasHandlers()):
             return
         with self._lock:
@@ -69,14 +78,21 @@ class _Limited:
                 self._left_out += 1
                 return
         if left_out:
-            _write(level, "%d similar lines were suppressed", left_out)
-        _write(level, text, *values, error=error)
+            _write(level, "%d similar lines were suppressed", left_out, facts={"suppressed": int(left_out)})
+        _write(level, text, *values, facts=facts, error=error)
 
 
-def _write(level: int, text: str, *values: object, error: BaseException | None = None) -> None:
-    """Write one line. A logging handler or filter that raises must not interrupt the caller."""
+def _write(
+    level: int,
+    text: str,
+    *values: object,
+    facts: Mapping[str, object],
+    error: BaseException | None = None,
+) -> None:
+    """Write one line, with its `facts` as attributes of the record. A logging handler or filter that raises
+    must not interrupt the caller."""
     with suppress(Exception):
-        _LOGGER.log(level, text, *values, exc_info=error)
+        _LOGGER.log(level, text, *values, exc_info=error, extra=dict(facts))
 
 
 _BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quiet=True) for _ in range(5))
@@ -88,27 +104,64 @@ _MOST_MISTAKES = 5
 
 def book_lost(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """A synced book lost sync. The client resyncs it by itself."""
-    _LOST_BOOKS.write(logging.WARNING, "%s on %s lost sync and is %s: %s", symbol, exchange, status, reason)
+    _LOST_BOOKS.write(
+        logging.WARNING,
+        "%s on %s lost sync and is %s: %s",
+        symbol,
+        exchange,
+        status,
+        reason,
+        facts={"exchange": exchange, "symbol": symbol, "status": status, "reason": reason},
+    )
 
 
 def book_recovered(*, exchange: str, symbol: str, after_s: float) -> None:
     """A book that had lost sync is synced again; the time is how long it was not."""
-    _BOOKS.write(logging.INFO, "%s on %s is synced again after %.1f s", symbol, exchange, after_s)
+    _BOOKS.write(
+        logging.INFO,
+        "%s on %s is synced again after %.1f s",
+        symbol,
+        exchange,
+        after_s,
+        facts={"exchange": exchange, "symbol": symbol, "after_s": after_s},
+    )
 
 
 def book_ended(*, exchange: str, symbol: str, reason: str) -> None:
     """The exchange does not list the symbol, or no longer does. The book stays closed."""
-    _LOST_BOOKS.write(logging.WARNING, "%s on %s is closed for good: %s", symbol, exchange, reason)
+    _LOST_BOOKS.write(
+        logging.WARNING,
+        "%s on %s is closed for good: %s",
+        symbol,
+        exchange,
+        reason,
+        facts={"exchange": exchange, "symbol": symbol, "reason": reason},
+    )
 
 
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """The status of a book changed on the way to its first sync or back to sync, or the program closed it."""
-    _BOOKS.write(logging.INFO, "%s on %s is %s%s", symbol, exchange, status, f": {reason}" if reason else "")
+    _BOOKS.write(
+        logging.INFO,
+        "%s on %s is %s%s",
+        symbol,
+        exchange,
+        status,
+        f": {reason}" if reason else "",
+        facts={"exchange": exchange, "symbol": symbol, "status": status, "reason": reason},
+    )
 
 
 def book_late(*, exchange: str, symbol: str, reason: str) -> None:
     """The updates of a book have been late for 10 s. Logged once until they arrive in time again."""
-    _BOOKS.write(logging.INFO, "%s on %s is late: %s", symbol, exchange, reason)
+    _BOOKS.write(
+        logging.INFO,
+        "%s on %s is late: %s",
+        symbol,
+        exchange,
+        reason,
+        facts={"exchange": exchange, "symbol": symbol, "reason": reason},
+    )
 
 
 def callback_failed(*, callback: object, error: BaseException) -> None:
@@ -123,6 +176,7 @@ def callback_failed(*, callback: object, error: BaseException) -> None:
         name,
         kind,
         error=error,
+        facts={"callback": name, "error_type": type(error).__name__},
     )
 
 
@@ -147,18 +201,34 @@ def client_of_simulator_failed(*, did: str, error: Exception) -> None:
     """The embedded exchange failed to serve one request or connection, and ended it. All others are
     unaffected."""
     _SIMULATOR.write(
-        logging.ERROR, "the embedded exchange failed to serve %s; it keeps running", did, error=error
+        logging.ERROR,
+        "the embedded exchange failed to serve %s; it keeps running",
+        did,
+        error=error,
+        facts={"did": did, "error_type": type(error).__name__},
     )
 
 
 def connection_open(*, connection: int, host: str) -> None:
     """A WebSocket opened."""
-    _CONNECTIONS.write(logging.INFO, "connection %d to %s is open", connection, host)
+    _CONNECTIONS.write(
+        logging.INFO,
+        "connection %d to %s is open",
+        connection,
+        host,
+        facts={"connection": connection, "host": host},
+    )
 
 
 def connection_closed(*, connection: int, host: str) -> None:
     """The client closed a WebSocket."""
-    _CONNECTIONS.write(logging.INFO, "connection %d to %s is closed", connection, host)
+    _CONNECTIONS.write(
+        logging.INFO,
+        "connection %d to %s is closed",
+        connection,
+        host,
+        facts={"connection": connection, "host": host},
+    )
 
 
 def connection_broke(*, connection: int, host: str, code: int | None, reason: str) -> None:
@@ -171,6 +241,7 @@ def connection_broke(*, connection: int, host: str, code: int | None, reason: st
         host,
         close_code,
         reason,
+        facts={"connection": connection, "host": host, "code": code, "reason": reason},
     )
 
 
@@ -178,14 +249,45 @@ def connection_failed(*, connection: int, host: str, reason: str) -> None:
     """A WebSocket could not be opened: host name not found, connection refused, timeout. The client
     retries after a pause that grows up to 30 s."""
     _LOST_CONNECTIONS.write(
-        logging.WARNING, "connection %d to %s could not be opened, retrying: %s", connection, host, reason
+        logging.WARNING,
+        "connection %d to %s could not be opened, retrying: %s",
+        connection,
+        host,
+        reason,
+        facts={"connection": connection, "host": host, "reason": reason},
     )
 
 
-def request_failed(*, request: int, host: str, reason: str) -> None:
+def request_failed(
+    *,
+    request: int,
+    host: str,
+    reason: str,
+    resource: str = "",
+    symbol: str = "",
+    http_status: int | None = None,
+    code: int | None = None,
+) -> None:
     """A request got no response, or one with a status other than 200. The client repeats it if the data is
     still needed."""
-    _REQUESTS.write(logging.WARNING, "request %d to %s failed: %s", request, host, reason)
+    what = f" ({resource} of {symbol})" if symbol else f" ({resource})" if resource else ""
+    _REQUESTS.write(
+        logging.WARNING,
+        "request %d%s to %s failed: %s",
+        request,
+        what,
+        host,
+        reason,
+        facts={
+            "request": request,
+            "host": host,
+            "reason": reason,
+            "resource": resource,
+            "symbol": symbol,
+            "http_status": http_status,
+            "code": code,
+        },
+    )
 
 
 def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:
@@ -198,46 +300,81 @@ def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reaso
         limit,
         instead,
         reason,
+        facts={"exchange": exchange, "symbol": symbol, "limit": limit, "instead": instead, "reason": reason},
     )
 
 
 def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
     """The program's own snapshot source raised an exception. The client treats it as a failed request."""
-    _SOURCES.write(logging.WARNING, "the snapshot source failed for %s: %r", symbol, error)
+    _SOURCES.write(
+        logging.WARNING,
+        "the snapshot source failed for %s: %r",
+        symbol,
+        error,
+        facts={"symbol": symbol, "error_type": type(error).__name__},
+    )
 
 
 def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     """Code of the program blocked the event loop on which the client runs. Books are late only with
     `transport="aiohttp"`, which reads frames on that loop."""
     effect = "books were late by as much" if books_were_late else "books were not affected"
-    _RARE.write(logging.INFO, "the event loop was blocked for about %.1f s; %s", late_s, effect)
+    _RARE.write(
+        logging.INFO,
+        "the event loop was blocked for about %.1f s; %s",
+        late_s,
+        effect,
+        facts={"late_s": late_s, "books_were_late": books_were_late},
+    )
 
 
 def loop_ended(*, reason: str) -> None:
     """The event loop ended before the client on it was closed, which closes all its books."""
-    _LOGGER.info("all books of a client were closed: %s", reason)
+    _write(logging.INFO, "all books of a client were closed: %s", reason, facts={"reason": reason})
 
 
 def resumed() -> None:
     """The machine slept, or the process was suspended. No book is served as current until an update or a
     snapshot confirms it."""
-    _LOGGER.info("the machine or this process paused; books are stale until they are confirmed")
+    _write(
+        logging.INFO, "the machine or this process paused; books are stale until they are confirmed", facts={}
+    )
 
 
 def flight_dump_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was saved to a file."""
-    _FLIGHTS.write(logging.INFO, "flight dump of %s on %s saved to %s: %s", symbol, exchange, path, reason)
+    _FLIGHTS.write(
+        logging.INFO,
+        "flight dump of %s on %s saved to %s: %s",
+        symbol,
+        exchange,
+        path,
+        reason,
+        facts={"exchange": exchange, "symbol": symbol, "reason": reason, "path": path},
+    )
 
 
 def not_written(*, path: str, error: Exception) -> None:
     """A recording or a flight dump could not be written, for example because the disk is full. A recording
     is continued in a new file as soon as that is possible."""
-    _RARE.write(logging.ERROR, "could not write %s; books are unaffected: %s", path, error)
+    _RARE.write(
+        logging.ERROR,
+        "could not write %s; books are unaffected: %s",
+        path,
+        error,
+        facts={"path": path, "error_type": type(error).__name__},
+    )
 
 
 def recording_resumed(*, path: str, lost: int) -> None:
     """A recording continues in a new file after an error; the lines in between are lost."""
-    _LOGGER.warning("recording continues in %s; %d lines were lost", path, lost)
+    _write(
+        logging.WARNING,
+        "recording continues in %s; %d lines were lost",
+        path,
+        lost,
+        facts={"path": path, "lost": lost},
+    )
 
 
 def not_native(*, host: str, proxy: str) -> None:
@@ -247,6 +384,7 @@ def not_native(*, host: str, proxy: str) -> None:
         "connecting to %s with aiohttp: the native transport does not support the proxy %s",
         host,
         proxy,
+        facts={"host": host, "proxy": proxy},
     )
 
 
@@ -259,4 +397,5 @@ def unexpected(*, where: str, error: BaseException) -> None:
         "internal error in %s; the client keeps running; please report this",
         where,
         error=error,
+        facts={"where": where, "error_type": type(error).__name__},
     )

@@ -87,7 +87,8 @@ async def test_a_request_that_nobody_takes(transport: Transport, heard: Heard, n
         here = {SPOT: Endpoints(rest=rest, websocket=websocket)}
         settings = replace(server.settings, endpoints=here, transport=transport)
         async with depthcache.connect(SPOT, ["BTCUSDT"], settings=settings):
-            line = await heard.wait("WARNING", rf"^request \d+ to {re.escape(nowhere)} failed: \S")
+            told = rf"^request \d+ \(\w+( of \w+)?\) to {re.escape(nowhere)} failed: \S"
+            line = await heard.wait("WARNING", told)
     assert "/secret" not in line.split(": ")[0]
 
 

@@ -228,8 +228,8 @@ def test_trouble_is_a_warning_and_what_was_wanted_is_none(
         ("WARNING", "connection 2 to stream.x broke (close code 1006), reconnecting: cut"),
         ("INFO", "connection 3 to stream.x is open"),
         ("INFO", "connection 3 to stream.x is closed"),
-        ("WARNING", "request 1 to api.x failed: timed out"),
-        ("WARNING", "request 2 to api.x failed: HTTP 429"),
+        ("WARNING", "request 1 (depth of S) to api.x failed: timed out"),
+        ("WARNING", "request 2 (depth of S) to api.x failed: HTTP 429"),
     ]
 
 

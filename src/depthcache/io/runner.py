@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, assert_never
+from urllib.parse import parse_qs
 
 from depthcache import logs
 from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
@@ -28,9 +29,10 @@ from depthcache.core.notices import (
     TroubleFound,
 )
 from depthcache.core.reasons import CLIENT_CLOSED
+from depthcache.core.requests.responses import error_in
 from depthcache.engine import Router
 from depthcache.events import CoreEvent, Event, FollowerReady
-from depthcache.foreign_text import host_of
+from depthcache.foreign_text import clean, host_of
 from depthcache.io.followers import Followers
 from depthcache.io.network.interface import Callbacks, Closed, Failure, Network, Response
 
@@ -76,7 +78,7 @@ class Runner(Callbacks):
         self._pauses = 0
         self._wake_at_ns: int | None = None
         self._connections: dict[int, _Connection] = {}
-        self._request_hosts: dict[int, str] = {}
+        self._request_urls: dict[int, str] = {}
         self._reported: set[tuple[str, type[Exception]]] = set()
         self.followers: Followers = Followers()
         self.followers.attach(router, network.now_ns)
@@ -140,15 +142,19 @@ class Runner(Callbacks):
 
     def on_response(self, request: int, response: Response | Failure) -> None:
         """A request ended."""
-        host = self._request_hosts.pop(request, "")
+        url = self._request_urls.pop(request, "")
         if isinstance(response, Failure):
             reason = response.reason
-            logs.request_failed(request=request, host=host, reason=reason)
+            _log_failure(request, url, reason)
             self._tell("on_failure", lambda: self._core.on_failure(request, reason, self._network.now_ns()))
             return
         status, headers, body = response.status, response.headers, response.body
         if status != _OK:
-            logs.request_failed(request=request, host=host, reason=f"HTTP {status}")
+            code, text = error_in(body)
+            said = (
+                f"HTTP {status}" + ("" if code is None else f" code {code}") + (f": {text}" if text else "")
+            )
+            _log_failure(request, url, said, http_status=status, code=code)
         self._tell(
             "on_response",
             lambda: self._core.on_response(request, status, headers, body, self._network.now_ns()),
@@ -275,12 +281,12 @@ class Runner(Callbacks):
             self._core.on_closed(connection, None, closed.reason, self._network.now_ns())
 
     def _fetch(self, request: int, url: str, timeout_s: float) -> None:
-        self._request_hosts[request] = host_of(url)
+        self._request_urls[request] = url
         try:
             self._network.fetch(request, url, timeout_s=timeout_s)
         except Exception as error:  # noqa: BLE001 - as above
             self._report("a command", error)
-            self._request_hosts.pop(request, None)
+            self._request_urls.pop(request, None)
             failure = Failure(f"{type(error).__name__}: {error}")
             self._core.on_failure(request, failure.reason, self._network.now_ns())
 
@@ -293,3 +299,19 @@ class Runner(Callbacks):
     def _report(self, where: str, error: Exception) -> None:
         self._reported.add((where, type(error)))
         logs.unexpected(where=where, error=error)
+
+
+def _log_failure(
+    request: int, url: str, reason: str, *, http_status: int | None = None, code: int | None = None
+) -> None:
+    """Of the URL, only the host, the end of the path and the symbol: the rest may hold secrets."""
+    path, _, query = url.partition("?")
+    logs.request_failed(
+        request=request,
+        host=host_of(url),
+        reason=reason,
+        resource=clean(path.rpartition("/")[2]),
+        symbol=clean(parse_qs(query).get("symbol", [""])[0]),
+        http_status=http_status,
+        code=code,
+    )

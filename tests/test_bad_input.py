@@ -35,7 +35,6 @@ TABLE: list[tuple[str, Callable[[], object], type[Exception], tuple[str, ...]]] 
     # exchange names
     ("misspelled", lambda: depthcache.connect("binance.con", ["BTCUSDT"]), UnknownExchange, ("binance.con", "binance.com")),
     ("empty exchange", lambda: depthcache.connect("", ["BTCUSDT"]), UnknownExchange, ("`depthcache exchanges` lists all",)),
-    ("exchange in capitals", lambda: depthcache.Book("BINANCE.COM"), UnknownExchange, ("binance.com",)),
     ("no text", lambda: depthcache.connect(5, ["BTCUSDT"]), UsageError, ("5",)),  # type: ignore[call-overload]
     ("of a mapping", lambda: depthcache.connect({"kraken": ["BTCUSDT"]}), UnknownExchange, ("kraken",)),
     # symbols

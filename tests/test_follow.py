@@ -500,3 +500,10 @@ async def test_frozen_books_carry_the_facts_of_their_moment(exchange: list[ByHan
         exchange[0].diff("BTCUSDT", 11, 11, bids=[["1.15", "1"]])
         frozen = book.freeze()
         assert frozen.updated_at == book.updated_at == frozen.confirmed_at is not None
+
+
+async def test_plain_for_over_the_items_of_asyncio_says_what_to_use(exchange: list[ByHand]) -> None:
+    async with depthcache.connect("binance.com", ["BTCUSDT"]) as books:
+        stream: Any = books["BTCUSDT"].updates()
+        with pytest.raises(TypeError, match=r"iterate with `async for`; .*depthcache\.blocking"):
+            list(stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
@@ -70,6 +71,16 @@ def test_take_waits_no_longer_than_it_was_asked_to(exchange: FromThread) -> None
         stream.close()
         assert stream.take(timeout=None) is None
         assert list(stream) == []
+
+
+def test_async_for_over_the_items_of_threads_says_what_to_use(exchange: FromThread) -> None:
+    async def iterate(stream: Any) -> None:
+        async for _ in stream:
+            pass
+
+    told = r"iterate with plain `for`; .*depthcache\.connect"
+    with connect("binance.com", ["BTCUSDT"]) as books, pytest.raises(TypeError, match=told):
+        asyncio.run(iterate(books["BTCUSDT"].updates()))
 
 
 def test_closing_from_another_thread_ends_the_iteration(exchange: FromThread) -> None:

@@ -229,6 +229,7 @@ FACTS_OF_ERRORS: dict[str, Any] = {
     "awaited": "an answer",
     "books": (model.MissingBook("binance.com", "BTCUSDT", Status.STALE, "silent"),),
     "asked": 3,
+    "ambiguous": True,
     "others": (("binance.com", "ETHUSDT", "stale", ("silent",)),),
     "timeout_s": 1.5,
     "side": "asks",

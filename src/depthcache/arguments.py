@@ -60,7 +60,7 @@ def parse_whole(value: Any, *, name: str, allowed: str, least: int, most: int = 
     """
     if is_whole(value) and least <= index(value) <= most:
         return index(value)
-    raise InvalidArgument(name=name, value=value, allowed=allowed)
+    raise InvalidArgument(name=name, value=value, allowed=_not_text(allowed, value))
 
 
 def parse_seed(seed: Any) -> int:
@@ -82,7 +82,11 @@ def parse_real(value: Any, *, name: str, allowed: str, least: float, most: float
         number = value if isinstance(value, int | float) else _as_float(value)
         if least <= number <= most:
             return number
-    raise InvalidArgument(name=name, value=value, allowed=allowed)
+    raise InvalidArgument(name=name, value=value, allowed=_not_text(allowed, value))
+
+
+def _not_text(allowed: str, value: object) -> str:
+    return f"{allowed}, not text" if isinstance(value, str) else allowed
 
 
 def _as_float(value: Any) -> float:

@@ -127,6 +127,12 @@ class Updates(UpdateStream):
     def __iter__(self) -> Self:
         return self
 
+    if not TYPE_CHECKING:  # type checkers report `async for` by themselves
+
+        def __aiter__(self) -> NoReturn:
+            """Raises TypeError: these items block the thread."""
+            raise TypeError("iterate with plain `for`; for `async for`, use depthcache.connect")
+
     def __next__(self) -> Update:
         """Wait for the next item. Iteration ends after an item with status `closed`, or with the client."""
         update = self.take(timeout=None)

@@ -183,13 +183,15 @@ class UnknownSymbol(UsageError, LookupError):
         reason: str = "",
         near: tuple[str, ...] = (),
         others: tuple[tuple[str | None, str, str, tuple[str, ...]], ...] = (),
+        ambiguous: bool = False,
     ) -> None:
-        """`others`: further unknown symbols, in the format of `books`."""
+        """`others`: further unknown symbols, in the format of `books`. `ambiguous`: several exchanges have
+        it."""
         self.symbol, self.exchange, self.reason, self.near = symbol, exchange, reason, near
         self.books = ((exchange, symbol, reason, near), *others)
         listed = [_unknown(*each) for each in self.books[:_BOOKS_SHOWN]]
         if not others:
-            super().__init__(f"unknown symbol {listed[0]}")
+            super().__init__(f"{'ambiguous' if ambiguous else 'unknown'} symbol {listed[0]}")
             return
         more = f"; and {len(others) + 1 - len(listed):,} more" if len(others) >= len(listed) else ""
         super().__init__(f"{len(others) + 1:,} unknown symbols: {'; '.join(listed)}{more}")

@@ -8,6 +8,7 @@ import inspect
 import json
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -401,8 +402,19 @@ def test_real_sockets_are_refused() -> None:
     async def work(made: Pair) -> None:
         await asyncio.open_connection("127.0.0.1", 9)
 
-    with pytest.raises(UsageError, match=r"virtual time has no real sockets.*serve"):
+    with pytest.raises(UsageError, match=r"use pair\.connect.* depthcache_server"):
         run(work)
+
+
+def test_a_client_of_real_sockets_is_refused_at_once_with_what_to_use_instead() -> None:
+    async def work(_: Pair) -> None:
+        async with depthcache.connect("binance.com", ["BTCUSDT"]) as books:
+            await books.wait_synced(timeout=30)
+
+    with pytest.raises(UsageError, match=r"^this program opened a real socket") as caught:
+        run(work)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "SyncTimeout" not in shown
 
 
 # --- mistakes --------------------------------------------------------------------------------------------

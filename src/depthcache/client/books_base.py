@@ -269,7 +269,10 @@ class BooksBase(OneProcess, Generic[B]):
         if len(found) > 1:
             ways = " or ".join(f"books[{name!r}, {held!r}]" for name, held in found)
             raise UnknownSymbol(
-                symbol=symbol, exchange=None, reason=f"it is on several exchanges; use {ways}"
+                symbol=symbol,
+                exchange=None,
+                reason=f"it is on several exchanges; use {ways}",
+                ambiguous=True,
             )
         return found[0] if found else None
 

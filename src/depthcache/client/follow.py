@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from enum import StrEnum
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
 
 from depthcache._native import Update
 from depthcache.arguments import parse_on_stale, parse_real, parse_whole
@@ -219,6 +219,12 @@ class Updates(UpdateStream):
 
     def __aiter__(self) -> Self:
         return self
+
+    if not TYPE_CHECKING:  # type checkers report plain `for` by themselves
+
+        def __iter__(self) -> NoReturn:
+            """Raises TypeError: these items come asynchronously."""
+            raise TypeError("iterate with `async for`; for plain `for`, use depthcache.blocking.connect")
 
     async def __anext__(self) -> Update:
         """Wait for the next item. Iteration ends after an item with status `closed`, or with the client."""

@@ -381,7 +381,10 @@ def _market(made: SimulatedExchange, symbol: str, name: str | None) -> tuple[str
     if found:
         ways = " or ".join(f"exchange={each!r}" for each, _ in found)
         raise UnknownSymbol(
-            symbol=symbol, exchange=None, reason=f"several exchanges list it, pass one: {ways}"
+            symbol=symbol,
+            exchange=None,
+            reason=f"several exchanges list it, pass one: {ways}",
+            ambiguous=True,
         )
     listed = dict.fromkeys(listed for each in names for listed in made.symbols(each))
     near = get_close_matches(symbol.upper(), listed, n=3)

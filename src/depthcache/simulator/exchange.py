@@ -82,10 +82,10 @@ class SimulatedExchange(Exchange):
         lifetime_s: float | None = None,
         evicts_beyond: int | None = None,
     ) -> None:
-        """`symbols`: None serves every venue with its usual symbols, and any symbol that a client requests.
-        `seed`: the same seed gives the same markets. `faults`: faults by chance. `epoch_ms`: the exchange's
-        clock at time 0, in milliseconds since 1970. `history`: number of single changes per market for which
-        the truth is kept. `lifetime_s`: lifetime of connections; None takes the venue's 24 hours.
+        """`symbols`: None lists the usual symbols on every venue; clients get errors for any other, as at
+        Binance. `seed`: the same seed gives the same markets. `faults`: faults by chance. `epoch_ms`: the
+        exchange's clock at time 0, in milliseconds since 1970. `history`: number of single changes per market
+        for which the truth is kept. `lifetime_s`: lifetime of connections; None takes the venue's 24 hours.
         `evicts_beyond`: levels beyond this rank vanish without a message in the streams. Raises
         UnknownExchange."""
         self.faults: Final = faults

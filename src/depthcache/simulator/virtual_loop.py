@@ -12,7 +12,7 @@ import selectors
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, NoReturn, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from depthcache.errors import UsageError
 
@@ -20,6 +20,11 @@ __all__ = ["Clock", "VirtualLoop"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
+
+_REAL_SOCKET = (
+    "this program opened a real socket in virtual time: use pair.connect(…) instead of depthcache.connect, "
+    "or the fixture depthcache_server"
+)
 
 _S_NS = 1_000_000_000
 _BUSY_ROUNDS = 1_000
@@ -51,6 +56,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """The virtual time in seconds."""
         return self._clock.now_ns / _S_NS
+
+    def refuse_real_sockets(self) -> NoReturn:
+        """Raise UsageError, before a client waits for a network that never reports anything."""
+        raise UsageError(_REAL_SOCKET)
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: *Ts
@@ -84,7 +93,7 @@ class _Waits(selectors.DefaultSelector):
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         """Register the loop's own wake-up socket. Raises UsageError for any other."""
         if self.is_sealed:
-            raise UsageError("virtual time has no real sockets: use simulator.serve() instead")
+            raise UsageError(_REAL_SOCKET)
         return super().register(fileobj, events, data)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from os import PathLike
 from typing import Literal, Protocol
 
@@ -30,7 +31,10 @@ class NetworkSettings(Protocol):
 
 
 def real_network(settings: NetworkSettings) -> ClosableNetwork:
-    """The network that users get; for the running event loop."""
+    """The network that users get; for the running event loop. Raises UsageError on one in virtual time."""
+    refuse_real_sockets = getattr(asyncio.get_running_loop(), "refuse_real_sockets", None)
+    if refuse_real_sockets is not None:
+        refuse_real_sockets()
     # Imported here: programs that only replay bytes do not pay for it.
     if settings.transport == "aiohttp":
         from depthcache.io.network.aiohttp import AiohttpNetwork

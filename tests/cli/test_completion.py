@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from depthcache import venues
-from depthcache.cli import cli
+from depthcache.cli import cli, main
 from depthcache.cli.exchange_name import EXCHANGE_NAME
 
 CODE = "import sys; from depthcache.cli import main; sys.exit(main())"
@@ -49,6 +49,27 @@ def test_commands_options_and_exchange_names_are_completed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert completed(*words, monkeypatch=monkeypatch, capsys=capsys) == offered
+
+
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        ("bash", "--exchange = binance.com-fu"),
+        ("zsh", "--exchange=binance.com-fu"),
+        ("fish", "--exchange=binance.com-fu"),
+    ],
+)
+def test_a_value_behind_an_equals_sign_is_completed(
+    shell: str, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_DEPTHCACHE_COMPLETE", f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", f"depthcache audit {words}")
+    last = words.split()[-1]
+    monkeypatch.setenv("COMP_CWORD", last if shell == "fish" else str(1 + len(words.split())))
+    with pytest.raises(SystemExit):
+        main([], prog_name="depthcache")
+    front = "" if shell == "bash" else "--exchange="
+    assert f"{front}binance.com-futures" in re.split(r"[\s,]", capsys.readouterr().out)
 
 
 def test_an_empty_word_is_offered_every_name_and_alias(

@@ -114,6 +114,10 @@ def main(arguments: Sequence[str] | None = None, *, prog_name: str = "depthcache
     `prog_name`: what help calls the program.
     """
     open_streams()
+    if "_DEPTHCACHE_COMPLETE" in os.environ:
+        from depthcache.cli import completion
+
+        completion.install()
     try:
         code = cli.main(arguments, prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()

@@ -558,10 +558,6 @@ impl BookReader {
     #[pyo3(signature = (
         *, ax = None, levels = None, bps = None, cumulative = "base", on_stale = None, max_age = None
     ))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one for each keyword of the Python method"
-    )]
     fn plot<'py>(
         slf: &Bound<'py, Self>,
         ax: Option<&Bound<'py, PyAny>>,

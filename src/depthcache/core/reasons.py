@@ -55,7 +55,7 @@ __all__ = [
 
 REMOVED = "removed by the application"
 CLIENT_CLOSED = "the client was closed"
-NO_SUCH_MARKET = "no market has this number"
+NO_SUCH_MARKET = "this client does not have the book, or no longer"
 INTERNAL_ERROR_WITH_BOOK = "internal error while handling the book"
 AWAITING_DATA = "resubscribed because the stream had no data; waiting for data"
 MOVED_ON = "the exchange's book changed, but no update arrived"
@@ -101,9 +101,10 @@ def malformed_snapshot(what: str) -> str:
     return f"malformed snapshot: {what}"
 
 
-def requests_stopped(reason: str) -> str:
-    """All requests of the budget are stopped."""
-    return f"requests are stopped: {reason}"
+def requests_stopped(reason: str, for_s: float | None) -> str:
+    """All requests of the budget are stopped, from the response on."""
+    for_how_long = "" if for_s is None else f" for {for_s:,.0f} s"
+    return f"requests are stopped{for_how_long}: {reason}"
 
 
 def snapshot_failed(reason: str) -> str:

@@ -39,6 +39,8 @@ def completed(*words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("simulate", "--exchange", "binance.u"), ["binance.us"]),
         (("sym",), ["symbols"]),
         (("simulate", "--fau"), ["--faults"]),
+        (("simulate", "--faults", "ro"), ["rough"]),
+        (("simulate", "--faults", "rough,dro"), ["rough,drop="]),
         (("symbols", "zzz"), []),
     ],
 )

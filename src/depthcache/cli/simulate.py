@@ -28,6 +28,15 @@ _GRACE_S = 2.0
 """How long a program may work on the last frames before SIGTERM."""
 
 
+def _complete_faults(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Presets and names of faults, also behind a comma."""
+    from depthcache.simulator.texts import FAULTS, PRESETS
+
+    before, comma, begun = incomplete.rpartition(",")
+    names = [*PRESETS, *(f"{name}=" for name in FAULTS)]
+    return [f"{before}{comma}{name}" for name in names if name.startswith(begun)]
+
+
 class _ProgramAfterDashes(click.Command):
     """Everything after the first `--` is a program with its arguments, whatever it looks like."""
 
@@ -72,6 +81,7 @@ class _ProgramAfterDashes(click.Command):
 @click.option(
     "--faults",
     "faults",
+    shell_complete=_complete_faults,
     metavar="NAME=VALUE,…",
     help="What goes wrong, as the chance per message from 0 to 1, such as drop=0.01,cut=0.001; `rough` is a "
     "preset.",

@@ -17,7 +17,7 @@ from depthcache import venues
 from depthcache.errors import InvalidArgument
 from depthcache.simulator.faults import Faults
 
-__all__ = ["DEFAULT_EXCHANGE", "PRESETS", "parse_faults", "parse_symbols"]
+__all__ = ["DEFAULT_EXCHANGE", "FAULTS", "PRESETS", "parse_faults", "parse_symbols"]
 
 DEFAULT_EXCHANGE = "binance.com"
 """The exchange of a symbol that names none."""
@@ -34,6 +34,8 @@ _NUMBERS = {
     "lag_changes": "changes, 1 or more",
 }
 _EXAMPLES = {"seed": 7, "late_ns": 3_000_000_000, "lag_changes": 400}
+FAULTS = (*_CHANCES, *_NUMBERS)
+"""What `NAME=VALUE` can name."""
 _SYMBOLS_ALLOWED = (
     "symbols separated by commas, with an exchange and a colon in front where it is not binance.com: "
     "'BTCUSDT,ETHUSDT' or 'binance.com-futures:BTCUSDT'"

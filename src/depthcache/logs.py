@@ -190,6 +190,7 @@ def callback_still_fails(*, callback: object, error: BaseException, count: int) 
         name,
         count,
         kind,
+        facts={"callback": name, "error_type": kind, "count": count},
     )
 
 

@@ -72,13 +72,13 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
                 if now != told or loop.time() >= told_s + _TELL_S:
                     told_s, told = loop.time(), now
                     tell(_state(list(books), synced) + _losses(books.recording))
-        totals.append((sum(map(_diffs, counted)), len(counted)))
+        totals.append((sum(map(_updates, counted)), len(counted)))
         return books.recording  # after the close, which may lose lines as well
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
         gaps = sum(book.counters["gaps"] for book in books)
         return (
-            f"{synced} of {_books(len(books))} synced, {_count(sum(map(_diffs, books)), 'update')}, "
+            f"{synced} of {_books(len(books))} synced, {_count(sum(map(_updates, books)), 'update')}, "
             f"{_count(gaps, 'gap')} so far"
         )
 
@@ -97,7 +97,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
         return 1
 
 
-def _diffs(book: LiveBook) -> int:
+def _updates(book: LiveBook) -> int:
     return book.counters["applied"] + book.counters["old"]
 
 

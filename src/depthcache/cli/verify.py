@@ -51,9 +51,9 @@ def verify(files: Sequence[Path], exchange: str | None, as_json: bool) -> int:
     depthcache verify frames.jsonl --exchange binance.com-futures
 
     Exit code 0: nothing that was checked is wrong. 1: a gap; best prices that differ after more than 5 % of
-    the compared updates (10 % for a single symbol); unusable lines; a file of another tool that is cut off; or
-    lines that were lost while recording. A recording of `depthcache record` without an end is complete up to
-    the last flush, which stderr says. 2: a file cannot be read.
+    the compared updates (10 % for a single symbol); unusable lines; a file of another tool that is cut off;
+    or lines that were lost while recording. A recording of `depthcache record` without an end is complete up
+    to the last flush, which stderr says. 2: a file cannot be read.
     """
     from depthcache import recording
 

@@ -29,7 +29,6 @@ NOWHERE = {
     ("written", "meant"),
     [
         ("binance", "binance.com"),
-        ("Binance.com", "binance.com"),
         ("BINANCE", "binance.com"),
         ("spot", "binance.com"),
         ("futures", "binance.com-futures"),

@@ -166,7 +166,7 @@ class Ladder:
         return 2 + self._price.width + self._size.width + self._total.width + 3 * _GAP + 2 * _LEAST_BAR
 
     def lines(self, width: int, height: int, *, is_faded: bool) -> list[Line]:
-        """The heading and `height - 1` lines of the ladder. `is_faded`: the book is not the present."""
+        """The heading and `height - 1` lines of the ladder. `is_faded`: the book is not current."""
         if height <= 0:
             return []
         columns = Columns.of(width, self._price.width, self._size.width, self._total.width)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,19 @@ def test_ctrl_c_of_a_terminal_is_not_passed_on_for_the_program_has_it_already(
     script = "trap 'kill $!; exit 9' INT; trap 'kill $!; exit 5' TERM; sleep 60 & "
     script += "kill -INT $PPID; kill -TERM $PPID; wait"
     assert run(script) == 5
+
+
+def test_ctrl_c_while_the_program_starts_is_not_passed_on_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        process = start(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)  # the program is there, and we do not know it yet
+        return process
+
+    monkeypatch.setattr(Program, "_is_in_front", lambda _: True)
+    monkeypatch.setattr("depthcache.cli.program.subprocess.Popen", interrupted)
+    assert run("exit 3") == 3
 
 
 def test_a_signal_before_the_program_runs_keeps_it_from_running(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,8 @@ class Program:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts = False
+        """From here on the program may be there, and gets what the terminal sends."""
         self._before: dict[signal.Signals, Any] = {}
         self._came: list[signal.Signals] = []
         self._wakeup_before = -1
@@ -72,6 +74,7 @@ class Program:
         killed it. What cannot be run is said on stderr: 127 for one that is not found, 126 otherwise."""
         if self._came:
             return _KILLED_BY + self._came[0]
+        self._starts = True
         try:
             process = self._process = subprocess.Popen(command, env=environment)  # noqa: S603
         except OSError as error:
@@ -109,7 +112,7 @@ class Program:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         came = signal.Signals(number)
-        if self._process is not None and came.name in _BY_TERMINAL and self._is_in_front():
+        if self._starts and came.name in _BY_TERMINAL and self._is_in_front():
             return  # the program has got it, too
         self._came.append(came)
         if self._process is not None:

@@ -70,7 +70,10 @@ async def show(books: Books, interrupt: Interrupt, view: View) -> None:
         return await interrupt.wait_async(max(0.0, min(wait_s, end_s - loop.time())))
 
     if view.as_json or not _has_app(view):
-        await _show_lines(books, ended, json_state if view.as_json else text_state)
+        meters, lines = [Meter(book) for book in books], json_state if view.as_json else text_state
+        await _show_lines(meters, ended, lines)
+        if not interrupt.has_happened:
+            print_lines(meters, clock_ns(), lines)  # how it ended
         return
     from depthcache.cli.terminal.app import run
     from depthcache.cli.terminal.session import Session
@@ -114,8 +117,9 @@ def _last_lines_of(state: BookState, width: int) -> list[str]:
     return [*lines, *(f"  {text_of(line)}" for line in flow([*figures], room, gap=2))]
 
 
-async def _show_lines(books: Books, ended: Callable[[float], Awaitable[bool]], lines: Lines) -> None:
-    meters = [Meter(book) for book in books]
+async def _show_lines(
+    meters: Sequence[Meter], ended: Callable[[float], Awaitable[bool]], lines: Lines
+) -> None:
     next_s, loop = 0.0, asyncio.get_running_loop()
     while True:
         if loop.time() >= next_s:

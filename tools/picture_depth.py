@@ -132,6 +132,7 @@ def executed(path: Path) -> str:
     cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
     sources = ["".join(cell["source"]) for cell in cells]
     arguments, options = _arguments_of_connect(sources)
+    plt.close("all")  # a figure that is open already would count as one of the first cell
     pair = _pair()
 
     async def main() -> None:

@@ -27,6 +27,8 @@ CUT = """() => [...document.querySelectorAll("pre > code")]
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"
 BROKEN = """() => [...document.images].filter(image => image.loading !== "lazy")
     .filter(image => !image.complete || image.naturalWidth === 0).map(image => image.src)"""
+IS_FOCUSED = """() => [...document.body.children].map(each => each.shadowRoot).find(Boolean)
+    ?.activeElement?.tagName === 'INPUT'"""
 RESULTS = """() => {
     const root = [...document.body.children].map(each => each.shadowRoot).find(Boolean);
     if (root.querySelector("[data-no-results]:not([hidden])")) return "none";
@@ -70,6 +72,7 @@ def search_faults(browser: Any, url: str) -> Iterator[str]:
         page.goto(f"{url}/", wait_until="load")
         page.wait_for_function("() => [...document.body.children].some(each => each.shadowRoot)")
         page.keyboard.press("/")
+        page.wait_for_function(IS_FOCUSED)  # the dialog opens in its own time
         page.keyboard.insert_text(words)  # at once: no results of half a word
         found = page.wait_for_function(RESULTS).json_value()
         if (found == "none") != (words == NOT_FOUND):

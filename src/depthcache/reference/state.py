@@ -33,7 +33,8 @@ class State:
         self._crossed: str | None = None
         self._stalled: str | None = None
         self._condition: tuple[Status, str] | None = None
-        self._shown, self._since_ns = self.status, now_ns
+        self._shown: Status = self.status
+        self._since_ns: int = now_ns
 
     # --- getters -----------------------------------------------------------------------------
 

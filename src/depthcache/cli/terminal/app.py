@@ -128,8 +128,8 @@ def _strip(line: Line, width: int) -> Strip:
 class TerminalApp(App[None]):
     """Runs until `exit`; `run` below says when that is."""
 
-    CSS = "Screen { overflow: hidden; }"
-    ENABLE_COMMAND_PALETTE = False
+    CSS: ClassVar[str] = "Screen { overflow: hidden; }"
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(name, f"press('{name}')", priority=True, show=False)
         for name in ("ctrl+c", "ctrl+q", "ctrl+z", "tab", "shift+tab", "enter", "escape")

@@ -23,7 +23,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 def sparkline(values: Sequence[float | None], width: int, *, largest: float) -> str:
     """The newest values, one a cell, from nothing to `largest`; a value that is not 0 is seen, None is a
     hole."""
-    shown = values[-width:] if width > 0 else []
+    shown: Sequence[float | None] = values[-width:] if width > 0 else []
     steps = len(_BLOCKS) - 1
     return "".join(
         _BLOCKS[0 if not value or largest <= 0 else max(1, min(steps, round(value / largest * steps)))]

@@ -75,8 +75,8 @@ class Ladder:
     """Order of calls: `look` at a frozen book each frame, then `lines` as often as needed."""
 
     def __init__(self, levels: int) -> None:
-        self.levels = levels
-        self.offset = 0
+        self.levels: int = levels
+        self.offset: int = 0
         """Lines that the view is moved down from the centre."""
         self.tick: Decimal | None = None
         self._step = 0

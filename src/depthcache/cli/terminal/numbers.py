@@ -27,8 +27,8 @@ class Column:
     """
 
     def __init__(self) -> None:
-        self.decimals = 0
-        self.width = 0
+        self.decimals: int = 0
+        self.width: int = 0
         self._whole = 1
 
     def grow(self, numbers: Iterable[Decimal]) -> None:

@@ -75,27 +75,27 @@ class Session:
     ) -> None:
         """`levels`: a side, at first. `banner`: what stands at the top besides the book. `dumps_to`: the
         folder of flight dumps, None for the current one. `clock_ns`: of the books. `wall`: of the user."""
-        self.meters = [Meter(book) for book in books]
+        self.meters: list[Meter] = [Meter(book) for book in books]
         self.banner = banner
-        self.mode = LADDER
-        self.pattern = ""
+        self.mode: str = LADDER
+        self.pattern: str = ""
         """What the list is filtered by."""
-        self.is_finding = False
+        self.is_finding: bool = False
         """Whether keys are letters of the pattern."""
-        self.sort = "symbol"
-        self.current = 0
+        self.sort: str = "symbol"
+        self.current: int = 0
         """The number of the selected book."""
-        self.help_offset = 0
+        self.help_offset: int = 0
         self.page = 10
         """How many lines a page has; the drawing tells."""
         self.help_scrolls = False
         """Whether the help is longer than its page; the drawing tells."""
         self._dumps_to = dumps_to
         self._clock_ns, self._wall = clock_ns, wall
-        self.states = [meter.look(clock_ns()) for meter in self.meters]
+        self.states: list[BookState] = [meter.look(clock_ns()) for meter in self.meters]
         units = [unit_of(state.exchange, state.symbol) for state in self.states]
         self._shown = [_Shown(Ladder(levels), DepthHistory(unit)) for unit in units]
-        self.order = list(range(len(self.meters)))
+        self.order: list[int] = list(range(len(self.meters)))
         self._next_slow_ns = 0
         self._notice = ("", "", 0)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -1,4 +1,4 @@
-"""Backlogs, restarted ids and older snapshots are told apart by their times, on both engines."""
+"""Times distinguish backlogs, reset ids and older snapshots, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Late streams and restarted ids are told apart, on both engines."""
+"""A late stream is not mistaken for reset ids, on both engines."""
 
 from __future__ import annotations
 

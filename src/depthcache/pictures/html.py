@@ -5,7 +5,7 @@ Showing a book never raises: one that cannot be read shows its status and reason
 
 Styles are inline, so nothing else on the page changes. Text has the colour of the page and all other colours
 are half transparent, which suits light and dark pages. Colour-blind people can tell blue from orange, and no
-fact is told by colour alone. Names and reasons are written by others: all text is escaped.
+information is conveyed by colour alone. Names and reasons come from outside, so all text is escaped.
 """
 
 from __future__ import annotations

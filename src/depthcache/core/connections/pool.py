@@ -7,7 +7,7 @@ slot with the same streams, which takes over once all of them are known to arriv
 book loses its position. A successor that does not get that far is given up, and another one is tried while
 the old connection lives.
 
-How a slot stays connected is in `connection`, what subscribers are told in `arbitration`.
+`connection` keeps a slot connected, `arbitration` notifies subscribers.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import Any
 
 from depthcache.errors import BookError, BookTooOld
 from depthcache.foreign_text import clean
+from depthcache.pictures.numbers import plain
 
 __all__ = ["MOST_BOOKS", "MOST_LEVELS", "MOST_ROWS", "book_html", "books_html", "columns_html", "side_html"]
 
@@ -112,8 +113,8 @@ def _complete_range(frozen: Any) -> str:
         return "nothing is proven"
     if bids == 0 and asks == Decimal("inf"):
         return "complete: both sides are known as a whole"
-    down = "all bids" if bids == 0 else f"down to {_plain(bids)}"
-    up = "all asks" if asks == Decimal("inf") else f"up to {_plain(asks)}"
+    down = "all bids" if bids == 0 else f"down to {plain(bids)}"
+    up = "all asks" if asks == Decimal("inf") else f"up to {plain(asks)}"
     return f"complete {down} and {up}"
 
 
@@ -191,8 +192,8 @@ def _bar(share: Decimal, colour: str, side: str) -> str:
 def _spread(exact: Any, bids: Sequence[Any], asks: Sequence[Any]) -> str:
     if not bids or not asks:
         return ""
-    bps = _plain(Decimal(format(exact.spread_bps, ".3g")))
-    return f"<div>spread {_plain(exact.spread)} ({bps} bps), mid {_plain(exact.mid)}</div>"
+    bps = plain(Decimal(format(exact.spread_bps, ".3g")))
+    return f"<div>spread {plain(exact.spread)} ({bps} bps), mid {plain(exact.mid)}</div>"
 
 
 _BEYOND = f'<div style="{_FADED}font-style:italic">Levels in italics are beyond the complete range.</div>'
@@ -313,12 +314,12 @@ def _column_texts(part: tuple[str, str, Any, Any, list[str] | None], count: int)
 
 def _value(kind: str, raw: memoryview, words: list[str] | None) -> str:
     if kind == "g":
-        return _plain(Decimal(repr(raw.cast("d")[0])))
+        return plain(Decimal(repr(raw.cast("d")[0])))
     number = int.from_bytes(raw, "little", signed=True)
     if words is not None:
         return _text(words[number])
     if kind == "d:38,18":
-        return _plain(Decimal(number).scaleb(-18))
+        return plain(Decimal(number).scaleb(-18))
     return (
         _time(datetime.fromtimestamp(0, tz=UTC) + timedelta(microseconds=number))
         if kind == "tsu:UTC"
@@ -355,15 +356,9 @@ def _text(value: object) -> str:
     return escape(clean(value))
 
 
-def _plain(number: Decimal) -> str:
-    """Every digit that counts, never an exponent."""
-    text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def _decimals(numbers: Iterable[Decimal]) -> int:
     """How many decimals show all of them exactly."""
-    return max((len(_plain(number).partition(".")[2]) for number in numbers), default=0)
+    return max((len(plain(number).partition(".")[2]) for number in numbers), default=0)
 
 
 def _time(moment: datetime) -> str:

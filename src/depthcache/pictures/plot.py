@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import BookEmpty, InvalidArgument, PackageMissing, UnknownExchange
 from depthcache.foreign_text import clean
+from depthcache.pictures.numbers import plain
 from depthcache.venues import venue
 
 __all__ = ["DEFAULT_BPS", "DEFAULT_LEVELS", "depth_chart"]
@@ -134,7 +135,7 @@ def _draw(ax: Any, frozen: Any, window: _Window, *, cumulative: str) -> None:
     ax.set_ylim(0, _HEADROOM * top or 1.0)
     _complete_range(ax, frozen, low, high)
     if len(best) == 2:
-        _mark(ax, centre, f"mid {_plain(frozen.exact.mid)}", row=1, is_right=True, linestyle=":")
+        _mark(ax, centre, f"mid {plain(frozen.exact.mid)}", row=1, is_right=True, linestyle=":")
     _axis(ax)
     _title(ax, frozen)
     if not any(counts.values()):
@@ -195,7 +196,7 @@ def _complete_range(ax: Any, frozen: Any, low: float, high: float) -> None:
         elif low < bound < high:
             ax.axvspan(*sorted((edge, float(bound))), **_HATCHED)
             outside = abs(float(bound) - edge) > (high - low) / 5
-            text = f"complete to {_plain(bound)}"
+            text = f"complete to {plain(bound)}"
             _mark(ax, float(bound), text, row=0, is_right=outside == (name == "asks"), linestyle="--")
 
 
@@ -235,7 +236,7 @@ def _axis(ax: Any) -> None:
 
 
 def _tick(value: float, _: object) -> str:
-    return _plain(Decimal(f"{value:.12g}"), ",f")
+    return plain(Decimal(f"{value:.12g}"), ",f")
 
 
 def _title(ax: Any, frozen: Any) -> None:
@@ -247,9 +248,3 @@ def _title(ax: Any, frozen: Any) -> None:
         facts.insert(0, f"{str(frozen.status).upper()}: last known book, not current")
     name = f"{clean(frozen.symbol or '?')} on {clean(frozen.exchange)}"
     ax.set_title(name + "\n" + ", ".join(facts), loc="left", fontsize="medium", parse_math=False)
-
-
-def _plain(number: Decimal, form: Literal["f", ",f"] = "f") -> str:
-    """Every digit that counts, never an exponent."""
-    text = format(number, form)
-    return text.rstrip("0").rstrip(".") if "." in text else text

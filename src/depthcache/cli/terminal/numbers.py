@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from itertools import accumulate
 
+from depthcache.cli.state import plain
+
 __all__ = ["ROUNDED_WIDTH", "Column", "bar", "cumulative", "nice_scale", "rounded"]
 
 _EXACT = Context(prec=100)
@@ -90,5 +92,4 @@ def bar(share: float, width: int) -> str:
 
 
 def _plain(number: Decimal) -> str:
-    text = f"{number.quantize(Decimal('0.0001')) if number.adjusted() < 0 else number:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return plain(number.quantize(Decimal("0.0001")) if number.adjusted() < 0 else number)

@@ -25,9 +25,10 @@ async def main() -> None:
         orders = {book.symbol: book.fill("buy", quote=SIZE) for book in synced}
     print(f"{len(orders)} of {len(books)} books")
     for symbol, order in sorted(orders.items(), key=lambda item: -(item[1].slippage_bps or 0)):
+        cost = "no price" if order.slippage_bps is None else f"{order.slippage_bps:.2f} bp"
         rest = f", {order.unfilled:,.0f} unfilled" if order.unfilled else ""
         sure = "" if order.complete else " (beyond what is proven)"
-        print(f"{symbol}: {order.slippage_bps:.2f} bp{rest}{sure}")
+        print(f"{symbol}: {cost}{rest}{sure}")
 
 
 asyncio.run(main())

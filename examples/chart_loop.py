@@ -17,7 +17,7 @@ with blocking.connect("binance.com", ["BTCUSDT"], depth=100) as books:
     drawn = 0
     for update in books["BTCUSDT"].updates("interval", 100, interval_ms=250):
         axes.set_title(f"{update.symbol}: {update.status}")
-        if update.status is Status.SYNCED:
+        if update.status is Status.SYNCED and update.best.bid and update.best.ask:
             for line, side in ((bids, update.bids.to_numpy()), (asks, update.asks.to_numpy())):
                 line.set_data(side[:, 0], side[:, 1].cumsum())
             for edge, price in zip(edges, update.complete_to, strict=True):

@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml
 dev: $(STAMP)  ## Build the native module into the source tree, for development
 	$(BIN)/maturin develop --release
 
-demo: tools  ## Five live books of two venues from the embedded exchange (SECONDS=10 ends by itself)
+demo: tools  ## Five live books of two exchanges, both simulated (SECONDS=10 ends by itself)
 	@PYTHON=$(PYTHON) tools/demo_environment.sh $(DEMO_ENV)
 	@$(DEMO_ENV)/bin/depthcache demo $(if $(SECONDS),--seconds $(SECONDS))
 

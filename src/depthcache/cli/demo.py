@@ -1,4 +1,4 @@
-"""`depthcache demo`: five live books of two venues from the embedded exchange, judged by its truth.
+"""`depthcache demo`: five live books of two exchanges from the embedded exchange, judged by its truth.
 
 Not here: the exchange (`simulator`), showing (`live`), judging (`truth`).
 """
@@ -25,7 +25,7 @@ _SYNC_S = 30.0
 @click.option("--plain", is_flag=True, help="Lines instead of the app, also on a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines (NDJSON) instead of text.")
 def demo(seconds: float | None, seed: int | None, levels: int, *, plain: bool, as_json: bool) -> int:
-    """Show five live books of two venues from a simulated market inside this program, until q or Ctrl-C.
+    """Show five live books of two simulated exchanges inside this program, until q or Ctrl-C.
 
     Nothing leaves this machine: the exchange runs on loopback, with real WebSocket and HTTP. All the
     while every book is compared, level by level inside its complete range, with what the exchange

@@ -11,7 +11,7 @@ async def main() -> None:
         await book.wait_synced(timeout=30)
         seen, changes = None, 0
         while changes < 5:
-            best = book.best  # one read: both sides of one update id
+            best = book.best  # one read: both sides at one update id
             if best.bid and best.ask and best[:2] != seen:
                 seen, changes = best[:2], changes + 1
                 print(f"{best.update_id}: bid {best.bid.price:.2f}, ask {best.ask.price:.2f}")

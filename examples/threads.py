@@ -8,7 +8,7 @@ from depthcache import blocking
 def imbalance(book: blocking.LiveBook) -> str:
     """The share of bids in the quantity of the best ten levels."""
     book.wait_synced(timeout=30)
-    frozen = book.freeze(10)  # a constant copy: both sides of one update id
+    frozen = book.freeze(10)  # a constant copy: both sides at one update id
     bids = sum(level.quantity for level in frozen.bids)
     asks = sum(level.quantity for level in frozen.asks)
     return f"{book.symbol}: {bids / (bids + asks):.0%} of the quantity is bid"

@@ -1,15 +1,14 @@
-"""Draw the pictures of the documentation that show the program itself.
+"""Draw the terminal app.
 
-    python tools/pictures.py terminal       docs/pictures/terminal.svg: the terminal app
+    python tools/pictures.py      writes docs/pictures/terminal.svg
 
-Each picture comes from a simulated market in virtual time: the same seed, the same picture.
+The picture comes from a simulated market in virtual time: the same seed, the same picture.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,8 +73,8 @@ class _OwnPhases(SimulatedExchange):
         super()._push(at_ns, what)
 
 
-def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequence[str] = ()) -> list[Line]:
-    """The screen after so many seconds of the simulated market; `keys` are pressed so long before their end
+def session_lines(width: int, height: int, *, keys: Sequence[str]) -> list[Line]:
+    """The screen after some time of the simulated market; `keys` are pressed so long before its end
     that no message of them is left."""
     pair = Pair(_OwnPhases(BOOKS, seed=SEED), seed=SEED)
 
@@ -88,10 +87,10 @@ def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequ
                 clock_ns=lambda: pair.now_ns,
                 wall=lambda: datetime.now(UTC),
             )
-            for tenth in range(10 * seconds):
+            for tenth in range(10 * SECONDS):
                 session.frame()
                 await asyncio.sleep(0.1)
-                if tenth == max(0, 10 * seconds - _MESSAGE_TENTHS):
+                if tenth == 10 * SECONDS - _MESSAGE_TENTHS:
                     for key in keys:
                         session.press(key)
             return picture(session, width, height)
@@ -99,7 +98,7 @@ def session_lines(width: int, height: int, *, seconds: int = SECONDS, keys: Sequ
     return pair.run(look())
 
 
-def to_svg(lines: Sequence[Line], *, title: str = "depthcache watch") -> str:
+def to_svg(lines: Sequence[Line]) -> str:
     """Lines of one width as a picture of a terminal, readable on white and dark pages."""
     width = width_of(lines[0])
     console = Console(
@@ -115,7 +114,7 @@ def to_svg(lines: Sequence[Line], *, title: str = "depthcache watch") -> str:
         console.print(
             Text.assemble(*((text, style_of(style)) for text, style in line)), no_wrap=True, crop=True
         )
-    return console.export_svg(title=title, theme=THEME, code_format=_FRAME, unique_id="terminal")
+    return console.export_svg(title="depthcache watch", theme=THEME, code_format=_FRAME, unique_id="terminal")
 
 
 def terminal() -> None:
@@ -124,19 +123,5 @@ def terminal() -> None:
     (PICTURES / "terminal.svg").write_text(to_svg(session_lines(WIDTH, HEIGHT, keys=["plus"] * 3)), "utf-8")
 
 
-DRAW = {"terminal": terminal}
-
-
-def main(names: Sequence[str]) -> int:
-    """Draw the named pictures, all without a name."""
-    unknown = [name for name in names if name not in DRAW]
-    if unknown:
-        sys.stderr.write(f"no such picture: {', '.join(unknown)}; there are {', '.join(DRAW)}\n")
-        return 2
-    for name in names or DRAW:
-        DRAW[name]()
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    terminal()

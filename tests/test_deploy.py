@@ -98,11 +98,13 @@ def test_only_what_is_copied_reaches_the_builder() -> None:
 def test_the_image_is_what_its_page_says() -> None:
     last = DOCKERFILE[max(at for at, (name, _) in enumerate(DOCKERFILE) if name == "FROM") :]
     final = dict(last)
-    assert final["USER"] == "10001"
-    assert "--uid 10001" in final["RUN"]
+    assert f"The image runs as user {final['USER']}, not as root" in PAGE
+    assert f"--uid {final['USER']}" in final["RUN"]
     assert final["ENTRYPOINT"] == '["depthcache"]'
     assert "depthcache" in PROJECT["project"]["scripts"]
-    assert (final["STOPSIGNAL"], final["VOLUME"]) == ("SIGTERM", "/data")
+    assert f"mount on `{final['VOLUME']}`" in PAGE
+    assert final["WORKDIR"] == final["VOLUME"], "`--out .` of the page is the volume"
+    assert final["STOPSIGNAL"] == "SIGTERM"
     extras = {extra for rest in of("RUN") for extra in re.findall(r'"\.\[(\w+)\]"', rest)}
     assert extras
     assert extras <= set(PROJECT["project"]["optional-dependencies"])

@@ -77,6 +77,11 @@ def test_nothing_generated_binary_or_recorded_is_tracked() -> None:
     assert [path for path in tracked() if suspects.search(path)] == []
 
 
+def test_the_documents_of_the_root_are_those_that_strangers_know() -> None:
+    known = {"README.md", "ARCHITECTURE.md", "BENCHMARKS.md", "CHANGELOG.md", "CONTRIBUTING.md"}
+    assert {path for path in tracked() if path.endswith(".md") and "/" not in path} == known
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
     assert (PACKAGE / "_native.pyi").is_file()

@@ -79,6 +79,13 @@ def test_closed_streams_are_closed_for_a_program_too_and_no_socket_takes_their_p
     assert run("<&- >&-", "simulate", "--quiet", "--", "sh", "-c", script) == (0, "", "no stdin\nno stdout\n")
 
 
+@pytest.mark.slow
+def test_a_closed_stdin_is_no_terminal() -> None:
+    code, out, errors = run("<&-", "demo", "--seconds", "0", "--seed", "1")
+    assert (code, errors) == (0, "")
+    assert out.endswith("differences: 0\n")
+
+
 def test_a_reader_that_goes_away_is_141_and_not_the_1_of_a_no() -> None:
     ours, theirs = os.pipe()
     os.close(ours)

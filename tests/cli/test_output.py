@@ -73,6 +73,13 @@ def test_a_full_stderr_changes_no_exit_code() -> None:
     assert run("2> /dev/full", "simulate", "--", "sh", "-c", "echo ran; exit 7") == (7, "ran\n", "")
 
 
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
+@pytest.mark.slow
+def test_a_full_stderr_changes_no_exit_code_of_live_books(served_by_the_embedded_exchange: None) -> None:
+    assert run("2> /dev/full", "watch", "BTCUSDT", "--seconds", "0")[0] == 1
+    assert run("2> /dev/full", "demo", "--seconds", "0", "--seed", "1", "--json")[0] == 0
+
+
 @pytest.mark.slow
 def test_closed_streams_are_closed_for_a_program_too_and_no_socket_takes_their_place() -> None:
     script = '[ -e /proc/self/fd/0 ] || echo "no stdin" >&2; [ -e /proc/self/fd/1 ] || echo "no stdout" >&2'

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import click
 
+from depthcache.cli.streams import tell
+
 __all__ = ["demo"]
 
 _BOOKS = {
@@ -64,5 +66,5 @@ def demo(seconds: float | None, seed: int | None, levels: int, *, plain: bool, a
 
     with Interrupt() as interrupt, depthcache.simulator.serve(seed=seed, symbols=_BOOKS) as server:
         judge = asyncio.run(run(server))
-    click.echo(judge.summary(), err=as_json)
+    (tell if as_json else click.echo)(judge.summary())
     return 1 if judge.differences else 0

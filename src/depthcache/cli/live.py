@@ -22,6 +22,7 @@ import click
 from depthcache import now_ns as clock_ns
 from depthcache.cli.plain import INTERVAL_S, Lines, json_state, print_lines, text_state
 from depthcache.cli.state import BookState, Meter, state_figures
+from depthcache.cli.streams import tell
 from depthcache.model import Status
 
 if TYPE_CHECKING:
@@ -137,9 +138,6 @@ def _has_app(view: View) -> bool:
     if view.plain or not is_terminal or kind in ("", "dumb"):
         return False
     if find_spec("textual") is None:
-        click.echo(
-            'depthcache: the terminal app needs Textual: pip install "depthcache[tui]"; lines until then',
-            err=True,
-        )
+        tell('depthcache: the terminal app needs Textual: pip install "depthcache[tui]"; lines until then')
         return False
     return True

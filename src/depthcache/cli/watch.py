@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 from depthcache.cli.exchange_name import exchange_option
+from depthcache.cli.streams import tell
 
 __all__ = ["watch"]
 
@@ -71,7 +72,7 @@ def watch(
                 await books.wait_synced(timeout=0)  # raises why
             if any(book.last_update_id is not None for book in books):
                 return 0
-            click.echo("no book ever came: `depthcache doctor` finds out what is in the way", err=True)
+            tell("depthcache: no book ever came: `depthcache doctor` finds out what is in the way")
             return 1
 
     with Interrupt() as interrupt:

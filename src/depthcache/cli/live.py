@@ -126,7 +126,6 @@ async def _show_lines(
         if loop.time() >= next_s:
             next_s = loop.time() + INTERVAL_S
             print_lines(meters, clock_ns(), lines)
-            sys.stdout.flush()
         if await ended(min(_LOOK_S, max(0.0, next_s - loop.time()))):
             return
 

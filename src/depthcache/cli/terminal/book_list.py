@@ -11,7 +11,7 @@ from depthcache.cli.terminal.lines import Line, cells, fill, fit
 from depthcache.cli.terminal.venue_names import venue_word
 from depthcache.model import Status
 
-__all__ = ["MARKS", "SORTS", "bps_text", "list_lines", "matches", "sort_key", "status_style"]
+__all__ = ["MARKS", "SORTS", "bps_text", "list_lines", "matches", "status_style"]
 
 _ORDER = {status: number for number, status in enumerate(Status)}
 MARKS = {Status.SYNCED: "●", Status.CLOSED: "✕"}
@@ -45,11 +45,6 @@ _FIELDS = (
     _Field("update id", 15, lambda state: "-" if state.update_id is None else str(state.update_id)),
 )
 """In the order in which they find room."""
-
-
-def sort_key(name: str) -> Callable[[BookState], tuple[float, str, str]]:
-    """The order of that name."""
-    return SORTS[name]
 
 
 def matches(state: BookState, pattern: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 
 from depthcache import now_ns as client_clock_ns
 from depthcache.cli.state import BookState, Meter, counted, plain
-from depthcache.cli.terminal.book_list import SORTS, matches, sort_key
+from depthcache.cli.terminal.book_list import SORTS, matches
 from depthcache.cli.terminal.depth import DepthHistory
 from depthcache.cli.terminal.keys import action_of
 from depthcache.cli.terminal.ladder import Ladder
@@ -169,7 +169,7 @@ class Session:
 
     def _arrange(self) -> None:
         found = [number for number, state in enumerate(self.states) if matches(state, self.pattern)]
-        key = sort_key(self.sort)
+        key = SORTS[self.sort]
         self.order = sorted(found, key=lambda number: key(self.states[number]))
 
     # --- keys ---------------------------------------------------------------------------------

@@ -105,8 +105,9 @@ def last_lines(states: Sequence[BookState], width: int = 80) -> list[str]:
 def _last_lines_of(state: BookState, width: int) -> list[str]:
     """The book, its status and why; then, indented, the figures. Broken only between them."""
     from depthcache.cli.terminal.lines import flow, text_of, wrap
+    from depthcache.cli.terminal.status_lines import clock
 
-    since = "" if state.since_at is None else f" since {state.since_at:%H:%M:%S} UTC"
+    since = "" if state.since_at is None else f" since {clock(state.since_at)}"
     head = f"{state.symbol}  {state.exchange}  {state.status}{since}"
     room = max(_LEAST_WIDTH, width - 1) - 2
     lines = [head]

@@ -74,7 +74,9 @@ def rounded(number: Decimal | float) -> str:
         return "<0.0001"
     if scaled.adjusted() > 5:
         return f"{scaled:.0e}"
-    return f"{_plain(scaled)}{_SUFFIXES[steps]}"
+    if scaled.adjusted() < 0:
+        scaled = scaled.quantize(Decimal("0.0001"))
+    return f"{plain(scaled)}{_SUFFIXES[steps]}"
 
 
 def nice_scale(largest: Decimal) -> Decimal:
@@ -89,7 +91,3 @@ def bar(share: float, width: int) -> str:
     """A bar for a share from 0 to 1; what is not nothing is seen."""
     eighths = min(8 * width, max(1 if share > 0 else 0, round(share * width * 8)))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
-
-
-def _plain(number: Decimal) -> str:
-    return plain(number.quantize(Decimal("0.0001")) if number.adjusted() < 0 else number)

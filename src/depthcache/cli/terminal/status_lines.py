@@ -8,7 +8,7 @@ from depthcache.cli.state import BookState, age_text, completeness, gap_text
 from depthcache.cli.terminal.book_list import status_style
 from depthcache.cli.terminal.lines import Line, cells, fill, fit, flow, width_of, wrap
 
-__all__ = ["status_lines"]
+__all__ = ["clock", "status_lines"]
 
 _LEAST_REASON = 12
 

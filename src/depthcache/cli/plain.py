@@ -14,7 +14,7 @@ from depthcache.cli.state import BookState, Meter, state_line
 from depthcache.errors import BookError
 from depthcache.foreign_text import json_line
 
-__all__ = ["INTERVAL_S", "Lines", "json_state", "print_lines"]
+__all__ = ["INTERVAL_S", "Lines", "json_state", "print_lines", "text_state"]
 
 INTERVAL_S = 1.0
 

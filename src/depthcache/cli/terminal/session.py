@@ -26,7 +26,7 @@ from depthcache.errors import BookError, DepthCacheError, SyncTimeout
 from depthcache.foreign_text import clean
 from depthcache.model import Audit
 
-__all__ = ["FrozenView", "Session"]
+__all__ = ["HELP", "LADDER", "LIST", "FrozenView", "Session"]
 
 _SLOW_NS = 1_000_000_000
 """The list, and what rests near the mid, are read this often."""

@@ -27,7 +27,6 @@ __all__ = [
     "plain",
     "price_text",
     "state_figures",
-    "state_head",
     "state_line",
 ]
 
@@ -132,15 +131,9 @@ class Meter:
 
 def state_line(state: BookState) -> str:
     """One line of text: which book, its status and why, then the figures. Nothing is cut."""
-    return "  ".join([*state_head(state), *state_figures(state)])
-
-
-def state_head(state: BookState) -> list[str]:
-    """Which book, its status and why."""
-    parts = [f"{state.symbol:<12}", f"{state.exchange:<19}", f"{state.status:<12}"]
-    if state.reason:
-        parts.append(f"({state.reason})")
-    return parts
+    head = [f"{state.symbol:<12}", f"{state.exchange:<19}", f"{state.status:<12}"]
+    reason = [f"({state.reason})"] if state.reason else []
+    return "  ".join([*head, *reason, *state_figures(state)])
 
 
 def state_figures(state: BookState) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -74,19 +73,14 @@ class _OwnPhases(SimulatedExchange):
 
 
 def session_lines(width: int, height: int, *, keys: Sequence[str]) -> list[Line]:
-    """The screen after some time of the simulated market; `keys` are pressed so long before its end
-    that no message of them is left."""
+    """The screen after `SECONDS` of the simulated market. `keys` are pressed early enough that their messages
+    are gone."""
     pair = Pair(_OwnPhases(BOOKS, seed=SEED), seed=SEED)
 
     async def look() -> list[Line]:
         async with pair.connect(BOOKS, depth=100, on_stale="serve") as books:
             await books.wait_synced()
-            session = Session(
-                books,
-                levels=20,
-                clock_ns=lambda: pair.now_ns,
-                wall=lambda: datetime.now(UTC),
-            )
+            session = Session(books, levels=20, clock_ns=lambda: pair.now_ns)
             for tenth in range(10 * SECONDS):
                 session.frame()
                 await asyncio.sleep(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -551,7 +551,8 @@ def test_the_help_of_the_demo_is_whole_in_a_small_terminal() -> None:
 
 
 def test_a_time_of_the_system_is_shown_in_utc() -> None:
-    claimed: Any = Claims(book(), since_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), reason="")
+    east = timezone(timedelta(hours=5, minutes=30))
+    claimed: Any = Claims(book(), since_at=AT.astimezone(east), reason="")
     assert "SYNCED  since 03:04:05 UTC" in "\n".join(screen(session([claimed])))
 
 

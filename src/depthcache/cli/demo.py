@@ -19,19 +19,19 @@ _SYNC_S = 30.0
 
 
 @click.command(short_help="The same without Binance.")
-@click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
-@click.option("--seed", type=int, help="The same seed, the same market; by default one is drawn.")
+@click.option("--seconds", type=click.FloatRange(0), help="End after this long; by default at Ctrl-C.")
+@click.option("--seed", type=int, help="The same seed makes the same market; by default a random one.")
 @click.option(
-    "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels a side that are shown."
+    "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels to show per side."
 )
 @click.option("--plain", is_flag=True, help="Lines instead of the app, also on a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines (NDJSON) instead of text.")
 def demo(seconds: float | None, seed: int | None, levels: int, *, plain: bool, as_json: bool) -> int:
     """Show five live books of two simulated exchanges inside this program, until q or Ctrl-C.
 
-    Nothing leaves this machine: the exchange runs on loopback, with real WebSocket and HTTP. All the
-    while every book is compared, level by level inside its complete range, with what the exchange
-    knows to be true at the same update id. The last line tells the outcome.
+    Nothing leaves this machine: the exchange runs on loopback, with real WebSocket and HTTP. Every book
+    is compared throughout, level by level inside its complete range, with the true book of the exchange
+    at the same update id. The last line is the result.
 
     \b
     depthcache demo

@@ -16,14 +16,14 @@ __all__ = ["watch"]
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @exchange_option()
 @click.option(
-    "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels a side that are shown."
+    "--levels", type=click.IntRange(1), default=20, show_default=True, help="Levels to show per side."
 )
 @click.option(
     "--depth",
     type=click.IntRange(1),
-    help="Levels a side that are kept complete; by default 100, or as many as are shown.",
+    help="Levels to keep complete per side; by default 100, or as many as are shown.",
 )
-@click.option("--seconds", type=click.FloatRange(0), help="End after so long; by default at Ctrl-C.")
+@click.option("--seconds", type=click.FloatRange(0), help="End after this long; by default at Ctrl-C.")
 @click.option("--plain", is_flag=True, help="Lines instead of the app, also on a terminal.")
 @click.option("--json", "as_json", is_flag=True, help="JSON lines (NDJSON) instead of text.")
 def watch(
@@ -38,18 +38,18 @@ def watch(
 ) -> int:
     """Show live order books until q or Ctrl-C: a ladder, the state of the book, and a list of all books.
 
-    The state says first what a book is (synced, or why not), then how old its last update is, its update id,
-    how many updates come a second, how far it is complete, and when the last gap was. Press ? for the keys.
+    The state line shows the status (synced, or why not), the age of the last update, its update id, the
+    updates per second, the complete range, and the time since the last gap. Press ? for the keys.
 
-    Where stdin or stdout is no terminal, one line a book comes each second, with the time. So it does with
-    --plain, and as JSON with --json. The app needs the package textual: pip install "depthcache[tui]".
+    With --plain, or where stdin or stdout is not a terminal, it prints one line per book each second, with
+    the time; with --json, as JSON. The app needs the package textual: pip install "depthcache[tui]".
 
     \b
     depthcache watch BTCUSDT ETHUSDT
     depthcache watch BTCUSDT --exchange binance.com-futures --levels 10
     depthcache watch BTCUSDT --json
 
-    Exit code 0: done. 1: no book ever came. 2: no such symbol, or it could not be done.
+    Exit code 0: done. 1: no book ever arrived. 2: unknown symbol, or another error.
     """
     import asyncio
 
@@ -72,7 +72,7 @@ def watch(
                 await books.wait_synced(timeout=0)  # raises why
             if any(book.last_update_id is not None for book in books):
                 return 0
-            tell("depthcache: no book ever came: `depthcache doctor` finds out what is in the way")
+            tell("depthcache: no book ever arrived: `depthcache doctor` finds out what is in the way")
             return 1
 
     with Interrupt() as interrupt:

@@ -162,8 +162,8 @@ def test_an_audit_that_found_something_says_what() -> None:
         return " ".join(" ".join(lines(shown)[-4:]).split())
 
     assert (
-        "audit of BTCUSDT: NOT equal at update id 7: of 10 prices 1 had another size, 2 were missing, "
-        "3 were too many; corrected now"
+        "audit of BTCUSDT: NOT equal at update id 7: of 10 prices 1 had a different size, 2 were "
+        "missing, 3 were extra; now corrected"
     ) in asyncio.run(work())
 
 

@@ -41,11 +41,11 @@ class View:
     """How to show books.
 
     Attributes:
-        levels: a side, at first.
-        seconds: when to end; None for never.
+        levels: per side, at first.
+        seconds: end after this long; None for never.
         plain: lines also on a terminal.
         as_json: JSON instead of text; also means lines.
-        banner: what stands above the books, read for every frame.
+        banner: text above the books, read for every frame.
         on_look: called at least twice a second.
         dumps_to: the folder of flight dumps; None for the current one.
     """
@@ -82,16 +82,16 @@ async def show(books: Books, interrupt: Interrupt, view: View) -> None:
     dumps_to = None if view.dumps_to is None else Path(view.dumps_to)
     session = Session(books, levels=view.levels, banner=view.banner, dumps_to=dumps_to)
     if not await run(session, ended):
-        return  # nobody would read it
+        return  # the terminal is gone
     width = shutil.get_terminal_size().columns
     for line in last_lines([meter.look(clock_ns()) for meter in session.meters], width):
         click.echo(line)
 
 
 def last_lines(states: Sequence[BookState], width: int = 80) -> list[str]:
-    """What stays on the normal screen: some short lines a book, of many only those that are not synced.
+    """The lines left on the normal screen: a few per book; with many books, only those that are not synced.
 
-    No line is longer than `width`, except for a word that is.
+    No line is longer than `width`, unless a single word is.
     """
     if len(states) <= _MOST_LAST_BOOKS:
         return [line for state in states for line in _last_lines_of(state, width)]
@@ -132,7 +132,7 @@ async def _show_lines(
 
 
 def _has_app(view: View) -> bool:
-    """Whether the app can run here; says so where only its package is missing."""
+    """Whether the app can run here. Prints a hint if only its package is missing."""
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     kind = os.environ.get("TERM", "" if os.name == "posix" else "windows")
     if view.plain or not is_terminal or kind in ("", "dumb"):

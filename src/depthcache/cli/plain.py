@@ -1,4 +1,4 @@
-"""Books as lines, for programs and files: one line a book and second, as text or as JSON (NDJSON)."""
+"""Books as lines, for programs and files: one line per book each second, as text or as JSON (NDJSON)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def text_state(_meter: Meter, state: BookState, at: datetime) -> str:
 def json_state(meter: Meter, state: BookState, at: datetime) -> str:
     """A `best` message of `depthcache.wire` with the time before it and the figures of a state line after it.
 
-    `wire.decode` reads it; the keys that it does not know are `time`, `age_s`, `complete_to`, `coverage`,
+    `wire.decode` reads it and ignores the other keys: `time`, `age_s`, `complete_to`, `coverage`,
     `updates_per_second`, `gaps` and `gap_s`.
     """
     complete_to: Any = state.complete_to.to_dict()

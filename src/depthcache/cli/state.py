@@ -1,7 +1,7 @@
-"""What is shown of one book at one moment, and how it is read from a live book.
+"""The displayed state of one book at one moment, and how it is read from a live book.
 
-`BookState` is a plain value; `Meter` makes one from a book and remembers earlier looks, because a rate needs
-two. Both the terminal app and the plain lines use them.
+`BookState` is a plain value; `Meter` makes one from a book and remembers earlier reads, because a rate needs
+two. The terminal app and the plain lines use both.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class BookState:
     updates_per_second: float
     gaps: int
     gap_s: float | None
-    """Seconds since the last gap was noticed; None where none was."""
+    """Seconds since the last gap was noticed; None if there was none."""
     decimals: int
     """Of every price that is shown."""
 
@@ -72,7 +72,7 @@ class BookState:
 
 
 class Meter:
-    """Looks at one book; keep it as long as the book."""
+    """Reads the state of one book; keep it as long as the book."""
 
     def __init__(self, book: Any) -> None:
         self.book = book
@@ -110,7 +110,7 @@ class Meter:
         )
 
     def _decimals_of(self, best: Best[Decimal] | None) -> int:
-        """As many as any price needed so far: at first those near the best prices, then each best price."""
+        """The most that any price has needed: first levels near the best, then each best price."""
         if best is None:
             return self._decimals or 0
         levels = [level for level in best[:2] if level is not None]
@@ -169,7 +169,7 @@ def gap_text(state: BookState) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and what it counts: `1 gap`, `2 gaps`."""
+    """A number with its noun: `1 gap`, `2 gaps`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -187,7 +187,7 @@ def completeness(state: BookState) -> str:
 
 
 def plain(number: Decimal) -> str:
-    """A number exactly, without zeros that say nothing."""
+    """A number exactly, without trailing zeros."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

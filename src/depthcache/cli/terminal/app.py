@@ -1,7 +1,7 @@
-"""The app on a real terminal: keys to the session, changed lines to the screen. The only file with Textual.
+"""The app on a real terminal: keys to the session, changed lines to the screen. Only this file uses Textual.
 
-One widget draws all lines itself and has only those drawn again that changed; there is no animation and no
-layout to compute. Colours are those of the terminal's own palette, so light and dark terminals look right.
+One widget draws all lines and redraws only those that changed; there is no animation and no layout to
+compute. Colours come from the terminal's own palette, so light and dark terminals look right.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FRAME_S = 0.1
 _WHEEL_LINES = 3
 _STUCK_S = 0.5
 _CLOSE_S = 2.0
-"""How long the end waits for a terminal that takes nothing."""
+"""How long to wait at the end for a terminal that accepts no output."""
 
 STYLES = {
     "title": "reverse bold",
@@ -87,7 +87,7 @@ def style_of(names: str) -> Style:
 
 
 class _Screen(Widget):
-    """All lines of the picture. Only changed ones are drawn again."""
+    """All lines of the picture. Only changed lines are redrawn."""
 
     DEFAULT_CSS = "_Screen { width: 100%; height: 100%; }"
     can_focus = False
@@ -126,7 +126,7 @@ def _strip(line: Line, width: int) -> Strip:
 
 
 class TerminalApp(App[None]):
-    """Runs until `exit`; `run` below says when that is."""
+    """Runs until `exit`; `run` decides when."""
 
     CSS: ClassVar[str] = "Screen { overflow: hidden; }"
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
@@ -153,21 +153,21 @@ class TerminalApp(App[None]):
         self._draw()
 
     def _draw(self) -> None:
-        """Nothing while the terminal takes nothing: what waits for it would hold up the event loop."""
+        """Draw, unless the terminal accepts no output: a full queue would block the event loop."""
         if self._output is None or not self._output.is_stuck:
             self._canvas.draw()
 
     def action_press(self, name: str) -> None:
-        """A key that Textual would take for itself."""
+        """Handle a key that Textual binds by default."""
         self.press_key(name, None)
 
     def on_key(self, event: events.Key) -> None:
-        """Any other key."""
+        """Handle any other key."""
         event.stop()
         self.press_key(event.key, event.character)
 
     def press_key(self, name: str, character: str | None) -> None:
-        """Do what a key does, and show it at once."""
+        """Do what a key does, and show the result immediately."""
         match self.session.press(name, character):
             case "quit":
                 self.exit()
@@ -177,11 +177,11 @@ class TerminalApp(App[None]):
                 self._draw()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Some lines down."""
+        """Scroll down."""
         self._scroll(event, _WHEEL_LINES)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Some lines up."""
+        """Scroll up."""
         self._scroll(event, -_WHEEL_LINES)
 
     def _scroll(self, event: events.MouseEvent, lines: int) -> None:
@@ -193,8 +193,8 @@ class TerminalApp(App[None]):
 async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, headless: bool = False) -> bool:
     """Show the session until the user quits, the terminal goes away, or `ended` is true.
 
-    `ended` is awaited between frames with the seconds to wait at most. `headless`: without a terminal, for
-    tests. Returns whether the terminal still takes text.
+    `ended` is awaited between frames with the longest time to wait, in seconds. `headless`: without a
+    terminal, for tests. Returns whether the terminal still accepts output.
     """
     output = None if headless or os.name != "posix" or sys.__stdout__ is None else Output(sys.__stdout__)
     app = TerminalApp(session, output=output)
@@ -228,7 +228,7 @@ async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, he
 
 
 def _is_gone() -> bool:
-    """Whether the terminal was closed, though nobody told this process."""
+    """Whether the terminal was closed, which may happen without a SIGHUP."""
     if sys.platform == "win32" or not hasattr(select, "poll") or sys.__stdout__ is None:
         return False
     poll = select.poll()
@@ -238,8 +238,8 @@ def _is_gone() -> bool:
 
 @contextmanager
 def _signals(app: TerminalApp) -> Generator[None]:
-    """SIGHUP ends the process as it always does, but only after the terminal is as it was. All handlers that
-    Textual sets are gone afterwards: a SIGCONT would take the screen again."""
+    """Restore the terminal before SIGHUP ends the process. Afterwards, remove the handlers that Textual set:
+    on a SIGCONT they would take the screen again."""
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -252,7 +252,7 @@ def _signals(app: TerminalApp) -> Generator[None]:
         happened.append(number)
         loop.call_soon_threadsafe(app.exit)
 
-    if before[signal.SIGHUP] == signal.SIG_DFL:  # else somebody else decides, `nohup` for one
+    if before[signal.SIGHUP] == signal.SIG_DFL:  # otherwise it is ignored (`nohup`) or handled already
         signal.signal(signal.SIGHUP, end)
     try:
         yield
@@ -265,7 +265,7 @@ def _signals(app: TerminalApp) -> Generator[None]:
 
 @contextmanager
 def _logs_beside_the_screen() -> Generator[None]:
-    """Log lines go to stderr where that is a file; on the screen they would only leave holes."""
+    """Send log lines to stderr if it is not a terminal; on the screen they would overwrite the picture."""
     usual = logging.lastResort
     if sys.__stderr__ is not None and not sys.__stderr__.isatty():
         logging.lastResort = logging.StreamHandler(sys.__stderr__)
@@ -277,7 +277,7 @@ def _logs_beside_the_screen() -> Generator[None]:
 
 
 class Output:
-    """Stdout as Textual's writing thread sees it. Nobody waits for a terminal that takes nothing."""
+    """Stdout for Textual's writer thread. It records when a write blocks, so that the app can skip frames."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -285,22 +285,22 @@ class Output:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the terminal has taken nothing for a while: a stalled connection, a stopped pager."""
+        """Whether a write has blocked for a while: a stalled connection, a stopped pager."""
         began_s = self._began_s
         return began_s is not None and time.monotonic() - began_s > _STUCK_S
 
     def write(self, text: str) -> None:
-        """Write; a terminal that is gone is noticed elsewhere (`_is_gone`)."""
+        """Write. Errors are ignored: `_is_gone` detects a closed terminal."""
         with self._taking():
             self._file.write(text)
 
     def flush(self) -> None:
-        """As `write`."""
+        """Flush, with errors ignored as in `write`."""
         with self._taking():
             self._file.flush()
 
     def fileno(self) -> int:
-        """Of the terminal."""
+        """The descriptor of the terminal."""
         return self._file.fileno()
 
     @contextmanager

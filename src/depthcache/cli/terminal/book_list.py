@@ -1,4 +1,4 @@
-"""The list of all books: filtered, sorted, as wide as there is room. Pure."""
+"""The list of all books: filtered, sorted, with the columns that fit. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _FIELDS = (
     _Field("gaps", 6, lambda state: f"{state.gaps:,}"),
     _Field("update id", 15, lambda state: "-" if state.update_id is None else str(state.update_id)),
 )
-"""In the order in which they find room."""
+"""In the order in which they are added while they fit."""
 
 
 def matches(state: BookState, pattern: str) -> bool:
@@ -55,7 +55,7 @@ def matches(state: BookState, pattern: str) -> bool:
 
 
 def status_style(status: Status) -> str:
-    """The name of a style: good, on the way, or bad."""
+    """The name of a style: `good`, `waiting` or `bad`."""
     if status is Status.SYNCED:
         return "good"
     return "waiting" if status in _ON_THE_WAY else "bad"
@@ -70,10 +70,10 @@ def list_lines(
     headings: Sequence[str],
     sort: str,
 ) -> list[Line]:
-    """A heading and the books around the selected one. `headings`: the first that has room is taken.
-    `sort`: the column that is marked, in the heading where it is not shown as one.
+    """A heading and the books around the selected one. `headings`: the first that fits is used. `sort`: the
+    column to mark; named in the heading if that column is not shown.
 
-    A book that is not synced shows its status and why in the place of its figures.
+    A book that is not synced shows its status and reason instead of its figures.
     """
     if height <= 0 or width <= 0:
         return []
@@ -145,12 +145,12 @@ def _line(
 
 
 def _first(selected: int, count: int, room: int) -> int:
-    """The first shown book: the selected one stays in the middle where the list is longer than its place."""
+    """The first shown book: in a list longer than the screen, the selected book stays in the middle."""
     return min(max(0, selected - room // 2), max(0, count - room))
 
 
 def bps_text(spread: float | None) -> str:
-    """A spread in basis points, short and not 0 while it is not."""
+    """A spread in basis points, short, but with enough decimals not to read as 0."""
     if spread is None:
         return "-"
     return f"{spread:,.{0 if spread >= 1_000 else 2 if spread >= 0.1 else 4}f} bps"

@@ -1,4 +1,4 @@
-"""What rests near the mid, now and over the last minutes: one sparkline a side, on one scale."""
+"""Depth near the mid, now and over the last minutes: one sparkline per side, on one scale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: Sequence[float | None], width: int, *, largest: float) -> str:
-    """The newest values, one a cell, from nothing to `largest`; a value that is not 0 is seen, None is a
+    """The newest values, one per cell, from 0 to `largest`. A value above 0 is always visible; None is a
     hole."""
     shown: Sequence[float | None] = values[-width:] if width > 0 else []
     steps = len(_BLOCKS) - 1
@@ -32,7 +32,7 @@ def sparkline(values: Sequence[float | None], width: int, *, largest: float) -> 
 
 
 class DepthHistory:
-    """Of one book: `sample` once a second, `lines` as often as needed."""
+    """The history of one book. Call `sample` once a second, `lines` as often as needed."""
 
     def __init__(self, unit: str = "") -> None:
         """`unit`: what the sizes count."""
@@ -44,11 +44,11 @@ class DepthHistory:
 
     @property
     def bps(self) -> int:
-        """How far from the mid: the smallest distance within which both sides had levels."""
+        """Distance from the mid: the smallest within which both sides had levels."""
         return DISTANCES_BPS[self._distance]
 
     def sample(self, book: Any, now_ns: int) -> None:
-        """Take what rests near the mid now; a hole while the book is not synced, and for seconds without a
+        """Add the depth near the mid now; a hole while the book is not synced, and for each second without a
         call."""
         if self._sampled_ns is not None:
             missed = round((now_ns - self._sampled_ns) / _SAMPLE_NS) - 1
@@ -71,14 +71,14 @@ class DepthHistory:
         return float(depth.bids.base), float(depth.asks.base)
 
     def copy(self) -> DepthHistory:
-        """The same samples, to which nothing is added any more."""
+        """A copy of the samples so far."""
         copied = DepthHistory(self._unit)
         copied._distance, copied._is_complete = self._distance, self._is_complete
         copied._samples = self._samples.copy()
         return copied
 
     def lines(self, width: int) -> list[Line]:
-        """Asks above bids: how much now, and how it was, one cell a second. A dash while not synced."""
+        """Asks above bids: the depth now, then its history, one cell per second. A dash while not synced."""
         sides: dict[str, list[float | None]] = {
             side: [None if each is None else each[at] for each in self._samples]
             for side, at in (("ask", 1), ("bid", 0))

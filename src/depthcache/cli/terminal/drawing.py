@@ -1,5 +1,5 @@
-"""The whole screen of a session as lines: what stands where at every size. Pure, except that it tells the
-session how long a page is."""
+"""The whole screen of a session as lines, at every size. Pure, except that it sets the page length of the
+session."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _head(session: Session, width: int, height: int) -> list[Line]:
 
 
 def _rule_with_grouping(session: Session, width: int) -> Line:
-    """A rule, and in it what the ladder below shows."""
+    """A rule that names the grouping and levels of the ladder below."""
     told = f" {session.ladder.grouping} " if session.mode == LADDER and not session.ladder.is_empty else ""
     if cells(told) + 4 > width:
         told = ""
@@ -80,7 +80,7 @@ def _rule_with_grouping(session: Session, width: int) -> Line:
 
 
 def _title(session: Session, width: int, banner: tuple[str, ...]) -> tuple[Line, tuple[str, ...]]:
-    """The title, and what of the banner did not fit in."""
+    """The title, and the parts of the banner that did not fit."""
     state = session.state
     place = ""
     if len(session.meters) > 1:
@@ -110,7 +110,7 @@ def _foot(session: Session, width: int) -> list[Line]:
 
 
 def _notice(session: Session, width: int, *, most: int) -> list[Line]:
-    """A message covers the last lines for its time: nothing else moves."""
+    """A message covers the last lines while it is shown, so nothing else moves."""
     text, style = session.notice
     if not text or session.is_finding:
         return []

@@ -1,4 +1,4 @@
-"""In which steps a ladder is shown: multiples of the tick, which the prices themselves tell. Pure."""
+"""The price steps of a ladder: multiples of the tick, which is derived from the prices. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MULTIPLES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 def tick_of(prices: Iterable[Decimal], known: Decimal | None = None) -> Decimal | None:
-    """The largest step of which all prices are multiples, and `known`, the tick so far; None without prices.
+    """The largest step that divides all prices, and `known`, the tick so far; None without prices.
 
-    Few prices give too large a step, never a wrong one: each of them is a multiple of it.
+    Few prices may give too large a step, but every one of them is a multiple of it.
     """
     texts = [f"{price:f}" for price in prices]
     if known is not None:

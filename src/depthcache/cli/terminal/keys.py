@@ -11,11 +11,11 @@ __all__ = ["KEYS", "Key", "action_of", "footer", "help_lines"]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Keys that belong together. `names`: as the app hears them, each with its action."""
+    """Keys that belong together. `names`: Textual's name of each key, with its action."""
 
     shown: str
     label: str
-    """In the footer; empty for keys that only the help names."""
+    """In the footer; empty for keys that only the help lists."""
     help: str
     names: dict[str, str]
 
@@ -72,12 +72,12 @@ _BEYOND_THE_KEYS = (
 
 
 def action_of(name: str) -> str | None:
-    """What the key does that the app hears under this name."""
+    """The action of the key that Textual calls by this name."""
     return _ACTIONS.get(name)
 
 
 def footer(width: int) -> Line:
-    """As many keys as fit whole, the most important first."""
+    """As many whole keys as fit, the most important first."""
     line: list[tuple[str, str]] = []
     used = 0
     for key in KEYS:
@@ -92,7 +92,7 @@ def footer(width: int) -> Line:
 
 
 def help_lines(width: int) -> list[Line]:
-    """Every key on a line of its own; wrapped where it is too long."""
+    """Every key on a line of its own, wrapped if it is too long."""
     lines: list[Line] = []
     for key in KEYS:
         words = wrap(key.help, max(10, width - 8), most=4)

@@ -1,7 +1,7 @@
 """The ladder of one book: asks above the spread line, bids below it, each with size, total and bar.
 
-A `Ladder` remembers what must not jump: widths of columns, the scale of the bars, and which levels changed in
-the last frames. It takes frozen books and gives lines; it knows no terminal and no clock.
+A `Ladder` remembers what must not jump: column widths, the scale of the bars, and which levels changed in the
+last frames. It turns frozen books into lines and needs neither a terminal nor a clock.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _LEAST_BAR = 4
 _MOST_BAR = 60
 ASK, BID = "ask", "bid"
 _SIGNS = {ASK: "▾", BID: "▴"}
-"""What tells the sides apart where colours do not: asks push down, bids up."""
+"""Tell the sides apart without colours: asks push down, bids up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns a width holds. Prices are always whole; a size is whole, or rounded and said to be so."""
+    """The columns that fit a width. Prices are always exact; sizes are exact, or rounded and marked."""
 
     total: bool
     bar: int
@@ -47,7 +47,7 @@ class Columns:
 
     @classmethod
     def of(cls, width: int, price: int, size: int, total: int) -> Columns:
-        """What goes beside what in `width` cells: first the bar gives way, then the total."""
+        """Choose columns for `width` cells: drop the bar first, then the total."""
         base = 2 + price + _GAP + size
         with_total = base + _GAP + total
         room = width - with_total - _GAP
@@ -72,12 +72,12 @@ class _Row:
 
 
 class Ladder:
-    """Order of calls: `look` at a frozen book each frame, then `lines` as often as needed."""
+    """Call `look` with a frozen book each frame, then `lines` as often as needed."""
 
     def __init__(self, levels: int) -> None:
         self.levels: int = levels
         self.offset: int = 0
-        """Lines that the view is moved down from the centre."""
+        """Lines by which the view is scrolled down from the centre."""
         self.tick: Decimal | None = None
         self._step = 0
         self._forget_changes()
@@ -104,7 +104,7 @@ class Ladder:
         return f"{step}{counted(self.levels, 'level')}"
 
     def regroup(self, steps: int, frozen: Any) -> None:
-        """Coarser (above 0) or finer groups; the tick is looked for again in the whole book."""
+        """Make the groups coarser (above 0) or finer, and derive the tick from the book again."""
         if frozen is not None:
             self.tick = _tick(frozen, self.tick)
         self._step = min(max(0, self._step + steps), len(MULTIPLES) - 1)
@@ -186,13 +186,13 @@ class Ladder:
         return [self._heading(columns, width), *lines]
 
     def _visible(self, room: int) -> dict[int, _Row | None]:
-        """What stands on which line; None is the spread line."""
+        """The row of each line; None is the spread line."""
         whole: list[_Row | None] = [*reversed(self._asks), None, *self._bids]
         first = len(self._asks) - room // 2 + self.offset
         return {at - first: whole[at] for at in range(max(0, first), min(len(whole), first + room))}
 
     def _clamped(self, offset: int, room: int) -> int:
-        """Never farther than the last level; a book that fits stays in its place."""
+        """Limit the offset to the last level; a book that fits does not scroll."""
         above, below = len(self._asks) - room // 2, len(self._bids) - (room - room // 2 - 1)
         return min(max(offset, -max(0, above)), max(0, below))
 
@@ -225,7 +225,7 @@ class Ladder:
         return tuple(line)
 
     def _spread_line(self, width: int, *, is_faded: bool) -> Line:
-        """Spread and mid of the best prices themselves, however they are grouped; none of the past."""
+        """Spread and mid of the best prices, whatever the grouping; nothing for a book that is not synced."""
         if is_faded:
             return self._ruled("  not synced: no spread", "faded", width)
         bid, ask = self._best.bid, self._best.ask
@@ -247,7 +247,7 @@ class Ladder:
     # --- what must not jump, and what fades -----------------------------------------------------
 
     def _rescale(self, rows: Iterable[_Row]) -> None:
-        """The largest visible size fills most of a bar; a scale that became too large stays a while."""
+        """Scale bars to the largest visible size; a scale that became too large is kept for some frames."""
         wanted = nice_scale(max((row.size for row in rows), default=Decimal(0)))
         self._too_large = self._too_large + 1 if wanted < self._scale else 0
         if wanted > self._scale or self._too_large > _FRAMES_TO_SHRINK:

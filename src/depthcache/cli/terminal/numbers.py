@@ -1,7 +1,7 @@
-"""Numbers as text: exact, in columns that never get narrower. Pure, except that a column remembers.
+"""Numbers as text: exact, in columns that never get narrower. Pure, except that a column keeps its width.
 
-Prices and sizes are shown with every digit. Where there is no room for a size, `rounded` shows it with a
-suffix instead; a price is never shortened.
+Prices and sizes are shown with every digit. If there is no room for a size, `rounded` shows it with a suffix
+instead; a price is never shortened.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _FOUR_DIGITS = Context(prec=4, rounding=ROUND_HALF_EVEN)
 _SUFFIXES = ("", "k", "M", "G", "T", "P", "E")
 _EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 ROUNDED_WIDTH = 7
-"""Of every rounded number."""
+"""Most cells of a rounded number."""
 
 
 class Column:
-    """A column of numbers: all with as many decimals and in as many cells as the widest one so far.
+    """A column of numbers, all with the decimals and in the cells of the widest one so far.
 
-    The cells only grow, also where `forget_decimals` starts over with other numbers.
+    Cells only grow, even after `forget_decimals`.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Column:
         self.width = max(self.width, whole + (decimals + 1 if decimals else 0))
 
     def forget_decimals(self) -> None:
-        """Show as few decimals again as the numbers to come need."""
+        """Start over with the decimals that the next numbers need."""
         self.decimals, self._whole = 0, 1
 
     def text(self, number: Decimal) -> str:
@@ -88,6 +88,6 @@ def nice_scale(largest: Decimal) -> Decimal:
 
 
 def bar(share: float, width: int) -> str:
-    """A bar for a share from 0 to 1; what is not nothing is seen."""
+    """A bar for a share from 0 to 1; any share above 0 is visible."""
     eighths = min(8 * width, max(1 if share > 0 else 0, round(share * width * 8)))
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]

@@ -1,7 +1,7 @@
-"""What somebody looks at: which book, how grouped, how deep, frozen or not. The app's only mutable state.
+"""What the user looks at: which book, its grouping and depth, frozen or not. The app's only mutable state.
 
-Order of calls: `frame` ten times a second, `press` for each key, `drawing.picture` after either. No terminal,
-no sleep; times come from the clocks it is given.
+Call `frame` ten times a second, `press` for each key, and `drawing.picture` after either. No terminal, no
+sleep; the clocks are arguments.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FrozenView:
 
 @dataclass(slots=True)
 class _Shown:
-    """What is remembered of one book."""
+    """What the session keeps per book."""
 
     ladder: Ladder
     history: DepthHistory
@@ -87,9 +87,9 @@ class Session:
         """The number of the selected book."""
         self.help_offset: int = 0
         self.page = 10
-        """How many lines a page has; the drawing tells."""
+        """Lines of a page; set by the drawing."""
         self.help_scrolls = False
-        """Whether the help is longer than its page; the drawing tells."""
+        """Whether the help is longer than its page; set by the drawing."""
         self._dumps_to = dumps_to
         self._clock_ns, self._wall = clock_ns, wall
         self.states: list[BookState] = [meter.look(clock_ns()) for meter in self.meters]
@@ -110,7 +110,7 @@ class Session:
 
     @property
     def frozen_at(self) -> datetime | None:
-        """Since when the screen holds the selected book; None while it does not."""
+        """When the selected book was frozen; None if it is not."""
         held = self._selected.held
         return None if held is None else held.at
 
@@ -121,7 +121,7 @@ class Session:
 
     @property
     def history(self) -> DepthHistory:
-        """Of the selected book: as it goes on, or as it was when the book was frozen."""
+        """Of the selected book: live, or as it was when the book was frozen."""
         held = self._selected.held
         return self._selected.history if held is None else held.history
 
@@ -163,7 +163,7 @@ class Session:
         if shown.held is not None:
             shown.ladder.look(shown.held.book)
             return
-        with suppress(BookError):  # nothing was ever there, or the book is closed: the last one stays
+        with suppress(BookError):  # the book has never synced, or is closed: keep the last one
             shown.frozen = self._book.freeze(on_stale="serve").exact
         shown.ladder.look(shown.frozen)
 
@@ -317,7 +317,7 @@ class Session:
         self.states[self.current] = self.meters[self.current].look(self._clock_ns())
         self._look()
         if shown.frozen is None:
-            self._say("nothing to freeze: no book has come yet", "bad")
+            self._say("nothing to freeze: no book has arrived yet", "bad")
         else:
             shown.held = FrozenView(
                 shown.frozen, self.states[self.current], shown.history.copy(), self._wall()
@@ -351,7 +351,7 @@ class Session:
         path = folder / f"flight-{self.state.exchange}-{safe}-{at}-{os.getpid()}.jsonl.zst"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._book.save_flight_dump(path, reason="asked for in the terminal")
+            self._book.save_flight_dump(path, reason="requested in the terminal")
         except (DepthCacheError, OSError) as error:
             self._say(f"no flight dump: {clean(error)}", "bad")
         else:
@@ -361,7 +361,7 @@ class Session:
         self._notice = (text, style, self._clock_ns() + for_ns)
 
     async def aclose(self) -> None:
-        """End what is still under way."""
+        """Cancel running audits."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -372,5 +372,5 @@ def _outcome(found: Audit) -> str:
         return f"equal, {found.checked:,} prices compared at update id {found.update_id}"
     return (
         f"NOT equal at update id {found.update_id}: of {found.checked:,} prices {found.differing:,} had "
-        f"another size, {found.missing:,} were missing, {found.extra:,} were too many; corrected now"
+        f"a different size, {found.missing:,} were missing, {found.extra:,} were extra; now corrected"
     )

@@ -1,4 +1,4 @@
-"""The state of one book above its ladder: status, since when, why; then the figures that have room. Pure."""
+"""The state of one book above its ladder: status, since when, why; then the figures that fit. Pure."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def status_lines(
     note: str = "",
 ) -> list[Line]:
     """Exactly `most` lines of `width` cells, so that nothing below them moves when the book changes: status,
-    since when, why; then the figures that have room. A figure is whole or not there.
+    since when, why; then the figures that fit. A figure is never cut.
 
-    `widths`: how wide each figure was so far; they only grow. `note`: what is said after all of it.
+    `widths`: the widest text of each figure so far; they only grow. `note`: text after the reason.
     """
     since = f"since {clock(state.since_at)}" if state.since_at is not None else ""
     head = _head(state, width, frozen_at)

@@ -26,8 +26,8 @@ _QUOTES = (
 
 @lru_cache(maxsize=256)
 def venue_word(exchange: str) -> str:
-    """`spot`, `USD-M`, `COIN-M`, `options`; said besides where it is a testnet, demo trading or another
-    place. Different for every exchange."""
+    """`spot`, `USD-M`, `COIN-M` or `options`, with the testnet, demo or country if there is one. Unique per
+    exchange."""
     try:
         venue = venues.venue(exchange)
     except UnknownExchange:
@@ -42,7 +42,7 @@ def venue_word(exchange: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def unit_of(exchange: str, symbol: str) -> str:
-    """The base asset, as far as the symbol tells it, otherwise `base`; `contracts` on COIN-M and options."""
+    """The base asset if the symbol names it, otherwise `base`; `contracts` on COIN-M and options."""
     try:
         family = venues.venue(exchange).family
     except UnknownExchange:

@@ -11,9 +11,11 @@ import pytest
 
 from depthcache import Book, Status, wire
 from depthcache.cli import live
-from depthcache.cli.live import View
+from depthcache.cli.interrupt import Interrupt
+from depthcache.cli.live import View, show
 from depthcache.cli.plain import json_state, text_state
 from depthcache.cli.state import Meter
+from depthcache.simulator import Pair, SimulatedExchange
 from tests.cli.shown import ASKS, BIDS, Claims, book, diff, snapshot
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -22,7 +24,7 @@ AT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 def lines(made: object, now_ns: int = 82_400_000) -> tuple[str, dict[str, object]]:
     """A book as text and as JSON."""
     meter = Meter(made)
-    text, message = (show(meter, meter.look(now_ns), AT) for show in (text_state, json_state))
+    text, message = (write(meter, meter.look(now_ns), AT) for write in (text_state, json_state))
     return text, json.loads(message)
 
 
@@ -98,6 +100,19 @@ def test_a_gap_is_dated_when_it_is_noticed() -> None:
     assert (meter.look(5_000_000_000).gaps, meter.look(7_500_000_000).gap_s) == (1, 2.5)
     made.load_snapshot(snapshot(BIDS, ASKS, 30))
     assert "1 gap, last 2.5 s ago" in text_state(meter, meter.look(7_500_000_000), AT)
+
+
+def test_lines_come_once_a_second_and_once_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    pair = Pair(SimulatedExchange({"binance.com": ["BTCUSDT"]}, seed=1))
+
+    async def watch(seconds: float) -> None:
+        async with pair.connect("binance.com", ["BTCUSDT"], on_stale="serve") as books:
+            with Interrupt() as interrupt:
+                await show(books, interrupt, View(levels=5, seconds=seconds, plain=True, as_json=False))
+
+    for seconds, count in ((2.0, 3), (0.5, 2), (0.0, 1)):
+        pair.run(watch(seconds))
+        assert len(capsys.readouterr().out.splitlines()) == count, seconds
 
 
 def test_texts_of_the_exchange_are_harmless_in_lines() -> None:

@@ -72,8 +72,8 @@ async def show(books: Books, interrupt: Interrupt, view: View) -> None:
 
     if view.as_json or not _has_app(view):
         meters, lines = [Meter(book) for book in books], json_state if view.as_json else text_state
-        await _show_lines(meters, ended, lines)
-        if not interrupt.has_happened:
+        printed_s = await _show_lines(meters, ended, lines)
+        if not interrupt.has_happened and loop.time() - printed_s > INTERVAL_S / 10:
             print_lines(meters, clock_ns(), lines)  # how it ended
         return
     from depthcache.cli.terminal.app import run
@@ -121,14 +121,16 @@ def _last_lines_of(state: BookState, width: int) -> list[str]:
 
 async def _show_lines(
     meters: Sequence[Meter], ended: Callable[[float], Awaitable[bool]], lines: Lines
-) -> None:
-    next_s, loop = 0.0, asyncio.get_running_loop()
+) -> float:
+    """Print the lines once a second; return when they were printed last."""
+    loop = asyncio.get_running_loop()
+    printed_s = -math.inf
     while True:
-        if loop.time() >= next_s:
-            next_s = loop.time() + INTERVAL_S
+        if loop.time() >= printed_s + INTERVAL_S:
+            printed_s = loop.time()
             print_lines(meters, clock_ns(), lines)
-        if await ended(min(_LOOK_S, max(0.0, next_s - loop.time()))):
-            return
+        if await ended(min(_LOOK_S, max(0.0, printed_s + INTERVAL_S - loop.time()))):
+            return printed_s
 
 
 def _has_app(view: View) -> bool:

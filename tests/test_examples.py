@@ -258,9 +258,9 @@ def outputs_of(cell: dict[str, Any]) -> list[Any]:
     return found
 
 
-def picture_tool() -> ModuleType:
-    path = EXAMPLES.parent / "tools" / "picture_depth.py"
-    spec = importlib.util.spec_from_file_location("picture_depth", path)
+def picture_tool(name: str = "picture_depth") -> ModuleType:
+    path = EXAMPLES.parent / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -280,6 +280,12 @@ def test_the_pictures_of_the_documents_are_drawn_by_this_code(tmp_path: Path) ->
         drawn, old = ((folder / name).read_text("utf-8") for folder in (tmp_path, stored))
         assert words(drawn) == words(old)
         assert len(old) < 80_000
+
+
+@pytest.mark.slow
+def test_the_picture_of_the_terminal_app_is_drawn_by_this_code() -> None:
+    stored = EXAMPLES.parent / "docs" / "pictures" / "terminal.svg"
+    assert words(picture_tool("pictures").terminal()) == words(stored.read_text("utf-8"))
 
 
 def words(svg: str) -> list[str]:

@@ -111,11 +111,10 @@ def to_svg(lines: Sequence[Line]) -> str:
     return console.export_svg(title="depthcache watch", theme=THEME, code_format=_FRAME, unique_id="terminal")
 
 
-def terminal() -> None:
-    """docs/pictures/terminal.svg."""
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    (PICTURES / "terminal.svg").write_text(to_svg(session_lines(WIDTH, HEIGHT, keys=["plus"] * 3)), "utf-8")
+def terminal() -> str:
+    """The content of docs/pictures/terminal.svg."""
+    return to_svg(session_lines(WIDTH, HEIGHT, keys=["plus"] * 3))
 
 
 if __name__ == "__main__":
-    terminal()
+    (PICTURES / "terminal.svg").write_text(terminal(), "utf-8")

@@ -261,6 +261,19 @@ def test_a_stop_holds_the_whole_budget_for_as_long_as_told(
     assert stop_s <= (second[0] - first[0]) / SECOND < stop_s + 0.5
 
 
+def test_the_reason_names_the_longer_stop_when_the_exchange_refuses_again_without_a_time() -> None:
+    bench = Bench(policy=Policy(requests_in_flight=1))
+    for _ in range(2):
+        bench.exchange.answer_next(429)
+    bench.add("BTCUSDT")
+    bench.run_until(lambda: len(bench.exchange.requests) == 2, within_s=61)
+    bench.run(0.15)
+    assert "requests are stopped for 120 s: HTTP 429" in bench.book("BTCUSDT").reason
+    bench.run(119)
+    assert len(bench.exchange.requests) == 2
+    bench.run_until(bench.all_synced, within_s=2)
+
+
 def test_after_a_stop_one_request_goes_alone_and_its_answer_opens_the_rest() -> None:
     bench = Bench()
     bench.add(*(f"S{number}USDT" for number in range(6)))

@@ -189,7 +189,7 @@ class Client(Generic[B]):
                     exchange_used=scheduler.budget.counted,
                     waiting=scheduler.waiting,
                     in_flight=scheduler.in_flight,
-                    stopped_s=max(0, scheduler.budget.stopped_until_ns - now_ns) / 1e9,
+                    stopped_s=scheduler.budget.stopped_s(now_ns),
                     times=tuple(scheduler.times),
                     times_sum_s=scheduler.times_ns / 1e9,
                 )

@@ -101,10 +101,9 @@ def malformed_snapshot(what: str) -> str:
     return f"malformed snapshot: {what}"
 
 
-def requests_stopped(reason: str, for_s: float | None) -> str:
+def requests_stopped(reason: str, for_s: float) -> str:
     """All requests of the budget are stopped, from the response on."""
-    for_how_long = "" if for_s is None else f" for {for_s:,.0f} s"
-    return f"requests are stopped{for_how_long}: {reason}"
+    return f"requests are stopped for {for_s:,.0f} s: {reason}"
 
 
 def snapshot_failed(reason: str) -> str:

@@ -282,7 +282,8 @@ class Supervisor(Requester):
             case ResponseAction.INSTALL:
                 self._install(pending, body, now_ns)
             case ResponseAction.STOP:
-                self._set_reason(reasons.requests_stopped(response.reason, response.stop_s), now_ns)
+                stopped_s = self.scheduler.budget.stopped_s(now_ns)
+                self._set_reason(reasons.requests_stopped(response.reason, stopped_s), now_ns)
             case ResponseAction.RETRY:
                 self._failed(pending, response.reason, now_ns)
         self._decide(now_ns)

@@ -117,6 +117,10 @@ class Budget:
         """No request is sent before this time."""
         return self._stopped_until_ns
 
+    def stopped_s(self, now_ns: int) -> float:
+        """Seconds until requests resume; 0.0 if they are not stopped."""
+        return max(0, self._stopped_until_ns - now_ns) / 1e9
+
     def exchange_s(self, now_ns: int) -> float | None:
         """Seconds since 1970 on the exchange's clock; None if unknown."""
         offset_ns = self._clock_offset_ns

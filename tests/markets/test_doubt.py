@@ -55,7 +55,7 @@ def test_unchecked_silence_makes_a_book_stale_until_an_update(rig: Watched) -> N
     assert rig.causes() == [{"doubted"}]
     assert follower.take(0).status is Status.STALE
     rig.move(70 * S)
-    assert rig.book.status is Status.SYNCED
+    assert (rig.book.status, rig.book.since_ns) == (Status.SYNCED, 70 * S)
     assert rig.causes() == [{"proven"}]
     assert follower.take(0).status is Status.SYNCED
 
@@ -100,6 +100,21 @@ def test_a_pause_makes_every_book_stale_at_once(rig: Watched) -> None:
     assert rig.seen() == ("stale", SLEPT), "it may have waited in a socket"
     rig.move(101 * S)
     assert rig.seen() == ("synced", "")
+
+
+def test_a_pause_that_began_before_the_last_change_of_status_does_not_date_it_back(rig: Watched) -> None:
+    rig.router.set_condition(1, "halted", "the exchange says HALT", 85 * S)
+    rig.router.set_condition(1, None, "", 90 * S)
+    assert rig.book.since_ns == 90 * S
+    rig.router.pause(SLEPT, 80 * S, 100 * S)
+    assert (rig.seen(), rig.book.since_ns) == (("stale", SLEPT), 90 * S)
+
+
+def test_a_stalled_thread_dates_the_status_when_it_stalls_and_when_it_goes_on(rig: Watched) -> None:
+    rig.router.set_stalled("the event loop stands still", 40 * S)
+    assert (rig.book.status, rig.book.since_ns) == (Status.STALE, 40 * S)
+    rig.router.set_stalled(None, 50 * S)
+    assert (rig.book.status, rig.book.since_ns) == (Status.SYNCED, 50 * S)
 
 
 def test_an_update_that_waited_in_a_socket_during_the_pause_proves_nothing(rig: Watched) -> None:

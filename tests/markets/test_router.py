@@ -194,6 +194,7 @@ def test_a_crossed_book_tells_and_tells_when_it_is_over(rig: Rig) -> None:
     (event,) = rig.router.take_events()
     assert (event.causes, event.status) == ({"crossed"}, Status.CROSSED)
     assert event.reason == "best bid 99 is at or above best ask 99"
+    assert rig.book.since_ns == rig.now_ns
     rig.feed(13, 13, [], [("99", "0")])
     (event,) = rig.router.take_events()
     assert (event.causes, event.status, event.reason) == ({"uncrossed"}, Status.SYNCED, "")

@@ -6,6 +6,7 @@ import inspect
 import logging
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,22 @@ def test_a_failed_request_says_what_it_was_for(caplog: pytest.LogCaptureFixture)
     )
     told = "request 3 (depth of BTCUSDT) to api.binance.com failed: HTTP 400 code -1121: Invalid symbol."
     assert caplog.records[-1].getMessage() == told
+
+
+def test_a_record_factory_that_sets_a_fact_itself_costs_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="depthcache")
+    before = logging.getLogRecordFactory()
+
+    def with_host(*values: Any, **more: Any) -> logging.LogRecord:
+        record = before(*values, **more)
+        record.host = "node-7"
+        return record
+
+    logging.setLogRecordFactory(with_host)
+    try:
+        logs.connection_open(connection=3, host="stream.binance.com")
+    finally:
+        logging.setLogRecordFactory(before)
+    record = caplog.records[-1]
+    assert record.getMessage() == "connection 3 to stream.binance.com is open"
+    assert (vars(record)["host"], vars(record)["connection"]) == ("node-7", 3)

@@ -92,7 +92,10 @@ def _write(
     """Write one line, with its `facts` as attributes of the record. A logging handler or filter that raises
     must not interrupt the caller."""
     with suppress(Exception):
-        _LOGGER.log(level, text, *values, exc_info=error, extra=dict(facts))
+        # `logging` refuses facts that the program's own record factory sets, such as `host`, with KeyError.
+        taken = vars(logging.makeLogRecord({}))
+        extra = {name: value for name, value in facts.items() if name not in taken}
+        _LOGGER.log(level, text, *values, exc_info=error, extra=extra)
 
 
 _BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quiet=True) for _ in range(5))

@@ -205,7 +205,7 @@ def test_a_registry_reads_at_each_scrape_the_families_of_the_text() -> None:
 
 def test_the_counters_that_a_registry_is_told_are_those_of_a_book() -> None:
     counted = depthcache.Book("binance.com").counters
-    assert metrics._COUNTERS[: len(counted)] == tuple(counted)
+    assert tuple(metrics._BOOK_COUNTERS)[: len(counted)] == tuple(counted)
     described = {family.name for family in metrics.Collector(some_stats).describe()}
     assert described == {family.name for family in metrics.Collector(some_stats).collect()}
 

@@ -27,34 +27,30 @@ SCRAPE_TIMEOUT_S = 5.0
 """How long a scrape waits for the event loop; Prometheus's default scrape timeout is 10 s."""
 
 
-_COUNTERS = (
-    "applied", "old", "gaps", "resets", "crossed", "malformed", "dropped_buffers", "snapshots", "refreshes",
-    "corrections", "levels_changed", "losses", "reconnects", "detect_seconds", "recover_seconds",
-)  # fmt: skip
-"""Counters of a book: those of `LiveBook.counters`, and its losses of sync."""
-
-
-_HELP = {
-    "depthcache_book_applied": "Updates applied",
-    "depthcache_book_old": "Updates at or before the id of the book, skipped; normal after a snapshot",
-    "depthcache_book_gaps": "Gaps in the update ids. Each costs at least one snapshot",
-    "depthcache_book_resets": "How often the exchange reset its update ids",
-    "depthcache_book_crossed": "How often the best prices touched or crossed. A crossed book cannot be read",
-    "depthcache_book_malformed": "Frames that could not be parsed",
-    "depthcache_book_dropped_buffers": "How often buffered updates were dropped because the buffer was full",
-    "depthcache_book_snapshots": "Snapshots installed",
-    "depthcache_book_refreshes": "Snapshots compared with the live book and merged",
-    "depthcache_book_corrections": "Wrong prices that a comparison corrected",
-    "depthcache_book_levels_changed": "Levels set or deleted by updates",
-    "depthcache_book_reconnects": "How often the connection that carries the book was lost and replaced",
-    "depthcache_book_losses": "How often the book lost sync",
-    "depthcache_book_detect_seconds": "Time to detect all losses of sync, from the last proof of the book",
-    "depthcache_book_recover_seconds": "Time to recover from all losses of sync",
-    "depthcache_connection_frames": "Frames received on the current connection",
-    "depthcache_connection_received_bytes": "Bytes received on the current connection",
-    "depthcache_connection_connects": "Connection attempts, including failed ones",
+_BOOK_COUNTERS = {
+    "applied": "Updates applied",
+    "old": "Updates at or before the id of the book, skipped; normal after a snapshot",
+    "gaps": "Gaps in the update ids. Each costs at least one snapshot",
+    "resets": "How often the exchange reset its update ids",
+    "crossed": "How often the best prices touched or crossed. A crossed book cannot be read",
+    "malformed": "Frames that could not be parsed",
+    "dropped_buffers": "How often buffered updates were dropped because the buffer was full",
+    "snapshots": "Snapshots installed",
+    "refreshes": "Snapshots compared with the live book and merged",
+    "corrections": "Wrong prices that a comparison corrected",
+    "levels_changed": "Levels set or deleted by updates",
+    "losses": "How often the book lost sync",
+    "reconnects": "How often the connection that carries the book was lost and replaced",
+    "detect_seconds": "Time to detect all losses of sync, from the last proof of the book",
+    "recover_seconds": "Time to recover from all losses of sync",
 }
-"""What each counter counts, by its name in Prometheus without `_total`."""
+"""What each counter of a book counts: those of `LiveBook.counters`, and its losses of sync."""
+_CONNECTION_COUNTERS = {
+    "frames": "Frames received on the current connection",
+    "received_bytes": "Bytes received on the current connection",
+    "connects": "Connection attempts, including failed ones",
+}
+"""What each counter of a connection counts."""
 
 
 class _Jsonable:
@@ -270,9 +266,7 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
     delays = HistogramMetricFamily(
         "depthcache_book_delay_seconds", "Time from the exchange's event time to receipt", labels=names
     )
-    counts: dict[str, Any] = {}
-    for name in _COUNTERS:
-        _counter(counts, f"depthcache_book_{name}", names)
+    counts = _counters("book", _BOOK_COUNTERS, names)
     for book in stats.books:
         labels = [book.exchange, book.symbol]
         synced.add_metric(labels, float(book.status is Status.SYNCED))
@@ -288,7 +282,7 @@ def _metrics(stats: Stats) -> Iterator[Metric]:
         own: dict[str, float] = {"losses": book.losses, "reconnects": book.reconnects}
         own |= {"detect_seconds": book.detect_s, "recover_seconds": book.recover_s}
         for name, count in (book.counters | own).items():
-            _counter(counts, f"depthcache_book_{name}", names).add_metric(labels, count)
+            counts[name].add_metric(labels, count)
     yield from (synced, status, in_sync, age, proven, levels, delays, *counts.values())
     yield from _of_connections(stats)
     yield from _of_budgets(stats)
@@ -309,9 +303,7 @@ def _of_connections(stats: Stats) -> Iterator[Metric]:
             "depthcache_connection_quiet_seconds", "Time since the last frame, ping or pong", labels=names
         ),
     }
-    counts: dict[str, Any] = {}
-    for name in ("frames", "received_bytes", "connects"):
-        _counter(counts, f"depthcache_connection_{name}", names)
+    counts = _counters("connection", _CONNECTION_COUNTERS, names)
     for each in stats.connections:
         labels = [each.exchange, str(each.number)]
         gauges["open"].add_metric(labels, float(each.is_open))
@@ -319,9 +311,8 @@ def _of_connections(stats: Stats) -> Iterator[Metric]:
         delays.add_metric(labels, _buckets(each.delays, _DELAY_BUCKETS_S), each.delays_sum_s)
         if each.quiet_s is not None:
             gauges["quiet"].add_metric(labels, each.quiet_s)
-        own = {"frames": each.frames, "received_bytes": each.received_bytes, "connects": each.connects}
-        for name, count in own.items():
-            _counter(counts, f"depthcache_connection_{name}", names).add_metric(labels, count)
+        for name, family in counts.items():
+            family.add_metric(labels, getattr(each, name))
     yield from (*gauges.values(), delays, *counts.values())
 
 
@@ -357,12 +348,13 @@ def _request_times(stats: Stats) -> Metric:
     return family
 
 
-def _counter(counts: dict[str, Any], name: str, labels: list[str]) -> Any:
+def _counters(of: str, texts: dict[str, str], labels: list[str]) -> dict[str, Any]:
     from prometheus_client.core import CounterMetricFamily
 
-    if name not in counts:
-        counts[name] = CounterMetricFamily(name, _HELP[name], labels=labels)
-    return counts[name]
+    return {
+        name: CounterMetricFamily(f"depthcache_{of}_{name}", text, labels=labels)
+        for name, text in texts.items()
+    }
 
 
 def _buckets(counts: tuple[int, ...], bounds_s: tuple[float, ...]) -> list[tuple[str, float]]:

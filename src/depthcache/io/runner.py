@@ -29,7 +29,7 @@ from depthcache.core.notices import (
     TroubleFound,
 )
 from depthcache.core.reasons import CLIENT_CLOSED
-from depthcache.core.requests.responses import error_in
+from depthcache.core.requests.responses import describe_refusal, error_in
 from depthcache.engine import Router
 from depthcache.events import CoreEvent, Event, FollowerReady
 from depthcache.foreign_text import clean, host_of
@@ -151,10 +151,8 @@ class Runner(Callbacks):
         status, headers, body = response.status, response.headers, response.body
         if status != _OK:
             code, text = error_in(body)
-            said = (
-                f"HTTP {status}" + ("" if code is None else f" code {code}") + (f": {text}" if text else "")
-            )
-            _log_failure(request, url, said, http_status=status, code=code)
+            reason = describe_refusal(status, code, text)
+            _log_failure(request, url, reason, http_status=status, code=code)
         self._tell(
             "on_response",
             lambda: self._core.on_response(request, status, headers, body, self._network.now_ns()),

@@ -30,6 +30,7 @@ __all__ = [
     "ResponseAction",
     "classify_handshake",
     "classify_response",
+    "describe_refusal",
     "error_in",
     "used_weight",
 ]
@@ -95,7 +96,7 @@ def classify_response(
     code, text = error_in(body)
     if status == _OK and code is None and (b'"msg"' not in body or len(body) > _LONGEST_ERROR_BYTES):
         return ClassifiedResponse(ResponseAction.INSTALL)
-    shown = f"HTTP {status}" + (f" code {code}" if code is not None else "") + (f": {text}" if text else "")
+    shown = describe_refusal(status, code, text)
     told_s = stop_seconds(_header(headers, "retry-after"), _header(headers, "date"), exchange_s)
     action, stop_s = _action(status, code, text), None
     if status == _OK:
@@ -122,6 +123,11 @@ def classify_handshake(
     return ClassifiedResponse(
         ResponseAction.STOP, f"HTTP {status}", stop_s, told=told_s is not None, status=status
     )
+
+
+def describe_refusal(status: int, code: int | None, text: str) -> str:
+    """`HTTP 400 code -1121: Invalid symbol.`, from the status and `error_in` of the body."""
+    return f"HTTP {status}" + ("" if code is None else f" code {code}") + (f": {text}" if text else "")
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:

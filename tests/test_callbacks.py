@@ -363,6 +363,13 @@ def test_a_callback_of_another_signature_is_refused_at_once(callback: Any, shown
     assert str(refused.value).endswith(f"expected a function that takes one Update, not {shown}")
 
 
+def test_a_blocking_client_checks_a_callback_when_it_is_registered(from_thread: FromThread) -> None:
+    with connect_blocking("binance.com", ["BTCUSDT"]) as books:
+        for source in (books, books["BTCUSDT"]):
+            with pytest.raises(InvalidArgument, match=r"takes one Update, not \(\)$"):
+                source.on_update(lambda: None)  # type: ignore[arg-type, misc]
+
+
 @pytest.mark.parametrize("callback", [print, list, [].append, Mock(), partial(max, 1), lambda *them: None])
 def test_a_callback_whose_signature_fits_or_is_unknown_is_taken(callback: Any) -> None:
     assert parse_callback(callback) is callback

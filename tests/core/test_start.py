@@ -26,6 +26,13 @@ def test_a_market_becomes_synced_and_follows_the_exchange(venue: Venue) -> None:
     bench.assert_law_kept()
 
 
+def test_a_market_is_empty_from_when_it_was_added() -> None:
+    bench = Bench()
+    bench.run(5)
+    bench.add("BTCUSDT")
+    assert (bench.book("BTCUSDT").status, bench.book("BTCUSDT").since_ns) == (Status.EMPTY, bench.now_ns)
+
+
 def test_the_order_is_connect_subscribe_snapshot() -> None:
     bench = Bench()
     bench.add("BTCUSDT")

@@ -230,12 +230,12 @@ pub fn fill<'py>(
             Amount::Quote(size("quote", quote)?)
         }
         (Some(base), Some(_)) => {
-            let text = "fill takes base= or quote=, not both";
+            let text = Some("fill takes base= or quote=, not both");
             return Err(errors::invalid_as("base", base, ONE_OF_TWO, text));
         }
         (None, None) => {
             let nothing = to.py.None().into_bound(to.py);
-            let text = "fill needs base= or quote=";
+            let text = Some("fill needs base= or quote=");
             return Err(errors::invalid_as("base", &nothing, ONE_OF_TWO, text));
         }
     };

@@ -126,19 +126,16 @@ pub fn malformed(py: Python<'_>, class: &str, why: &Malformed, bytes: &[u8]) -> 
 
 /// `InvalidArgument`.
 pub fn invalid(name: &str, value: &Bound<'_, PyAny>, allowed: &str) -> PyErr {
-    let py = value.py();
-    let facts = || {
-        let facts = PyDict::new(py);
-        facts.set_item("name", name)?;
-        facts.set_item("value", value)?;
-        facts.set_item("allowed", allowed)?;
-        Ok(facts)
-    };
-    error(py, "InvalidArgument", facts())
+    invalid_as(name, value, allowed, None)
 }
 
-/// `InvalidArgument` with a message of its own: an argument is missing, or two exclude each other.
-pub fn invalid_as(name: &str, value: &Bound<'_, PyAny>, allowed: &str, text: &str) -> PyErr {
+/// `InvalidArgument` with a `text` of its own: an argument is missing, or two exclude each other.
+pub fn invalid_as(
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    allowed: &str,
+    text: Option<&str>,
+) -> PyErr {
     let py = value.py();
     let facts = || {
         let facts = PyDict::new(py);

@@ -18,6 +18,7 @@ from depthcache.client.follow import parse_follow_spec
 from depthcache.errors import InvalidArgument, PackageMissing, SyncTimeout, UnknownExchange
 from tests import engine as engines
 from tests.cli.programs import running
+from tests.markets.test_router import Rig
 
 NOWHERE = {
     "DEPTHCACHE_BINANCE_COM_REST": "http://127.0.0.1:1",
@@ -96,6 +97,16 @@ def test_a_live_book_is_told_what_helps_it(engine: engines.Engine) -> None:
         book.best  # noqa: B018
 
 
+def test_an_item_of_a_lost_book_names_no_remedy_because_nothing_changes_it(engine: engines.Engine) -> None:
+    rig = Rig(engine).synced()
+    follower = rig.router.follow("status", most_items=1, most_bytes=1)
+    follower.add(rig.router, 1)
+    follower.take(0)
+    rig.feed(20, 21)
+    with pytest.raises(depthcache.BookNotSynced, match=r"but the next update follows 19$"):
+        follower.take(0).best  # noqa: B018
+
+
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(InvalidArgument, match=r"^the mode 'interval' needs interval_ms=, such as 1000$"):
         parse_follow_spec(
@@ -113,6 +124,10 @@ def test_an_audit_in_vain_does_not_call_a_synced_book_late() -> None:
         exchange="x", symbol="S", timeout_s=2, status="synced", reason="", awaited="the snapshot"
     )
     assert str(late) == "S on x is synced, but the snapshot did not come within 2 s"
+    late = SyncTimeout(
+        exchange="x", symbol="S", timeout_s=2, status="stale", reason="why", awaited="the snapshot"
+    )
+    assert str(late) == "S on x is not synced after 2 s: it is stale (why)"
 
 
 def test_a_side_without_a_symbol_and_with_one_level_is_shown_well() -> None:

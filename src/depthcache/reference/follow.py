@@ -354,7 +354,8 @@ class FollowerSlot:
         """The item for a book that is not synced."""
         levels, refused = self._follow_spec.levels, None
         try:
-            refuse_unusable(market, serve_stale=self._follow_spec.on_stale == "serve")
+            serve_stale = self._follow_spec.on_stale == "serve"
+            refuse_unusable(market, serve_stale=serve_stale, is_frozen=True)
         except Exception as error:  # noqa: BLE001 - raised when levels are read
             levels, refused = 0, error
         skipped = self._skipped(market, brings_one=False)

@@ -13,7 +13,7 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from operator import index
 from sys import maxsize
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import (
@@ -296,21 +296,22 @@ class BookReader(OneProcess):
         return [Level(float(price), float(quantity)) for price, quantity in side.sorted()[:count]]
 
 
-def refuse_unusable(market: Market, *, serve_stale: bool) -> None:
-    """Raise if the levels of the market cannot be read."""
+def refuse_unusable(market: Market, *, serve_stale: bool, is_frozen: bool = False) -> None:
+    """Raise if the levels of the market cannot be read, by itself or in a constant copy."""
     status, reason, since_ns = market.status()
     last_known = serve_stale and market.last_update_id is not None
     if not market.state.is_crossed and (status is Status.SYNCED or last_known):
         return
     if status is Status.CLOSED:
         raise BookClosed(exchange=market.exchange, symbol=market.symbol, reason=reason)
+    of_kind: Literal["live", "offline"] = "offline" if market.timebase is None else "live"
     raise BookNotSynced(
         exchange=market.exchange,
         symbol=market.symbol,
         status=status.value,
         reason=reason,
         since_ns=since_ns,
-        kind="offline" if market.timebase is None else "live",
+        kind="frozen" if is_frozen else of_kind,
         is_known=market.last_update_id is not None and not market.state.is_crossed,
     )
 

@@ -32,7 +32,7 @@ PRICES = ["99", "98.5", "98.50", "97", "90.001", "100", "101", "101.5", "103", "
 QUANTITIES = ["0", "0.0", "0.000", "1", "2.5", "2.50", "1000000.00000001", "92233720368547.75807001"]
 
 SHARED_FACTS = ("expected", "received", "exchange", "symbol", "status", "since_ns")
-MALFORMED = "a malformed frame"
+MALFORMED = "malformed frame"
 
 levels = st.lists(st.tuples(st.sampled_from(PRICES), st.sampled_from(QUANTITIES)), max_size=6)
 small = st.integers(0, 6)

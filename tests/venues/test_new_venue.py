@@ -87,7 +87,7 @@ def test_it_is_found_by_its_names_and_by_what_looks_like_them(nova: Venue) -> No
     assert unknown.value.near == (NAME,)
 
 
-@pytest.mark.parametrize("name", [NAME, "nova", "binance.com", "binance.tr"])
+@pytest.mark.parametrize("name", [NAME, "nova", "NOVA", "binance.com", "Binance.com", "binance.tr"])
 @pytest.mark.usefixtures("nova")
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(name: str) -> None:
     before = venues.names()

@@ -68,6 +68,23 @@ def test_hosts_are_in_tables_by_exchange(tmp_path: Path) -> None:
     assert ends.websocket == "wss://stream.binance.com:9443"
 
 
+def test_a_variable_replaces_one_host_and_keeps_the_other_of_the_file(tmp_path: Path) -> None:
+    path = written(tmp_path, '[endpoints."binance.com"]\nrest = "http://127.0.0.1:9000"\n')
+    given = {"DEPTHCACHE_SETTINGS": str(path), "DEPTHCACHE_BINANCE_COM_WEBSOCKET": "ws://127.0.0.1:9001"}
+    ends = Settings.from_environment(given).venue("binance.com").endpoints
+    assert (ends.rest, ends.websocket) == ("http://127.0.0.1:9000", "ws://127.0.0.1:9001")
+
+
+def test_tables_of_two_spellings_of_one_exchange_add_up(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        '[endpoints."binance.com"]\nrest = "http://127.0.0.1:9000"\n'
+        '[endpoints."BINANCE.COM"]\nwebsocket = "ws://127.0.0.1:9001"\n',
+    )
+    ends = Settings.from_toml(path).venue("binance.com").endpoints
+    assert (ends.rest, ends.websocket) == ("http://127.0.0.1:9000", "ws://127.0.0.1:9001")
+
+
 def test_variables_win_over_the_file_and_code_over_both(tmp_path: Path) -> None:
     path = written(
         tmp_path, 'transport = "aiohttp"\n[policy]\nlimit_share = 0.25\nbootstrap_from_depth20 = true\n'

@@ -102,10 +102,9 @@ class Settings:
         given = os.environ if environment is None else environment
         path = given.get(FILE_VARIABLE)
         file = {} if path is None else from_file(path, cls)
-        own = from_variables(given, cls)
+        own = from_variables(given, cls, hosts=file.pop("endpoints", {}))
         policy = file.pop("policy", {}) | own.pop("policy")
-        endpoints = file.pop("endpoints", {}) | own.pop("endpoints")
-        given_all: dict[str, Any] = {"policy": Policy(**policy), "endpoints": endpoints, **file, **own}
+        given_all: dict[str, Any] = {"policy": Policy(**policy), **file, **own}
         return cls(**given_all | others)
 
     @classmethod

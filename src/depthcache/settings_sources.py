@@ -53,15 +53,18 @@ def variable_of(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def from_variables(given: Mapping[str, str], check: Callable[..., object]) -> dict[str, Any]:
+def from_variables(
+    given: Mapping[str, str], check: Callable[..., object], *, hosts: Mapping[str, Endpoints]
+) -> dict[str, Any]:
     """Arguments for Settings from environment variables. `check` raises for those that it does not accept.
 
+    `hosts`: those of the file, of which a variable replaces one part.
     Raises InvalidArgument.
     """
     places, ends = _variables(), _endpoint_variables()
     found: dict[str, Any] = {}
     policy: dict[str, Any] = {}
-    endpoints: dict[str, Endpoints] = {}
+    endpoints = dict(hosts)
     for variable in sorted(name for name in given if name.startswith(PREFIX)):
         text = given[variable]
         if variable in _NOT_OURS or variable == FILE_VARIABLE:
@@ -75,8 +78,8 @@ def from_variables(given: Mapping[str, str], check: Callable[..., object]) -> di
             value = _value(variable, text, kind)
             (policy if name in _POLICY else found)[name] = value
         else:
-            hosts = f"hosts are {PREFIX}<EXCHANGE>_REST and _WEBSOCKET"
-            raise _no_such(variable, text, (*ends, *places), hosts)
+            more = f"hosts are {PREFIX}<EXCHANGE>_REST and _WEBSOCKET"
+            raise _no_such(variable, text, (*ends, *places), more)
     return _whole(found, policy, endpoints, variable_of, check)
 
 
@@ -118,7 +121,8 @@ def from_file(path: str | PathLike[str], check: Callable[..., object]) -> dict[s
         if unknown := parts.keys() - {"rest", "websocket"}:
             raise _no_such(f"{place}: {min(unknown)}", parts[min(unknown)], ("rest", "websocket"), "")
         venue = venues.venue(exchange)
-        endpoints[venue.name] = _endpoints(place, venue.endpoints, parts)
+        before = endpoints.get(venue.name, venue.endpoints)  # two tables may spell one name differently
+        endpoints[venue.name] = _endpoints(place, before, parts)
     return _whole(content, policy, endpoints, lambda name: f"{name} in {shown}", check)
 
 

@@ -26,9 +26,9 @@
         ├── BookEmpty                    a side has no levels and therefore no best price
         └── SyncTimeout (TimeoutError)   a book did not sync within the timeout
 
-Constructors take keyword arguments only and store them as attributes. The message states what went wrong,
-the value, and what is allowed or happens next. Errors, including your own subclasses, keep their message and
-attributes when they are pickled or copied.
+Constructors take keyword arguments only and store them as attributes, except those that only shape the
+message. The message states what went wrong, the value, and what is allowed or happens next. Errors, including
+your own subclasses, keep their message and attributes when they are pickled or copied.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def callback_failed(*, callback: object, error: BaseException) -> None:
         name,
         kind,
         error=error,
-        facts={"callback": name, "error_type": type(error).__name__},
+        facts={"callback": name, "error_type": kind},
     )
 
 

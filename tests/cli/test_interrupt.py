@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import threading
@@ -47,6 +48,13 @@ async def test_a_wait_ends_at_the_first() -> None:
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
         assert await interrupt.wait_async(60)
+
+
+async def test_a_wait_ends_when_another_thread_ends_the_command() -> None:
+    with Interrupt() as interrupt:
+        threading.Timer(0.05, interrupt.end).start()
+        async with asyncio.timeout(10):
+            assert await interrupt.wait_async(60)
 
 
 def test_once_all_is_closed_a_late_one_spoils_nothing() -> None:

@@ -56,6 +56,10 @@ class Interrupt:
         """Ask the command to end, as a signal does. Any thread may call it."""
         self._happened = True
         self._wake.put(None)
+        if self._waiting is not None:
+            loop, event = self._waiting
+            with suppress(RuntimeError):  # the loop is already closed
+                loop.call_soon_threadsafe(event.set)
 
     def wait(self) -> None:
         """Block until a signal asks the command to end."""
@@ -77,9 +81,4 @@ class Interrupt:
         self._times += number == signal.SIGINT
         if self._times > _MOST_IN_ORDER and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._happened = True
-        self._wake.put(None)
-        if self._waiting is not None:
-            loop, event = self._waiting
-            with suppress(RuntimeError):  # the loop is already closed
-                loop.call_soon_threadsafe(event.set)
+        self.end()

@@ -42,6 +42,7 @@ def doctor(exchange: str, symbol: str | None, seconds: float, as_json: bool) -> 
     """
     import asyncio
 
+    from depthcache.cli.state import counted
     from depthcache.doctor import Report, findings
 
     async def run() -> Report:
@@ -57,8 +58,8 @@ def doctor(exchange: str, symbol: str | None, seconds: float, as_json: bool) -> 
         _print_json(report)
     else:
         failed = sum(finding.severity == "fail" for finding in report.findings)
-        checks = "check" if failed == 1 else "checks"
-        click.echo(f"{exchange}: {f'{failed} {checks} failed' if failed else 'this host can keep books'}")
+        outcome = f"{counted(failed, 'check')} failed" if failed else "this host can keep books"
+        click.echo(f"{exchange}: {outcome}")
     return 0 if report.is_good else 1
 
 

@@ -51,14 +51,15 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
+    from depthcache.cli.state import counted
 
     settings = depthcache.Settings.from_environment(record_to=out)
     wanted = depthcache.connect(exchange, list(symbols), depth=depth, on_stale="serve", settings=settings)
 
-    async def run() -> RecordingFile | None:
+    async def run() -> tuple[RecordingFile | None, list[LiveBook]]:
         async with wanted as books:
-            tell(f"recording {_books(len(books))} to {books.recording}")
-            counted = list(books)
+            tell(f"recording {counted(len(books), 'book')} to {books.recording}")
+            every = list(books)
             loop = asyncio.get_running_loop()
             end_s = inf if seconds is None else loop.time() + seconds
             told_s, told = loop.time(), (0, "")
@@ -71,50 +72,42 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
                 now = (synced, books.recording.error if books.recording else "")
                 if now != told or loop.time() >= told_s + _TELL_S:
                     told_s, told = loop.time(), now
-                    tell(_state(list(books), synced) + _losses(books.recording))
-        totals.append((sum(map(_updates, counted)), len(counted)))
-        return books.recording  # after the close, which may lose lines as well
+                    tell(_state(every, synced) + _losses(books.recording))
+        return books.recording, every  # after the close, which may lose lines as well
 
     def _state(books: Sequence[depthcache.LiveBook], synced: int) -> str:
         gaps = sum(book.counters["gaps"] for book in books)
         return (
-            f"{synced} of {_books(len(books))} synced, {_count(sum(map(_updates, books)), 'update')}, "
-            f"{_count(gaps, 'gap')} so far"
+            f"{synced} of {counted(len(books), 'book')} synced, {counted(_updates(books), 'update')}, "
+            f"{counted(gaps, 'gap')} so far"
         )
 
-    totals: list[tuple[int, int]] = []
     with Interrupt() as interrupt:
         with asyncio.Runner() as runner:  # creates its loop first, which may exceed the limit of open files
-            recording = runner.run(run())
+            recording, books = runner.run(run())
         for file in () if recording is None else recording.files:
             click.echo(str(file))
         lost = 0 if recording is None else recording.lost
-        for updates, books in totals:
-            tell(f"recorded {_count(updates, 'update')} of {_books(books)}, {_count(lost, 'line')} lost")
+        updates = counted(_updates(books), "update")
+        tell(f"recorded {updates} of {counted(len(books), 'book')}, {counted(lost, 'line')} lost")
         if recording is None or not lost:
             return 0
         tell(f"depthcache: the recording is incomplete{_losses(recording)}")
         return 1
 
 
-def _updates(book: LiveBook) -> int:
-    return book.counters["applied"] + book.counters["old"]
-
-
-def _books(count: int) -> str:
-    return _count(count, "book")
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _updates(books: Sequence[LiveBook]) -> int:
+    return sum(book.counters["applied"] + book.counters["old"] for book in books)
 
 
 def _losses(recording: RecordingFile | None) -> str:
     """What the recording lost, with a leading comma; empty while it is complete."""
     if recording is None or not (recording.lost or recording.error):
         return ""
+    from depthcache.cli.state import counted
+
     between = f" from {_time(recording.lost_from_ns)} to {_time(recording.lost_to_ns)}"
-    lost = f", {_count(recording.lost, 'line')} lost{between if recording.lost else ''}"
+    lost = f", {counted(recording.lost, 'line')} lost{between if recording.lost else ''}"
     return f"{lost}, NOTHING IS BEING WRITTEN: {recording.error}" if recording.error else lost
 
 

@@ -141,6 +141,8 @@ def _number(value: Any) -> str:
 
 def verdict(report: Report) -> str:
     """The outcome in one line."""
+    from depthcache.cli.state import counted
+
     if report.faults:
         return "WRONG: " + "; ".join(report.faults) + "."
     judged = [row for row in report.rows if "snapshot" in row.checked]
@@ -151,7 +153,9 @@ def verdict(report: Report) -> str:
         applied = sum(row.applied or 0 for row in judged)
         equal = sum(row.oracle_equal or 0 for row in judged)
         different = sum(row.oracle_different or 0 for row in judged)
-        parts.append(f"RIGHT: {len(judged)} {_books(judged)}, {applied:,} updates applied without a gap")
+        parts.append(
+            f"RIGHT: {counted(len(judged), 'book')}, {counted(applied, 'update')} applied without a gap"
+        )
         if equal or different:
             parts.append(f"best prices equal bookTicker after {equal:,} of {equal + different:,} updates")
         else:
@@ -159,18 +163,12 @@ def verdict(report: Report) -> str:
     if chains:
         diffs = sum(row.diffs_total for row in chains)
         parts.append(
-            f"IDS ONLY: {len(chains)} {_books(chains)} without a snapshot; the ids of {diffs:,} updates have "
-            "no gap, prices and quantities were not checked"
+            f"IDS ONLY: {counted(len(chains), 'book')} without a snapshot; the ids of "
+            f"{counted(diffs, 'update')} have no gap, prices and quantities were not checked"
         )
     if unchecked:
-        books = "book" if unchecked == 1 else "books"
         reason = "without an update that follows a snapshot or another update"
-        parts.append(f"NOT CHECKED: {unchecked} {books} {reason}")
+        parts.append(f"NOT CHECKED: {counted(unchecked, 'book')} {reason}")
     if report.breaks:
-        breaks = "interruption" if report.breaks == 1 else "interruptions"
-        parts.append(f"the recording notes {report.breaks:,} {breaks}")
+        parts.append(f"the recording notes {counted(report.breaks, 'interruption')}")
     return "; ".join(parts or ["NOTHING CHECKED: the recording has no depth updates"]) + "."
-
-
-def _books(rows: Sequence[Row]) -> str:
-    return "book" if len(rows) == 1 else "books"

@@ -8,7 +8,8 @@ import socket
 import threading
 from collections.abc import Callable
 from decimal import Decimal
-from time import monotonic_ns, time
+from pathlib import Path
+from time import monotonic, monotonic_ns, time
 from typing import Any
 
 import aiohttp
@@ -20,6 +21,7 @@ from depthcache import simulator
 from depthcache.errors import InvalidArgument, UnknownExchange, UsageError
 from depthcache.simulator.interface import Close, Cut, Exchange, HttpResponse, Ping, Sent, Session, Text
 from depthcache.simulator.server import Server
+from tests.simulator.recordings import Writer
 
 DEADLINE_S = 20.0
 MS = 1_000_000
@@ -492,6 +494,25 @@ def test_a_port_in_use_is_said_with_what_to_do() -> None:
         told = rf"^invalid port {port}: .* in use on 127\.0\.0\.1: choose another, or 0 for any free port$"
         with pytest.raises(InvalidArgument, match=told):
             simulator.serve(seed=1, port=port)
+
+
+async def test_waiting_for_the_end_of_a_recording_ends_when_the_exchange_fails(
+    http: ClientSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("planted")
+
+    writer = Writer()
+    writer.diff(0, 11, 12)
+    server = simulator.serve(files=writer.write(tmp_path / "recording"), exchange="binance.us")
+    monkeypatch.setattr(simulator.RecordedExchange, "advance", fail)
+    async with http.get(server.url + "/binance.us/api/v3/ping") as response:
+        assert response.status >= 500
+    begun_s = monotonic()
+    assert not server.wait_ended(DEADLINE_S)
+    assert monotonic() < begun_s + DEADLINE_S
+    with pytest.raises(RuntimeError, match="planted"):
+        server.close()
 
 
 def test_a_simulated_exchange_has_no_end_to_wait_for() -> None:

@@ -209,16 +209,17 @@ def simulate(
 
 
 def _at_end(server: Server, end: Callable[[], None] | None, grace_s: float, *, quiet: bool) -> None:
-    """Say when the recording has ended, and call `end` after a grace period."""
+    """Say when the recording has ended, and call `end` after a grace period, or at once if it failed."""
     import threading
+    import time
 
     def wait() -> None:
-        if not server.wait_ended():
-            return
-        if not quiet:
-            tell("depthcache: the recording has ended")
-        if end is not None:
-            threading.Event().wait(grace_s)
+        if server.wait_ended():
+            if not quiet:
+                tell("depthcache: the recording has ended")
+            if end is not None:
+                time.sleep(grace_s)
+        if end is not None:  # also for an exchange that failed, which is raised when it is closed
             end()
 
     threading.Thread(target=wait, name="depthcache end of recording", daemon=True).start()

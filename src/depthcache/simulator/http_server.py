@@ -81,9 +81,11 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         deflate: Deflate = "never",
         on_sent: Callable[[], None] = lambda: None,
+        on_failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_sent`: called once a paced exchange is over and its clients have been sent everything."""
-        self._on_sent = on_sent
+        """`on_sent`: called once a paced exchange is over and its clients have been sent everything;
+        `on_failed`: called when an error has ended the exchange."""
+        self._on_sent, self._on_failed = on_sent, on_failed
         self.port: int = port
         self._tls = tls
         self._deflate: Deflate = deflate
@@ -200,6 +202,7 @@ class HttpServer:
         self._error = self._error or error
         for line in tuple(self._lines):
             line.close(Close(1011, "the embedded exchange failed"))
+        self._on_failed()
 
     # --- what clients do --------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ class Server(OneProcess, ExchangeControls):
             tls=context,
             deflate=deflate,
             on_sent=self._on_sent,
+            on_failed=self._ended.set,
         )
         self._thread = LoopThread(self._http_server, name="depthcache exchange")
         try:
@@ -175,7 +176,7 @@ class Server(OneProcess, ExchangeControls):
         return self._has_ended
 
     def wait_ended(self, timeout: float | None = None) -> bool:
-        """Block until the recording has ended or the server is closed; return `has_ended`.
+        """Block until the recording has ended or failed, or the server is closed; return `has_ended`.
 
         `timeout`: seconds to wait at most; None waits without limit. The exchange stays up after the end,
         and silent. Raises UsageError for simulated markets, which have no end.

@@ -15,6 +15,7 @@ import pytest
 
 from depthcache import venues
 from depthcache.cli import main
+from depthcache.simulator.environment import without_proxies
 from tests.cli.programs import DEADLINE_S, running
 from tests.simulator.recordings import Writer
 
@@ -61,6 +62,21 @@ def test_the_variables_win_over_those_of_before(
     found = variables(capfd.readouterr().out)
     assert found["DEPTHCACHE_BINANCE_COM_REST"].startswith("http://127.0.0.1:")
     assert found["no_proxy"] == found["NO_PROXY"] == "intern.example,127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [
+        ({}, "127.0.0.1"),
+        ({"NO_PROXY": "a.example"}, "a.example,127.0.0.1"),
+        ({"NO_PROXY": "*"}, "*"),
+        ({"no_proxy": "*", "NO_PROXY": "a.example"}, "*"),
+    ],
+)
+def test_loopback_needs_no_proxy_and_what_needed_none_before_needs_none(
+    given: dict[str, str], made: str
+) -> None:
+    assert without_proxies(given) == {"NO_PROXY": made, "no_proxy": made}
 
 
 def test_quiet_prints_nothing_and_the_streams_are_the_programs_own(capfd: pytest.CaptureFixture[str]) -> None:

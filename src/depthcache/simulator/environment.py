@@ -32,6 +32,7 @@ def closed_environment(server: Server) -> dict[str, str]:
 
 def without_proxies(given: Mapping[str, str]) -> dict[str, str]:
     """NO_PROXY in both spellings, with loopback added to what is `given`: for clients of other makers."""
-    before = given.get("no_proxy") or given.get("NO_PROXY")
-    value = f"{before},{HOST}" if before else HOST
+    value = given.get("no_proxy") or given.get("NO_PROXY")
+    if value != "*":  # which means every host only while it is alone (urllib, requests)
+        value = f"{value},{HOST}" if value else HOST
     return {"NO_PROXY": value, "no_proxy": value}

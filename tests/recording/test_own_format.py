@@ -170,6 +170,16 @@ def test_a_hole_between_two_starts_of_a_recorder_is_no_gap(
     assert (report.rows[0].gaps, report.rows[0].applied, report.breaks) == (0, 2, 1)
 
 
+def test_a_file_that_ends_before_those_of_other_symbols_interrupts_nothing(
+    new_book: NewBook, tmp_path: Path
+) -> None:
+    longer = start().diff(13, 13).diff(14, 14)
+    longer.lines = [line.replace(b"ABCUSDT", b"XYZUSDT") for line in longer.lines]
+    files = [make.write(tmp_path / "1", start().lines), make.write(tmp_path / "2", longer.lines)]
+    report = verify(files, new_book=new_book)
+    assert (report.faults, report.breaks, len(report.rows)) == ([], 0, 2)
+
+
 def test_a_hole_inside_the_second_file_is_a_gap(new_book: NewBook, tmp_path: Path) -> None:
     later = restarted().diff(30, 31)
     files = [make.write(tmp_path / "1", start().lines), make.write(tmp_path / "2", later.lines)]

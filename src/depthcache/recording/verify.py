@@ -28,6 +28,7 @@ from depthcache.errors import (
 )
 from depthcache.model import Best, Outcome, SnapshotOutcome
 from depthcache.recording.digest import sha256_of
+from depthcache.recording.formats import RECORDING_ENDED
 from depthcache.recording.oracle import Oracle
 from depthcache.recording.origin import LIKE_SPOT, origin_of_exchange, venue_of_origin
 from depthcache.recording.problems import Problems
@@ -199,24 +200,31 @@ def _verify(
     problems = Problems()
     replays: dict[tuple[str, str], _Replay] = {}
     losses: list[Break] = []
-    breaks = unanswered = 0
+    breaks = 0
+    pending: list[list[_Replay] | None] = []
     for record in read(paths, problems, on_progress=on_progress):
         if isinstance(record, Break):
             hit = [each for each in replays.values() if each.is_hit(record)]
             for each in hit:
                 each.on_break()
-            breaks += record.connection is None
-            unanswered += record.connection is not None and bool(hit)
+            if record.connection is None:
+                breaks += 1
+            elif hit:
+                # The end of one file among others interrupts only the symbols that another file continues.
+                pending.append(hit if record.reason is RECORDING_ENDED else None)
             losses += [record] if record.lost else []
             continue
         symbol = _symbol(record)
         if symbol is None:
             continue
-        breaks, unanswered = breaks + unanswered, 0  # a break after the last diff interrupted nothing
         told = record.venue or "spot"
         key = (origin or moved.get((told, symbol), told), symbol)
         try:
             replay = replays.get(key) or replays.setdefault(key, _Replay(*key, make, problems))
+            if pending:
+                breaks += len(pending)
+                pending = [each for each in pending if each is not None and replay not in each]
+                breaks -= len(pending)
             replay.on(record)
         except _TROUBLE as error:  # one bad symbol or line must not end the replay of the others
             problems.add(record.position, str(error))

@@ -52,6 +52,8 @@ def test_settings_are_constants() -> None:
     [
         ({"endpoints": [("binance.com", LOCAL)]}, "endpoints"),
         ({"endpoints": {"binance.com": "http://h"}}, "endpoints of 'binance.com'"),
+        ({"endpoints": {"binance.com": LOCAL, "Binance.com": LOCAL}}, "endpoints"),
+        ({"endpoints": {"trbinance.com": LOCAL, "binance.tr": LOCAL}}, "endpoints"),
         ({"endpoints": {"binance.com": Endpoints(rest="ftp://h", websocket="ws://h")}}, "REST URL"),
         ({"endpoints": {"binance.com": Endpoints(rest="http://h", websocket="http://h")}}, "WebSocket URL"),
         ({"policy": 0.5}, "policy"),

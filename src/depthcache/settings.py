@@ -81,7 +81,13 @@ class Settings:
         allowed, most = f"bytes, 0 to {_MOST_FLIGHT_BYTES:,}", _MOST_FLIGHT_BYTES
         size = parse_whole(self.flight_bytes, name="flight_bytes", allowed=allowed, least=0, most=most)
         object.__setattr__(self, "flight_bytes", size)
-        checked = {venues.venue(name).name: _checked(name, value) for name, value in self.endpoints.items()}
+        checked: dict[str, Endpoints] = {}
+        for name, value in self.endpoints.items():
+            exchange = venues.venue(name).name
+            if exchange in checked:
+                allowed = f"{exchange} once, in any spelling"
+                raise InvalidArgument(name="endpoints", value=name, allowed=allowed)
+            checked[exchange] = _checked(name, value)
         object.__setattr__(self, "endpoints", FixedMapping(checked))
 
     @classmethod

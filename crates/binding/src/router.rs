@@ -280,7 +280,7 @@ impl Router {
 
     /// The delays of updates; nothing is counted before `set_clock_offset`.
     fn delays<'py>(&self, py: Python<'py>, market: u64) -> PyResult<Bound<'py, PyAny>> {
-        let delays = self.cell(py, market)?.lock().delays();
+        let delays = self.cell(py, market)?.read().delays();
         events::classes(py)?.delay_histogram(py, &delays)
     }
 

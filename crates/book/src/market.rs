@@ -55,7 +55,7 @@ use sequence::{Continuity, Ids, SequenceCheck, SnapshotTime, looks_reset};
 use state::State;
 use timeline::Timeline;
 
-pub use cell::MarketCell;
+pub use cell::{MarketCell, ReadGuard, WriteGuard};
 
 /// What a market is made of.
 #[derive(Clone, Copy, Debug)]

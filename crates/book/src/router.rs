@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use compact_str::CompactString;
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::codec::json::{self, Body, Malformed, Scanned};
@@ -31,7 +31,7 @@ use crate::events::{Event, StrayKind};
 use crate::foreign_text;
 use crate::market::outcome::SnapshotOutcome;
 use crate::market::sequence::{Ids, SnapshotTime};
-use crate::market::{Market, MarketCell, MarketConfig, Rules};
+use crate::market::{Market, MarketCell, MarketConfig, Rules, WriteGuard};
 use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::status::Condition;
@@ -454,7 +454,7 @@ impl Router {
     fn change<T>(
         &self,
         market: u64,
-        mut held: MutexGuard<'_, Market>,
+        mut held: WriteGuard<'_>,
         change: impl FnOnce(&mut Market) -> T,
     ) -> T {
         let result = change(&mut held);
@@ -464,7 +464,7 @@ impl Router {
 
     /// Unlock a market; what happened to it goes to its followers and into the list of changed markets.
     #[inline]
-    fn release(&self, market: u64, mut held: MutexGuard<'_, Market>) {
+    fn release(&self, market: u64, mut held: WriteGuard<'_>) {
         self.shallow_hint.note(&held);
         if held.is_followed() {
             self.notify_followers(&mut held);

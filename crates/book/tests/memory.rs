@@ -234,7 +234,7 @@ fn the_bytes_of_diffs_that_wait_for_a_snapshot_are_those_that_were_allocated_for
     };
     let frames: Vec<_> = (1..=500).map(frame).collect();
     let book = OfflineBook::new("x", None, Continuity::Contiguous, 1 << 20);
-    let bytes = || book.cell().lock().memory_bytes();
+    let bytes = || book.cell().read().memory_bytes();
     // What is not of the buffer is made by the first of them.
     book.apply(&frames[0]).expect("a good frame");
     let before = (bytes(), HELD.get());

@@ -29,7 +29,7 @@ impl Traffic {
 impl Router {
     /// The connections that bring diffs of a market.
     pub fn feeds(&self, market: u64) -> Result<Vec<Feed>, RouterError> {
-        Ok(self.market(market)?.lock().feeds().to_vec())
+        Ok(self.market(market)?.read().feeds().to_vec())
     }
 
     /// A connection broke: books without another feed are disconnected at once, before the core decides anything.

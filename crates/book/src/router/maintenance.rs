@@ -76,12 +76,12 @@ impl Router {
 
     /// When the newest diff of a market was received that was applied, kept, or is backlog, and its event time.
     pub fn heard(&self, market: u64) -> Result<Option<(i64, Option<i64>)>, RouterError> {
-        Ok(self.market(market)?.lock().heard())
+        Ok(self.market(market)?.read().heard())
     }
 
     /// When the last diff was received that a market applied, and its event time.
     pub fn last_diff(&self, market: u64) -> Result<Option<(i64, Option<i64>)>, RouterError> {
-        Ok(self.market(market)?.lock().last_diff())
+        Ok(self.market(market)?.read().last_diff())
     }
 
     /// The markets whose newest diff was more than so late when it came, how late in microseconds, and when it
@@ -89,7 +89,7 @@ impl Router {
     pub fn late(&self, most_us: i64) -> Vec<(u64, i64, i64)> {
         let markets = self.markets.read();
         let late = markets.entries.iter().filter_map(|(number, cell)| {
-            let held = cell.lock();
+            let held = cell.read();
             let late_us = held.late_us().filter(|late_us| *late_us > most_us)?;
             Some((*number, late_us, held.heard()?.0))
         });
@@ -139,7 +139,7 @@ impl Router {
             .entries
             .iter()
             .filter_map(|(market, cell)| {
-                let held = cell.lock();
+                let held = cell.read();
                 let is_listed = held.status_info().status == Status::Synced && held.is_shallow();
                 is_listed.then(|| (*market, held.min_coverage(), held.depth_requested()))
             })

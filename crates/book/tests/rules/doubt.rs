@@ -36,7 +36,7 @@ fn feed(router: &Router, diff: &Diff, at_ns: i64) {
 
 fn status_info(router: &Router) -> String {
     let cell = router.market(1).unwrap();
-    let market = cell.lock();
+    let market = cell.read();
     let info = market.status_info();
     let readable = if market.readable(false).is_ok() {
         ""

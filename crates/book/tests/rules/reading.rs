@@ -316,12 +316,41 @@ fn a_held_market_is_not_waited_for_by_those_who_do_not_want_to() {
     let book = OfflineBook::new("binance.com", None, Continuity::Contiguous, 1000);
     let frame = diff(1, 1).frame();
     let held = book.cell().lock();
-    assert!(book.cell().try_lock().is_none());
+    assert!(book.cell().try_read().is_none());
     assert!(book.try_apply(&frame).is_none());
     drop(held);
-    assert!(book.cell().try_lock().is_some());
+    assert!(book.cell().try_read().is_some());
     assert_eq!(book.try_apply(&frame).unwrap().unwrap(), Outcome::Waiting);
     assert_eq!(book.apply(&frame).unwrap(), Outcome::Waiting);
+}
+
+#[test]
+fn the_version_grows_with_each_change_before_it_is_seen_and_with_no_read() {
+    let book = OfflineBook::new("binance.com", None, Continuity::Contiguous, 1000);
+    let cell = book.cell();
+    let first = cell.version();
+    assert_ne!(first, 0);
+    let body = br#"{"lastUpdateId":10,"bids":[["99","1"]],"asks":[["101","1"]]}"#;
+    book.load_snapshot(body, Some(1), None).unwrap();
+    let synced = cell.version();
+    assert_ne!(synced, first);
+    let frozen = cell.read().freeze(5);
+    cell.read().levels(Side::Bids, 0, 5);
+    assert_eq!(cell.read().version(), synced);
+    assert_eq!(cell.try_read().unwrap().version(), synced);
+    assert_eq!(frozen.last_update_id(), Some(10));
+    for (frame, outcome) in [
+        (diff(11, 11).frame(), Outcome::Applied),
+        (diff(20, 20).frame(), Outcome::Gap),
+    ] {
+        let before = cell.version();
+        assert_eq!(book.apply(&frame).unwrap(), outcome);
+        assert_ne!(cell.version(), before);
+    }
+    let before = cell.version();
+    let held = cell.lock();
+    assert_ne!(cell.version(), before, "before anything is changed");
+    drop(held);
 }
 
 #[test]
@@ -335,7 +364,7 @@ fn a_book_fed_by_hand_refuses_other_symbols_and_takes_its_name_from_the_first() 
     let outcome = book.load_snapshot(body, Some(1), None).unwrap();
     assert_eq!(outcome, SnapshotOutcome::Synced);
     assert_eq!(book.apply(&diff(11, 11).frame()).unwrap(), Outcome::Applied);
-    assert_eq!(book.cell().lock().symbol(), Some("BTCUSDT"));
+    assert_eq!(book.cell().read().symbol(), Some("BTCUSDT"));
     let other = br#"{"e":"depthUpdate","E":1,"s":"ETHUSDT","U":12,"u":12,"b":[],"a":[]}"#;
     let Err(ApplyError::SymbolMismatch { expected, received }) = book.apply(other) else {
         panic!("another symbol");
@@ -344,7 +373,7 @@ fn a_book_fed_by_hand_refuses_other_symbols_and_takes_its_name_from_the_first() 
         (expected.as_str(), received.as_str()),
         ("BTCUSDT", "ETHUSDT")
     );
-    assert_eq!(book.cell().lock().last_update_id(), Some(11));
+    assert_eq!(book.cell().read().last_update_id(), Some(11));
     assert!(book.load_snapshot(b"{}", None, None).is_err());
     assert!(matches!(book.apply(b"{"), Err(ApplyError::Malformed(_))));
 }
@@ -354,7 +383,7 @@ fn a_chained_diff_without_what_it_follows_is_refused() {
     let book = OfflineBook::new("f", None, Continuity::Chained, 1000);
     let refused = book.apply(&diff(11, 11).frame());
     assert!(matches!(refused, Err(ApplyError::Malformed(_))));
-    assert_eq!(book.cell().lock().symbol(), None);
+    assert_eq!(book.cell().read().symbol(), None);
 }
 
 #[test]

@@ -33,7 +33,11 @@ pub fn best_of(book: &dyn Reading, side: Side) -> OfBest<NumberLevel> {
 }
 
 fn both(book: &dyn Reading) -> OfBest<(NumberLevel, NumberLevel)> {
-    Ok((best_of(book, Side::Bids)?, best_of(book, Side::Asks)?))
+    let best = book.best();
+    Ok((
+        best.bid.ok_or(EmptySide(Side::Bids))?,
+        best.ask.ok_or(EmptySide(Side::Asks))?,
+    ))
 }
 
 /// The exact mid; None where a side is empty.

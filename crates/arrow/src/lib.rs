@@ -93,8 +93,27 @@ impl Bits {
 
     /// Append `count` copies of a value.
     pub fn extend(&mut self, set: bool, count: usize) {
-        for _ in 0..count {
-            self.push(set);
+        let end = self.len + count;
+        let first = self.len;
+        self.len = end;
+        self.bytes.resize(end.div_ceil(8), 0);
+        if !set {
+            self.unset += count;
+            return;
+        }
+        // Bits below the first in its byte stay; bits from the end on in its byte stay unset.
+        let (from, to) = (first / 8, end / 8);
+        let (below, beyond) = ((1u8 << (first % 8)) - 1, (1u8 << (end % 8)) - 1);
+        if from == to {
+            if count > 0 {
+                self.bytes[from] |= beyond & !below;
+            }
+            return;
+        }
+        self.bytes[from] |= !below;
+        self.bytes[from + 1..to].fill(u8::MAX);
+        if beyond != 0 {
+            self.bytes[to] |= beyond;
         }
     }
 

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use depthcache_arrow::{Bits, Column, Table, Texts, Values, alive, export};
 use depthcache_book::query::columns::{
-    Columns as Filled, DictionaryColumn, NumberColumn, OptionalColumn, SelectedBook, Selection,
-    select_book,
+    Columns as Filled, DictionaryColumn, Flags, NumberColumn, OptionalColumn, SelectedBook,
+    Selection, select_book,
 };
-use depthcache_book::query::{LevelRun, Side as Which};
+use depthcache_book::query::{LevelRun, Reading, Side as Which};
 use depthcache_book::status::{NotReadable, Refusal, Status};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 
 use crate::handles::BookReader;
@@ -50,7 +51,7 @@ pub struct Columns {
     missing: Py<PyTuple>,
 }
 
-impl ReadRequest {
+impl ReadRequest<'_> {
     fn select(&self, selection: &Selection) -> Result<SelectedBook, Refusal> {
         self.source.look_alone(|book| {
             self.source
@@ -106,16 +107,20 @@ pub fn arrays<'py>(
     selection: &Selection,
     of_integers: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let selected = py.detach(|| request.select(selection));
-    let SelectedBook {
-        bids,
-        asks,
-        update_id,
-        ..
-    } = request.source.or_raise(py, selected)?;
+    let copy = |book: &dyn Reading| {
+        request.source.check(book, request.policy).map(|()| {
+            let [bids, asks] = [Which::Bids, Which::Asks].map(|which| selection.of(book, which));
+            (bids, asks, book.last_update_id().unwrap_or_default())
+        })
+    };
+    let selected = match is_short(selection) {
+        true => request.source.look(py, copy),
+        false => request.source.look_long(py, copy),
+    };
+    let (bids, asks, update_id) = request.source.or_raise(py, selected)?;
     let array = |run: &LevelRun| {
         if of_integers {
-            integers(py, &request.source, run)
+            integers(py, request.source, run)
         } else {
             floats(py, run)
         }
@@ -125,6 +130,25 @@ pub fn arrays<'py>(
     classes(py)?.both_sides(py, sides, (complete, update_id), of_integers)
 }
 
+/// So many levels a side are copied without giving the interpreter away: winning it back costs more.
+const MOST_AT_ONCE: usize = 2_000;
+
+fn is_short(selection: &Selection) -> bool {
+    let is_bounded = selection.low.is_none() && selection.high.is_none();
+    is_bounded
+        && selection
+            .levels
+            .is_some_and(|levels| levels <= MOST_AT_ONCE)
+}
+
+/// What is computed of a run, without the interpreter where it is long.
+fn computed<T: Send>(py: Python<'_>, run: &LevelRun, of: impl Fn(&LevelRun) -> T + Sync) -> T {
+    match run.len() <= MOST_AT_ONCE {
+        true => of(run),
+        false => py.detach(|| of(run)),
+    }
+}
+
 /// The selected levels of one side.
 pub fn side(
     py: Python<'_>,
@@ -132,18 +156,23 @@ pub fn side(
     which: Which,
     selection: &Selection,
 ) -> PyResult<LevelRun> {
-    let copied = request.source.look_long(py, |book| {
-        request
-            .source
-            .check(book, request.policy)
-            .map(|()| selection.of(book, which).run)
-    });
+    let copy = |book: &dyn Reading| {
+        let checked = request.source.check(book, request.policy);
+        checked.map(|()| selection.of(book, which).run)
+    };
+    let copied = match is_short(selection) {
+        true => request.source.look(py, copy),
+        false => request.source.look_long(py, copy),
+    };
     request.source.or_raise(py, copied)
 }
 
 /// Levels as a new float64 array of shape (levels, 2).
 pub fn floats<'py>(py: Python<'py>, run: &LevelRun) -> PyResult<Bound<'py, PyAny>> {
-    as_array(py, raw::Table::of_floats(py.detach(|| run.floats())))
+    as_array(
+        py,
+        raw::Table::of_floats(computed(py, run, LevelRun::floats)),
+    )
 }
 
 /// Levels as `Integers`.
@@ -152,7 +181,7 @@ pub fn integers<'py>(
     source: &Source,
     run: &LevelRun,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let rows = py.detach(|| run.integers()).map_err(|why| {
+    let rows = computed(py, run, LevelRun::integers).map_err(|why| {
         let (_, symbol) = source.names(py);
         errors::too_wide(py, &symbol, why.scale)
     })?;
@@ -162,8 +191,10 @@ pub fn integers<'py>(
 
 /// A numpy array over the table's memory.
 fn as_array<'py>(py: Python<'py>, table: raw::Table) -> PyResult<Bound<'py, PyAny>> {
-    py.import("numpy")?
-        .call_method1("asarray", (Bound::new(py, table)?,))
+    static AS_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let find = || Ok::<_, PyErr>(py.import("numpy")?.getattr("asarray")?.unbind());
+    let as_array = AS_ARRAY.get_or_try_init(py, find)?.bind(py);
+    as_array.call1((Bound::new(py, table)?,))
 }
 
 /// Tables and structures lent to others that are alive: for tests of leaks.
@@ -226,7 +257,8 @@ impl Columns {
                 _ => return Err(errors::invalid("missing", word, MISSING)),
             },
         };
-        let (requests, any_exact) = readers(books)?;
+        let (readers, any_exact) = readers(books)?;
+        let requests: Vec<_> = readers.iter().map(|book| book.get().request()).collect();
         let selected: Vec<_> = py.detach(|| {
             requests
                 .iter()
@@ -434,22 +466,21 @@ pub fn converted<'py>(
 }
 
 /// The books that were given, and whether one of them reads Decimals.
-fn readers(books: &Bound<'_, PyAny>) -> PyResult<(Vec<ReadRequest>, bool)> {
+fn readers<'py>(books: &Bound<'py, PyAny>) -> PyResult<(Vec<Bound<'py, BookReader>>, bool)> {
     let allowed = "a list of books";
     let each = books
         .try_iter()
         .map_err(|_| errors::invalid("books", books, allowed))?;
-    let (mut requests, mut any_exact) = (Vec::new(), false);
+    let (mut readers, mut any_exact) = (Vec::new(), false);
     for book in each {
         let book = book?;
         let reader = book
-            .cast::<BookReader>()
-            .map_err(|_| errors::invalid("books", books, allowed))?
-            .get();
-        requests.push(reader.request());
-        any_exact |= reader.is_exact();
+            .cast_into::<BookReader>()
+            .map_err(|_| errors::invalid("books", books, allowed))?;
+        any_exact |= reader.get().is_exact();
+        readers.push(reader);
     }
-    Ok((requests, any_exact))
+    Ok((readers, any_exact))
 }
 
 /// Columns as Arrow has them; nothing is copied but the yes and no.
@@ -523,8 +554,10 @@ fn optional(
     }
 }
 
-fn bits(set: &[bool]) -> Bits {
+fn bits(set: &Flags) -> Bits {
     let mut bits = Bits::default();
-    set.iter().for_each(|set| bits.push(*set));
+    for (set, rows) in &set.0 {
+        bits.extend(*set, *rows);
+    }
     bits
 }

@@ -436,11 +436,9 @@ fn set_wide(chunks: &mut Chunks<i128>, levels: &SideLevels, side: Side, factors:
 
 fn copy<N: Mantissa>(chunks: &Chunks<N>, side: Side, start: usize, stop: usize) -> Vec<Level<N>> {
     let mut levels = Vec::with_capacity(stop.min(chunks.len()).saturating_sub(start));
-    chunks.for_each_in(start, stop, |key, quantity| {
-        levels.push(Level {
-            price: to_price(key, side),
-            quantity,
-        })
+    chunks.copy_in(start, stop, &mut levels, |key, quantity| Level {
+        price: to_price(key, side),
+        quantity,
     });
     levels
 }

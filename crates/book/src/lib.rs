@@ -1,6 +1,7 @@
 //! Binance depth frames to exact local order books.
 //!
-//! Pure: no I/O, no clock, no Python, no `unsafe` but the prefetch instruction. Time comes in as an argument,
+//! Pure: no I/O, no clock, no Python, no `unsafe` but for what some processors have
+//! (prefetching, AVX2). Time comes in as an argument,
 //! decisions that need a network go out as events for the caller to act on.
 //!
 //! The way of a frame: `codec` reads the bytes, `router` (or `offline`) finds the market, `market` applies the

@@ -2,6 +2,7 @@
 
 pub mod columns;
 pub mod levels_reason;
+mod small_floats;
 
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
@@ -271,6 +272,19 @@ impl LevelRun {
         }
     }
 
+    /// A run of the levels at these places.
+    pub fn chosen(&self, places: &[usize]) -> LevelRun {
+        let mantissas = match &self.mantissas {
+            Mantissas::Narrow(levels) => {
+                Mantissas::Narrow(places.iter().map(|place| levels[*place]).collect())
+            }
+            Mantissas::Wide(levels) => {
+                Mantissas::Wide(places.iter().map(|place| levels[*place]).collect())
+            }
+        };
+        LevelRun { mantissas, ..*self }
+    }
+
     /// All levels.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = NumberLevel> + '_ {
         (0..self.len()).map(|index| self.get(index))
@@ -323,9 +337,11 @@ impl LevelRun {
 
     /// Price and quantity of all levels as nearest floats, each `Number::to_f64`.
     pub fn floats(&self) -> Vec<[f64; 2]> {
-        self.iter()
-            .map(|level| [level.price.to_f64(), level.quantity.to_f64()])
-            .collect()
+        small_floats::rows(self).unwrap_or_else(|| {
+            self.iter()
+                .map(|level| [level.price.to_f64(), level.quantity.to_f64()])
+                .collect()
+        })
     }
 }
 
@@ -427,6 +443,13 @@ impl ReadPolicy {
             None => Ok(()),
             Some(max_age_ns) => check_age(book.updated_ns(), now_ns(), max_age_ns),
         }
+    }
+
+    /// Whether a book whose last update was received then is young enough; `now_ns` is called only where that counts.
+    #[inline]
+    pub fn takes_age_of(&self, updated_ns: Option<i64>, now_ns: impl FnOnce() -> i64) -> bool {
+        self.max_age_ns
+            .is_none_or(|most_ns| check_age(updated_ns, now_ns(), most_ns).is_ok())
     }
 }
 

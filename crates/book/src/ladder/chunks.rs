@@ -382,6 +382,35 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             .flat_map(|chunk| chunk.pairs().rev())
     }
 
+    /// Append what is made of the pairs from index `start` up to `stop` (exclusive), counted from the greatest key
+    /// down.
+    pub fn copy_in<T>(&self, start: usize, stop: usize, to: &mut Vec<T>, make: impl Fn(N, N) -> T) {
+        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
+        for chunk in self.chunks.iter().rev() {
+            if left == 0 {
+                return;
+            }
+            if skip >= chunk.live {
+                skip -= chunk.live;
+                continue;
+            }
+            let taken = left.min(chunk.live - skip);
+            if chunk.live == chunk.used {
+                let end = chunk.used - skip;
+                let slots = end - taken..end;
+                let pairs = chunk.keys[slots.clone()]
+                    .iter()
+                    .zip(&chunk.quantities[slots]);
+                to.extend(pairs.rev().map(|(key, quantity)| make(*key, *quantity)));
+            } else {
+                let pairs = chunk.pairs().rev().skip(skip).take(taken);
+                to.extend(pairs.map(|(key, quantity)| make(key, quantity)));
+            }
+            left -= taken;
+            skip = 0;
+        }
+    }
+
     /// Call with the pairs from index `start` up to `stop` (exclusive), counted from the greatest
     /// key down.
     pub fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(N, N)) {

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use compact_str::CompactString;
 use rustc_hash::FxHashMap;
 
 use crate::mantissa::power_of_ten;
@@ -109,8 +110,8 @@ impl LevelRun {
 /// What is copied out of a book for columns: both sides of one update id, and what belongs to it.
 #[derive(Clone, Debug)]
 pub struct SelectedBook {
-    exchange: String,
-    symbol: String,
+    exchange: CompactString,
+    symbol: CompactString,
     status: &'static str,
     /// The id of both sides.
     pub update_id: i64,
@@ -125,8 +126,8 @@ pub struct SelectedBook {
 /// Copy out of a book that may be read.
 pub fn select_book(book: &dyn Reading, selection: &Selection) -> SelectedBook {
     SelectedBook {
-        exchange: book.exchange().to_owned(),
-        symbol: book.symbol().unwrap_or_default().to_owned(),
+        exchange: book.exchange().into(),
+        symbol: book.symbol().unwrap_or_default().into(),
         status: book.status_info().status.as_str(),
         update_id: book.last_update_id().unwrap_or_default(),
         event_time_us: book.event_time_us(),
@@ -143,19 +144,18 @@ pub struct DictionaryColumn {
     pub entries: Vec<String>,
     /// A place in `words` for each row.
     pub codes: Vec<i32>,
-    index: FxHashMap<String, i32>,
+    index: FxHashMap<CompactString, i32>,
 }
 
 impl DictionaryColumn {
     fn push(&mut self, word: &str, rows: usize) {
-        let code = match self.index.get(word) {
-            Some(code) => *code,
-            None => {
-                let code = self.entries.len() as i32;
+        let last = self.codes.last().copied();
+        let code = match last.filter(|last| self.entries[*last as usize] == word) {
+            Some(code) => code,
+            None => *self.index.entry(word.into()).or_insert_with(|| {
                 self.entries.push(word.to_owned());
-                self.index.insert(word.to_owned(), code);
-                code
-            }
+                self.entries.len() as i32 - 1
+            }),
         };
         self.codes.resize(self.codes.len() + rows, code);
     }
@@ -167,15 +167,35 @@ pub struct OptionalColumn {
     /// Each, 0 where it is missing.
     pub values: Vec<i64>,
     /// Whether it is there.
-    pub is_valid: Vec<bool>,
+    pub is_valid: Flags,
+}
+
+/// Yes or no, each so many times, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags(pub Vec<(bool, usize)>);
+
+impl Flags {
+    fn push(&mut self, flag: bool, rows: usize) {
+        match self.0.last_mut() {
+            Some((last, count)) if *last == flag => *count += rows,
+            _ => self.0.push((flag, rows)),
+        }
+    }
 }
 
 impl OptionalColumn {
     fn push(&mut self, value: Option<i64>, rows: usize) {
         let len = self.values.len() + rows;
         self.values.resize(len, value.unwrap_or_default());
-        self.is_valid.resize(len, value.is_some());
+        self.is_valid.push(value.is_some(), rows);
     }
+}
+
+/// Which of the two numbers of a level.
+#[derive(Clone, Copy)]
+enum Which {
+    Price,
+    Quantity,
 }
 
 /// Prices or quantities.
@@ -196,13 +216,15 @@ impl NumberColumn {
         }
     }
 
-    #[inline]
-    fn push(&mut self, number: Number) {
+    fn extend(&mut self, run: &LevelRun, floats: &[[f64; 2]], which: Which) {
         match self {
-            NumberColumn::Floats(values) => values.push(number.to_f64()),
-            NumberColumn::Exact(values) => {
-                values.push(number.mantissa * power_of_ten(MAX_SCALE - number.scale))
+            NumberColumn::Floats(values) => {
+                values.extend(floats.iter().map(|row| row[which as usize]));
             }
+            NumberColumn::Exact(values) => values.extend(run.iter().map(|level| {
+                let number = [level.price, level.quantity][which as usize];
+                number.mantissa * power_of_ten(MAX_SCALE - number.scale)
+            })),
         }
     }
 }
@@ -223,7 +245,7 @@ pub struct Columns {
     /// Quantities.
     pub quantity: NumberColumn,
     /// Whether the level lies inside the complete range.
-    pub proven: Vec<bool>,
+    pub proven: Flags,
     /// The id to which the book had come.
     pub update_id: Vec<i64>,
     /// `E` of the last applied diff, in microseconds since 1970.
@@ -248,7 +270,7 @@ impl Columns {
             level: Vec::with_capacity(rows),
             price: NumberColumn::new(exact, rows),
             quantity: NumberColumn::new(exact, rows),
-            proven: Vec::with_capacity(rows),
+            proven: Flags::default(),
             update_id: Vec::with_capacity(rows),
             event_time_us: OptionalColumn::default(),
             updated_ns: OptionalColumn::default(),
@@ -286,11 +308,16 @@ impl Columns {
     fn push_side(&mut self, code: i8, selected: &SelectedSide) {
         let rows = selected.run.len();
         self.side.resize(self.side.len() + rows, code);
-        for (row, level) in selected.run.iter().enumerate() {
-            self.level.push((selected.first + row) as i32);
-            self.price.push(level.price);
-            self.quantity.push(level.quantity);
-            self.proven.push(row < selected.proven);
-        }
+        let first = selected.first as i32;
+        self.level.extend(first..first + rows as i32);
+        let floats = match &self.price {
+            NumberColumn::Floats(_) => selected.run.floats(),
+            NumberColumn::Exact(_) => Vec::new(),
+        };
+        self.price.extend(&selected.run, &floats, Which::Price);
+        (self.quantity).extend(&selected.run, &floats, Which::Quantity);
+        let proven = selected.proven.min(rows);
+        self.proven.push(true, proven);
+        self.proven.push(false, rows - proven);
     }
 }

@@ -123,7 +123,7 @@ def values() -> Iterator[object]:
         yield from (each.depth_within(100), each.depth_within(100).bids, each.grouped(1))
     yield from (made.to_numpy(), made.to_integers(1, low=100), made.asks.to_integers())
     yield from (made.to_arrow(), made.to_arrow(1, exact=True), made.to_arrow(0), books_of_two())
-    yield from (updates()[1].changes, levels())
+    yield from (updates()[1].changes, levels(), depthcache.Levels(levels(), update_id=12, reason="few"))
     yield model.Audit(12, 40, 0, 0, 1, {"depth20": (3, 1)})
     yield from (model.Audit(12, 40, 0, 0, 1), model.Lag(0.1, 0.02))
     yield model.MissingBook("binance.com", "BTCUSDT", Status.STALE, "silent")

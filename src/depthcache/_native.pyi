@@ -98,6 +98,7 @@ __all__ = [
     "_pretend",
     "_restored_book",
     "_restored_columns",
+    "_restored_levels",
     "_restored_update",
     "_texts_snapshot",
     "now_ns",
@@ -125,6 +126,13 @@ class Side(Generic[N_co]):
     @overload
     def __getitem__(self, key: slice, /) -> Levels[N_co]: ...
     def __iter__(self) -> Iterator[Level[N_co]]: ...
+    def pairs(self, n: int | None = None) -> tuple[tuple[N_co, N_co], ...]:
+        """The best `n` levels (all when None) as a tuple of plain tuples `(price, quantity)`.
+
+        Python takes plain tuples apart twice as fast as a `Level`: for loops that touch every level. The
+        numbers are those of `side[:n]`, which also says whether they are the whole truth. Raises
+        InvalidArgument, BookNotSynced, BookClosed, BookTooOld.
+        """
     def up_to_value(self, quote: Amount) -> Levels[N_co]:
         """Return the best levels with a total value (price times quantity) of at most `quote`.
 
@@ -996,6 +1004,11 @@ def _restored_update(
     state: bytes, exact: bool, skipped: int, is_fresh: bool, changes: bytes | None
 ) -> Update[float | Decimal]:
     """The update of a pickled state. Raises InvalidArgument for invalid bytes."""
+
+def _restored_levels(
+    levels: tuple[Level[Any], ...], complete: bool, update_id: int, reason: str
+) -> Levels[Any]:
+    """The levels of a pickled slice."""
 
 def _restored_columns(state: bytes, missing: tuple[MissingBook, ...]) -> Columns:
     """The columns of a pickled state. Raises InvalidArgument for invalid bytes."""

@@ -5,10 +5,10 @@ All are immutable. The native module builds the tuples in this file itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, overload
 
 from depthcache.naming import publish
 from depthcache.pickling import FixedMapping
@@ -308,24 +308,56 @@ class MissingBook(NamedTuple):
     reason: str
 
 
-class Levels(list[Level[N]], Generic[N]):
-    """A list of levels, best price first, with its update id and whether it is proven complete.
+class Levels(Sequence[Level[N_co]], Generic[N_co]):
+    """An immutable sequence of levels, best price first, with its update id and whether it is proven complete.
+
+    It is equal to a list or a tuple of the same levels; a slice of it is a tuple. Books return a native twin of
+    this class. `list(levels)` gives a list that you can change or pass to `json.dumps`.
 
     Attributes:
         complete: whether all requested levels are proven: they lie inside the complete range, or the whole
             side is known.
         update_id: the update id of the book.
+        reason: why there are fewer levels than requested, or why not all are proven; empty otherwise.
     """
 
-    __slots__ = ("_reason", "complete", "update_id")
-    _reason: str
+    __slots__ = ("_levels", "complete", "reason", "update_id")
     complete: bool
     update_id: int
+    reason: str
 
-    @property
-    def reason(self) -> str:
-        """Why there are fewer levels than requested, or why not all are proven; empty otherwise."""
-        return getattr(self, "_reason", "")
+    def __init__(
+        self,
+        levels: Iterable[Level[N_co]] = (),
+        *,
+        complete: bool = True,
+        update_id: int = 0,
+        reason: str = "",
+    ) -> None:
+        """Books make them; a test may, too."""
+        self._levels = tuple(levels)
+        self.complete, self.update_id, self.reason = complete, update_id, reason
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    @overload
+    def __getitem__(self, key: int) -> Level[N_co]: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Level[N_co], ...]: ...
+    def __getitem__(self, key: int | slice) -> Level[N_co] | tuple[Level[N_co], ...]:
+        return self._levels[key]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (list, tuple, Levels)):
+            return self._levels == tuple(other)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._levels)
+
+    def __repr__(self) -> str:
+        return repr(list(self._levels))
 
 
 class Imbalance(NamedTuple, Generic[N_co]):

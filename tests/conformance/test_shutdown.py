@@ -381,6 +381,7 @@ with blocking.connect(*wanted, settings=settings) as books:
     books.wait_synced()
     book = books["BTCUSDT"]
     frozen = book.freeze(5)
+    kept = (book.best, book.bids[:5], book.bids[0])
     stream = books.updates("every")
     child = os.fork()
     if child == 0:

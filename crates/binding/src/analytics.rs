@@ -9,11 +9,13 @@ use depthcache_book::analytics::{
 };
 use depthcache_book::query::{Number, Reading, Side};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyFloat, PyString, PyTuple};
+use pyo3::types::{PyBool, PyFloat, PyString};
 
 use crate::arguments::{self, ParsedNumber};
 use crate::errors;
-use crate::source::ReadRequest;
+use crate::levels::Levels;
+use crate::raw::TupleClass;
+use crate::source::{ReadRequest, Stamp};
 use crate::values::classes;
 
 const SIZE: &str =
@@ -88,90 +90,99 @@ impl<'py> Writer<'py> {
     }
 
     /// An instance of a class of `depthcache.model`.
-    fn tuple(
+    fn tuple<const N: usize>(
         self,
-        class: &str,
-        fields: impl IntoIterator<Item = Bound<'py, PyAny>>,
+        class: &TupleClass,
+        fields: [Bound<'py, PyAny>; N],
     ) -> ObjectResult<'py> {
-        let fields: Vec<_> = fields.into_iter().collect();
-        self.py
-            .import("depthcache.model")?
-            .getattr(class)?
-            .call1(PyTuple::new(self.py, fields)?)
+        class.make(self.py, fields)
     }
 
     /// An amount of the quote asset; not a number where a book counts contracts.
     fn money(
         self,
-        request: &ReadRequest,
+        in_contracts: bool,
         amount: impl FnOnce() -> ObjectResult<'py>,
     ) -> ObjectResult<'py> {
-        match contracts::are_contracts(self.py, &request.source) {
+        match in_contracts {
             true => contracts::no_amount(self),
             false => amount(),
         }
     }
 
-    fn depth(self, request: &ReadRequest, found: &Depth) -> ObjectResult<'py> {
+    fn depth(self, in_contracts: bool, found: &Depth) -> ObjectResult<'py> {
         let fields = [
             self.exact(&found.base)?,
-            self.money(request, || self.exact(&found.quote))?,
+            self.money(in_contracts, || self.exact(&found.quote))?,
             self.whole(found.levels as i64)?,
             self.flag(found.complete),
         ];
-        self.tuple("Depth", fields)
+        self.tuple(&classes(self.py)?.depth, fields)
     }
 }
+
+/// What is made for Python, and which state of the book it was read from.
+pub type Stamped<'py> = PyResult<(Stamp, Bound<'py, PyAny>)>;
 
 /// Compute while the book is held; write down afterwards.
 fn read<T: Send>(
     to: Writer<'_>,
-    request: &ReadRequest,
+    request: &ReadRequest<'_>,
     compute: impl Fn(&dyn Reading) -> T + Send + Sync,
-) -> PyResult<T> {
-    request.source.read(to.py, request.policy, compute)
+) -> PyResult<(Stamp, T)> {
+    request.source.read_stamped(to.py, request.policy, compute)
 }
 
 /// What the best levels give, or `BookEmpty`.
-pub fn of_best<T: Send>(
-    py: Python<'_>,
-    request: &ReadRequest,
+fn of_best<T: Send>(
+    to: Writer<'_>,
+    request: &ReadRequest<'_>,
     compute: impl Fn(&dyn Reading) -> OfBest<T> + Send + Sync,
-) -> PyResult<T> {
-    let found = request.source.read(py, request.policy, compute)?;
-    found.map_err(|EmptySide(side)| {
-        let (exchange, symbol) = request.source.names(py);
-        errors::empty(py, &exchange, &symbol, side)
-    })
+) -> PyResult<(Stamp, T)> {
+    let (stamp, found) = read(to, request, compute)?;
+    match found {
+        Ok(found) => Ok((stamp, found)),
+        Err(EmptySide(side)) => Err(empty_side(to.py, request, side)),
+    }
 }
 
-pub fn mid<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    to.value(&of_best(to.py, request, analytics::mid)?)
+/// The error of a side that has no level.
+#[cold]
+pub fn empty_side(py: Python<'_>, request: &ReadRequest<'_>, side: Side) -> PyErr {
+    let (exchange, symbol) = request.source.names(py);
+    errors::empty(py, &exchange, &symbol, side)
 }
 
-pub fn microprice<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    let (value, edges) = of_best(to.py, request, analytics::microprice)?;
-    to.between(&value, &edges)
+pub fn mid<'py>(to: Writer<'py>, request: &ReadRequest<'_>) -> Stamped<'py> {
+    let (stamp, value) = of_best(to, request, analytics::mid)?;
+    Ok((stamp, to.value(&value)?))
 }
 
-pub fn spread<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    to.value(&of_best(to.py, request, analytics::spread)?)
+pub fn microprice<'py>(to: Writer<'py>, request: &ReadRequest<'_>) -> Stamped<'py> {
+    let (stamp, (value, edges)) = of_best(to, request, analytics::microprice)?;
+    Ok((stamp, to.between(&value, &edges)?))
 }
 
-pub fn spread_bps<'py>(to: Writer<'py>, request: &ReadRequest) -> ObjectResult<'py> {
-    to.value(&of_best(to.py, request, analytics::spread_bps)?)
+pub fn spread<'py>(to: Writer<'py>, request: &ReadRequest<'_>) -> Stamped<'py> {
+    let (stamp, value) = of_best(to, request, analytics::spread)?;
+    Ok((stamp, to.value(&value)?))
+}
+
+pub fn spread_bps<'py>(to: Writer<'py>, request: &ReadRequest<'_>) -> Stamped<'py> {
+    let (stamp, value) = of_best(to, request, analytics::spread_bps)?;
+    Ok((stamp, to.value(&value)?))
 }
 
 pub fn imbalance<'py>(
     to: Writer<'py>,
-    request: &ReadRequest,
+    request: &ReadRequest<'_>,
     levels: Option<&Bound<'py, PyAny>>,
     bps: Option<&Bound<'py, PyAny>>,
-) -> ObjectResult<'py> {
+) -> Stamped<'py> {
     if let (Some(levels), Some(_)) = (levels, bps) {
         return Err(errors::invalid("levels", levels, EITHER));
     }
-    let found: Imbalance = match bps {
+    let (stamp, found): (Stamp, Imbalance) = match bps {
         Some(bps) => {
             let bps = size("bps", bps)?;
             read(to, request, |book| analytics::imbalance_within(book, bps))?
@@ -196,37 +207,39 @@ pub fn imbalance<'py>(
         to.flag(found.complete),
         to.whole(found.update_id)?,
     ];
-    to.tuple("Imbalance", fields)
+    Ok((stamp, to.tuple(&classes(to.py)?.imbalance, fields)?))
 }
 
 pub fn depth_within<'py>(
     to: Writer<'py>,
-    request: &ReadRequest,
+    request: &ReadRequest<'_>,
     bps: &Bound<'py, PyAny>,
-) -> ObjectResult<'py> {
+) -> Stamped<'py> {
     let bps = size("bps", bps)?;
-    let found = read(to, request, |book| analytics::depth_within(book, bps))?;
+    let (stamp, (found, in_contracts)) = read(to, request, |book| {
+        (analytics::depth_within(book, bps), book.inverse())
+    })?;
     let fields = [
-        to.depth(request, &found.bids)?,
-        to.depth(request, &found.asks)?,
+        to.depth(in_contracts, &found.bids)?,
+        to.depth(in_contracts, &found.asks)?,
         to.maybe(&found.mid)?,
         to.whole(found.update_id)?,
     ];
-    to.tuple("DepthWithin", fields)
+    Ok((stamp, to.tuple(&classes(to.py)?.depth_within, fields)?))
 }
 
 pub fn fill<'py>(
     to: Writer<'py>,
-    request: &ReadRequest,
+    request: &ReadRequest<'_>,
     side: &Bound<'py, PyAny>,
     base: Option<&Bound<'py, PyAny>>,
     quote: Option<&Bound<'py, PyAny>>,
-) -> ObjectResult<'py> {
+) -> Stamped<'py> {
     let taker = taker(side)?;
     let amount = match (base, quote) {
         (Some(base), None) => Amount::Base(size("base", base)?),
         (None, Some(quote)) => {
-            contracts::check_quote(&request.source, quote)?;
+            contracts::check_quote(request.source, quote)?;
             Amount::Quote(size("quote", quote)?)
         }
         (Some(base), Some(_)) => {
@@ -239,16 +252,18 @@ pub fn fill<'py>(
             return Err(errors::invalid_as("base", &nothing, ONE_OF_TWO, text));
         }
     };
-    let in_contracts = contracts::are_contracts(to.py, &request.source);
-    let (mut found, touched, mid) = read(to, request, |book| {
+    let (stamp, (mut found, contracts)) = read(to, request, |book| {
         let found = analytics::fill(book, taker, amount);
-        let most = if in_contracts { found.levels } else { 0 };
-        let touched: Vec<_> = book.iter(taker.side()).take(most).collect();
-        (found, touched, analytics::exact_mid(book))
+        let contracts = book.inverse().then(|| {
+            let touched: Vec<_> = book.iter(taker.side()).take(found.levels).collect();
+            (touched, analytics::exact_mid(book))
+        });
+        (found, contracts)
     })?;
-    if let (true, Value::Exact(base)) = (in_contracts, &found.base) {
+    let in_contracts = contracts.is_some();
+    if let (Some((touched, mid)), Value::Exact(base)) = (&contracts, &found.base) {
         (found.average, found.slippage_bps) =
-            match analytics::average_of_contracts(&touched, base, mid.as_ref(), taker) {
+            match analytics::average_of_contracts(touched, base, mid.as_ref(), taker) {
                 Some((average, slippage_bps)) => (Some(average), slippage_bps),
                 None => (None, None),
             };
@@ -268,45 +283,45 @@ pub fn fill<'py>(
         to.maybe(&found.worst)?,
         to.maybe(&found.slippage_bps)?,
         to.value(&found.base)?,
-        to.money(request, || to.value(&found.quote))?,
+        to.money(in_contracts, || to.value(&found.quote))?,
         to.value(&found.unfilled)?,
         to.whole(found.levels as i64)?,
         to.flag(found.complete),
         to.whole(found.update_id)?,
     ];
-    to.tuple("Fill", fields)
+    Ok((stamp, to.tuple(&classes(to.py)?.fill, fields)?))
 }
 
 pub fn size_to_move<'py>(
     to: Writer<'py>,
-    request: &ReadRequest,
+    request: &ReadRequest<'_>,
     side: &Bound<'py, PyAny>,
     bps: &Bound<'py, PyAny>,
-) -> ObjectResult<'py> {
+) -> Stamped<'py> {
     let (taker, bps) = (taker(side)?, size("bps", bps)?);
-    let found = read(to, request, |book| {
-        analytics::size_to_move(book, taker, bps)
+    let (stamp, (found, in_contracts)) = read(to, request, |book| {
+        (analytics::size_to_move(book, taker, bps), book.inverse())
     })?;
     let fields = [
         to.exact(&found.base)?,
-        to.money(request, || to.exact(&found.quote))?,
+        to.money(in_contracts, || to.exact(&found.quote))?,
         to.maybe(&found.price)?,
         to.whole(found.levels as i64)?,
         to.flag(found.complete),
         to.whole(found.update_id)?,
     ];
-    to.tuple("SizeToMove", fields)
+    Ok((stamp, to.tuple(&classes(to.py)?.size_to_move, fields)?))
 }
 
 pub fn grouped<'py>(
     to: Writer<'py>,
-    request: &ReadRequest,
+    request: &ReadRequest<'_>,
     size: &Bound<'py, PyAny>,
     levels: Option<&Bound<'py, PyAny>>,
 ) -> ObjectResult<'py> {
     let (step, count) = (group_size(size)?, arguments::levels("levels", levels)?);
     let groups = count.unwrap_or(usize::MAX);
-    let (bids, asks, update_id) = read(to, request, |book| {
+    let (_, (bids, asks, update_id)) = read(to, request, |book| {
         let side = |side| analytics::grouped(book, side, step, groups);
         (side(Side::Bids), side(Side::Asks), book.best().update_id)
     })?;
@@ -316,7 +331,7 @@ pub fn grouped<'py>(
         to.exact(&step.into())?,
         to.whole(update_id)?,
     ];
-    to.tuple("GroupedBook", fields)
+    to.tuple(&classes(to.py)?.grouped_book, fields)
 }
 
 fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> ObjectResult<'py> {
@@ -324,7 +339,9 @@ fn side_of_groups<'py>(to: Writer<'py>, found: &GroupedSide, update_id: i64) -> 
     for group in &found.groups {
         levels.push([to.exact(&group.price)?, to.exact(&group.quantity)?]);
     }
-    classes(to.py)?.levels_of(to.py, levels, (found.complete, update_id, None))
+    let levels = classes(to.py)?.tuple_of(to.py, levels)?;
+    let levels = Levels::computed(to.py, levels, found.complete, update_id)?;
+    Ok(levels.bound(to.py)?.into_any())
 }
 
 /// An amount of the quote asset; what is negative counts as zero.

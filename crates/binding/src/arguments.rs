@@ -62,6 +62,15 @@ pub fn number(value: &Bound<'_, PyAny>) -> PyResult<Option<ParsedNumber>> {
     if is_text || is_bool(value) {
         return Ok(None);
     }
+    if value.is_exact_instance_of::<PyInt>()
+        && let Ok(whole) = value.extract::<u64>()
+    {
+        let number = Number {
+            mantissa: whole.into(),
+            scale: 0,
+        };
+        return Ok(Some(ParsedNumber::Number(number)));
+    }
     if value.is_instance_of::<PyInt>() || value.is_instance(classes(py)?.decimal(py))? {
         return Ok(text(&value.str()?.to_string_lossy()));
     }

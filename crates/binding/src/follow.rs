@@ -247,7 +247,7 @@ impl Update {
             return Ok(None);
         };
         let classes = classes(py)?;
-        let list = |run: &LevelRun| classes.list(py, run, 0..run.len(), self.exact);
+        let list = |run: &LevelRun| classes.list(py, run, self.exact);
         classes
             .changes(py, list(&changes.0)?, list(&changes.1)?)
             .map(Some)

@@ -34,14 +34,11 @@ impl FrozenBook {
 
     /// The same, for subclasses.
     pub fn parts(frozen: Arc<Frozen>, exact: bool) -> PyClassInitializer<Self> {
-        let reader = BookReader {
-            source: Source::Frozen(frozen.clone()),
-            policy: ReadPolicy {
-                serve_stale: true,
-                max_age_ns: None,
-            },
-            exact,
+        let policy = ReadPolicy {
+            serve_stale: true,
+            max_age_ns: None,
         };
+        let reader = BookReader::of(Source::Frozen(frozen.clone()), policy, exact);
         PyClassInitializer::from(reader).add_subclass(Self { frozen })
     }
 }

@@ -8,6 +8,7 @@ use depthcache_book::router::Router as Inner;
 use pyo3::prelude::*;
 
 use crate::errors;
+use crate::kept::Kept;
 use crate::source::{ReadRequest, Source};
 
 /// All markets of one client, and the routes of frames to them.
@@ -51,25 +52,33 @@ pub struct BookReader {
     pub(crate) source: Source,
     pub(crate) policy: ReadPolicy,
     pub(crate) exact: bool,
+    pub(crate) kept: Kept,
 }
 
 impl BookReader {
-    /// A reader of a book fed by hand.
-    pub fn offline(cell: Arc<MarketCell>, exact: bool, serve_stale: bool) -> Self {
+    /// A reader that has read nothing yet.
+    pub fn of(source: Source, policy: ReadPolicy, exact: bool) -> Self {
         Self {
-            source: Source::Offline(cell),
-            policy: ReadPolicy {
-                serve_stale,
-                max_age_ns: None,
-            },
+            source,
+            policy,
             exact,
+            kept: Kept::default(),
         }
     }
 
+    /// A reader of a book fed by hand.
+    pub fn offline(cell: Arc<MarketCell>, exact: bool, serve_stale: bool) -> Self {
+        let policy = ReadPolicy {
+            serve_stale,
+            max_age_ns: None,
+        };
+        Self::of(Source::Offline(cell), policy, exact)
+    }
+
     /// The book, for those who read it in their own way.
-    pub fn request(&self) -> ReadRequest {
+    pub fn request(&self) -> ReadRequest<'_> {
         ReadRequest {
-            source: self.source.clone(),
+            source: &self.source,
             policy: self.policy,
         }
     }

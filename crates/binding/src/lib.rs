@@ -10,6 +10,8 @@ mod fork;
 mod frozen;
 mod handles;
 mod input;
+mod kept;
+mod levels;
 mod messages;
 mod offline;
 mod pictures;
@@ -17,6 +19,7 @@ mod portable;
 mod raw;
 mod reader;
 mod router;
+mod shelf;
 mod side;
 mod source;
 mod transport;
@@ -38,6 +41,8 @@ mod _native {
     use crate::frozen::{_restored_book, FrozenBook};
     #[pymodule_export]
     use crate::handles::{BookReader, Router};
+    #[pymodule_export]
+    use crate::levels::_restored_levels;
     #[pymodule_export]
     use crate::offline::Book;
     #[pymodule_export]

@@ -1,9 +1,10 @@
-//! The only `unsafe` code of this crate: four things that PyO3 has no safe words for.
+//! The only `unsafe` code of this crate: five things that PyO3 has no safe words for.
 //!
-//! 1. `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
-//! 2. `unpack_slice`: the three numbers of a slice.
-//! 3. `Table`: memory that numpy takes over without a copy.
-//! 4. `Memory`: memory of columns that numpy reads where it is.
+//! 1. `TupleClass` and `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
+//! 2. `tuple_of`: a tuple filled in place. `refill`: one that nobody else has, filled anew.
+//! 3. `unpack_slice`: the three numbers of a slice.
+//! 4. `Table`: memory that numpy takes over without a copy.
+//! 5. `Memory`: memory of columns that numpy reads where it is.
 //!
 //! Not here: anything that knows what a book is.
 
@@ -17,7 +18,173 @@ use depthcache_arrow::{Column, Table as Columns};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PySlice, PyType};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PySlice, PyTuple, PyType};
+
+/// A `NamedTuple` class, known to be one.
+pub struct TupleClass {
+    class: Py<PyType>,
+    new: ffi::newfunc,
+}
+
+impl TupleClass {
+    /// A class, which must be a `NamedTuple` class.
+    pub fn new(class: Bound<'_, PyType>) -> TupleClass {
+        let tuple = &raw mut ffi::PyTuple_Type;
+        // SAFETY: `tuple` is a static type that lives as long as the interpreter and has a
+        // `tp_new`, whose C type is `newfunc` (the documented meaning of `Py_tp_new`). Only a
+        // subtype of `tuple` may be given to it: checked.
+        let new = unsafe {
+            assert!(
+                ffi::PyType_IsSubtype(class.as_type_ptr(), tuple) == 1,
+                "a NamedTuple class is a tuple"
+            );
+            let slot = ffi::PyType_GetSlot(tuple, ffi::Py_tp_new);
+            std::mem::transmute::<*mut c_void, ffi::newfunc>(slot)
+        };
+        TupleClass {
+            class: class.unbind(),
+            new,
+        }
+    }
+
+    /// A maker of instances of the class, whose fields are `N`.
+    pub fn maker<'py, const N: usize>(&'py self, py: Python<'py>) -> PyResult<TupleMaker<'py, N>> {
+        self.short_lived(py)
+    }
+
+    /// The same; it must not outlive the class.
+    fn short_lived<'py, const N: usize>(&self, py: Python<'py>) -> PyResult<TupleMaker<'py, N>> {
+        // SAFETY: `PyTuple_New` returns a new reference or NULL with an error set;
+        // `PyTuple_SetItem` takes over the reference to `fields`.
+        unsafe {
+            let arguments = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(1))?;
+            let fields = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(N as isize))?.into_ptr();
+            if ffi::PyTuple_SetItem(arguments.as_ptr(), 0, fields) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(TupleMaker {
+                class: self.class.as_ptr().cast(),
+                new: self.new,
+                arguments,
+                fields,
+                borrowed: PhantomData,
+            })
+        }
+    }
+
+    /// One instance.
+    pub fn make<'py, const N: usize>(
+        &self,
+        py: Python<'py>,
+        fields: [Bound<'py, PyAny>; N],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.short_lived::<N>(py)?.make(fields)
+    }
+}
+
+/// A tuple of `count` objects, each made when its place is filled.
+pub fn tuple_of<'py>(
+    py: Python<'py>,
+    count: usize,
+    mut each: impl FnMut(usize) -> PyResult<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    // SAFETY: `PyTuple_New` returns a new tuple or NULL with an error set. Nobody else knows it before it is
+    // filled. `PyTuple_SetItem` takes over the reference it is given, and the index is inside; a tuple whose
+    // places are still NULL may be dropped.
+    unsafe {
+        let tuple = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(count as isize))?;
+        for index in 0..count {
+            if ffi::PyTuple_SetItem(tuple.as_ptr(), index as isize, each(index)?.into_ptr()) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+        }
+        Ok(tuple.cast_into_unchecked())
+    }
+}
+
+/// Whether tuples that nobody else has may be filled anew: not where threads run without the interpreter's lock, and
+/// not since Python 3.14, whose tuples remember their hash and whose frames borrow references.
+fn may_refill(py: Python<'_>) -> bool {
+    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
+    let find = || -> PyResult<bool> {
+        if py.version_info() < (3, 13) {
+            return Ok(true);
+        }
+        let config = py.import("sysconfig")?;
+        let free_threaded = config.call_method1("get_config_var", ("Py_GIL_DISABLED",))?;
+        Ok(py.version_info() < (3, 14) && !free_threaded.is_truthy()?)
+    };
+    *ANSWER.get_or_init(py, || find().unwrap_or(false))
+}
+
+/// Put values in the place of others in a tuple; false, and nothing done, where anybody else has the tuple.
+///
+/// CPython does the same with the tuples that `zip` and `enumerate` give: making and freeing an object costs more
+/// than the numbers in it.
+pub fn refill<'py, const N: usize>(
+    tuple: &Bound<'py, PyAny>,
+    values: [Option<Bound<'py, PyAny>>; N],
+) -> bool {
+    // SAFETY: `tuple` is alive.
+    unsafe { refill_at(tuple.py(), tuple.as_ptr(), values) }
+}
+
+/// The same of a tuple that is an item of a list or of a tuple.
+///
+/// To be called only with one that nobody else has.
+pub fn refill_item<'py, const N: usize>(
+    holder: &Bound<'py, PyAny>,
+    place: usize,
+    values: [Option<Bound<'py, PyAny>>; N],
+) -> bool {
+    let (py, place) = (holder.py(), place as isize);
+    // SAFETY: `holder` is alive. Both return a reference that is borrowed from it, which keeps it, or NULL with an
+    // error set, which is cleared.
+    unsafe {
+        if ffi::Py_REFCNT(holder.as_ptr()) != 1 {
+            return false;
+        }
+        let item = match ffi::PyList_Check(holder.as_ptr()) {
+            0 => ffi::PyTuple_GetItem(holder.as_ptr(), place),
+            _ => ffi::PyList_GetItem(holder.as_ptr(), place),
+        };
+        if item.is_null() {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        refill_at(py, item, values)
+    }
+}
+
+/// # Safety
+///
+/// `tuple` is alive, by one reference at least.
+unsafe fn refill_at<const N: usize>(
+    py: Python<'_>,
+    tuple: *mut ffi::PyObject,
+    values: [Option<Bound<'_, PyAny>>; N],
+) -> bool {
+    // SAFETY: of a tuple with one reference, the caller's, `PyTuple_SetItem` replaces an item; it takes over the
+    // reference to the value, also when it fails, which it does only for an index outside.
+    unsafe {
+        let is_ours = ffi::PyTuple_Check(tuple) != 0
+            && ffi::Py_REFCNT(tuple) == 1
+            && ffi::PyTuple_Size(tuple) == N as isize;
+        if !is_ours || !may_refill(py) {
+            return false;
+        }
+        for (index, value) in values.into_iter().enumerate() {
+            if let Some(value) = value
+                && ffi::PyTuple_SetItem(tuple, index as isize, value.into_ptr()) != 0
+            {
+                ffi::PyErr_Clear();
+                return false;
+            }
+        }
+        true
+    }
+}
 
 /// Makes instances of one `NamedTuple` class of `N` fields, four times as fast as calling it.
 ///
@@ -40,36 +207,6 @@ pub struct TupleMaker<'py, const N: usize> {
 }
 
 impl<'py, const N: usize> TupleMaker<'py, N> {
-    /// A maker of instances of `class`, which must be a `NamedTuple` class of `N` fields.
-    pub fn new(class: &'py Bound<'py, PyType>) -> PyResult<Self> {
-        let py = class.py();
-        let tuple = &raw mut ffi::PyTuple_Type;
-        // SAFETY: `tuple` is a static type that lives as long as the interpreter and has a
-        // `tp_new`, whose C type is `newfunc` (the documented meaning of `Py_tp_new`). Only a
-        // subtype of `tuple` may be given to it: checked. `PyTuple_New` returns a new reference
-        // or NULL with an error set; `PyTuple_SetItem` takes over the reference to `fields`.
-        unsafe {
-            let class = class.as_type_ptr();
-            assert!(
-                ffi::PyType_IsSubtype(class, tuple) == 1,
-                "a NamedTuple class is a tuple"
-            );
-            let slot = ffi::PyType_GetSlot(tuple, ffi::Py_tp_new);
-            let arguments = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(1))?;
-            let fields = Bound::from_owned_ptr_or_err(py, ffi::PyTuple_New(N as isize))?.into_ptr();
-            if ffi::PyTuple_SetItem(arguments.as_ptr(), 0, fields) != 0 {
-                return Err(PyErr::fetch(py));
-            }
-            Ok(Self {
-                class,
-                new: std::mem::transmute::<*mut c_void, ffi::newfunc>(slot),
-                arguments,
-                fields,
-                borrowed: PhantomData,
-            })
-        }
-    }
-
     /// One instance with these fields.
     pub fn make(&mut self, fields: [Bound<'py, PyAny>; N]) -> PyResult<Bound<'py, PyAny>> {
         let py = self.arguments.py();

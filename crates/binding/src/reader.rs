@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use depthcache_book::analytics::best_of;
 use depthcache_book::follow::OnStale;
 use depthcache_book::foreign_text::printable;
 use depthcache_book::query::{ReadPolicy, Reading, Side as Which};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 use crate::analytics::{self, Writer};
 use crate::arguments;
@@ -16,10 +15,11 @@ use crate::errors;
 use crate::fork::OwnerProcess;
 use crate::frozen::FrozenBook;
 use crate::handles::{BookReader, Router};
+use crate::kept::{Call, Getter};
 use crate::pictures;
 use crate::portable;
 use crate::side::Side;
-use crate::source::Source;
+use crate::source::{ReadRequest, Source, Stamp};
 use crate::values::{self, classes};
 
 impl BookReader {
@@ -30,19 +30,65 @@ impl BookReader {
         }
     }
 
-    fn side(&self, which: Which) -> Side {
-        Side {
-            source: self.source.clone(),
-            policy: self.policy,
-            exact: self.exact,
-            which,
-        }
+    /// A side, the same object at each call.
+    fn side<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
+        let place = self.kept.side(which as usize);
+        let side = place.get_or_try_init(py, || {
+            let side = Side::new(self.source.clone(), self.policy, self.exact, which);
+            Ok::<_, PyErr>(Py::new(py, side)?.into_any())
+        })?;
+        Ok(side.bind(py).clone())
     }
 
     fn best_of<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
-        let request = self.request();
-        let level = analytics::of_best(py, &request, move |book| best_of(book, which))?;
-        classes(py)?.level(py, level, self.exact)
+        let best = self.best(py)?;
+        let level = best.cast::<PyTuple>()?.get_item(which as usize)?;
+        if level.is_none() {
+            return Err(analytics::empty_side(py, &self.request(), which));
+        }
+        Ok(level)
+    }
+
+    /// What was read last where nothing changed, else what is read now.
+    #[inline]
+    fn kept_or<'py>(
+        &self,
+        py: Python<'py>,
+        getter: Getter,
+        read: impl FnOnce(Writer<'py>, &ReadRequest<'_>) -> PyResult<(Stamp, Bound<'py, PyAny>)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let holds = |stamp: &Stamp| self.source.holds(stamp, self.policy);
+        let mut kept = self.kept.results();
+        if let Some(value) = kept.as_ref().and_then(|kept| kept.get(py, getter, holds)) {
+            return Ok(value);
+        }
+        let (stamp, value) = read(self.writer(py), &self.request())?;
+        if let Some(kept) = &mut kept {
+            kept.put(getter, stamp, &value);
+        }
+        Ok(value)
+    }
+
+    /// The same of a call with arguments.
+    #[inline]
+    fn kept_call_or<'py>(
+        &self,
+        py: Python<'py>,
+        call: Call,
+        arguments: [Option<&Bound<'py, PyAny>>; 3],
+        read: impl FnOnce(Writer<'py>, &ReadRequest<'_>) -> PyResult<(Stamp, Bound<'py, PyAny>)>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let holds = |stamp: &Stamp| self.source.holds(stamp, self.policy);
+        let mut kept = self.kept.results();
+        let held = (kept.as_ref()).and_then(|kept| kept.get_call(py, call, &arguments, holds));
+        if let Some(value) = held {
+            return Ok(value);
+        }
+        let (stamp, value) = read(self.writer(py), &self.request())?;
+        if let Some(kept) = &mut kept {
+            kept.put_call(py, call, &arguments, stamp, &value);
+        }
+        Ok(value)
     }
 
     /// A time of the book on the system's clock.
@@ -61,11 +107,7 @@ impl BookReader {
     }
 
     fn made_exact(&self) -> Self {
-        Self {
-            source: self.source.clone(),
-            policy: self.policy,
-            exact: true,
-        }
+        Self::of(self.source.clone(), self.policy, true)
     }
 }
 
@@ -87,14 +129,11 @@ impl BookReader {
         let cell = router.cell(py, market)?;
         let (exchange, symbol) = Source::Offline(cell.clone()).names(py);
         let owner = Arc::new(OwnerProcess::current(router.inner(), exchange, symbol));
-        Ok(Self {
-            source: Source::Live(cell, owner),
-            policy: ReadPolicy {
-                serve_stale,
-                max_age_ns,
-            },
-            exact: false,
-        })
+        let policy = ReadPolicy {
+            serve_stale,
+            max_age_ns,
+        };
+        Ok(Self::of(Source::Live(cell, owner), policy, false))
     }
 
     /// The name of the exchange, such as `binance.com-futures`.
@@ -208,8 +247,21 @@ impl BookReader {
     /// Raises BookNotSynced while the book cannot be trusted, BookClosed after it was closed, BookTooOld.
     #[getter]
     fn best<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let pair = self.source.read(py, self.policy, |book| book.best())?;
-        classes(py)?.best(py, pair, self.exact)
+        let holds = |stamp: &Stamp| self.source.holds(stamp, self.policy);
+        let mut kept = self.kept.results();
+        if let Some(value) = kept
+            .as_ref()
+            .and_then(|kept| kept.get(py, Getter::Best, holds))
+        {
+            return Ok(value);
+        }
+        let (stamp, pair) = (self.source).read_stamped(py, self.policy, |book| book.best())?;
+        let last = kept.as_mut().and_then(|kept| kept.take_best(py));
+        let value = classes(py)?.best(py, pair, self.exact, last)?;
+        if let Some(kept) = &mut kept {
+            kept.put_best(pair, stamp, &value);
+        }
+        Ok(value)
     }
 
     /// The highest bid. Raises BookEmpty if there are no bids, and whatever `best` raises.
@@ -226,14 +278,14 @@ impl BookReader {
 
     /// The bid side, highest price first.
     #[getter]
-    fn bids(&self) -> Side {
-        self.side(Which::Bids)
+    fn bids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.side(py, Which::Bids)
     }
 
     /// The ask side, lowest price first.
     #[getter]
-    fn asks(&self) -> Side {
-        self.side(Which::Asks)
+    fn asks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.side(py, Which::Asks)
     }
 
     /// The price on each side up to which the book is proven complete.
@@ -278,11 +330,7 @@ impl BookReader {
             max_age_ns,
             ..book.policy
         };
-        let view = Self {
-            source: book.source.clone(),
-            policy,
-            exact: book.exact,
-        };
+        let view = Self::of(book.source.clone(), policy, book.exact);
         Ok(Bound::new(slf.py(), view)?.into_any().unbind())
     }
 
@@ -339,10 +387,10 @@ impl BookReader {
             Source::Offline(cell) | Source::Live(cell, _) => {
                 self.source.look_at_clock();
                 let copy = || {
-                    let market = cell.lock();
+                    let market = cell.read();
                     check(&*market).map(|()| market.freeze(stop))
                 };
-                match (levels, cell.try_lock()) {
+                match (levels, cell.try_read()) {
                     (Some(_), Some(market)) => check(&*market).map(|()| market.freeze(stop)),
                     (_, guard) => {
                         drop(guard);
@@ -444,7 +492,7 @@ impl BookReader {
     /// empty, BookNotSynced, BookClosed, BookTooOld.
     #[getter]
     fn mid<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::mid(self.writer(py), &self.request())
+        self.kept_or(py, Getter::Mid, analytics::mid)
     }
 
     /// (ask * bid quantity + bid * ask quantity) / (bid quantity + ask quantity), of the best levels.
@@ -454,19 +502,19 @@ impl BookReader {
     /// history. Raises whatever `mid` raises.
     #[getter]
     fn microprice<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::microprice(self.writer(py), &self.request())
+        self.kept_or(py, Getter::Microprice, analytics::microprice)
     }
 
     /// Best ask - best bid, in the quote asset. Raises whatever `mid` raises.
     #[getter]
     fn spread<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::spread(self.writer(py), &self.request())
+        self.kept_or(py, Getter::Spread, analytics::spread)
     }
 
     /// The spread in basis points of the mid: 10,000 * spread / mid. Raises whatever `mid` raises.
     #[getter]
     fn spread_bps<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        analytics::spread_bps(self.writer(py), &self.request())
+        self.kept_or(py, Getter::SpreadBps, analytics::spread_bps)
     }
 
     /// Compute (B - A) / (B + A) from the quantities of bids B and asks A.
@@ -481,7 +529,9 @@ impl BookReader {
         levels: Option<&Bound<'py, PyAny>>,
         bps: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::imbalance(self.writer(py), &self.request(), levels, bps)
+        self.kept_call_or(py, Call::Imbalance, [levels, bps, None], |to, request| {
+            analytics::imbalance(to, request, levels, bps)
+        })
     }
 
     /// Sum the levels within `bps` basis points of the mid, inclusive: base and quote amounts per side.
@@ -492,7 +542,12 @@ impl BookReader {
         py: Python<'py>,
         bps: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::depth_within(self.writer(py), &self.request(), bps)
+        self.kept_call_or(
+            py,
+            Call::DepthWithin,
+            [Some(bps), None, None],
+            |to, request| analytics::depth_within(to, request, bps),
+        )
     }
 
     /// Compute the fill of a market order: average and worst price, slippage, unfilled size.
@@ -509,7 +564,9 @@ impl BookReader {
         base: Option<&Bound<'py, PyAny>>,
         quote: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::fill(self.writer(py), &self.request(), side, base, quote)
+        self.kept_call_or(py, Call::Fill, [Some(side), base, quote], |to, request| {
+            analytics::fill(to, request, side, base, quote)
+        })
     }
 
     /// Compute the size of a market order that moves the best price of a side by `bps` basis points.
@@ -522,7 +579,12 @@ impl BookReader {
         side: &Bound<'py, PyAny>,
         bps: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::size_to_move(self.writer(py), &self.request(), side, bps)
+        self.kept_call_or(
+            py,
+            Call::SizeToMove,
+            [Some(side), Some(bps), None],
+            |to, request| analytics::size_to_move(to, request, side, bps),
+        )
     }
 
     /// Return the best `levels` price groups per side (None for all), at multiples of `size`.

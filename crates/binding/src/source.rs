@@ -24,6 +24,17 @@ pub enum Source {
     Frozen(Arc<Frozen>),
 }
 
+/// Which state of a book a result was read from.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// The version of the market; no market has 0.
+    version: u64,
+    updated_ns: Option<i64>,
+}
+
+/// The version of what never changes.
+const CONSTANT: u64 = 1;
+
 impl PartialEq for Source {
     /// The same market, or equal copies.
     fn eq(&self, other: &Source) -> bool {
@@ -48,17 +59,43 @@ impl Source {
         py: Python<'_>,
         copy: impl Fn(&dyn Reading) -> T + Send + Sync,
     ) -> T {
+        self.look_at_version(py, |book, _| copy(book))
+    }
+
+    #[inline]
+    fn look_at_version<T: Send>(
+        &self,
+        py: Python<'_>,
+        copy: impl Fn(&dyn Reading, u64) -> T + Send + Sync,
+    ) -> T {
         match self {
-            Source::Frozen(frozen) => copy(&**frozen),
-            Source::Live(_, owner) if !owner.is_current() => copy(&owner.closed()),
+            Source::Frozen(frozen) => copy(&**frozen, CONSTANT),
+            Source::Live(_, owner) if !owner.is_current() => copy(&owner.closed(), 0),
             Source::Offline(cell) | Source::Live(cell, _) => {
                 self.look_at_clock();
-                if let Some(market) = cell.try_lock() {
-                    return copy(&*market);
+                if let Some(market) = cell.try_read() {
+                    return copy(&*market, market.version());
                 }
-                py.detach(|| copy(&*cell.lock()))
+                py.detach(|| {
+                    let market = cell.read();
+                    copy(&*market, market.version())
+                })
             }
         }
+    }
+
+    /// Whether what was read then is what a read would give now.
+    #[inline]
+    pub fn holds(&self, read: &Stamp, policy: ReadPolicy) -> bool {
+        let version = match self {
+            Source::Frozen(_) => CONSTANT,
+            Source::Live(_, owner) if !owner.is_current() => return false,
+            Source::Offline(cell) | Source::Live(cell, _) => {
+                self.look_at_clock();
+                cell.version()
+            }
+        };
+        read.version == version && policy.takes_age_of(read.updated_ns, || self.now_ns())
     }
 
     /// The same for large copies: the interpreter is released.
@@ -77,7 +114,7 @@ impl Source {
             Source::Live(_, owner) if !owner.is_current() => copy(&owner.closed()),
             Source::Offline(cell) | Source::Live(cell, _) => {
                 self.look_at_clock();
-                copy(&*cell.lock())
+                copy(&*cell.read())
             }
         }
     }
@@ -98,6 +135,27 @@ impl Source {
         copy: impl Fn(&dyn Reading) -> T + Send + Sync,
     ) -> PyResult<T> {
         let result = self.look(py, |book| self.check(book, policy).map(|()| copy(book)));
+        self.or_raise(py, result)
+    }
+
+    /// The same, and which state of the book it was read from.
+    pub fn read_stamped<T: Send>(
+        &self,
+        py: Python<'_>,
+        policy: ReadPolicy,
+        copy: impl Fn(&dyn Reading) -> T + Send + Sync,
+    ) -> PyResult<(Stamp, T)> {
+        let result = self.look_at_version(py, |book, version| {
+            self.check(book, policy)?;
+            let updated_ns = policy.max_age_ns.and_then(|_| book.updated_ns());
+            Ok((
+                Stamp {
+                    version,
+                    updated_ns,
+                },
+                copy(book),
+            ))
+        });
         self.or_raise(py, result)
     }
 
@@ -143,7 +201,8 @@ impl Source {
 }
 
 /// A book to be read.
-pub struct ReadRequest {
-    pub source: Source,
+#[derive(Clone, Copy)]
+pub struct ReadRequest<'a> {
+    pub source: &'a Source,
     pub policy: ReadPolicy,
 }

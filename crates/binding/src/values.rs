@@ -8,22 +8,27 @@ use depthcache_book::query::{BestPair, CompleteTo, LevelRun, Number, NumberLevel
 use depthcache_book::status::{Refusal, Status};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyType};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString, PyTuple, PyType};
 
-use crate::raw::TupleMaker;
+use crate::raw::{TupleClass, TupleMaker, refill, refill_item, tuple_of};
 
 /// The classes and members of `depthcache.model` that are handed out again and again.
 pub struct Classes {
-    level: Py<PyType>,
-    best: Py<PyType>,
-    complete_to: Py<PyType>,
-    coverage: Py<PyType>,
-    changes: Py<PyType>,
-    levels: Py<PyType>,
-    integers: Py<PyType>,
-    book_arrays: Py<PyType>,
-    book_integers: Py<PyType>,
-    missing_book: Py<PyType>,
+    level: TupleClass,
+    best: TupleClass,
+    complete_to: TupleClass,
+    coverage: TupleClass,
+    changes: TupleClass,
+    integers: TupleClass,
+    book_arrays: TupleClass,
+    book_integers: TupleClass,
+    missing_book: TupleClass,
+    pub imbalance: TupleClass,
+    pub depth: TupleClass,
+    pub depth_within: TupleClass,
+    pub fill: TupleClass,
+    pub size_to_move: TupleClass,
+    pub grouped_book: TupleClass,
     decimal: Py<PyType>,
     context: Py<PyAny>,
     /// `datetime.timedelta`, and the beginning of 1970 in UTC.
@@ -43,6 +48,15 @@ pub struct ReadLevels {
     pub reason: Option<LevelsReason>,
 }
 
+/// What a level is made as.
+#[derive(Clone, Copy)]
+pub struct LevelKind {
+    /// Of Decimals, not of floats.
+    pub exact: bool,
+    /// A plain tuple, not a `Level`.
+    pub plain: bool,
+}
+
 /// Digits of quotients of Decimals, those of IEEE 754 decimal128.
 const QUOTIENT_DIGITS: u32 = 34;
 
@@ -52,8 +66,9 @@ static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
 pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
     CLASSES.get_or_try_init(py, || {
         let model = py.import("depthcache.model")?;
-        let class = |name: &str| -> PyResult<Py<PyType>> {
-            Ok(model.getattr(name)?.cast_into::<PyType>()?.unbind())
+        let class = |name: &str| -> PyResult<TupleClass> {
+            let class = model.getattr(name)?.cast_into::<PyType>()?;
+            Ok(TupleClass::new(class))
         };
         let outcomes = members(&model, "Outcome")?;
         let outcome = |outcome: Outcome| outcomes.bind(py).as_any().get_item(outcome.as_str());
@@ -67,11 +82,16 @@ pub fn classes(py: Python<'_>) -> PyResult<&'static Classes> {
             complete_to: class("CompleteTo")?,
             coverage: class("Coverage")?,
             changes: class("Changes")?,
-            levels: class("Levels")?,
             integers: class("Integers")?,
             book_arrays: class("BookArrays")?,
             book_integers: class("BookIntegers")?,
             missing_book: class("MissingBook")?,
+            imbalance: class("Imbalance")?,
+            depth: class("Depth")?,
+            depth_within: class("DepthWithin")?,
+            fill: class("Fill")?,
+            size_to_move: class("SizeToMove")?,
+            grouped_book: class("GroupedBook")?,
             decimal: py
                 .import("decimal")?
                 .getattr("Decimal")?
@@ -142,25 +162,56 @@ impl Classes {
         }
     }
 
-    /// A `Best`.
+    /// A `Best`; levels of an earlier one that are still the same are taken from it.
     pub fn best<'py>(
         &'py self,
         py: Python<'py>,
         pair: BestPair,
         exact: bool,
+        before: Option<(BestPair, Bound<'py, PyAny>)>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut level = TupleMaker::<2>::new(self.level.bind(py))?;
         let numbers = self.numbers(exact);
-        let mut one = |found: Option<NumberLevel>| match found {
-            Some(found) => numbers.level(py, &mut level, found),
-            None => Ok(py.None().into_bound(py)),
-        };
-        let fields = [
-            one(pair.bid)?,
-            one(pair.ask)?,
-            pair.update_id.into_pyobject(py)?.into_any(),
+        let found = [pair.bid, pair.ask];
+        let held = before.as_ref().map(|(held, _)| [held.bid, held.ask]);
+        let made = before.map(|(_, made)| made);
+        let mut fields = [
+            None,
+            None,
+            Some(pair.update_id.into_pyobject(py)?.into_any()),
         ];
-        TupleMaker::<3>::new(self.best.bind(py))?.make(fields)
+        for place in 0..2 {
+            let level = match (found[place], held.map(|held| held[place])) {
+                (now, Some(then)) if now == then => continue,
+                (None, _) => py.None().into_bound(py),
+                (Some(level), _) => {
+                    let numbers = [
+                        numbers.number(py, level.price)?,
+                        numbers.number(py, level.quantity)?,
+                    ];
+                    let refilled = made
+                        .as_ref()
+                        .is_some_and(|made| refill_item(made, place, numbers.clone().map(Some)));
+                    if refilled {
+                        continue;
+                    }
+                    self.level.make(py, numbers)?
+                }
+            };
+            fields[place] = Some(level);
+        }
+        if let Some(made) = &made {
+            if refill(made, fields.clone()) {
+                return Ok(made.clone());
+            }
+            for (place, field) in fields.iter_mut().enumerate() {
+                if field.is_none() {
+                    *field = Some(made.cast::<PyTuple>()?.get_item(place)?);
+                }
+            }
+        }
+        let none = || py.None().into_bound(py);
+        self.best
+            .make(py, fields.map(|field| field.unwrap_or_else(none)))
     }
 
     /// One `Level`.
@@ -170,7 +221,7 @@ impl Classes {
         found: NumberLevel,
         exact: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
+        let mut maker = self.level.maker::<2>(py)?;
         self.numbers(exact).level(py, &mut maker, found)
     }
 
@@ -179,56 +230,61 @@ impl Classes {
         &'py self,
         py: Python<'py>,
         run: &LevelRun,
-        indices: impl ExactSizeIterator<Item = usize>,
         exact: bool,
     ) -> PyResult<Bound<'py, PyList>> {
-        let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
+        let mut maker = self.level.maker::<2>(py)?;
         let numbers = self.numbers(exact);
-        let found: PyResult<Vec<_>> = indices
-            .map(|index| numbers.level(py, &mut maker, run.get(index)))
+        let found: PyResult<Vec<_>> = run
+            .iter()
+            .map(|level| numbers.level(py, &mut maker, level))
             .collect();
         PyList::new(py, found?)
     }
 
-    /// `Levels`, the list that knows whether it is the whole truth.
-    pub fn levels<'py>(
+    /// A tuple of `Level`s, or of plain pairs.
+    pub fn tuple<'py>(
         &'py self,
         py: Python<'py>,
-        found: &ReadLevels,
-        indices: impl ExactSizeIterator<Item = usize>,
-        exact: bool,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let list = self.list(py, &found.run, indices, exact)?;
-        let reason = found.reason.map(|reason| reason.to_string());
-        let facts = (found.run.complete, found.update_id, reason.as_deref());
-        self.knowing(py, list, facts)
+        run: &LevelRun,
+        kind: LevelKind,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let mut maker = self.level.maker::<2>(py)?;
+        let numbers = self.numbers(kind.exact);
+        tuple_of(py, run.len(), |index| {
+            let level = run.get(index);
+            let fields = [
+                numbers.number(py, level.price)?,
+                numbers.number(py, level.quantity)?,
+            ];
+            match kind.plain {
+                true => Ok(PyTuple::new(py, fields)?.into_any()),
+                false => maker.make(fields),
+            }
+        })
     }
 
-    /// `Levels` of prices and quantities that were computed.
-    pub fn levels_of<'py>(
+    /// One level.
+    pub fn one<'py>(
+        &self,
+        py: Python<'py>,
+        fields: [Bound<'py, PyAny>; 2],
+        kind: LevelKind,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match kind.plain {
+            true => Ok(PyTuple::new(py, fields)?.into_any()),
+            false => self.level.make(py, fields),
+        }
+    }
+
+    /// A tuple of `Level`s of prices and quantities that were computed.
+    pub fn tuple_of<'py>(
         &'py self,
         py: Python<'py>,
         levels: Vec<[Bound<'py, PyAny>; 2]>,
-        facts: (bool, i64, Option<&str>),
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let mut maker = TupleMaker::<2>::new(self.level.bind(py))?;
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let mut maker = self.level.maker::<2>(py)?;
         let made: PyResult<Vec<_>> = levels.into_iter().map(|level| maker.make(level)).collect();
-        self.knowing(py, PyList::new(py, made?)?, facts)
-    }
-
-    fn knowing<'py>(
-        &'py self,
-        py: Python<'py>,
-        list: Bound<'py, PyList>,
-        (complete, update_id, reason): (bool, i64, Option<&str>),
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let levels = self.levels.bind(py).call1((list,))?;
-        levels.setattr(pyo3::intern!(py, "complete"), complete)?;
-        levels.setattr(pyo3::intern!(py, "update_id"), update_id)?;
-        if let Some(reason) = reason {
-            levels.setattr(pyo3::intern!(py, "_reason"), reason)?;
-        }
-        Ok(levels)
+        PyTuple::new(py, made?)
     }
 
     /// A quotient of two Decimals, to 34 digits in any context of the program.
@@ -257,8 +313,8 @@ impl Classes {
             CompleteTo::Price(price) => numbers.number(py, price),
             CompleteTo::Whole => numbers.edge(py, edge),
         };
-        TupleMaker::<2>::new(self.complete_to.bind(py))?
-            .make([one(bids, 0.0)?, one(asks, f64::INFINITY)?])
+        self.complete_to
+            .make(py, [one(bids, 0.0)?, one(asks, f64::INFINITY)?])
     }
 
     /// An `Integers`.
@@ -270,11 +326,14 @@ impl Classes {
         quantity_decimals: u8,
     ) -> PyResult<Bound<'py, PyAny>> {
         let decimals = |scale: u8| Ok::<_, PyErr>(scale.into_pyobject(py)?.into_any());
-        TupleMaker::<3>::new(self.integers.bind(py))?.make([
-            levels,
-            decimals(price_decimals)?,
-            decimals(quantity_decimals)?,
-        ])
+        self.integers.make(
+            py,
+            [
+                levels,
+                decimals(price_decimals)?,
+                decimals(quantity_decimals)?,
+            ],
+        )
     }
 
     /// `decimal.Decimal`.
@@ -298,7 +357,7 @@ impl Classes {
         let [bids, asks] = sides;
         let complete = PyBool::new(py, complete).to_owned().into_any();
         let update_id = update_id.into_pyobject(py)?.into_any();
-        TupleMaker::<4>::new(class.bind(py))?.make([bids, asks, complete, update_id])
+        class.make(py, [bids, asks, complete, update_id])
     }
 
     /// A `MissingBook`.
@@ -317,12 +376,15 @@ impl Classes {
                 (Status::Synced, reason)
             }
         };
-        TupleMaker::<4>::new(self.missing_book.bind(py))?.make([
-            PyString::new(py, exchange).into_any(),
-            PyString::new(py, symbol).into_any(),
-            self.status(py, status)?,
-            PyString::new(py, &reason).into_any(),
-        ])
+        self.missing_book.make(
+            py,
+            [
+                PyString::new(py, exchange).into_any(),
+                PyString::new(py, symbol).into_any(),
+                self.status(py, status)?,
+                PyString::new(py, &reason).into_any(),
+            ],
+        )
     }
 
     /// A `Changes` of both sides.
@@ -332,7 +394,7 @@ impl Classes {
         bids: Bound<'py, PyList>,
         asks: Bound<'py, PyList>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        TupleMaker::<2>::new(self.changes.bind(py))?.make([bids.into_any(), asks.into_any()])
+        self.changes.make(py, [bids.into_any(), asks.into_any()])
     }
 
     /// A `Coverage` of both sides.
@@ -346,7 +408,7 @@ impl Classes {
             bids.into_pyobject(py)?.into_any(),
             asks.into_pyobject(py)?.into_any(),
         ];
-        TupleMaker::<2>::new(self.coverage.bind(py))?.make(fields)
+        self.coverage.make(py, fields)
     }
 }
 
@@ -356,7 +418,7 @@ pub struct NumberWriter<'a> {
 }
 
 impl NumberWriter<'_> {
-    fn number<'py>(&self, py: Python<'py>, number: Number) -> PyResult<Bound<'py, PyAny>> {
+    pub fn number<'py>(&self, py: Python<'py>, number: Number) -> PyResult<Bound<'py, PyAny>> {
         match self.decimal {
             None => Ok(PyFloat::new(py, number.to_f64()).into_any()),
             Some(decimal) => decimal.bind(py).call1((number.to_string(),)),

@@ -137,7 +137,7 @@ pub fn _decoded<'py>(py: Python<'py>, message: &Bound<'py, PyAny>) -> PyResult<B
         Decoded::Best(head, pair) => {
             let facts = facts(py, &head)?;
             let best = match pair {
-                Some(pair) => classes(py)?.best(py, pair, true)?,
+                Some(pair) => classes(py)?.best(py, pair, true, None)?,
                 None => py.None().into_bound(py),
             };
             facts.set_item("best", best)?;

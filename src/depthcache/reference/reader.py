@@ -346,15 +346,23 @@ class Side:
         given = cast("Any", key)
         ends: tuple[Any, ...] = (given.start, given.stop, given.step)
         part = slice(*(None if end is None else index(end) for end in ends))
-        levels = Levels(self._reader._levels(self._side)[part])
-        levels.complete = self._complete(part)
-        levels.update_id = cast("int", self._reader.last_update_id)
-        levels._reason = self._why(part, complete=levels.complete)
-        return levels
+        complete = self._complete(part)
+        return Levels(
+            self._reader._levels(self._side)[part],
+            complete=complete,
+            update_id=cast("int", self._reader.last_update_id),
+            reason=self._why(part, complete=complete),
+        )
 
     def __iter__(self) -> Iterator[Level[float | Decimal]]:
         self._reader._check()
         return iter(self._reader._levels(self._side))
+
+    def pairs(self, n: int | None = None) -> tuple[tuple[float | Decimal, float | Decimal], ...]:
+        """The best levels as plain tuples."""
+        count = _parsed(n, "n")
+        self._reader._check()
+        return tuple((price, quantity) for price, quantity in self._reader._levels(self._side, count))
 
     def _complete(self, key: slice[int | None, int | None, int | None]) -> bool:
         """Whether all requested levels are proven; beyond the held levels, the side must be whole."""
@@ -518,11 +526,11 @@ def as_bytes(frame: Any) -> bytes:
     raise TypeError(f"a frame is bytes, bytearray, memoryview or str, not {type(frame).__name__}")
 
 
-def _parsed(levels: int | None) -> int | None:
+def _parsed(levels: int | None, name: str = "levels") -> int | None:
     if levels is None:
         return None
     allowed = "a whole number, 0 or more, or None for all"
-    return parse_whole(levels, name="levels", allowed=allowed, least=0, most=10**30)
+    return parse_whole(levels, name=name, allowed=allowed, least=0, most=10**30)
 
 
 def _parsed_age(name: str, seconds: float) -> float:

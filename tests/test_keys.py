@@ -40,6 +40,36 @@ async def test_the_books_of_a_mapping_go_by_exchange_and_symbol(
         assert dict(books) == dict(books.items())
 
 
+async def test_a_name_means_what_it_means_now_however_often_it_was_asked(exchange: list[ByHand]) -> None:
+    async with connect(SPOT, ["BTCUSDT"]) as books:
+        spot = books["BTCUSDT"]
+        for _ in range(2):
+            for spelled in ("btcusdt", "BtcUsdt", (SPOT, "btcusdt"), (SPOT, "BTCUSDT")):
+                assert books[spelled] is spot
+            with pytest.raises(UnknownSymbol):
+                books["ETHUSDT"]
+            for wrong in (["BTCUSDT"], 3, None, {"BTCUSDT"}):
+                with pytest.raises(InvalidArgument):
+                    books[wrong]  # type: ignore[index]
+        eth = books.add("ETHUSDT")
+        assert [books["ETHUSDT"], books["ethusdt"]] == [eth, eth]
+        books.remove("ETHUSDT")
+        for spelled in ("ETHUSDT", "ethusdt"):
+            with pytest.raises(UnknownSymbol):
+                books[spelled]
+        again = books.add("ETHUSDT")
+        assert books["ethusdt"] is again is not eth
+
+
+async def test_few_ways_to_write_a_name_are_remembered(exchange: list[ByHand]) -> None:
+    async with connect(SPOT, ["BTCUSDT"]) as books:
+        for number in range(128):
+            cases = zip("BTCUSDT", f"{number:07b}", strict=True)
+            spelled = "".join(letter.lower() if bit == "1" else letter for letter, bit in cases)
+            assert books[spelled].symbol == "BTCUSDT"
+        assert len(books._client.named) < 10
+
+
 async def test_the_key_of_a_book_never_changes_and_finds_it(exchange: list[ByHand]) -> None:
     async with connect(SPOT, ["BTCUSDT"]) as books:
         spot = books["BTCUSDT"]

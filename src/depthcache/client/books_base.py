@@ -38,6 +38,9 @@ AnyBook: TypeAlias = str | tuple[str, str] | BookReader
 """How to name a book of a client: a symbol, a pair of exchange and symbol, or the book itself."""
 
 B = TypeVar("B", bound=BookReader)
+
+_SPELLINGS = 4
+"""So many ways to write its name are remembered for each book."""
 D = TypeVar("D")
 
 
@@ -55,7 +58,10 @@ class BooksBase(OneProcess, Generic[B]):
         has on several exchanges unless `connect("binance.com", …)` named one of them, which then is
         preferred. Raises UnknownExchange for an exchange that does not exist.
         """
-        return self._client.books[self._find(key)]
+        try:
+            return self._client.named[key]
+        except (KeyError, TypeError):  # not looked up yet; or no key at all
+            return self._named(key)
 
     def get(self, key: str | tuple[str, str], default: D | None = None) -> B | D | None:
         """Return the book for `key`, or `default` if this client does not have it.
@@ -282,6 +288,17 @@ class BooksBase(OneProcess, Generic[B]):
         return UnknownSymbol(
             symbol=symbol, exchange=exchange, reason="this client has no such book", near=tuple(near)
         )
+
+    def _named(self, key: object) -> B:
+        """The book of a key, which is found faster the next time. Raises as `_find`."""
+        client = self._client
+        named = client.named  # before the books: what is found among older ones is not remembered
+        book = client.books[self._find(key)]
+        parts = key if type(key) is tuple else (key,)
+        is_plain = all(type(part) is str for part in parts)
+        if is_plain and len(named) < _SPELLINGS * (1 + len(client.books)):
+            named[key] = book
+        return book
 
     def _check_started(self) -> None:
         if not self._client.started:

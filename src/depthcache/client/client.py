@@ -82,6 +82,8 @@ class Client(Generic[B]):
         self._random, self._budgets, self._start_call = random, budgets, start_call
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Never modified but replaced, so any thread may read it."""
+        self.named: dict[object, B] = {}
+        """Books by the names under which users looked them up; replaced after `books`."""
         self._make_book, self._make_network = make_book, make_network
         self._markets: Mapping[Key, int] = {}
         """Also replaced as a whole."""
@@ -370,6 +372,7 @@ class Client(Generic[B]):
         market = self._markets[key]
         self._markets = {each: number for each, number in self._markets.items() if each != key}
         self.books = {each: book for each, book in self.books.items() if each != key}
+        self.named = {}
         self._synced.discard(market)
         self._lost.pop(market, None)
         if not self._closed:
@@ -479,6 +482,7 @@ class Client(Generic[B]):
         book = self._make_book(self, self._router, market)
         self._markets = {**self._markets, key: market}
         self.books = {**self.books, key: book}
+        self.named = {}
         self._runner.followers.on_market(market)
         return book
 

@@ -335,8 +335,7 @@ class StrayFrame:
     at_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FollowerReady:
+class FollowerReady(NamedTuple):
     """A follower has items; not repeated before `Follower.take` has returned None.
 
     Attributes:

@@ -14,7 +14,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyTuple, PyType};
 use pyo3::{IntoPyObjectExt, intern};
 
-use crate::raw::TupleMaker;
+use crate::raw::TupleClass;
 use crate::values::{self, word};
 
 /// Declares `Classes`: a field for each class of `depthcache.events`.
@@ -79,7 +79,7 @@ macro_rules! made {
 macro_rules! tuple {
     ($py:ident, $class:expr, $($value:expr),+ $(,)?) => {{
         let fields = [$($value.into_bound_py_any($py)?),+];
-        TupleMaker::new($class.bind($py))?.make(fields)
+        TupleClass::new($class.bind($py).clone()).make($py, fields)
     }};
 }
 
@@ -102,7 +102,7 @@ impl Classes {
                 skipped: came.skipped,
                 at_ns: came.at_ns,
             ),
-            Event::FollowerReady(follower) => made!(py, self.follower_ready, follower: follower),
+            Event::FollowerReady(follower) => tuple!(py, self.follower_ready, follower),
             Event::Stray(stray) => made!(
                 py, self.stray_frame,
                 connection: stray.connection,

@@ -35,6 +35,7 @@ from benches import (
     plots,
     readers,
     reads,
+    reads_against_peers,
     rivals,
     startup,
     terminal,
@@ -130,6 +131,14 @@ SECTIONS = {
         "One read of a book with thousands of levels. The unit is an empty native call.",
         "empty native calls",
         lambda _: reads.run(captures.load(FIRST)),
+    ),
+    "peers": Plan(
+        "Reads against other libraries",
+        "One read of the same book, in one process: repeated on an unchanged book, and first after an update, "
+        "alone and with the update before it. Medians, with the interval of 95 %. The others are compared "
+        "as they are used: numbers as floats, levels as lists or tuples.",
+        "of the fastest other",
+        lambda _: reads_against_peers.run(captures.load(FIRST)),
     ),
     "readers": Plan(
         "Reads while the feed runs",

@@ -1,0 +1,82 @@
+"""Reads against those of other libraries, in one process, on the same bytes: `benches/twins/peer_reads.py`.
+
+Unchanged: the read is repeated. First: the first read after an update. The libraries are those that the
+interpreter has: this one, or that of `PEERS_PYTHON` (ccxt, cryptofeed's order_book, nautilus_trader,
+sortedcontainers, python-binance). Libraries that are not there are named.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import depthcache
+from benches.captures import Capture
+from benches.measure import Row
+
+SCRIPT = Path(__file__).parent / "twins" / "peer_reads.py"
+EMPTY = "an empty native call"
+MOST_UNCHANGED, MOST_FIRST, MOST_TOGETHER = 1.0, 1.5, 0.1
+"""Of the fastest other library: a repeated read, a first read, and an update with the first read after it."""
+THROUGH_LEVELS = "all of 40 levels used, by attributes or unpacking"
+MOST_THROUGH_LEVELS = 2.0
+
+
+def run(capture: Capture) -> list[Row]:
+    """Rows for each read: repeated, first after an update, and together with the update."""
+    measured = measure(capture)
+    rows = [
+        Row(f"{name} is missing ({why}): its reads were not measured", "skipped")
+        for name, why in measured["missing"].items()
+    ]
+    for read, spent in measured["unchanged"].items():
+        if read != EMPTY:
+            most = MOST_THROUGH_LEVELS if read == THROUGH_LEVELS else MOST_UNCHANGED
+            rows.append(row(f"{read}, unchanged book", spent, most))
+    for read, by_name in measured["first"].items():
+        if read != EMPTY:
+            most = MOST_THROUGH_LEVELS if read == THROUGH_LEVELS else MOST_FIRST
+            alone = {name: read_alone for name, (_, read_alone) in by_name.items()}
+            together = {name: both for name, (both, _) in by_name.items()}
+            rows.append(row(f"{read}, first after an update", alone, most))
+            rows.append(row(f"{read}, with the update before", together, MOST_TOGETHER))
+    return rows
+
+
+def row(what: str, spent: dict[str, list[float]], most: float) -> Row:
+    """A read against the fastest other library that has it."""
+    ours, low, high = spent["depthcache"]
+    figure = f"{ours:,.0f} ns ({low:,.0f} to {high:,.0f})"
+    others = {name: values[0] for name, values in spent.items() if name != "depthcache"}
+    if not others:
+        return Row(what, figure)
+    fastest = min(others, key=lambda name: others[name])
+    return Row(f"{what}; {fastest} {others[fastest]:,.0f} ns", figure, ours / others[fastest], most)
+
+
+def measure(capture: Capture) -> Any:
+    """What the script prints: medians with their intervals, in nanoseconds."""
+    messages = {
+        "exchange": capture.exchange,
+        "symbol": capture.symbol,
+        "snapshot": bytes(capture.snapshot).decode(),
+        "frames": [bytes(frame).decode() for frame in (*capture.before, *capture.after)],
+    }
+    python = os.environ.get("PEERS_PYTHON", sys.executable)
+    package = str(Path(depthcache.__file__).parents[1])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "messages.json"
+        path.write_text(json.dumps(messages), "utf-8")
+        done = subprocess.run(
+            [python, str(SCRIPT), str(path)],
+            env=os.environ | {"PYTHONPATH": package},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    return json.loads(done.stdout)

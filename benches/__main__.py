@@ -134,9 +134,9 @@ SECTIONS = {
     ),
     "peers": Plan(
         "Reads against other libraries",
-        "One read of the same book, in one process: repeated on an unchanged book, and first after an update, "
-        "alone and with the update before it. Medians, with the interval of 95 %. The others are compared "
-        "as they are used: numbers as floats, levels as lists or tuples.",
+        "A read of the same book, in one process: repeated on an unchanged book, and first after an update, "
+        "alone and with the update before it. Medians, with the interval of 95 %. The others are compared as "
+        "programs use them: numbers as floats, levels as lists or tuples.",
         "of the fastest other",
         lambda _: reads_against_peers.run(captures.load(FIRST)),
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, cast, overload
 
 from depthcache.naming import publish
 from depthcache.pickling import FixedMapping
@@ -350,7 +350,7 @@ class Levels(Sequence[Level[N_co]], Generic[N_co]):
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, (list, tuple, Levels)):
-            return self._levels == tuple(other)
+            return self._levels == tuple(cast("Iterable[object]", other))
         return NotImplemented
 
     def __hash__(self) -> int:

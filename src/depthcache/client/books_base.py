@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from depthcache import venues
 from depthcache._native import BookReader, Columns
@@ -294,7 +294,7 @@ class BooksBase(OneProcess, Generic[B]):
         client = self._client
         named = client.named  # before the books: what is found among older ones is not remembered
         book = client.books[self._find(key)]
-        parts = key if type(key) is tuple else (key,)
+        parts: tuple[object, ...] = cast("tuple[object, ...]", key) if type(key) is tuple else (key,)
         is_plain = all(type(part) is str for part in parts)
         if is_plain and len(named) < _SPELLINGS * (1 + len(client.books)):
             named[key] = book

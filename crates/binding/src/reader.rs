@@ -408,8 +408,8 @@ impl BookReader {
     /// `levels`: the best levels per side; None for all. `low`, `high`: only prices in this range, both
     /// inclusive; `levels` counts from the best of them. Column 0 holds prices in the quote asset, column 1
     /// quantities in the base asset, or contracts on COIN-M. Numbers are the floats nearest to what the
-    /// exchange sent, also from an exact book. Raises InvalidArgument. The interpreter lock is released
-    /// during the copy.
+    /// exchange sent, also from an exact book. Raises InvalidArgument. More than 2,000 levels a side are
+    /// copied without the interpreter lock.
     #[pyo3(signature = (levels = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,

@@ -132,7 +132,7 @@ impl Side {
     ///
     /// Column 0 holds prices in the quote asset, column 1 quantities in the base asset, or contracts on
     /// COIN-M. Numbers are the floats nearest to what the exchange sent, also from an exact book. Row 0 is
-    /// the best level. The array is a copy. The interpreter lock is released during the copy.
+    /// the best level. The array is a copy. More than 2,000 levels a side are copied without the interpreter lock.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,
@@ -151,7 +151,7 @@ impl Side {
     /// Return the best `n` levels (None for all) as exact integers.
     ///
     /// `low`, `high`: as for `to_numpy`. Raises NumberTooWide if a number does not fit into 64 bits with the
-    /// decimals of this side; use floats or Decimals then. The interpreter lock is released during the copy.
+    /// decimals of this side; use floats or Decimals then. More than 2,000 levels a side are copied without the interpreter lock.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_integers<'py>(
         &self,

@@ -151,7 +151,8 @@ class Side(Generic[N_co]):
 
         Column 0 holds prices in the quote asset, column 1 quantities in the base asset, or contracts on
         COIN-M. Numbers are the floats nearest to what the exchange sent, also from an exact book. Row 0 is
-        the best level. The array is a copy. More than 2,000 levels a side are copied without the interpreter lock.
+        the best level. The array is a copy. More than 2,000 levels are
+        copied without the interpreter lock.
         """
     def to_integers(
         self, n: int | None = None, *, low: Price | None = None, high: Price | None = None
@@ -159,7 +160,8 @@ class Side(Generic[N_co]):
         """Return the best `n` levels (None for all) as exact integers.
 
         `low`, `high`: as for `to_numpy`. Raises NumberTooWide if a number does not fit into 64 bits with the
-        decimals of this side; use floats or Decimals then. More than 2,000 levels a side are copied without the interpreter lock.
+        decimals of this side; use floats or Decimals then. More than 2,000 levels are
+        copied without the interpreter lock.
         """
     def _repr_html_(self) -> str:
         """The HTML for notebooks: the status of the book and the best levels of this side. Never raises."""
@@ -639,7 +641,7 @@ class Columns:
         decimal128 instead of float64, also used if one of the books is exact. `missing`: for books that
         cannot be read: `raise` (the default) raises BooksNotSynced, which names them all, or BookClosed if
         they are all closed for good; `skip` leaves them out and lists them in `missing`. Raises
-        InvalidArgument. More than 2,000 levels a side are copied without the interpreter lock.
+        InvalidArgument. The interpreter lock is released during the copy.
         """
     def __len__(self) -> int:
         """The number of levels."""

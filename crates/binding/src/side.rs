@@ -17,9 +17,9 @@ use crate::columns;
 use crate::errors;
 use crate::frozen::FrozenBook;
 use crate::handles::BookReader;
-use crate::pictures;
 use crate::kept::KeptValue;
 use crate::levels::{LastMade, Levels};
+use crate::pictures;
 use crate::portable;
 use crate::raw::unpack_slice;
 use crate::shelf::{self, MOST_KEPT, Shelf};
@@ -132,7 +132,8 @@ impl Side {
     ///
     /// Column 0 holds prices in the quote asset, column 1 quantities in the base asset, or contracts on
     /// COIN-M. Numbers are the floats nearest to what the exchange sent, also from an exact book. Row 0 is
-    /// the best level. The array is a copy. More than 2,000 levels a side are copied without the interpreter lock.
+    /// the best level. The array is a copy. More than 2,000 levels are
+    /// copied without the interpreter lock.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_numpy<'py>(
         &self,
@@ -151,7 +152,8 @@ impl Side {
     /// Return the best `n` levels (None for all) as exact integers.
     ///
     /// `low`, `high`: as for `to_numpy`. Raises NumberTooWide if a number does not fit into 64 bits with the
-    /// decimals of this side; use floats or Decimals then. More than 2,000 levels a side are copied without the interpreter lock.
+    /// decimals of this side; use floats or Decimals then. More than 2,000 levels are
+    /// copied without the interpreter lock.
     #[pyo3(signature = (n = None, *, low = None, high = None))]
     fn to_integers<'py>(
         &self,
@@ -216,11 +218,7 @@ impl Side {
     }
 
     fn _repr_html_<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let book = BookReader {
-            source: self.source.clone(),
-            policy: self.policy,
-            exact: self.exact,
-        };
+        let book = BookReader::of(self.source.clone(), self.policy, self.exact);
         pictures::html(py, "side_html", (Bound::new(py, book)?, self.name()))
     }
 

@@ -1,7 +1,6 @@
 //! Binance depth frames to exact local order books.
 //!
-//! Pure: no I/O, no clock, no Python, no `unsafe` but for what some processors have
-//! (prefetching, AVX2). Time comes in as an argument,
+//! Pure: no I/O, no clock, no Python, `unsafe` only in `prefetch`, `ascii` and for AVX2. Time comes in as an argument,
 //! decisions that need a network go out as events for the caller to act on.
 //!
 //! The way of a frame: `codec` reads the bytes, `router` (or `offline`) finds the market, `market` applies the
@@ -28,6 +27,7 @@ pub mod query;
 pub mod recording;
 
 // Words and numbers that all of them use.
+mod ascii;
 pub mod counters;
 pub mod foreign_text;
 mod mantissa;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 
 use super::number::{integer, word_at};
+use crate::ascii;
 
 /// What is wrong, and at which byte.
 pub type Fault = (&'static str, usize);
@@ -226,7 +227,7 @@ impl<'a> Reader<'a> {
         if rest.get(length) != Some(&b'"') {
             return None;
         }
-        let text = std::str::from_utf8(&rest[..length]).ok()?;
+        let text = ascii::text(&rest[..length])?;
         self.at += key.len() + length + 1;
         Some(text)
     }

@@ -24,6 +24,7 @@ use crate::ladder::range::Range;
 use crate::mantissa::{Mantissa, power_of_ten};
 use crate::message::{Level, SideLevels};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, NumberLevel, Side};
+use crate::vectors::{Avx2, Work};
 
 const FITS: &str = "38 digits fit i128: the scanner admits 20 integer digits and 18 decimals";
 
@@ -129,6 +130,13 @@ impl Ladder {
         if levels.is_empty() {
             return 0;
         }
+        if let Store::Narrow(chunks) = &mut self.store
+            && levels.wide.is_empty()
+            && levels.price_scale == self.price_scale
+            && levels.quantity_scale == self.quantity_scale
+        {
+            return set_narrow(chunks, &levels.narrow, self.side); // nearly always
+        }
         if levels.price_scale > self.price_scale || levels.quantity_scale > self.quantity_scale {
             self.rescale(
                 levels.price_scale.max(self.price_scale),
@@ -141,7 +149,7 @@ impl Ladder {
         };
         match &mut self.store {
             Store::Narrow(chunks) if levels.wide.is_empty() && fit(&levels.narrow, factors) => {
-                set_narrow(chunks, &levels.narrow, self.side, factors)
+                set_scaled(chunks, &levels.narrow, self.side, factors)
             }
             store => set_wide(store.widen(), levels, self.side, factors),
         }
@@ -343,10 +351,6 @@ impl Ladder {
 }
 
 impl Factors {
-    fn is_none(self) -> bool {
-        self.price == 1 && self.quantity == 1
-    }
-
     fn apply<N: Mantissa>(self, price: N, quantity: N) -> Option<(N, N)> {
         Some((price.times(self.price)?, quantity.times(self.quantity)?))
     }
@@ -392,28 +396,68 @@ fn to_price<N: Mantissa>(key: N, side: Side) -> N {
 }
 
 fn fit(levels: &[Level<i64>], factors: Factors) -> bool {
-    factors.is_none()
-        || levels
-            .iter()
-            .all(|level| factors.apply(level.price, level.quantity).is_some())
+    levels
+        .iter()
+        .all(|level| factors.apply(level.price, level.quantity).is_some())
 }
 
-/// The levels fit: `fit` has said so.
-fn set_narrow(
+/// Set levels at the scales of the side.
+#[inline]
+fn set_narrow(chunks: &mut Chunks<i64>, levels: &[Level<i64>], side: Side) -> usize {
+    let sign = match side {
+        Side::Bids => 0,
+        Side::Asks => -1,
+    };
+    let work = SetNarrow {
+        chunks,
+        levels,
+        sign,
+    };
+    match Avx2::get() {
+        Some(vectors) => vectors.perform(work),
+        None => work.set(None),
+    }
+}
+
+/// Set levels that fit at these factors: `fit` has said so.
+#[cold]
+fn set_scaled(
     chunks: &mut Chunks<i64>,
     levels: &[Level<i64>],
     side: Side,
     factors: Factors,
 ) -> usize {
-    let levels = levels.iter();
-    match (side, factors.is_none()) {
-        (Side::Bids, true) => chunks.set_all(levels.map(|level| (level.price, level.quantity))),
-        (Side::Asks, true) => chunks.set_all(levels.map(|level| (-level.price, level.quantity))),
-        (_, false) => chunks.set_all(levels.map(|level| {
-            let pair = factors.apply(level.price, level.quantity);
-            let (price, quantity) = pair.expect("looked at before");
-            (to_key(price, side), quantity)
-        })),
+    chunks.set_all(None, levels, |level| {
+        let pair = factors.apply(level.price, level.quantity);
+        let (price, quantity) = pair.expect("looked at before");
+        (to_key(price, side), quantity)
+    })
+}
+
+/// Levels that are set on a side. All sides run one copy of the code, which stays in the cache so.
+struct SetNarrow<'a> {
+    chunks: &'a mut Chunks<i64>,
+    levels: &'a [Level<i64>],
+    /// Minus one where a key is the negated price, else zero.
+    sign: i64,
+}
+
+impl SetNarrow<'_> {
+    #[inline(always)]
+    fn set(self, vectors: Option<Avx2>) -> usize {
+        let sign = self.sign;
+        let key = |price: i64| (price ^ sign).wrapping_sub(sign);
+        let pair = |level: &Level<i64>| (key(level.price), level.quantity);
+        self.chunks.set_all(vectors, self.levels, pair)
+    }
+}
+
+impl Work for SetNarrow<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run(self, vectors: Avx2) -> usize {
+        self.set(Some(vectors))
     }
 }
 
@@ -423,15 +467,14 @@ fn set_wide(chunks: &mut Chunks<i128>, levels: &SideLevels, side: Side, factors:
         let (price, quantity) = factors.apply(price, quantity).expect(FITS);
         (to_key(price, side), quantity)
     };
-    let narrow = levels
-        .narrow
-        .iter()
-        .map(|level| pair(level.price.into(), level.quantity.into()));
-    let wide = levels
-        .wide
-        .iter()
-        .map(|level| pair(level.price, level.quantity));
-    chunks.set_all(narrow.chain(wide))
+    if levels.wide.is_empty() {
+        return chunks.set_all(None, &levels.narrow, |level| {
+            pair(level.price.into(), level.quantity.into())
+        });
+    }
+    chunks.set_all(None, &levels.wide, |level| {
+        pair(level.price, level.quantity)
+    })
 }
 
 fn copy<N: Mantissa>(chunks: &Chunks<N>, side: Side, start: usize, stop: usize) -> Vec<Level<N>> {
@@ -451,7 +494,7 @@ fn load<N: Mantissa>(levels: &[Level<N>], side: Side) -> Chunks<N> {
         return Chunks::from_ascending(levels.iter().rev().map(pair));
     }
     let mut chunks = Chunks::new();
-    chunks.set_all(levels.iter().map(pair));
+    chunks.set_all(None, levels, pair);
     chunks
 }
 

@@ -1,6 +1,7 @@
 //! Binance depth frames to exact local order books.
 //!
-//! Pure: no I/O, no clock, no Python, `unsafe` only in `prefetch`, `ascii` and for AVX2. Time comes in as an argument,
+//! Pure: no I/O, no clock, no Python, `unsafe` only in `vectors`, `prefetch`, `ascii` and `query::small_floats`. Time
+//! comes in as an argument,
 //! decisions that need a network go out as events for the caller to act on.
 //!
 //! The way of a frame: `codec` reads the bytes, `router` (or `offline`) finds the market, `market` applies the
@@ -34,3 +35,4 @@ mod mantissa;
 pub mod prefetch;
 pub mod status;
 pub mod timebase;
+pub mod vectors;

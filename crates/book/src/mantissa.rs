@@ -2,6 +2,8 @@
 //!
 //! Not here: scales (`ladder`) and text (`query`).
 
+use crate::vectors::{self, Avx2};
+
 /// The digits of a price or a quantity: `i64` nearly always, `i128` where that is too narrow.
 pub trait Mantissa:
     Copy + Default + Eq + Ord + std::ops::Neg<Output = Self> + std::fmt::Debug
@@ -19,6 +21,34 @@ pub trait Mantissa:
 
     /// The same number in this form; None where it does not fit.
     fn narrow(wide: i128) -> Option<Self>;
+
+    /// How many of these ascending numbers are smaller than `limit`; None where there are no vector instructions for
+    /// the type or the length.
+    #[inline(always)]
+    fn count_below(_vectors: Option<Avx2>, _numbers: &[Self], _limit: Self) -> Option<usize> {
+        None
+    }
+
+    /// Which of these numbers are equal, the first in the lowest bit.
+    #[inline(always)]
+    fn equal(_vectors: Option<Avx2>, some: &[Self; 8], others: &[Self; 8]) -> u32 {
+        (0..8).fold(0, |equal, at| {
+            equal | u32::from(some[at] == others[at]) << at
+        })
+    }
+
+    /// Insert a pair at a slot, and move up what is there as far as the nearest slot without a quantity: that one,
+    /// `Some(None)` and nothing done where none is near. None where there are no vector instructions for the type.
+    #[inline(always)]
+    fn insert_near(
+        _vectors: Option<Avx2>,
+        _keys: &mut [Self],
+        _quantities: &mut [Self],
+        _slot: usize,
+        _pair: (Self, Self),
+    ) -> Option<Option<usize>> {
+        None
+    }
 }
 
 impl Mantissa for i64 {
@@ -38,6 +68,36 @@ impl Mantissa for i64 {
     #[inline]
     fn narrow(wide: i128) -> Option<i64> {
         wide.try_into().ok()
+    }
+
+    #[inline(always)]
+    fn count_below(vectors: Option<Avx2>, numbers: &[i64], limit: i64) -> Option<usize> {
+        let vectors = vectors?;
+        if let Ok(numbers) = numbers.try_into() {
+            return Some(vectors.count_below_of_8(numbers, limit));
+        }
+        Some(vectors.count_below_of_16(numbers.try_into().ok()?, limit))
+    }
+
+    #[inline(always)]
+    fn equal(vectors: Option<Avx2>, some: &[i64; 8], others: &[i64; 8]) -> u32 {
+        match vectors {
+            Some(vectors) => vectors.equal(some, others),
+            None => (0..8).fold(0, |equal, at| {
+                equal | u32::from(some[at] == others[at]) << at
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn insert_near(
+        vectors: Option<Avx2>,
+        keys: &mut [i64],
+        quantities: &mut [i64],
+        slot: usize,
+        pair: (i64, i64),
+    ) -> Option<Option<usize>> {
+        Some(insert_near(vectors?, keys, quantities, slot, pair))
     }
 }
 
@@ -59,6 +119,29 @@ impl Mantissa for i128 {
     fn narrow(wide: i128) -> Option<i128> {
         Some(wide)
     }
+}
+
+/// `Mantissa::insert_near` by vector instructions.
+#[inline(always)]
+fn insert_near(
+    vectors: Avx2,
+    keys: &mut [i64],
+    quantities: &mut [i64],
+    slot: usize,
+    pair: (i64, i64),
+) -> Option<usize> {
+    // Windows begin at every fourth slot: a load of what was stored piece by piece would have to wait.
+    let start = (slot & !3).min(keys.len().checked_sub(vectors::NEAR)?);
+    let in_window = slot - start;
+    let near = quantities[start..].first_chunk_mut()?;
+    let free = vectors.zeros(near) >> in_window << in_window;
+    if free == 0 {
+        return None;
+    }
+    let last = free.trailing_zeros() as usize;
+    vectors.shift(near, pair.1, in_window, last);
+    vectors.shift(keys[start..].first_chunk_mut()?, pair.0, in_window, last);
+    Some(start + last)
 }
 
 /// Ten to the power of a difference of scales.

@@ -2,7 +2,7 @@
 //! cost is cache misses. Code that knows early what it will need requests it here, many cache lines at once, and
 //! does something else meanwhile. With few books everything is cached, and requests only cost: `is_worthwhile`.
 //!
-//! The only `unsafe` code of this crate: the prefetch instruction of the processor. A request changes nothing but
+//! `unsafe` for the prefetch instruction of the processor alone. A request changes nothing but
 //! time. On other processors than x86-64 nothing is requested: it could not be measured there.
 //! Measured in docs/concepts/ladder.md.
 

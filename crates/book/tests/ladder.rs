@@ -2,7 +2,7 @@
 
 #[path = "support/generator.rs"]
 #[allow(dead_code)]
-mod generator;
+pub mod generator;
 
 use std::collections::BTreeMap;
 

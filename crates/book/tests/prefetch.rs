@@ -6,7 +6,7 @@ mod ladder;
 
 use depthcache_book::market::sequence::Continuity;
 use depthcache_book::market::{Market, MarketConfig};
-use depthcache_book::prefetch;
+use depthcache_book::{prefetch, vectors};
 
 #[test]
 fn what_is_asked_for_early_changes_nothing() {
@@ -22,7 +22,10 @@ fn what_is_asked_for_early_changes_nothing() {
     assert!(!prefetch::is_worthwhile());
     let one_more = market();
     assert!(prefetch::is_worthwhile());
-    (1..=240).for_each(ladder::run);
+    (1..=120).for_each(ladder::run);
+    vectors::use_portable(true);
+    (1..=120).for_each(ladder::run);
+    vectors::use_portable(false);
     drop(one_more);
     assert!(!prefetch::is_worthwhile());
     drop(few);

@@ -16,15 +16,19 @@
 //! slots, write those found, insert the others. The first two have no branch that depends on the
 //! data, so the processor overlaps the searches instead of guessing wrong at each level; and no
 //! insertion moves the slot of a smaller key. A block in any other order is set pair by pair, so
-//! that the later entry of a key wins. Measured against other layouts in docs/concepts/ladder.md.
+//! that the later entry of a key wins. Where the processor has vector instructions (`vectors`), slots are found and
+//! new keys inserted by them; the result is the same. Measured against other layouts in docs/concepts/ladder.md.
 //!
 //! Not here: what a key means (price, or price negated: `ladder`).
 
 mod chunk;
 mod compact;
 
+use std::hint::select_unpredictable;
+
 use crate::mantissa::Mantissa;
 use crate::prefetch;
+use crate::vectors::Avx2;
 use chunk::Chunk;
 
 /// Slots of a chunk, a power of two.
@@ -146,92 +150,119 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
-    /// Set pairs one after the other; how many quantities changed by that.
-    #[inline]
-    pub fn set_all(&mut self, mut pairs: impl Iterator<Item = (N, N)>) -> usize {
-        let prefetching = prefetch::is_worthwhile();
+    /// Set the pairs of some things one after the other; how many quantities changed by that.
+    #[inline(always)]
+    pub fn set_all<T>(
+        &mut self,
+        vectors: Option<Avx2>,
+        things: &[T],
+        pair: impl Fn(&T) -> (N, N),
+    ) -> usize {
+        let search = Search {
+            vectors,
+            prefetching: prefetch::is_worthwhile(),
+        };
         let mut changed = 0;
-        let mut block = [(N::ZERO, N::ZERO); BLOCK];
-        loop {
-            let mut filled = 0;
-            for (slot, pair) in block.iter_mut().zip(&mut pairs) {
-                *slot = pair;
-                filled += 1;
-            }
-            let pairs = &mut block[..filled];
-            changed += if are_sorted(pairs, |one, next| one > next) {
-                self.set_block(pairs, prefetching)
-            } else if are_sorted(pairs, |one, next| one < next) {
-                pairs.reverse();
-                self.set_block(pairs, prefetching)
-            } else {
-                self.set_each(pairs)
-            };
-            if filled < BLOCK {
-                self.drop_trailing_tombstones();
-                if self.compaction.is_due() {
-                    self.compact_next();
-                }
-                return changed;
-            }
+        let (blocks, rest) = things.as_chunks::<BLOCK>();
+        for block in blocks {
+            changed += self.set_some(search, block, &pair);
         }
+        changed += self.set_some(search, rest, &pair);
+        self.drop_trailing_tombstones();
+        if self.compaction.is_due() {
+            self.compact_next();
+        }
+        changed
+    }
+
+    /// The same for at most `BLOCK` things.
+    #[inline(always)]
+    fn set_some<T>(&mut self, search: Search, things: &[T], pair: impl Fn(&T) -> (N, N)) -> usize {
+        let (mut keys, mut quantities) = ([N::ZERO; BLOCK], [N::ZERO; BLOCK]);
+        for (at, thing) in things.iter().enumerate() {
+            (keys[at], quantities[at]) = pair(thing);
+        }
+        let count = things.len();
+        if !are_sorted(&keys[..count], |one, next| one > next) {
+            if !are_sorted(&keys[..count], |one, next| one < next) {
+                return self.set_each(&keys[..count], &quantities[..count]);
+            }
+            keys[..count].reverse();
+            quantities[..count].reverse();
+        }
+        self.set_block(search, &keys, &quantities, count)
     }
 
     #[cold]
-    fn set_each(&mut self, pairs: &[(N, N)]) -> usize {
+    #[inline(never)]
+    fn set_each(&mut self, keys: &[N], quantities: &[N]) -> usize {
+        let pairs = keys.iter().zip(quantities);
         pairs
-            .iter()
-            .filter(|(key, quantity)| self.set_one(*key, *quantity))
+            .filter(|(key, quantity)| self.set_one(**key, **quantity))
             .count()
     }
 
-    /// Set pairs whose keys strictly descend. `prefetching`: search only what `fetch_slots` asks for.
+    /// Set the first `count` pairs, whose keys strictly descend.
     #[inline(always)]
-    fn set_block(&mut self, pairs: &[(N, N)], prefetching: bool) -> usize {
-        let mut positions = [(0, 0); BLOCK];
+    fn set_block(
+        &mut self,
+        search: Search,
+        keys: &[N; BLOCK],
+        quantities: &[N; BLOCK],
+        count: usize,
+    ) -> usize {
+        let (mut indexes, mut slots) = ([0; BLOCK], [0; BLOCK]);
+        let mut held = [N::ZERO; BLOCK];
+        let (mut found, mut thin) = (0u32, 0u32);
         // The next smaller key most often belongs to the same chunk.
         let mut index = self.floors.len() - 1;
-        for (position, (key, _)) in positions.iter_mut().zip(pairs) {
-            if index > 0 && *key < self.floors[index] {
-                index = self.owner(*key);
+        for at in 0..count {
+            if index > 0 && keys[at] < self.floors[index] {
+                index = self.owner(keys[at]);
             }
-            position.0 = index;
+            indexes[at] = index;
         }
-        for (position, (key, _)) in positions.iter_mut().zip(pairs) {
-            let chunk = &self.chunks[position.0];
-            position.1 = if prefetching {
-                chunk.slot_in(chunk.run(*key), *key)
-            } else {
-                chunk.slot(*key)
-            };
+        for at in 0..count {
+            slots[at] = search.slot(&self.chunks[indexes[at]], keys[at]);
         }
-
-        let (mut changed, mut new, mut thin) = (0, Picks::default(), Picks::default());
-        for (number, ((key, quantity), (index, slot))) in pairs.iter().zip(&positions).enumerate() {
-            let chunk = &mut *self.chunks[*index];
-            let found = chunk.holds(*slot, *key);
-            let held = chunk.quantities[slot & (CAP - 1)];
-            chunk.write(*slot, if found { *quantity } else { held });
-            let (before, after) = (held != N::ZERO, *quantity != N::ZERO);
-            self.len = self.len + usize::from(found & after) - usize::from(found & before);
-            changed += usize::from(found & (held != *quantity));
-            new.pick_if(!found & after, number);
-            thin.pick_if(found & before & !after & (chunk.live < Self::THIN), number);
+        for at in 0..count {
+            let key = keys[at];
+            let chunk = &mut *self.chunks[indexes[at]];
+            let slot = slots[at];
+            let is_held = chunk.holds(slot, key);
+            let quantity = &mut chunk.quantities[slot & (CAP - 1)];
+            held[at] = *quantity;
+            *quantity = select_unpredictable(is_held, quantities[at], held[at]);
+            let is_left = *quantity != N::ZERO;
+            chunk.live = chunk.live + usize::from(is_left) - usize::from(held[at] != N::ZERO);
+            found |= u32::from(is_held) << at;
+            thin |= u32::from(chunk.live < Self::THIN) << at;
         }
+        let zeros = [N::ZERO; BLOCK];
+        let set = !N::equal(search.vectors, quantities, &zeros) & ((1 << count) - 1);
+        let before = found & !N::equal(search.vectors, &held, &zeros);
+        let changed = found & !N::equal(search.vectors, &held, quantities);
+        let new = set & !found;
+        self.len = self.len + (found & set).count_ones() as usize - before.count_ones() as usize;
 
         let layout = self.layout;
-        for number in thin.iter() {
-            self.thin_out(positions[number].0);
+        for at in bits(thin & before & !set) {
+            self.thin_out(indexes[at]);
         }
-        for number in new.iter() {
-            let ((index, slot), (key, quantity)) = (positions[number], pairs[number]);
+        for at in bits(new) {
             if self.layout == layout {
-                self.insert(index, slot, key, quantity);
+                self.insert(
+                    search.vectors,
+                    indexes[at],
+                    slots[at],
+                    keys[at],
+                    quantities[at],
+                );
             } else {
-                self.set_one(key, quantity);
+                self.set_one(keys[at], quantities[at]);
             }
         }
-        changed + new.count
+        (changed.count_ones() + new.count_ones()) as usize
     }
 
     fn set_one(&mut self, key: N, quantity: N) -> bool {
@@ -246,7 +277,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             }
             before != quantity
         } else if quantity != N::ZERO {
-            self.insert(index, slot, key, quantity);
+            self.insert(None, index, slot, key, quantity);
             true
         } else {
             false
@@ -286,11 +317,11 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 
     #[inline(always)]
-    fn insert(&mut self, index: usize, slot: usize, key: N, quantity: N) {
+    fn insert(&mut self, vectors: Option<Avx2>, index: usize, slot: usize, key: N, quantity: N) {
         let chunk = &mut *self.chunks[index];
-        if !chunk.insert(slot, key, quantity) {
+        if !chunk.insert(vectors, slot, key, quantity) {
             let (index, slot) = self.make_room(index, key);
-            self.chunks[index].insert(slot, key, quantity);
+            self.chunks[index].insert(None, slot, key, quantity);
         }
         self.len += 1;
     }
@@ -486,32 +517,40 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     }
 }
 
-/// Whether the keys of all neighbours are in this order, looked at without a branch.
+/// Whether all neighbours are in this order, looked at without a branch.
 #[inline(always)]
-fn are_sorted<N: Mantissa>(pairs: &[(N, N)], in_order: impl Fn(N, N) -> bool) -> bool {
-    pairs
-        .windows(2)
-        .fold(true, |sorted, pair| sorted & in_order(pair[0].0, pair[1].0))
+fn are_sorted<N: Mantissa>(keys: &[N], in_order: impl Fn(N, N) -> bool) -> bool {
+    keys.windows(2)
+        .fold(true, |sorted, pair| sorted & in_order(pair[0], pair[1]))
 }
 
-/// Numbers of pairs of a block, picked without a branch.
-#[derive(Default)]
-struct Picks {
-    numbers: [u8; BLOCK],
-    count: usize,
+/// The numbers of the bits that are set, the lowest first.
+#[inline(always)]
+fn bits(mut set: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = set.trailing_zeros() as usize;
+        (set != 0).then(|| {
+            set &= set - 1;
+            at & (BLOCK - 1)
+        })
+    })
 }
 
-impl Picks {
-    #[inline(always)]
-    fn pick_if(&mut self, picked: bool, number: usize) {
-        self.numbers[self.count & (BLOCK - 1)] = number as u8;
-        self.count += usize::from(picked);
-    }
+/// How slots are found.
+#[derive(Clone, Copy)]
+struct Search {
+    vectors: Option<Avx2>,
+    /// Only what `fetch_slots` asks for is searched.
+    prefetching: bool,
+}
 
+impl Search {
     #[inline(always)]
-    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.numbers[..self.count]
-            .iter()
-            .map(|number| usize::from(*number))
+    fn slot<N: Mantissa, const CAP: usize>(self, chunk: &Chunk<N, CAP>, key: N) -> usize {
+        match chunk.slot_by(self.vectors, key) {
+            Some(slot) => slot,
+            None if self.prefetching => chunk.slot_in(chunk.run(key), key),
+            None => chunk.slot(key),
+        }
     }
 }

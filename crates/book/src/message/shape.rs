@@ -13,6 +13,8 @@
 pub struct Guess {
     pub(crate) price: PriceShape,
     pub(crate) quantity: QuantityShape,
+    /// Decimals of a price and of a quantity: all that vector instructions need to expect.
+    pub(crate) places: (u8, u8),
 }
 
 /// A price of known length with the dot at a known position.

@@ -1,8 +1,11 @@
 //! The scanner never panics, accepts exactly what the oracle accepts, and reads
-//! the same numbers.
+//! the same numbers, with and without vector instructions.
+
+use std::sync::Mutex;
 
 use depthcache_book::codec::json;
 use depthcache_book::message::{DepthSnapshot, DepthUpdate, SideLevels};
+use depthcache_book::vectors;
 
 use crate::oracle::{self, Decoded, Depth, Number};
 
@@ -11,13 +14,39 @@ fn confuses_the_oracle(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|part| part == b"$serde_json")
 }
 
+/// The choice of instructions is one for the process.
+static CHOICE: Mutex<()> = Mutex::new(());
+
+/// What a reader says with and without vector instructions, which must be the same.
+fn both_ways(read: impl Fn() -> Decoded) -> Decoded {
+    let _alone = CHOICE.lock();
+    vectors::use_portable(true);
+    let portable = read();
+    vectors::use_portable(false);
+    assert_eq!(read(), portable);
+    portable
+}
+
 /// Compare the scanner and the oracle on one frame.
 pub fn check_frame(bytes: &[u8]) {
     if confuses_the_oracle(bytes) {
         return;
     }
+    let found = both_ways(|| frame(bytes));
+    let mut wanted = if oracle::nesting(bytes) > 64 {
+        Decoded::Malformed
+    } else {
+        oracle::frame(bytes)
+    };
+    if let Decoded::Depth(depth) = &mut wanted {
+        depth.event_time_us = depth.event_time_us.filter(|time| *time != 0);
+    }
+    assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
+}
+
+fn frame(bytes: &[u8]) -> Decoded {
     let mut update = DepthUpdate::default();
-    let found = match json::frame(bytes, &mut update) {
+    match json::frame(bytes, &mut update) {
         Err(_) => Decoded::Malformed,
         Ok(json::Scanned {
             body: json::Body::Other,
@@ -38,16 +67,7 @@ pub fn check_frame(bytes: &[u8]) {
             bids: side(&update.bids),
             asks: side(&update.asks),
         }),
-    };
-    let mut wanted = if oracle::nesting(bytes) > 64 {
-        Decoded::Malformed
-    } else {
-        oracle::frame(bytes)
-    };
-    if let Decoded::Depth(depth) = &mut wanted {
-        depth.event_time_us = depth.event_time_us.filter(|time| *time != 0);
     }
-    assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
 }
 
 /// Compare the scanner and the oracle on one snapshot.
@@ -55,8 +75,18 @@ pub fn check_snapshot(bytes: &[u8]) {
     if confuses_the_oracle(bytes) {
         return;
     }
+    let found = both_ways(|| snapshot(bytes));
+    let wanted = if oracle::nesting(bytes) > 64 {
+        Decoded::Malformed
+    } else {
+        oracle::snapshot(bytes)
+    };
+    assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
+}
+
+fn snapshot(bytes: &[u8]) -> Decoded {
     let mut snapshot = DepthSnapshot::default();
-    let found = match json::snapshot(bytes, &mut snapshot) {
+    match json::snapshot(bytes, &mut snapshot) {
         Err(_) => Decoded::Malformed,
         Ok(()) => Decoded::Depth(Depth {
             stream: None,
@@ -66,13 +96,7 @@ pub fn check_snapshot(bytes: &[u8]) {
             bids: side(&snapshot.bids),
             asks: side(&snapshot.asks),
         }),
-    };
-    let wanted = if oracle::nesting(bytes) > 64 {
-        Decoded::Malformed
-    } else {
-        oracle::snapshot(bytes)
-    };
-    assert_eq!(found, wanted, "{}", String::from_utf8_lossy(bytes));
+    }
 }
 
 fn side(levels: &SideLevels) -> Vec<(Number, Number)> {

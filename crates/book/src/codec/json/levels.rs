@@ -1,19 +1,29 @@
 //! One side of a message: `[["price","quantity"],…]` to integers at two scales.
 //!
 //! The fast path needs what the exchange sends: no white space, one width of prices and one of
-//! quantities. Anything else is read again by the general path, which takes the whole grammar.
+//! quantities. Anything else is read again by the general path, which takes the whole grammar. There are two fast
+//! paths: by vector instructions (`vectors`), and a portable one where the processor has none.
 
 use crate::codec::json::number::{Decimal, fast, general, power, word_at};
 use crate::codec::json::reader::{Fault, Reader};
 use crate::codec::json::shape::{AT, Window, window};
 use crate::message::{Level, SideLevels};
+use crate::vectors::{self, Avx2, Found, WINDOW, Work};
 
 /// Read a side; the reader is at its opening bracket. `depth`: of the object it is in, 1 for the whole
 /// message.
 pub fn side(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     into.clear();
     let start = reader.at;
-    if let Some(end) = fast_path(reader.bytes, start, into) {
+    let found = match Avx2::get() {
+        Some(vectors) => vectors.perform(ByVectors {
+            bytes: reader.bytes,
+            start,
+            into,
+        }),
+        None => fast_path(reader.bytes, start, into),
+    };
+    if let Some(end) = found {
         reader.at = end;
         return Ok(());
     }
@@ -76,6 +86,167 @@ fn fast_path(bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize>
             return Some(at + 3);
         }
         at += 5;
+    }
+}
+
+/// The same as `fast_path`, by vector instructions: two levels a look, and no branch depends on how long a number is.
+struct ByVectors<'a> {
+    bytes: &'a [u8],
+    start: usize,
+    into: &'a mut SideLevels,
+}
+
+impl Work for ByVectors<'_> {
+    type Output = Option<usize>;
+
+    #[inline(always)]
+    fn run(self, vectors: Avx2) -> Option<usize> {
+        let ByVectors { bytes, start, into } = self;
+        match bytes.get(start..start + 4)? {
+            [b'[', b'[', b'"', _] => {}
+            [b'[', b']', ..] => return Some(start + 2),
+            _ => return None,
+        }
+        let mut levels = std::mem::take(&mut into.narrow);
+        let end = read_levels(vectors, bytes, start + 3, into, &mut levels);
+        into.narrow = levels;
+        end
+    }
+}
+
+/// Levels from the price at `at` to the end of the side, and the byte behind it. `levels` is a variable of the caller,
+/// so that the compiler knows that nothing else changes it.
+#[inline(always)]
+fn read_levels(
+    vectors: Avx2,
+    bytes: &[u8],
+    mut at: usize,
+    into: &mut SideLevels,
+    levels: &mut Vec<Level<i64>>,
+) -> Option<usize> {
+    let mut scales = Scales::expecting(into.guess.places);
+    let mut form = vectors.form(scales.places.0, scales.places.1);
+    let mut quantities = 0; // whether any as expected is above zero
+    let mut tail = [0; 2 * WINDOW];
+    loop {
+        let rest = bytes.get(at.checked_sub(vectors::AT)?..)?;
+        let window = match rest.first_chunk() {
+            Some(window) => window,
+            None => window_at_end(bytes, rest.len(), &mut tail)?,
+        };
+        let mut quotes = vectors.quotes(window);
+        let mut start = 0;
+        for is_second in [false, true] {
+            let as_expected = vectors.level(window, &form, start, &mut quotes);
+            let Some(found) = as_expected else {
+                let seen = (!levels.is_empty(), quantities != 0);
+                let found = scales.odd_level(bytes, at + start, seen)?;
+                form = vectors.form(scales.places.0, scales.places.1);
+                levels.push(level(&found));
+                if found.behind & LOW_5 != BETWEEN_LEVELS {
+                    return scales.finish(found.behind, found.close, quantities, into);
+                }
+                at = found.close + 5;
+                break;
+            };
+            quantities |= found.quantity;
+            levels.push(level(&found));
+            if found.behind & LOW_5 != BETWEEN_LEVELS {
+                return scales.finish(found.behind, at + found.close, quantities, into);
+            }
+            if is_second {
+                at += found.close + 5;
+            } else {
+                start = found.close + 5;
+                quotes &= quotes.wrapping_sub(1); // the closing one
+                quotes &= quotes.wrapping_sub(1); // the opening one of the next price
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn level(found: &Found) -> Level<i64> {
+    Level {
+        price: found.price,
+        quantity: found.quantity,
+    }
+}
+
+/// The window that begins with the last `rest` bytes of a text, zeros behind.
+#[cold]
+fn window_at_end<'a>(
+    bytes: &[u8],
+    rest: usize,
+    tail: &'a mut [u8; 2 * WINDOW],
+) -> Option<&'a [u8; WINDOW]> {
+    match bytes.last_chunk::<WINDOW>() {
+        Some(end) => tail[..WINDOW].copy_from_slice(end),
+        None => tail[WINDOW - bytes.len()..WINDOW].copy_from_slice(bytes),
+    }
+    tail[WINDOW - rest..].first_chunk()
+}
+
+/// The scales of the two numbers of a side, and the decimals that are expected of both.
+#[derive(Default)]
+struct Scales {
+    price: Scale,
+    quantity: Scale,
+    places: (u8, u8),
+}
+
+impl Scales {
+    fn expecting(places: (u8, u8)) -> Scales {
+        Scales {
+            places,
+            ..Scales::default()
+        }
+    }
+
+    /// A level that is not as expected, with its place in the text. `seen`: whether there were prices, and quantities
+    /// above zero, that were.
+    #[cold]
+    #[inline(never)]
+    fn odd_level(&mut self, bytes: &[u8], at: usize, seen: (bool, bool)) -> Option<Found> {
+        (self.price.guessed, self.quantity.guessed) = seen;
+        let (price, places, close) = fast(bytes, at)?;
+        if word_at(bytes, close)? & LOW_3 != BETWEEN_NUMBERS {
+            return None;
+        }
+        if price == 0 {
+            return None;
+        }
+        self.price.take(places, self.places.0, price)?;
+        self.places.0 = places;
+        let (quantity, places, close) = fast(bytes, close + 3)?;
+        if self.quantity.take(places, self.places.1, quantity)? {
+            self.places.1 = places;
+        }
+        Some(Found {
+            price,
+            quantity,
+            close,
+            behind: word_at(bytes, close)?,
+        })
+    }
+
+    /// The byte behind a side whose last level ends at `close`, if the side ends there.
+    #[inline(always)]
+    fn finish(
+        mut self,
+        behind: u64,
+        close: usize,
+        quantities: i64,
+        into: &mut SideLevels,
+    ) -> Option<usize> {
+        if behind & LOW_3 != BEHIND_LEVELS {
+            return None;
+        }
+        (self.price.guessed, self.quantity.guessed) = (true, quantities != 0);
+        into.price_scale = self.price.of_all(self.places.0);
+        into.quantity_scale = self.quantity.of_all(self.places.1);
+        into.guess.places = self.places;
+        Some(close + 3)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::mantissa::Mantissa;
 use crate::prefetch;
+use crate::vectors::{self, Avx2};
 
 /// Runs of slots in a chunk.
 const RUNS: usize = 8;
 
-/// How far a new key looks for a tombstone to take.
+/// How far a new key looks for a tombstone to take without vector instructions; with them it is further.
 const NEAR: usize = 8;
 
 /// In this order in memory: the fields of the head are adjacent.
@@ -44,13 +45,21 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         self.keys.partition_point(|held| *held < key)
     }
 
+    /// The same by vector instructions; None where there are none for it.
+    #[inline(always)]
+    pub fn slot_by(&self, vectors: Option<Avx2>, key: N) -> Option<usize> {
+        let run = N::count_below(vectors, &self.tops, key)?.min(RUNS - 1);
+        let keys = &self.keys[run * Self::RUN..][..Self::RUN];
+        Some(run * Self::RUN + N::count_below(vectors, keys, key)?)
+    }
+
     /// The run of slots in which a key is or belongs; `RUNS` for behind all of a full chunk.
     #[inline(always)]
     pub fn run(&self, key: N) -> usize {
         self.tops.partition_point(|top| *top < key)
     }
 
-    /// The same as `place`, by way of the key's run.
+    /// The same as `slot`, by way of the key's run.
     #[inline(always)]
     pub fn slot_in(&self, run: usize, key: N) -> usize {
         let start = run * Self::RUN;
@@ -101,26 +110,47 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
 
     /// Add a key that no slot holds; false, and nothing done, when there is no slot for it.
     #[inline(always)]
-    pub fn insert(&mut self, slot: usize, key: N, quantity: N) -> bool {
-        let room = match self.insert_near(slot, key, quantity) {
-            Some(room) => room,
-            None if self.used < CAP => {
-                self.keys.copy_within(slot..self.used, slot + 1);
-                self.quantities.copy_within(slot..self.used, slot + 1);
-                (self.keys[slot], self.quantities[slot]) = (key, quantity);
-                self.used
-            }
-            None => return false,
+    pub fn insert(&mut self, vectors: Option<Avx2>, slot: usize, key: N, quantity: N) -> bool {
+        let pair = (key, quantity);
+        let near = match N::insert_near(vectors, &mut self.keys, &mut self.quantities, slot, pair) {
+            Some(near) => near,
+            None => self.insert_near(slot, key, quantity),
         };
-        for run in slot / Self::RUN..=room / Self::RUN {
-            let last = run * Self::RUN + Self::RUN - 1;
-            if last <= room {
-                self.tops[run] = self.keys[last];
-            }
+        let Some(room) = near else {
+            return self.insert_far(slot, key, quantity);
+        };
+        // So many runs at most end among the slots that were written.
+        for more in 0..vectors::NEAR / Self::RUN {
+            self.update_top((slot / Self::RUN + more).min(RUNS - 1));
         }
         self.used = self.used.max(room + 1);
         self.live += 1;
         true
+    }
+
+    /// The same where no tombstone is near: move all that is behind.
+    #[inline(never)]
+    fn insert_far(&mut self, slot: usize, key: N, quantity: N) -> bool {
+        if self.used == CAP {
+            return false;
+        }
+        self.keys.copy_within(slot..self.used, slot + 1);
+        self.quantities.copy_within(slot..self.used, slot + 1);
+        (self.keys[slot], self.quantities[slot]) = (key, quantity);
+        self.update_tops();
+        self.used += 1;
+        self.live += 1;
+        true
+    }
+
+    #[inline(always)]
+    fn update_top(&mut self, run: usize) {
+        self.tops[run] = self.keys[run * Self::RUN + Self::RUN - 1];
+    }
+
+    #[inline(always)]
+    fn update_tops(&mut self) {
+        (0..RUNS).for_each(|run| self.update_top(run));
     }
 
     /// Move the slots up to the nearest tombstone or unused slot by one, and write the first; the slot
@@ -160,7 +190,7 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         let mut kept = 0;
         for slot in 0..self.used {
             let pair = (self.keys[slot], self.quantities[slot]);
-            self.set_key(kept, pair.0);
+            self.keys[kept] = pair.0;
             self.quantities[kept] = pair.1;
             kept += usize::from(pair.1 != N::ZERO);
         }
@@ -180,8 +210,9 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
     }
 
     fn forget_from(&mut self, from: usize) {
-        (from..self.used).for_each(|slot| self.set_key(slot, N::MAX));
+        self.keys[from..self.used].fill(N::MAX);
         self.quantities[from..self.used].fill(N::ZERO);
+        self.update_tops();
         self.used = from;
     }
 

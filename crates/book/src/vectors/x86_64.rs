@@ -1,0 +1,393 @@
+//! AVX2, BMI and their kin, on x86-64.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::{AT, LAST_START, MOST_PLACES, NEAR, WINDOW, Work};
+
+/// The proof that this processor has the instructions.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+const UNKNOWN: u8 = 0;
+const ABSENT: u8 = 1;
+const PRESENT: u8 = 2;
+
+/// `PRESENT` only after the processor was asked.
+static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// For tests: do without vector instructions, or use them where the processor has them.
+pub fn use_portable(portable: bool) {
+    STATE.store(if portable { ABSENT } else { UNKNOWN }, Ordering::Relaxed);
+}
+
+#[cold]
+fn detect() -> Option<Avx2> {
+    let present = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("lzcnt")
+        && is_x86_feature_detected!("popcnt");
+    STATE.store(if present { PRESENT } else { ABSENT }, Ordering::Relaxed);
+    present.then_some(Avx2(()))
+}
+
+/// How the two numbers of a level are written: with so many decimals each.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Exclusive-or makes digits of figures, and zero of the dot.
+    zeros: __m256i,
+    /// The most that may be left then: nine of a digit, nothing of the dot.
+    most: __m256i,
+    /// The bytes a number has at least: its decimals, the dot, one digit.
+    least: __m256i,
+    /// Brings the digits together, without the dot.
+    order: __m256i,
+}
+
+/// A level that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its price.
+    pub price: i64,
+    /// Its quantity.
+    pub quantity: i64,
+    /// Where its closing quote is, counted from `AT`.
+    pub close: usize,
+    /// The eight bytes from that quote on.
+    pub behind: u64,
+}
+
+/// 16 bytes that end with a number of so many decimals, for `Form`.
+struct Half {
+    zeros: [u8; 16],
+    most: [u8; 16],
+    least: [u8; 16],
+    order: [u8; 16],
+}
+
+/// By the number of decimals; the last one is no number's, for more decimals than there may be.
+static HALVES: [Half; MOST_PLACES as usize + 2] = {
+    const DIGITS: Half = Half {
+        zeros: [b'0'; 16],
+        most: [9; 16],
+        least: [0; 16],
+        order: [0; 16],
+    };
+    const NONE: Half = Half {
+        zeros: [0; 16],
+        most: [0; 16],
+        least: [0xFF; 16],
+        order: [0; 16],
+    };
+    let mut halves = [DIGITS; MOST_PLACES as usize + 2];
+    halves[MOST_PLACES as usize + 1] = NONE;
+    let mut places = 0;
+    while places <= MOST_PLACES as usize {
+        let dot = 15 - places;
+        let mut at = 0;
+        while at < 16 {
+            halves[places].order[at] = at as u8;
+            if places > 0 && at <= dot {
+                halves[places].order[at] = if at == 0 { 0x80 } else { at as u8 - 1 };
+            }
+            halves[places].least[at] = if at >= dot { 0xFF } else { 0 };
+            at += 1;
+        }
+        if places > 0 {
+            halves[places].zeros[dot] = b'.';
+            halves[places].most[dot] = 0;
+        }
+        places += 1;
+    }
+    halves
+};
+
+/// The last 16 bytes from an offset on are ones in as many bytes as the offset says.
+static LENGTHS: [u8; 32] = {
+    let mut lengths = [0; 32];
+    let mut at = 16;
+    while at < 32 {
+        lengths[at] = 0xFF;
+        at += 1;
+    }
+    lengths
+};
+
+impl Avx2 {
+    /// The instructions, where the processor has them.
+    #[inline(always)]
+    pub fn get() -> Option<Avx2> {
+        match STATE.load(Ordering::Relaxed) {
+            PRESENT => Some(Avx2(())),
+            ABSENT => None,
+            _ => detect(),
+        }
+    }
+
+    /// Do work that is compiled for these instructions.
+    #[inline(always)]
+    pub fn perform<W: Work>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        #[inline(never)]
+        fn compiled_for_it<W: Work>(vectors: Avx2, work: W) -> W::Output {
+            work.run(vectors)
+        }
+        // SAFETY: there is an `Avx2` only where the processor has these instructions.
+        unsafe { compiled_for_it(self, work) }
+    }
+
+    /// The form of levels whose numbers have so many decimals; that of no level where they are more than `MOST_PLACES`.
+    #[inline(always)]
+    pub fn form(self, price_places: u8, quantity_places: u8) -> Form {
+        let half = |places: u8| &HALVES[usize::from(places.min(MOST_PLACES + 1))];
+        // SAFETY: as above.
+        unsafe { form(half(price_places), half(quantity_places)) }
+    }
+
+    /// Where quotes are among the 64 bytes of a window from `AT` on, the first in the lowest bit.
+    #[inline(always)]
+    pub fn quotes(self, window: &[u8; WINDOW]) -> u64 {
+        // SAFETY: as above.
+        unsafe { quotes(window) }
+    }
+
+    /// The level whose price begins `start` bytes behind `AT` (at most `LAST_START`), if both numbers have the decimals
+    /// of the form and at most 15 characters, `","` is between them and the price is not zero. `quotes`: those of the window from there on; afterwards
+    /// those from its closing one on.
+    #[inline(always)]
+    pub fn level(
+        self,
+        window: &[u8; WINDOW],
+        form: &Form,
+        start: usize,
+        quotes: &mut u64,
+    ) -> Option<Found> {
+        // SAFETY: as above.
+        unsafe { level(window, form, start, quotes) }
+    }
+
+    /// How many of these ascending numbers are smaller than one.
+    #[inline(always)]
+    pub fn count_below_of_8(self, numbers: &[i64; 8], limit: i64) -> usize {
+        // SAFETY: as above.
+        unsafe { count_below_of_8(numbers, limit) }
+    }
+
+    /// How many of these ascending numbers are smaller than one.
+    #[inline(always)]
+    pub fn count_below_of_16(self, numbers: &[i64; 16], limit: i64) -> usize {
+        // SAFETY: as above.
+        unsafe { count_below_of_16(numbers, limit) }
+    }
+
+    /// Which of these numbers are equal, the first in the lowest bit.
+    #[inline(always)]
+    pub fn equal(self, some: &[i64; 8], others: &[i64; 8]) -> u32 {
+        // SAFETY: as above.
+        unsafe { equal(some, others) }
+    }
+
+    /// Write a number to a slot, and move those from there on up by one as far as slot `last`.
+    #[inline(always)]
+    pub fn shift(self, numbers: &mut [i64; NEAR], number: i64, slot: usize, last: usize) {
+        // SAFETY: as above.
+        unsafe { shift(numbers, number, slot, last) }
+    }
+
+    /// Which of these numbers are zero, the first in the lowest bit.
+    #[inline(always)]
+    pub fn zeros(self, numbers: &[i64; NEAR]) -> u32 {
+        // SAFETY: as above.
+        unsafe { zeros(numbers) }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: 16 bytes are there, at any alignment.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_wide(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: 32 bytes are there, at any alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pair(low: &[u8; 16], high: &[u8; 16]) -> __m256i {
+    _mm256_set_m128i(load(high), load(low))
+}
+
+#[inline(always)]
+fn part<const N: usize, const LEN: usize>(bytes: &[u8; N], at: usize) -> &[u8; LEN] {
+    bytes[at..].first_chunk().expect("inside, by its caller")
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn form(price: &Half, quantity: &Half) -> Form {
+    Form {
+        zeros: pair(&price.zeros, &quantity.zeros),
+        most: pair(&price.most, &quantity.most),
+        least: pair(&price.least, &quantity.least),
+        order: pair(&price.order, &quantity.order),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn quotes(window: &[u8; WINDOW]) -> u64 {
+    let quote = _mm256_set1_epi8(b'"' as i8);
+    let of = |at: usize| {
+        let text = load_wide(part(window, at));
+        u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(text, quote)) as u32)
+    };
+    of(AT) | of(AT + 32) << 32
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn level(window: &[u8; WINDOW], form: &Form, start: usize, quotes: &mut u64) -> Option<Found> {
+    // The quotes: behind the price, before the quantity, behind it. A missing one counts as byte 64: that the second and
+    // the third are where they must be is seen by their bytes, here and by the caller.
+    let start = start.min(LAST_START);
+    let price_end = quotes.trailing_zeros() as usize;
+    *quotes = _blsr_u64(_blsr_u64(*quotes));
+    let close = quotes.trailing_zeros() as usize;
+    let price_length = price_end.wrapping_sub(start);
+    let quantity_length = close.wrapping_sub(price_end + 3);
+    if price_length | quantity_length > 15 {
+        return None;
+    }
+    let (price_length, quantity_length) = (price_length & 15, quantity_length & 15);
+    let price_end = start + price_length;
+    let quantity_end = price_end + 3 + quantity_length;
+    let between = u32::from_le_bytes(*part(window, AT + price_end));
+    if between & 0xFF_FFFF != BETWEEN_NUMBERS {
+        return None;
+    }
+    let numbers = pair(
+        part(window, AT + price_end - 16),
+        part(window, AT + quantity_end - 16),
+    );
+    let lengths = pair(
+        part(&LENGTHS, price_length),
+        part(&LENGTHS, quantity_length),
+    );
+    let lengths = _mm256_or_si256(lengths, form.least);
+    let digits = _mm256_and_si256(_mm256_xor_si256(numbers, form.zeros), lengths);
+    let beyond = _mm256_subs_epu8(digits, form.most);
+    if _mm256_testz_si256(beyond, beyond) == 0 {
+        return None;
+    }
+    let digits = _mm256_shuffle_epi8(digits, form.order);
+    let twos = _mm256_maddubs_epi16(digits, _mm256_set1_epi16(0x010A));
+    let fours = _mm256_madd_epi16(twos, _mm256_set1_epi32(0x0001_0064));
+    let fours = _mm256_packus_epi32(fours, fours);
+    let eights = _mm256_madd_epi16(fours, _mm256_set1_epi32(0x0001_2710));
+    let high = _mm256_mul_epu32(eights, _mm256_set1_epi64x(100_000_000));
+    let values = _mm256_add_epi64(high, _mm256_srli_epi64::<32>(eights));
+    let price = _mm_cvtsi128_si64(_mm256_castsi256_si128(values));
+    let quantity = _mm_cvtsi128_si64(_mm256_extracti128_si256::<1>(values));
+    if (price - 1) | quantity < 0 {
+        return None; // the price is zero; the quantity is here so that the compiler takes it out of the vector now
+    }
+    let behind = u64::from_le_bytes(*part(window, AT + quantity_end));
+    Some(Found {
+        price,
+        quantity,
+        close,
+        behind,
+    })
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_four(numbers: &[i64], at: usize) -> __m256i {
+    let four: &[i64; 4] = numbers[at..].first_chunk().expect("inside, by its caller");
+    // SAFETY: 32 bytes are there, at any alignment.
+    unsafe { _mm256_loadu_si256(four.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_four(numbers: &mut [i64], at: usize, four: __m256i) {
+    let room: &mut [i64; 4] = numbers[at..]
+        .first_chunk_mut()
+        .expect("inside, by its caller");
+    // SAFETY: 32 bytes are there, at any alignment.
+    unsafe { _mm256_storeu_si256(room.as_mut_ptr().cast(), four) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn count_below_of_8(numbers: &[i64; 8], limit: i64) -> usize {
+    let limit = _mm256_set1_epi64x(limit);
+    let below = |at: usize| _mm256_cmpgt_epi64(limit, load_four(numbers, at));
+    let eight = _mm256_packs_epi32(below(0), below(4));
+    (_mm256_movemask_epi8(eight) as u32).count_ones() as usize / 4
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn count_below_of_16(numbers: &[i64; 16], limit: i64) -> usize {
+    let limit = _mm256_set1_epi64x(limit);
+    let below = |at: usize| _mm256_cmpgt_epi64(limit, load_four(numbers, at));
+    let low = _mm256_packs_epi32(below(0), below(4));
+    let high = _mm256_packs_epi32(below(8), below(12));
+    let all = _mm256_packs_epi16(low, high);
+    (_mm256_movemask_epi8(all) as u32).count_ones() as usize / 2
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bits(four: __m256i) -> u32 {
+    _mm256_movemask_pd(_mm256_castsi256_pd(four)) as u32
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn equal(some: &[i64; 8], others: &[i64; 8]) -> u32 {
+    let low = _mm256_cmpeq_epi64(load_four(some, 0), load_four(others, 0));
+    let high = _mm256_cmpeq_epi64(load_four(some, 4), load_four(others, 4));
+    bits(low) | bits(high) << 4
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn zeros(numbers: &[i64; NEAR]) -> u32 {
+    let zero = _mm256_setzero_si256();
+    let of = |at: usize| bits(_mm256_cmpeq_epi64(load_four(numbers, at), zero)) << at;
+    of(0) | of(4) | of(8) | of(12)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn shift(numbers: &mut [i64; NEAR], number: i64, slot: usize, last: usize) {
+    let number = _mm256_set1_epi64x(number);
+    let first = _mm256_set1_epi64x(slot as i64);
+    let last = _mm256_set1_epi64x(last as i64);
+    let four = [0, 4, 8, 12].map(|at| load_four(numbers, at));
+    let mut lower = four[0];
+    for (part, four) in four.into_iter().enumerate() {
+        let at = 4 * part as i64;
+        let places = _mm256_setr_epi64x(at, at + 1, at + 2, at + 3);
+        let kept = _mm256_or_si256(
+            _mm256_cmpgt_epi64(first, places),
+            _mm256_cmpgt_epi64(places, last),
+        );
+        let middle = _mm256_permute2x128_si256::<0x21>(lower, four);
+        let before = _mm256_alignr_epi8::<8>(four, middle);
+        let shifted = _mm256_blendv_epi8(before, number, _mm256_cmpeq_epi64(places, first));
+        store_four(numbers, 4 * part, _mm256_blendv_epi8(shifted, four, kept));
+        lower = four;
+    }
+}
+
+const BETWEEN_NUMBERS: u32 = u32::from_le_bytes(*b"\",\"\0");

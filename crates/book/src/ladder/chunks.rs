@@ -214,9 +214,13 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         let (mut indexes, mut slots) = ([0; BLOCK], [0; BLOCK]);
         let mut held = [N::ZERO; BLOCK];
         let (mut found, mut thin) = (0u32, 0u32);
-        // The next smaller key most often belongs to the same chunk.
+        // The next smaller key most often belongs to the same chunk or to one of the next two.
         let mut index = self.floors.len() - 1;
         for at in 0..count {
+            if index >= 2 {
+                let is_below = |floor: N| usize::from(keys[at] < floor);
+                index -= is_below(self.floors[index]) + is_below(self.floors[index - 1]);
+            }
             if index > 0 && keys[at] < self.floors[index] {
                 index = self.owner(keys[at]);
             }

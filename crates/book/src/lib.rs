@@ -1,7 +1,6 @@
 //! Binance depth frames to exact local order books.
 //!
-//! Pure: no I/O, no clock, no Python, `unsafe` only in `vectors`, `prefetch`, `ascii` and `query::small_floats`. Time
-//! comes in as an argument,
+//! Pure: no I/O, no clock, no Python, `unsafe` only in `vectors`, `prefetch` and `ascii`. Time comes in as an argument,
 //! decisions that need a network go out as events for the caller to act on.
 //!
 //! The way of a frame: `codec` reads the bytes, `router` (or `offline`) finds the market, `market` applies the

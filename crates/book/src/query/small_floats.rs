@@ -5,6 +5,7 @@
 
 use super::{EXACT_POWERS, LevelRun, Mantissas};
 use crate::message::Level;
+use crate::vectors::{Avx2, Work};
 
 /// Below 2^52 an integer is the fraction of a float between 2^52 and 2^53.
 const SMALL: u64 = 1 << 52;
@@ -22,26 +23,23 @@ pub(super) fn rows(run: &LevelRun) -> Option<Vec<[f64; 2]>> {
     (digits < SMALL).then(|| fill(levels, powers))
 }
 
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)] // for what only some processors have
-fn fill(levels: &[Level<i64>], powers: [f64; 2]) -> Vec<[f64; 2]> {
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has it.
-        return unsafe { fill_by_four(levels, powers) };
+/// The work of `fill_plainly`, which the compiler turns into instructions on four floats where there are some.
+struct Fill<'a>(&'a [Level<i64>], [f64; 2]);
+
+impl Work for Fill<'_> {
+    type Output = Vec<[f64; 2]>;
+
+    #[inline(always)]
+    fn run(self, _: Avx2) -> Self::Output {
+        fill_plainly(self.0, self.1)
     }
-    fill_plainly(levels, powers)
 }
 
-#[cfg(not(target_arch = "x86_64"))]
 fn fill(levels: &[Level<i64>], powers: [f64; 2]) -> Vec<[f64; 2]> {
-    fill_plainly(levels, powers)
-}
-
-/// The same code, which the compiler makes of instructions on four floats.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn fill_by_four(levels: &[Level<i64>], powers: [f64; 2]) -> Vec<[f64; 2]> {
-    fill_plainly(levels, powers)
+    match Avx2::get() {
+        Some(vectors) => vectors.perform(Fill(levels, powers)),
+        None => fill_plainly(levels, powers),
+    }
 }
 
 #[inline(always)]

@@ -173,7 +173,7 @@ def _filters(kind: Family, profile: Profile) -> list[dict[str, object]]:
     """The filters of prices and quantities, with the tick and step of the market."""
     tick = decimal_text(profile.tick, profile.price_decimals)
     most = 10_000 * profile.start_price
-    step = decimal_text(1, profile.quantity_decimals)
+    step = decimal_text(profile.quantity_step, profile.quantity_decimals)
     lots = {"minQty": step, "stepSize": step}
     lots["maxQty"] = decimal_text(9_000 * 10**profile.quantity_decimals, profile.quantity_decimals)
     prices = {"minPrice": tick, "tickSize": tick}

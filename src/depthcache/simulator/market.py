@@ -338,7 +338,9 @@ class Market:
         return price - price % self.profile.tick if side == BIDS else price + -price % self.profile.tick
 
     def _quantity(self) -> int:
-        return max(1, round(self.profile.median_quantity * math.exp(self._generator.gauss(0.0, 1.8))))
+        profile = self.profile
+        steps = profile.median_quantity * math.exp(self._generator.gauss(0.0, 1.8)) / profile.quantity_step
+        return max(1, round(steps)) * profile.quantity_step
 
     def _set(self, side: int, price: int, quantity: int) -> Change:
         book, prices = self._book[side], self._prices[side]

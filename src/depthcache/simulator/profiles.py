@@ -52,6 +52,8 @@ class Profile:
     """Share of updates that repeat the current quantity."""
     fewest: int = 3
     """Levels that a side always keeps; with 0 it may run empty."""
+    quantity_step: int = 1
+    """Quantities are multiples of it."""
 
 
 SPOT_BTC = Profile(

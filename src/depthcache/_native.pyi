@@ -684,9 +684,14 @@ class Columns:
 
 @final
 class _Probe:
-    """For benchmarks: the delay of frames of a `Transport`, by their event time (monotonic µs)."""
+    """For benchmarks: how many frames a `Transport` receives, and, with `times`, how late each of them
+    is by its event time (µs since 1970). Counting alone costs nothing that could be measured."""
 
-    def __new__(cls) -> Self: ...
+    def __new__(cls, *, times: bool = True) -> Self: ...
+    def frames(self) -> int:
+        """How many frames came."""
+    def set_times(self, times: bool) -> None:
+        """Measure delays from now on, or no more."""
     def take_delays_ns(self) -> list[int]:
         """The delays of all frames since the last call."""
 

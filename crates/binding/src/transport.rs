@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use depthcache_book::router::Router as Books;
 use depthcache_transport::{
@@ -48,30 +49,53 @@ impl FrameSink for RouterSink {
     }
 }
 
-/// For benchmarks: the delay of frames of a `Transport`, by their event time (monotonic µs).
+/// For benchmarks: how many frames a `Transport` receives, and, with `times`, how late each of them is by its
+/// event time (µs since 1970). Counting alone costs nothing that could be measured.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct _Probe {
-    delays_ns: Arc<Mutex<Vec<i64>>>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    frames: AtomicU64,
+    times: AtomicBool,
+    delays_ns: Mutex<Vec<i64>>,
 }
 
 #[pymethods]
 impl _Probe {
     #[new]
-    fn new() -> Self {
+    #[pyo3(signature = (*, times = true))]
+    fn new(times: bool) -> Self {
+        let seen = Seen {
+            times: AtomicBool::new(times),
+            ..Seen::default()
+        };
         Self {
-            delays_ns: Arc::default(),
+            seen: Arc::new(seen),
         }
+    }
+
+    /// How many frames came.
+    fn frames(&self) -> u64 {
+        self.seen.frames.load(Ordering::Relaxed)
+    }
+
+    /// Measure delays from now on, or no more.
+    fn set_times(&self, times: bool) {
+        self.seen.times.store(times, Ordering::Relaxed);
     }
 
     /// The delays of all frames since the last call.
     fn take_delays_ns(&self) -> Vec<i64> {
-        std::mem::take(&mut self.delays_ns.lock())
+        std::mem::take(&mut self.seen.delays_ns.lock())
     }
 }
 
 struct ProbeSink {
-    books: Option<Arc<Books>>,
-    delays_ns: Arc<Mutex<Vec<i64>>>,
+    books: Option<RouterSink>,
+    seen: Arc<Seen>,
 }
 
 /// The first event time of a frame.
@@ -87,22 +111,39 @@ impl FrameSink for ProbeSink {
         let has_events = self
             .books
             .as_ref()
-            .is_some_and(|books| books.feed(connection, frame, received_ns));
-        if let Some(sent_us) = event_time(frame) {
-            let delay_ns = clock::now_ns() - 1_000 * sent_us;
-            self.delays_ns.lock().push(delay_ns);
+            .is_some_and(|books| books.on_frame(connection, frame, received_ns));
+        self.seen.frames.fetch_add(1, Ordering::Relaxed);
+        if self.seen.times.load(Ordering::Relaxed)
+            && let Some(sent_us) = event_time(frame)
+        {
+            let now_ns = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |passed| passed.as_nanos() as i64);
+            let delay_ns = now_ns - 1_000 * sent_us;
+            self.seen.delays_ns.lock().push(delay_ns);
         }
         has_events
     }
 
     fn heard_ns(&self, connection: u64) -> Option<i64> {
-        let books = self.books.as_ref()?;
-        books.traffic(connection).ok()?.heard_ns
+        self.books.as_ref()?.heard_ns(connection)
     }
 
     fn on_lost(&self, connection: u64, reason: &str, at_ns: i64) {
         if let Some(books) = &self.books {
             books.on_lost(connection, reason, at_ns);
+        }
+    }
+
+    fn on_tick(&self, moment: Moment) -> Tick {
+        self.books
+            .as_ref()
+            .map_or_else(Tick::default, |books| books.on_tick(moment))
+    }
+
+    fn on_stop(&self) {
+        if let Some(books) = &self.books {
+            books.on_stop();
         }
     }
 }
@@ -142,17 +183,17 @@ impl Transport {
             quiet: seconds("quiet_s", quiet_s)?,
             patience: seconds("pong_s", pong_s)?,
         };
-        let books = router.map(|router| router.inner());
+        let books = router.map(|router| {
+            let (books, moment) = (router.inner(), Moment::now());
+            books.start_watch(moment.now_ns, moment.awake_ns);
+            RouterSink(books)
+        });
         let sink: Arc<dyn FrameSink> = match (books, _probe) {
             (books, Some(probe)) => Arc::new(ProbeSink {
                 books,
-                delays_ns: probe.delays_ns.clone(),
+                seen: probe.seen.clone(),
             }),
-            (Some(books), None) => {
-                let moment = Moment::now();
-                books.start_watch(moment.now_ns, moment.awake_ns);
-                Arc::new(RouterSink(books))
-            }
+            (Some(books), None) => Arc::new(books),
             (None, None) => return Err(PyValueError::new_err("router must be a Router, not None")),
         };
         let inner = Inner::start(sink, options)

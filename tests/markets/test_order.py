@@ -51,6 +51,30 @@ def test_how_late_the_newest_diff_was(engine: Engine) -> None:
     assert (made.heard(1), made.late(1)) == ((11 * S_NS, None), [])
 
 
+def test_lateness_is_told_as_long_as_it_is_so_and_whenever_it_is_so_again(engine: Engine) -> None:
+    made = router(engine)
+    made.add_market(2, "x", "ETHUSDT", "contiguous")
+    made.set_clock_offset(1, T_US * 1_000)
+    install(made, 10)
+    for number in (11, 12):
+        feed(made, number, T_US + number * 1_000_000, number * S_NS)
+        assert made.late(999_999) == []
+        assert made.late(999_999) == []
+    for number in (13, 14):
+        feed(made, number, T_US + 12_000_000, number * S_NS)
+        expected = [(1, (number - 12) * 1_000_000, number * S_NS)]
+        assert made.late(999_999) == expected
+        assert made.late(999_999) == expected, "nothing came since"
+    feed(made, 15, T_US + 15_000_000, 15 * S_NS)
+    assert made.late(999_999) == []
+    feed(made, 16, T_US + 15_500_000, 16 * S_NS)
+    assert made.late(999_999) == []
+    assert made.late(499_999) == [(1, 500_000, 16 * S_NS)], "a lower limit"
+    assert made.late(999_999) == []
+    made.set_clock_offset(1, T_US * 1_000 + S_NS)
+    assert made.late(999_999) == [(1, 1_500_000, 16 * S_NS)], "the exchange's clock is another"
+
+
 def test_what_nothing_orders_is_not_heard_and_leaves_the_book_in_doubt(engine: Engine) -> None:
     made = router(engine)
     install(made, 10)

@@ -36,7 +36,7 @@ use crate::message::{DepthSnapshot, DepthUpdate};
 use crate::prefetch;
 use crate::status::Condition;
 use crate::timebase::Timebase;
-use maintenance::ShallowHint;
+use maintenance::{LateHint, ShallowHint};
 use outbox::Outbox;
 use recording::TapSwitch;
 use registry::Registry;
@@ -72,6 +72,7 @@ pub struct Router {
     tap: TapSwitch,
     followers: AtomicU64,
     shallow_hint: ShallowHint,
+    late_hint: LateHint,
     watchdog: Watchdog,
     timebase: Arc<Timebase>,
 }
@@ -105,6 +106,7 @@ impl Router {
             tap: TapSwitch::default(),
             followers: AtomicU64::new(0),
             shallow_hint: ShallowHint::default(),
+            late_hint: LateHint::default(),
             watchdog: Watchdog::default(),
             timebase: Arc::default(),
         }
@@ -466,6 +468,7 @@ impl Router {
     #[inline]
     fn release(&self, market: u64, mut held: WriteGuard<'_>) {
         self.shallow_hint.note(&held);
+        self.late_hint.note(&held);
         if held.is_followed() {
             self.notify_followers(&mut held);
         }

@@ -1,7 +1,7 @@
 //! Looking after live books: comparing them with snapshots, and how deep they are. The theory is in
 //! `refresh`.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use super::{Router, RouterError};
 use crate::codec::json;
@@ -34,6 +34,44 @@ impl ShallowHint {
     fn is_look_due(&self) -> bool {
         let looks = self.looks.fetch_add(1, Ordering::Relaxed);
         self.seen.swap(false, Ordering::Relaxed) || looks.is_multiple_of(LOOKS)
+    }
+}
+
+/// Whether any newest diff was late when it came, so that hundreds of markets are not looked at for nothing.
+#[derive(Debug)]
+pub(super) struct LateHint {
+    seen: AtomicBool,
+    most_us: AtomicI64,
+}
+
+impl Default for LateHint {
+    fn default() -> LateHint {
+        LateHint {
+            seen: AtomicBool::new(true),
+            most_us: AtomicI64::new(i64::MAX),
+        }
+    }
+}
+
+impl LateHint {
+    /// Something happened to a market, whose lock is held.
+    #[inline]
+    pub(super) fn note(&self, market: &Market) {
+        if !self.seen.load(Ordering::Relaxed) {
+            let most_us = self.most_us.load(Ordering::Relaxed);
+            if market.late_us().is_some_and(|late_us| late_us > most_us) {
+                self.set();
+            }
+        }
+    }
+
+    fn set(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
+    fn is_look_due(&self, most_us: i64) -> bool {
+        let before_us = self.most_us.swap(most_us, Ordering::Relaxed);
+        self.seen.swap(false, Ordering::Relaxed) || before_us != most_us
     }
 }
 
@@ -85,8 +123,11 @@ impl Router {
     }
 
     /// The markets whose newest diff was more than so late when it came, how late in microseconds, and when it
-    /// came.
+    /// came. Looks at all of them only when one may be.
     pub fn late(&self, most_us: i64) -> Vec<(u64, i64, i64)> {
+        if !self.late_hint.is_look_due(most_us) {
+            return Vec::new();
+        }
         let markets = self.markets.read();
         let late = markets.entries.iter().filter_map(|(number, cell)| {
             let held = cell.read();
@@ -94,6 +135,9 @@ impl Router {
             Some((*number, late_us, held.heard()?.0))
         });
         let mut found: Vec<_> = late.collect();
+        if !found.is_empty() {
+            self.late_hint.set();
+        }
         found.sort_unstable();
         found
     }
@@ -107,6 +151,7 @@ impl Router {
     /// How the clock of the frames and the exchange's differ, for a market's delays.
     pub fn set_clock_offset(&self, market: u64, offset_ns: Option<i64>) -> Result<(), RouterError> {
         self.market(market)?.lock().set_clock_offset(offset_ns);
+        self.late_hint.set();
         Ok(())
     }
 

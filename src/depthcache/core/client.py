@@ -99,7 +99,7 @@ class ClientCore:
         self._clocks: dict[str, Clock] = {}
         self._tops: dict[tuple[str, str], Supervisor] = {}
         self._cross_checks: dict[int, CrossCheck] = {}
-        self._depth_scheduler = DepthScheduler(self._context, self._markets)
+        self._depth_scheduler = DepthScheduler(self._context, self._markets, self._schedulers)
         self._market_numbers = count(1)
         self._closed = False
         self._resumed_ns = 0

@@ -21,6 +21,7 @@ from depthcache.engine import Router
 from depthcache.venues.venue import Venue
 
 __all__ = [
+    "NEVER_NS",
     "ConnectBudget",
     "ConnectBudgets",
     "ConnectionHandler",
@@ -117,6 +118,10 @@ class ConnectBudgets(Protocol):
         ...
 
 
+NEVER_NS = 1 << 63
+"""Later than any time."""
+
+
 @dataclass(slots=True)
 class Context:
     """Shared by all parts of one client."""
@@ -141,6 +146,10 @@ class Context:
     """Parts that raised: how often in a row, and when last."""
     limits_told: set[tuple[str, int]] = field(default_factory=set)
     """Venues and snapshot limits whose refusal was reported to users."""
+    not_compared: set[int] = field(default_factory=set)
+    """Markets whose comparisons fail, or that are unproven: they are looked at every second."""
+    next_refresh_ns: int = NEVER_NS
+    """No live book is due to be refreshed before that time."""
 
     def backoff_ns(self, attempt: int, base_s: float, cap_s: float) -> int:
         """A pause with this client's jitter."""

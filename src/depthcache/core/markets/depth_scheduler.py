@@ -1,17 +1,18 @@
 """Every second: which live books to deepen next, and which are late or unconfirmed.
 
-The shallowest come first. What a book needs is in `maintenance`, the order of requests in
-`requests.scheduler`.
+The router names books that are shallow or late, and books report themselves while their comparisons fail
+(`Context`), so hundreds of correct books cost next to nothing. The shallowest come first. What a book needs
+is in `maintenance`, the order of requests in `requests.scheduler`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from depthcache.core.context import Context
+from depthcache.core.context import NEVER_NS, Context
 from depthcache.core.markets.supervisor import Supervisor
 from depthcache.core.policy import to_ns
-from depthcache.core.requests.scheduler import Purpose
+from depthcache.core.requests.scheduler import Purpose, RequestScheduler
 from depthcache.core.timers import Timer
 from depthcache.exchange_figures import SLOWEST_STREAM_NS
 
@@ -23,6 +24,9 @@ _MOST_AT_ONCE = 64
 _DUE = 1.0
 """The urgency of a book that is deep enough: after all others."""
 _OWNER = "depths"
+_WHOLE = 8
+"""At one in so many looks every book is asked, whatever was noted: an error may have kept a note from being
+made."""
 _LATE_US = SLOWEST_STREAM_NS // 1_000
 """The delay from which lateness of diffs matters."""
 
@@ -30,8 +34,14 @@ _LATE_US = SLOWEST_STREAM_NS // 1_000
 class DepthScheduler:
     """All live books of a client. Usage: `begin` when there are markets."""
 
-    def __init__(self, context: Context, markets: Mapping[int, Supervisor]) -> None:
-        self._context, self._markets = context, markets
+    def __init__(
+        self,
+        context: Context,
+        markets: Mapping[int, Supervisor],
+        schedulers: Mapping[str, RequestScheduler],
+    ) -> None:
+        self._context, self._markets, self._schedulers = context, markets, schedulers
+        self._looks = 0
         self._late: set[int] = set()
 
     def begin(self, now_ns: int) -> None:
@@ -58,7 +68,7 @@ class DepthScheduler:
                 ):
                     urgency, purpose, limit = audit
                     audits.append((urgency, shallow.market, supervisor, purpose, limit))
-        for market, supervisor in self._markets.items():
+        for market, supervisor in self._worth_a_look(now_ns):
             if supervisor.maintenance.may_be_unproven(now_ns):
                 with self._context.guard(supervisor.owner, "look_for_proof", now_ns):
                     supervisor.look_for_proof(now_ns)
@@ -68,6 +78,18 @@ class DepthScheduler:
         for _, _, supervisor, purpose, limit in audits[:_MOST_AT_ONCE]:
             with self._context.guard(supervisor.owner, "want", now_ns):
                 supervisor.maintenance.want(purpose, limit, now_ns)
+
+    def _worth_a_look(self, now_ns: int) -> list[tuple[int, Supervisor]]:
+        """Books that may be unproven or due to be refreshed: all where requests are stopped or one is due."""
+        context = self._context
+        self._looks += 1
+        is_stopped = any(each.budget.stopped_until_ns > now_ns for each in self._schedulers.values())
+        if is_stopped or context.next_refresh_ns <= now_ns or self._looks % _WHOLE == 0:
+            times = (supervisor.maintenance.next_refresh_ns for supervisor in self._markets.values())
+            context.next_refresh_ns = min(times, default=NEVER_NS)
+            return list(self._markets.items())
+        noted = sorted(context.not_compared)
+        return [(market, self._markets[market]) for market in noted if market in self._markets]
 
     def _look_for_late(self, now_ns: int) -> None:
         """Report to every market how late its newest diff was, while that matters."""

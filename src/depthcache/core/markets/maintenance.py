@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from depthcache.core import reasons
-from depthcache.core.context import Context, MarketSpec, Retry
+from depthcache.core.context import NEVER_NS, Context, MarketSpec, Retry
 from depthcache.core.markets.snapshot_clock import SnapshotClock
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.watchdogs import (
@@ -44,8 +44,6 @@ from depthcache.events import Comparison, RefreshOutcome
 from depthcache.model import Status
 
 __all__ = ["Maintenance"]
-
-_NEVER_NS = 1 << 63
 
 
 class Maintenance(Requester):
@@ -93,20 +91,28 @@ class Maintenance(Requester):
         return self._interval.due_ns <= now_ns and self._live and self._retry.not_before_ns <= now_ns
 
     def may_be_unproven(self, now_ns: int) -> bool:
-        """Whether `look_for_proof` could find anything; cheap, because every book is asked each second."""
+        """Whether `look_for_proof` could find anything."""
         return bool(self.unproven) or self._fails_to_compare(now_ns)
+
+    @property
+    def next_refresh_ns(self) -> int:
+        """When a live book is due to be refreshed."""
+        return self._interval.due_ns if self._live else NEVER_NS
 
     # --- commands --------------------------------------------------------------------------
 
     def refresh_every(self, seconds: float | None) -> None:
         """Set how often this book is refreshed: None for the policy's interval, 0 for never."""
         self._interval.set(self._context.policy.refresh_s if seconds is None else seconds)
+        self._tell_next_refresh()
 
     def begin(self, now_ns: int) -> None:
         """The book is live."""
         self._live = True
         self._interval.begin(now_ns)
+        self._tell_next_refresh()
         self._retry.clear()
+        self._tell_not_compared()
         self._too_old.on_fitting()
         self.audited = False
         self._limits.on_synced(now_ns)
@@ -117,6 +123,7 @@ class Maintenance(Requester):
     def end(self) -> None:
         """The book is no longer live; audits wait for it."""
         self._live = False
+        self._tell_not_compared()
         self._withdraw()
         self._context.deadlines.clear(self._spec.market, Timer.SILENCE)
         self._overdue.end()
@@ -124,6 +131,7 @@ class Maintenance(Requester):
     def close(self, reason: str) -> None:
         """The book is closed for good."""
         self.end()
+        self._context.not_compared.discard(self._spec.market)
         self._audits.end_all(reason, None)
 
     def audit(self, audit: int, limit: int | None, now_ns: int) -> None:
@@ -168,6 +176,7 @@ class Maintenance(Requester):
         is_unproven = self._is_unproven(now_ns)
         is_news = is_unproven is not bool(self.unproven)
         self.unproven = reasons.NOT_COMPARABLE if is_unproven else ""
+        self._tell_not_compared()
         return is_news
 
     # --- what happened to the book ---------------------------------------------------------
@@ -224,12 +233,14 @@ class Maintenance(Requester):
         else:
             self._pending = None
         self._retry.failures = 0
+        self._tell_not_compared()
         self._too_old.on_fitting()
         self.audited = not found.wrong
         if found.wrong:
             reason = reasons.prices_differed(found)
             self._context.notices.append(TroubleFound(self._spec.market, "differs", reason))
         self._interval.begin(now_ns)
+        self._tell_next_refresh()
         if pending is not None:
             self._limits.held = pending.limit
             self._audits.on_compared(pending.limit, found)
@@ -295,6 +306,16 @@ class Maintenance(Requester):
             return False
         proven_ns = self._book.confirmed_ns or 0
         return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._spec.venue.snapshot_lag_s)
+
+    def _tell_not_compared(self) -> None:
+        """Be looked at every second as long as `look_for_proof` may find something of this book alone."""
+        if self.unproven or (self._live and self._retry.failures):
+            self._context.not_compared.add(self._spec.market)
+        else:
+            self._context.not_compared.discard(self._spec.market)
+
+    def _tell_next_refresh(self) -> None:
+        self._context.next_refresh_ns = min(self._context.next_refresh_ns, self.next_refresh_ns)
 
     def _ask(self, purpose: Purpose, limit: int, now_ns: int) -> None:
         spec = self._spec
@@ -383,6 +404,7 @@ class Maintenance(Requester):
         """Try again with growing pauses."""
         self._pending = None
         self._retry.on_failed(now_ns)
+        self._tell_not_compared()
         if self._live:
             self._silence.on_unknown(now_ns)
             self._set_look()
@@ -462,9 +484,9 @@ class _RefreshInterval:
     def set(self, seconds: float) -> None:
         """Set the interval; 0 for never."""
         self._every_ns = to_ns(seconds)
-        self.due_ns: int = self._begun_ns + self._every_ns if self._every_ns else _NEVER_NS
+        self.due_ns: int = self._begun_ns + self._every_ns if self._every_ns else NEVER_NS
 
     def begin(self, now_ns: int) -> None:
         """The book was just refreshed."""
         self._begun_ns = now_ns
-        self.due_ns = now_ns + self._every_ns if self._every_ns else _NEVER_NS
+        self.due_ns = now_ns + self._every_ns if self._every_ns else NEVER_NS

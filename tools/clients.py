@@ -1,6 +1,7 @@
-"""Install the other clients for the benchmarks into the interpreter that runs this, one by one.
+"""Install what the benchmarks compare with into the interpreter that runs this, one by one.
 
-If one cannot be installed, this prints it, and the benchmarks report it as not measured.
+If one cannot be installed, this prints it, and the benchmarks report it as not measured. Those that need
+another interpreter, or conflict with these, have environments of their own (`benches/environments.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-GROUP = "clients"
+GROUP = "peers"
 
 
 def requirements(groups: dict[str, list[str | dict[str, str]]], name: str) -> list[str]:

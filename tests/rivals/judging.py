@@ -10,11 +10,9 @@ requirements (the inline metadata of PEP 723) and with what it wants to be judge
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -22,29 +20,24 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benches.environments import Unavailable, python_with
 from depthcache import simulator
 from depthcache.errors import InvalidArgument
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "judges"
 ENVIRONMENTS = ROOT / "build" / "judges"
-INSTALL_S, PROGRAM_S = 600, 300
+PROGRAM_S = 300
 LEVELS = 100
 """Levels a side that are compared; as many as a look shows (`judges/report.py`)."""
-_NEWEST_MINOR = 15
 _IDS_SEARCHED = 1_000
 """The newest ids, where a client names none; for a quiet market that is minutes."""
 _METADATA = re.compile(r"(?m)^# /// script\n((?:#.*\n)+?)# ///$")
 
 Level = tuple[Decimal, Decimal]
-
-
-class Unavailable(Exception):
-    """A judge that cannot be called here, with the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,21 +96,7 @@ def environment(judge: Judge) -> str:
 
     Raises Unavailable where that cannot be installed.
     """
-    if sys.version_info >= judge.least_python and all(_is_here(each) for each in judge.requirements):
-        return sys.executable
-    maker = _interpreter(judge)
-    key = json.dumps([sorted(judge.requirements), maker])
-    folder = ENVIRONMENTS / f"{judge.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    python = folder / "bin" / "python"
-    if not (folder / ".installed").exists():
-        pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        for command in ([maker, "-m", "venv", "--clear", str(folder)], [*pip, *judge.requirements]):
-            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-            if made.returncode:
-                why = (made.stderr.strip() or "no reason given").splitlines()[-1]
-                raise Unavailable(f"{', '.join(judge.requirements)} cannot be installed: {why}")
-        (folder / ".installed").touch()
-    return str(python)
+    return python_with(judge.client, judge.requirements, least_python=judge.least_python, folder=ENVIRONMENTS)
 
 
 def _read(path: Path) -> Judge:
@@ -140,30 +119,6 @@ def _read(path: Path) -> Judge:
 def _version(text: str) -> tuple[int, int]:
     major, minor = text.split(".")
     return int(major), int(minor)
-
-
-def _interpreter(judge: Judge) -> str:
-    """This one, or the oldest on this machine that is new enough. Raises Unavailable."""
-    if sys.version_info >= judge.least_python:
-        return sys.executable
-    major, least = judge.least_python
-    for minor in range(least, _NEWEST_MINOR + 1):
-        installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-        found = [shutil.which(f"python{major}.{minor}"), *installed.glob(f"{major}.{minor}.*/bin/python")]
-        for candidate in filter(None, found):
-            asked = [str(candidate), "-c", "import sys; print(*sys.version_info[:2], sep='.')"]
-            said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-            if said == f"{major}.{minor}":  # a shim may be there without the interpreter behind it
-                return str(candidate)
-    raise Unavailable(f"{judge.client} needs Python {major}.{least} or newer, which is not on this machine")
-
-
-def _is_here(requirement: str) -> bool:
-    name, _, version = requirement.partition("==")
-    try:
-        return metadata.version(name) == version
-    except metadata.PackageNotFoundError:
-        return False
 
 
 def _looks(

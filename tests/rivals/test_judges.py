@@ -17,6 +17,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
+from benches import environments
 from depthcache.simulator import Server
 from tests.rivals import judging
 from tests.rivals.judging import Finding, Judge, Unavailable
@@ -102,7 +103,7 @@ def test_a_judge_that_cannot_be_installed_is_reported(
 
 
 def test_a_judge_whose_python_is_missing_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judging.shutil, "which", lambda name: None)
+    monkeypatch.setattr(environments.shutil, "which", lambda name: None)
     monkeypatch.setenv("PYENV_ROOT", "/nowhere")
     with pytest.raises(Unavailable, match=r"needs Python 3\.99 or newer"):
         judging.find(replace(ALL[0], least_python=(3, 99)))

@@ -53,11 +53,11 @@ check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 docs:  ## Build the documentation into build/site; a broken link is an error
 	PYTHON=$(PYTHON) tools/docs.sh
 
-bench: wheel  ## Measure, also against other clients, and write BENCHMARKS.md (BURST=60 for a long burst)
+bench: wheel  ## Measure, also against other clients, and write BENCHMARKS.md (FILES="a.gz …" for your recordings, BURST=60 for a long burst)
 	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python tools/clients.py
 	tools/free_threaded.sh
-	$(BENCH_ENV)/bin/python -m benches $(if $(BURST),--burst $(BURST))
+	$(BENCH_ENV)/bin/python -m benches $(if $(BURST),--burst $(BURST)) $(if $(FILES),--files $(FILES))
 
 instructions: tools  ## Count the native book's instructions with valgrind, against the stored counts (STORE=1 stores)
 	$(PYTHON) -m benches.instructions $(if $(STORE),--store)

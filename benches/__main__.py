@@ -1,9 +1,10 @@
 """Run every benchmark: a table of figures and thresholds, build/bench.json and charts.
 
-make bench          or   python -m benches [--rounds 5] [--only frames]
+make bench          or   python -m benches [--rounds 6] [--only frames] [--files a.jsonl.zst …]
 
 A run of some sections prints them and writes charts to build/plots; a complete run also writes BENCHMARKS.md
-and the charts of docs/concepts/measured.
+and the charts of docs/concepts/measured. With `--files`, the sections that take recordings of the user's own
+run on those.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from benches import (
     freshness,
     layers,
     many_books,
+    market_data,
     memory,
     plots,
     readers,
@@ -41,6 +43,7 @@ from benches import (
     terminal,
     unicorn,
 )
+from benches.captures import Capture
 from benches.measure import Row
 from benches.report import CAVEATS, MOST_SECONDS, Report, Section, machine, print_section
 
@@ -49,8 +52,7 @@ BUILD = ROOT / "build"
 DRAWINGS = ROOT / "docs" / "concepts" / "measured"
 MOST_SERVED_ROUNDS = 3
 MOST_LONG_ROUNDS = 2
-"""Keep a complete run within ten minutes."""
-FIRST = next(iter(captures.RECORDINGS))
+"""Keep a complete run within twelve minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,22 @@ class Options:
     """The options of the command line."""
 
     rounds: int
+    """Rounds of judged figures: 6 are the fewest whose interval reaches 95 %."""
     burst_s: float
     old_library: Future[float] | None
     """Its start time, measured in the background of the first sections."""
+    own: Sequence[Capture] = ()
+    """The recordings of the user; where there are none, those of the repository or made ones are measured."""
+
+    @property
+    def markets(self) -> list[Capture]:
+        """The market data to measure with."""
+        return list(self.own) or [market_data.load(title) for title in captures.RECORDINGS]
+
+    @property
+    def first(self) -> Capture:
+        """The first of them."""
+        return self.own[0] if self.own else market_data.load(market_data.FIRST)
 
     @property
     def served_rounds(self) -> int:
@@ -75,13 +90,15 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to run a section. `recorded`: whether it needs the recordings."""
+    """How to run a section. `data`: whether it measures with market data. `takes_files`: whether those may be
+    recordings of the user's own."""
 
     title: str
     about: str
     unit: str
     run: Callable[[Options], list[Row]]
-    recorded: bool = True
+    data: bool = True
+    takes_files: bool = False
 
 
 # Books of any size are timed first, on a heap as fresh as that of a client that just started: after 150 MB of
@@ -92,22 +109,27 @@ SECTIONS = {
         "Instructions per operation, counted by valgrind. They depend on the compiler, not on the machine.",
         "of the stored count",
         lambda _: layers.run(),
-        recorded=False,
+        data=False,
     ),
     "depth": Plan(
         "Books of any size",
         "The cost of a level update in a book of 30,000 levels a side, against a book of 1,000. The frames "
-        "are synthetic.",
+        "are synthetic; recordings of your own are applied to books filled up behind their snapshot.",
         "ratio",
-        lambda options: depth.run(rounds=options.rounds),
-        recorded=False,
+        lambda options: (
+            depth.run_own(options.own, rounds=options.rounds)
+            if options.own
+            else depth.run(rounds=options.rounds)
+        ),
+        data=False,
+        takes_files=True,
     ),
     "columns": Plan(
         "Levels as columns",
         "Exporting both sides of a book to numpy and Arrow, against a numpy copy of the same size.",
         "times numpy's copy",
         lambda _: columns.run(),
-        recorded=False,
+        data=False,
     ),
     "following": Plan(
         "Following",
@@ -115,22 +137,22 @@ SECTIONS = {
         "one that takes each item at once. Negative figures are noise.",
         "empty native calls",
         lambda options: following.run(rounds=options.rounds),
-        recorded=False,
+        data=False,
     ),
     "frames": Plan(
         "Raw frames to an applied book",
-        "Every frame of a recorded day, parsed and applied: `Book.apply` against the handlers of other "
+        "Every frame of a day, parsed and applied: `Book.apply` against the handlers of other "
         "clients. orjson only parses and keeps no book.",
         "of the rival's CPU",
-        lambda options: frames.run(
-            [captures.load(title) for title in captures.RECORDINGS], rounds=options.rounds
-        ),
+        lambda options: frames.run(options.markets, rounds=options.rounds),
+        takes_files=True,
     ),
     "reads": Plan(
         "Reads",
         "One read of a book with thousands of levels. The unit is an empty native call.",
         "empty native calls",
-        lambda _: reads.run(captures.load(FIRST)),
+        lambda options: reads.run(options.first),
+        takes_files=True,
     ),
     "peers": Plan(
         "Reads against other libraries",
@@ -138,36 +160,36 @@ SECTIONS = {
         "alone and with the update before it. Medians, with the interval of 95 %. The others are compared as "
         "programs use them: numbers as floats, levels as lists or tuples.",
         "of the fastest other",
-        lambda _: reads_against_peers.run(captures.load(FIRST)),
+        lambda options: reads_against_peers.run(options.first),
     ),
     "readers": Plan(
         "Reads while the feed runs",
         "A native thread applies frames without the interpreter lock while Python threads read the book "
         "without a pause.",
         "of the time without readers",
-        lambda options: readers.run(rounds=options.served_rounds),
+        lambda options: readers.run(rounds=options.rounds),
     ),
     "memory": Plan(
         "Memory",
         "Memory per level. The unit is 16 bytes: a price and a quantity of 64 bits each.",
         "of the level data",
         lambda _: memory.run(),
-        recorded=False,
+        data=False,
     ),
     "startup": Plan(
         "Start",
         "CPU time of a fresh interpreter that imports the package, in units of one that does nothing.",
         "bare interpreters",
         lambda _: startup.run(),
-        recorded=False,
+        data=False,
     ),
     "terminal": Plan(
         "The terminal app",
         "CPU time that `depthcache watch` adds to a client with five books of the embedded exchange, in a "
         "terminal of 120 by 40 that is drawn ten times a second.",
         "of a core",
-        lambda options: terminal.run(rounds=options.long_rounds),
-        recorded=False,
+        lambda options: terminal.run(rounds=options.rounds),
+        data=False,
     ),
     "unicorn": Plan(
         "From nothing to 20 synced markets",
@@ -176,70 +198,78 @@ SECTIONS = {
         "library takes two minutes, so it runs in the background of the earlier sections.",
         "of the old library's time",
         lambda options: unicorn.run(options.old_library or unicorn.begin(), rounds=options.served_rounds),
-        recorded=False,
+        data=False,
     ),
     "freshness": Plan(
         "How late is a book?",
         "The time from sending a frame until the updated book can be read: p50 / p99 / p99.9. The embedded "
         "exchange sends over loopback, from its own process. The bare receiver has the same sockets, TLS and "
-        "WebSockets, but no books, so the difference is the cost of the books. Meanwhile the main thread is "
-        "idle, runs a pure-Python loop, or sorts for 75 ms at a time.",
+        "WebSockets, but no books, so the difference is the cost of the books; it runs before and after each "
+        "run of the client, and its difference from itself is the noise of the machine. Meanwhile the main "
+        "thread is idle, runs a pure-Python loop, or sorts for 75 ms at a time.",
         "ms",
-        lambda options: freshness.run(rounds=options.served_rounds),
+        lambda options: freshness.run(rounds=options.rounds),
     ),
     "cpu": Plan(
         "What does a received frame cost?",
-        "CPU time of the whole process per received frame, including all threads, sockets and TLS.",
+        "CPU time of the whole process per received frame, including all threads, sockets and TLS. The bare "
+        "receiver, which keeps no books, runs before and after each run of the client; its ratio to itself "
+        "is the noise of the machine.",
         "of the other's CPU",
-        lambda options: cpu.run(rounds=options.long_rounds),
+        lambda options: cpu.run(rounds=options.long_rounds, judged=options.rounds),
     ),
     "many_books": Plan(
         "500 books",
         "The embedded exchange serves 500 symbols, three fifths of them thin, at 5,000 frames and about "
-        "100,000 level updates a second, then a burst at ten times that rate or as fast as it can send.",
+        "100,000 level updates a second, then a burst at ten times that rate or as fast as it can send. As "
+        "above, the client runs between two bare receivers.",
         "ratio",
-        lambda options: many_books.run(rounds=options.served_rounds, burst_s=options.burst_s),
+        lambda options: many_books.run(rounds=options.rounds, burst_s=options.burst_s),
     ),
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, print and write; 1 if a threshold was missed."""
-    parser = argparse.ArgumentParser(prog="python -m benches")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds per section (default 5)")
-    parser.add_argument(
-        "--burst", type=float, default=5.0, help="seconds of the burst for 500 books (default 5)"
-    )
-    parser.add_argument(
-        "--only", choices=SECTIONS, action="append", help="run only this section; may be repeated"
-    )
-    parsed = parser.parse_args(arguments)
-    console = Console(width=160, highlight=False)
+    """Run, print and write; 1 if a threshold was missed, 2 for files that cannot be measured."""
+    parsed = parsed_arguments(arguments)
+    console = Console(width=180, highlight=False)
     environment = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "depthcache": f"{depthcache.__version__}, Python {platform.python_version()}",
         "compared with": rivals.versions(),
         "machine": machine(),
+        "market data": market_data.names(parsed.files) if parsed.files else market_data.source(),
     }
     for name, value in environment.items():
         console.print(f"{name}: {value}")
     console.print(CAVEATS, end="\n\n")
-    sections: list[Section] = []
     begin = time.monotonic()
-    chosen = parsed.only or list(SECTIONS)
-    options = Options(parsed.rounds, parsed.burst, unicorn.begin() if "unicorn" in chosen else None)
-    for name in chosen:
+    own: list[Capture] = []
+    if parsed.files:
+        try:
+            own, left_out = market_data.own(parsed.files)
+        except market_data.UnusableFiles as why:
+            console.print(f"FILES: {why}")
+            return 2
+        for each in left_out:
+            console.print(f"not measured: {each}")
+    chosen = parsed.only or [name for name, plan in SECTIONS.items() if plan.takes_files or not own]
+    old_library = unicorn.begin() if "unicorn" in chosen else None
+    options = Options(parsed.rounds, parsed.burst, old_library, own)
+    sections: list[Section] = []
+    for number, name in enumerate(chosen, 1):
         plan = SECTIONS[name]
-        if plan.recorded and not captures.available():
-            console.print(f"{plan.title}: the recorded market data (../shared/captures) is missing")
-            continue
+        so_far = elapsed(time.monotonic() - begin)
+        console.print(f"[{number}/{len(chosen)}] {plan.title}, {so_far} since the start", markup=False)
         begin_section = time.monotonic()
         rows = plan.run(options)
         seconds = time.monotonic() - begin_section
-        sections.append(Section(name, plan.title, plan.about, plan.unit, rows, seconds))
+        data = environment["market data"] if plan.data or (own and plan.takes_files) else ""
+        sections.append(Section(name, plan.title, plan.about, plan.unit, rows, seconds, data))
         print_section(console, sections[-1])
+        console.print(f"the section took {elapsed(seconds)}", end="\n\n")
     report = Report(environment, sections, time.monotonic() - begin)
-    whole = len(sections) == len(SECTIONS)
+    whole = len(sections) == len(SECTIONS) and not own
     report.write(BUILD, ROOT / "BENCHMARKS.md" if whole else None)
     if whole:
         plots.draw(plots.read(report.as_markdown()), DRAWINGS)
@@ -250,6 +280,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"the run exceeded its limit of {MOST_SECONDS} s")
     console.print("repeat with: make bench")
     return 1 if report.missed else 0
+
+
+def parsed_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benches")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds of judged figures (default 6)")
+    parser.add_argument(
+        "--burst", type=float, default=5.0, help="seconds of the burst for 500 books (default 5)"
+    )
+    parser.add_argument(
+        "--only", choices=SECTIONS, action="append", help="run only this section; may be repeated"
+    )
+    parser.add_argument(
+        "--files",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="recordings to measure with: all that `depthcache verify` reads",
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.files and (others := [name for name in parsed.only or () if not SECTIONS[name].takes_files]):
+        taken = ", ".join(name for name, plan in SECTIONS.items() if plan.takes_files)
+        parser.error(f"--files is for the sections {taken}, not for {', '.join(others)}")
+    return parsed
+
+
+def elapsed(seconds: float) -> str:
+    """Minutes and seconds."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
 
 
 if __name__ == "__main__":

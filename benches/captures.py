@@ -1,6 +1,6 @@
 """The recorded frames of the benchmarks, in memory: snapshot, diffs, expected result.
 
-The recordings live outside the repository; benchmarks that need them are skipped without them.
+The recordings live outside the repository. Not here: what is measured without them (`market_data`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 CAPTURES = Path(__file__).parents[2] / "shared" / "captures"
@@ -18,7 +19,9 @@ GOLDEN = CAPTURES / "golden" / "golden.json"
 class Capture:
     """One symbol of one recording.
 
-    `before`: the raw diffs received before the snapshot; `after`: those received after it.
+    `before`: the raw diffs received before the snapshot; `after`: those received after it. `limit`: of the
+    snapshot's request, None where it is not known. `like`: the title of the recording that it is, or stands
+    for.
     """
 
     title: str
@@ -31,6 +34,8 @@ class Capture:
     best_bid: tuple[str, str]
     best_ask: tuple[str, str]
     final_levels: tuple[int, int]
+    limit: int | None = 1_000
+    like: str = ""
 
 
 RECORDINGS = {
@@ -72,6 +77,57 @@ def load(title: str) -> Capture:
         best_bid=tuple(golden["best_bid"]),
         best_ask=tuple(golden["best_ask"]),
         final_levels=(golden["final_bids"], golden["final_asks"]),
+        like=title,
+    )
+
+
+def expected(
+    title: str,
+    exchange: str,
+    symbol: str,
+    *,
+    snapshot: bytes,
+    before: list[bytes],
+    after: list[bytes],
+    limit: int | None = 1_000,
+    like: str = "",
+) -> Capture:
+    """A capture whose result is computed here: a book of texts, which knows no rule but that of the levels.
+
+    Raises ValueError where a side has no level in the end.
+    """
+    body = json.loads(snapshot)
+    held = [dict(body["bids"]), dict(body["asks"])]
+    update_id = body["lastUpdateId"]
+    for frame in (*before, *after):
+        data = json.loads(frame)
+        data = data.get("data", data)
+        if data["u"] <= update_id:
+            continue
+        update_id = data["u"]
+        for side, changes in zip(held, (data["b"], data["a"]), strict=True):
+            for price, quantity in changes:
+                if quantity.strip("0."):
+                    side[price] = quantity
+                else:
+                    side.pop(price, None)
+    bids, asks = held
+    if not bids or not asks:
+        raise ValueError("a side is empty in the end")
+    best_bid, best_ask = max(bids, key=Decimal), min(asks, key=Decimal)
+    return Capture(
+        title=title,
+        exchange=exchange,
+        symbol=symbol,
+        snapshot=snapshot,
+        before=before,
+        after=after,
+        final_update_id=update_id,
+        best_bid=(best_bid, bids[best_bid]),
+        best_ask=(best_ask, asks[best_ask]),
+        final_levels=(len(bids), len(asks)),
+        limit=limit,
+        like=like,
     )
 
 

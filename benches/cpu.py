@@ -1,8 +1,11 @@
 """What a frame costs a whole program: CPU time of its process, including all threads, sockets and TLS.
 
-Each contestant runs in its own process on the same served recording, first at an exact rate, then as fast as
-it reads. Every frame carries one update id, so the id of a book counts the frames applied. python-binance,
+Each contestant runs in its own process on the same served market data, first at an exact rate, then as fast
+as it reads. Every frame carries one update id, so the id of a book counts the frames applied. python-binance,
 ccxt and cryptofeed run unchanged except for their addresses.
+
+What is judged, the client's cost in units of the bare receiver's, is measured between two runs of the bare
+receiver, in every round; the ratio of those two is the noise of the machine.
 """
 
 from __future__ import annotations
@@ -13,22 +16,24 @@ import os
 import resource
 import statistics
 import subprocess
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from benches import freshness, paced
-from benches.measure import Row
+from benches.measure import Row, ratio_beside, ratio_of, span
 
 RATE = 5_000
-SECONDS = 2.0
-WARM_S = 0.5
+SECONDS = 1.0
+WARM_S = 0.3
 DEADLINE_S = 10.0
-MAX_OF_BARE = 1.3
+JUDGED_ROUNDS = 6
+"""Of the client between two bare receivers: the fewest whose interval reaches 95 %."""
+MAX_OF_BARE = 1.2
 """Threshold of the client's cost when paced, in units of the bare receiver."""
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """Variables that make the rivals trust the exchange's certificate."""
-BARE, OURS = "bare receiver", "depthcache"
+BARE, OURS, AGAIN = "bare receiver", "depthcache", "bare receiver again"
 
 FrameCount = Callable[[], int]
 
@@ -39,15 +44,8 @@ FrameCount = Callable[[], int]
 @asynccontextmanager
 async def bare(endpoint: paced.Endpoint) -> AsyncIterator[FrameCount]:
     """The transport without books."""
-    with freshness.bare(endpoint) as take:
-        count = 0
-
-        def counted() -> int:
-            nonlocal count
-            count += len(take())
-            return count
-
-        yield counted
+    with freshness.receiver(endpoint, times=False) as probe:
+        yield probe.frames
 
 
 @asynccontextmanager
@@ -171,46 +169,74 @@ def _cpu_s() -> float:
 # --- all of them ----------------------------------------------------------------------------------
 
 
-def run(*, rounds: int, seconds: float = SECONDS) -> list[Row]:
-    """One row per contestant and pace, and our ratio to each."""
-    return [
-        *rows_of(f"plain, paced at {RATE:,}/s", [BARE, OURS], RATE, rounds, seconds, tls=False),
-        *rows_of(f"TLS, paced at {RATE:,}/s", list(CONTESTANTS), RATE, rounds, seconds, tls=True),
-        *rows_of("TLS, saturated", list(CONTESTANTS), None, rounds, seconds, tls=True),
-    ]
-
-
-def rows_of(
-    title: str, names: Sequence[str], rate: int | None, rounds: int, seconds: float, *, tls: bool
-) -> list[Row]:
-    """All contestants in turns on one server."""
-    costs: dict[str, list[float]] = {name: [] for name in names}
-    speeds: dict[str, list[float]] = {name: [] for name in names}
+def run(*, rounds: int, judged: int = JUDGED_ROUNDS, seconds: float = SECONDS) -> list[Row]:
+    """One row per contestant and pace, and our ratio to each. `rounds`: of the other clients."""
+    rivals = [name for name in CONTESTANTS if name not in (BARE, OURS)]
     missing: dict[str, str] = {}
-    with paced.serving(rate=rate, tls=tls) as endpoint:
-        for _ in range(rounds):
-            for name in names:
-                if name in missing:
-                    continue
-                measured = in_its_own_process(name, endpoint, seconds)
-                if isinstance(measured, str):
-                    missing[name] = measured
-                    continue
-                costs[name].append(measured["cpu_s"] / measured["frames"] * 1e6)
-                speeds[name].append(measured["frames"] / seconds)
     rows = []
-    for name in names:
-        if name in missing:
-            rows.append(Row(f"{title}: {name}", f"not measured: {missing[name]}"))
-            continue
-        speed = statistics.median(speeds[name])
-        rows.append(Row(f"{title}: {name}", f"{statistics.median(costs[name]):.1f} us at {speed:,.0f}/s"))
-    against = {name: MAX_OF_BARE if name == BARE and rate is not None else None for name in names}
-    for name in names:
-        if name != OURS and name not in missing and OURS not in missing:
-            ratios = [ours / theirs for ours, theirs in zip(costs[OURS], costs[name], strict=True)]
-            rows.append(Row(f"{title}: against {name}", "", statistics.median(ratios), against[name]))
+    for tls in (False, True):
+        with paced.serving(rate=RATE, tls=tls) as endpoint:
+            title = f"{'TLS' if tls else 'plain'}, paced at {RATE:,}/s"
+            costs = Costs(endpoint, seconds, missing)
+            for number in range(judged):
+                others = rivals if tls and number < rounds else []
+                costs.measure(BARE, OURS, AGAIN, *others)
+            rows += costs.rows(title, MAX_OF_BARE)
+    with paced.serving(rate=None, tls=True) as endpoint:
+        costs = Costs(endpoint, seconds, missing)
+        for number in range(rounds):
+            costs.measure(BARE, OURS, AGAIN, *(rivals if number == 0 else ()))
+        rows += costs.rows("TLS, saturated", None)
     return rows
+
+
+class Costs:
+    """What all contestants in turns cost on one server. `missing`: who cannot be measured, and why."""
+
+    def __init__(self, endpoint: paced.Endpoint, seconds: float, missing: dict[str, str]) -> None:
+        self._endpoint, self._seconds, self._missing = endpoint, seconds, missing
+        self._costs: dict[str, list[float]] = {}
+        self._speeds: dict[str, list[float]] = {}
+
+    def measure(self, *names: str) -> None:
+        """One round."""
+        for name in names:
+            costs = self._costs.setdefault(name, [])
+            if name in self._missing:
+                continue
+            kind = BARE if name == AGAIN else name
+            measured = in_its_own_process(kind, self._endpoint, self._seconds)
+            if isinstance(measured, str):
+                self._missing[name] = measured
+                continue
+            costs.append(measured["cpu_s"] / measured["frames"] * 1e6)
+            self._speeds.setdefault(name, []).append(measured["frames"] / self._seconds)
+
+    def rows(self, title: str, threshold: float | None) -> list[Row]:
+        """One row per contestant, then our ratio to each, that to the bare receiver with the noise beside
+        it."""
+        rows = []
+        for name in self._costs:
+            if name in self._missing:
+                rows.append(Row(f"{title}: {name}", f"not measured: {self._missing[name]}"))
+            elif name != AGAIN:
+                cost, speed = (statistics.median(each[name]) for each in (self._costs, self._speeds))
+                rows.append(Row(f"{title}: {name}", f"{cost:.1f} us at {speed:,.0f}/s"))
+        if OURS in self._missing:
+            return rows
+        ours = self._costs[OURS]
+        for name, theirs in self._costs.items():
+            if name in (OURS, AGAIN) or name in self._missing:
+                continue
+            what = f"{title}: against {name}"
+            if name == BARE and AGAIN not in self._missing:
+                again = self._costs[AGAIN]
+                noise = span(ratio_of(again, theirs).interval)
+                found = ratio_beside(ours, theirs, again)
+                rows.append(Row.of(what, f"bare against itself: {noise}", found, threshold))
+            else:
+                rows.append(Row.of(what, "", ratio_of(ours[: len(theirs)], theirs)))
+        return rows
 
 
 def in_its_own_process(name: str, endpoint: paced.Endpoint, seconds: float) -> dict[str, float] | str:
@@ -222,12 +248,12 @@ def in_its_own_process(name: str, endpoint: paced.Endpoint, seconds: float) -> d
             command,
             capture_output=True,
             text=True,
-            timeout=3 * DEADLINE_S,
+            timeout=DEADLINE_S + 5 * seconds,
             check=False,
             env={**os.environ, **trusted},
         )
     except subprocess.TimeoutExpired:
-        return f"neither synced nor ended within {3 * DEADLINE_S:.0f} s"
+        return f"neither synced nor ended within {DEADLINE_S + 5 * seconds:.0f} s"
     if response.returncode:
         return response.stderr.strip().rpartition("\n")[2][:80] or f"exit code {response.returncode}"
     measured: dict[str, float] = json.loads(response.stdout.strip().rpartition("\n")[2])

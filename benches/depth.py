@@ -3,15 +3,23 @@
 Both books get frames of 46 levels: two thirds of the updates are near the best price (log-normal, as
 measured on real data), one third anywhere in the book. Updates delete prices and restore them, so the
 books roughly keep their size.
+
+Recordings of the user's own are applied to two books: one of the recorded snapshot, and one whose snapshot
+has been filled up to 30,000 levels a side behind the recorded ones.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
-from itertools import islice
+from dataclasses import replace
+from decimal import Decimal
+from itertools import islice, pairwise
 
 import depthcache
+from benches.captures import Capture
+from benches.frames import ours
 from benches.measure import Piece, Row, median, ratio, take_turns
 
 SIZES = (1_000, 30_000)
@@ -101,10 +109,57 @@ def run(*, rounds: int) -> list[Row]:
     results = take_turns([b""] * FRAMES, contestants, rounds=rounds)
     small, large = (median(results, str(size)) / LEVELS_A_FRAME for size in SIZES)
     return [
-        Row(
+        Row.of(
             "an update at 30,000 levels a side against 1,000",
             f"{large:.0f} ns against {small:.0f} ns (scanning included)",
             ratio(results, str(SIZES[1]), str(SIZES[0])),
             THRESHOLD,
         )
     ]
+
+
+def run_own(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
+    """One row per market of the user's recordings."""
+    return [_own(capture, rounds=rounds) for capture in captures]
+
+
+def _own(capture: Capture, *, rounds: int) -> Row:
+    deep = filled_up(capture, SIZES[1])
+    shown, filled = (sum(map(len, _sides(each.snapshot))) // 2 for each in (capture, deep))
+    # The first one brings the frames into the cache.
+    contestants = {"warm-up": ours(capture), "recorded": ours(capture), "deep": ours(deep)}
+    results = take_turns(capture.after, contestants, rounds=rounds)
+    deep_us, recorded_us = (median(results, name) / 1000 for name in ("deep", "recorded"))
+    return Row.of(
+        f"{capture.title}: a frame with the snapshot filled up to {filled:,} levels a side against {shown:,}",
+        f"{deep_us:.2f} us against {recorded_us:.2f} us a frame",
+        ratio(results, "deep", "recorded"),
+        THRESHOLD,
+    )
+
+
+def filled_up(capture: Capture, size: int) -> Capture:
+    """Market data whose snapshot has `size` levels a side, as far as there are prices behind the recorded."""
+    body = json.loads(capture.snapshot)
+    sides = {"bids": _filled(body["bids"], size, -1), "asks": _filled(body["asks"], size, 1)}
+    return replace(capture, snapshot=json.dumps(body | sides).encode(), limit=None)
+
+
+def _filled(levels: list[list[str]], size: int, direction: int) -> list[list[str]]:
+    """At the smallest distance of the recorded prices, or a smaller one where bids would reach zero."""
+    if len(levels) < 2:
+        return levels
+    prices = [Decimal(price) for price, _ in levels]
+    unit = Decimal(1).scaleb(int(prices[0].as_tuple().exponent))
+    step = min(abs(one - other) for one, other in pairwise(prices))
+    missing = max(0, size - len(levels))
+    if direction < 0:
+        room = prices[-1] / (missing + 1)
+        step = min(step, max(unit, room - room % unit))
+    behind = (prices[-1] + direction * step * number for number in range(1, missing + 1))
+    return [*levels, *([f"{price:f}", levels[-1][1]] for price in behind if price > 0)]
+
+
+def _sides(snapshot: bytes) -> tuple[list[list[str]], list[list[str]]]:
+    body = json.loads(snapshot)
+    return body["bids"], body["asks"]

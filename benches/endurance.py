@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import depthcache
-from benches import captures, paced
+from benches import market_data, paced, paced_exchange
 
 RATE = 5_000
 CHECK_S = 10.0
@@ -33,9 +33,9 @@ class Truth:
     """The book of the paced exchange at any update id."""
 
     def __init__(self) -> None:
-        capture = captures.load(paced.RECORDING)
-        self._start = paced.start_of(capture, paced.FIRST_ID)
-        self._changes = paced.there_and_back(capture)
+        capture = market_data.load(paced_exchange.RECORDING)
+        self._start = paced_exchange.start_of(capture, paced.FIRST_ID)
+        self._changes = paced_exchange.there_and_back(capture)
 
     def best(self, update_id: int) -> tuple[list[object], list[object]]:
         """The best levels of both sides."""
@@ -122,9 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--transport", choices=("native", "aiohttp"), default="native")
     options = parser.parse_args(arguments)
-    if not captures.available():
-        print("the recorded market data (../shared/captures) is missing")
-        return 2
+    print(f"with {market_data.source()}")
     faults = run(options.minutes, options.transport)
     print("\n".join(faults) or f"{options.minutes:g} minutes at {RATE:,}/s: nothing lost, wrong or leaked")
     return 1 if faults else 0

@@ -12,10 +12,12 @@ from benches.measure import Piece, Row, median, ratio, take_turns
 # Thresholds: of the CPU time of orjson.loads, python-binance and ccxt.
 OF_PARSING = 0.5
 OF_PARSING_SMALL = 0.6
-"""For frames of two levels: most of their bytes are not levels."""
+"""For frames of about two levels: most of their bytes are not levels."""
+SMALL_BYTES = 250
 THRESHOLDS = {"python-binance": 1 / 8, "ccxt": 1 / 20}
-SMALL = "spot NEXOUSDT 2024-07"
-WITH_CLIENTS = ("spot BTCUSDT 2024-08", "USD-M ETHUSDT 2024-08")
+CLIENTS = {"python-binance": rivals.python_binance, "ccxt": rivals.ccxt}
+WITH_CLIENTS = ("spot BTCUSDT 2024-08", "USD-M ETHUSDT 2024-08", "")
+"""Recordings that other clients take, too; and those of the user."""
 OURS = "depthcache Book.apply"
 
 
@@ -24,7 +26,7 @@ def fresh_book(capture: Capture) -> depthcache.Book:
     book = depthcache.Book(capture.exchange, capture.symbol)
     for frame in capture.before:
         book.apply(frame)
-    book.load_snapshot(capture.snapshot, limit=1000)
+    book.load_snapshot(capture.snapshot, limit=capture.limit)
     return book
 
 
@@ -66,19 +68,19 @@ def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
     for capture in captures:
         assert_golden(capture)
         contestants = {OURS: ours(capture), "orjson.loads": rivals.orjson_loads(capture)}
-        thresholds = THRESHOLDS | {"orjson.loads": OF_PARSING_SMALL if capture.title == SMALL else OF_PARSING}
+        size = sum(map(len, capture.after)) / len(capture.after)
+        thresholds = THRESHOLDS | {"orjson.loads": OF_PARSING_SMALL if size < SMALL_BYTES else OF_PARSING}
         missing = {}
-        if capture.title in WITH_CLIENTS:
-            clients = {"python-binance": rivals.python_binance, "ccxt": rivals.ccxt}
-            for name, client in clients.items():
+        if capture.like in WITH_CLIENTS:
+            for name, client in CLIENTS.items():
                 try:
                     contestants[name] = client(capture)
-                except ImportError as why:
+                except (ImportError, rivals.Unsuited) as why:
                     missing[name] = str(why)
         results = take_turns(capture.after, contestants, rounds=rounds)
         rows.append(Row(f"{capture.title}: {OURS}", f"{median(results, OURS) / 1000:.2f} us a frame"))
         rows.extend(
-            Row(
+            Row.of(
                 f"{capture.title}: against {rival}",
                 f"{median(results, rival) / 1000:.2f} us a frame",
                 ratio(results, OURS, rival),

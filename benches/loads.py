@@ -32,8 +32,8 @@ def sorts(seconds: float) -> None:
     numbers = [generator.random() for _ in range(100_000)]
     begin = time.perf_counter()
     sorted(numbers)
-    numbers *= max(1, round(_SORT_S / (time.perf_counter() - begin)))
-    generator.shuffle(numbers)
+    times = max(1, round(_SORT_S / (time.perf_counter() - begin)))
+    numbers += [generator.random() for _ in range((times - 1) * len(numbers))]
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         sorted(numbers)

@@ -3,7 +3,9 @@
 The exchange runs in its own process and serves 500 symbols over loopback: two fifths play the recorded day of
 spot BTCUSDT (46 levels a frame), the others that of NEXOUSDT (2), each forwards and then backwards; together
 5,000 frames and about 100,000 level updates a second. The comparison is with the bare native receiver of the
-same streams, which has no books. Each contestant runs in its own process.
+same streams, which has no books. Each contestant runs in its own process; in every round the client runs
+between two bare receivers on one exchange, whose difference is the noise of the machine. The burst comes
+once, after that.
 
     python -m benches.many_books --serve --rate 5000      the exchange alone
 """
@@ -24,9 +26,9 @@ from time import time_ns
 from urllib.parse import parse_qsl, urlsplit
 
 import depthcache
-from benches import captures, paced
+from benches import market_data, paced, paced_exchange
 from benches.cpu import MAX_OF_BARE, _cpu_s
-from benches.measure import Row
+from benches.measure import Row, above, above_beside, estimate, ratio_beside, ratio_of, span
 from depthcache import _native, venues
 from depthcache.io.network import native as native_network
 from depthcache.simulator import responses
@@ -41,8 +43,12 @@ from depthcache.simulator.server import Server
 BOOKS = 500
 RATE = 5_000
 BURST = 10
-SECONDS = 5.0
-SETTLE_S = 2.0
+ROUNDS = 6
+"""The fewest whose interval reaches 95 %."""
+SECONDS = 2.0
+DELAYS_S = 1.0
+"""After that, for the latency: measuring delays costs CPU itself."""
+SETTLE_S = 0.8
 DEADLINE_S = 90.0
 DEPTH = 20
 STREAMS_A_CONNECTION = 200
@@ -55,6 +61,11 @@ THIN = ("spot NEXOUSDT 2024-07", 3)
 MOST_DIFFS = 3_000
 SYMBOLS = tuple(f"S{number:03}USDT" for number in range(BOOKS))
 CONTESTANTS = ("bare", "books")
+AGAIN = "bare again"
+
+
+class NotMeasured(Exception):
+    """A contestant failed, with the reason."""
 
 
 # --- the exchange -----------------------------------------------------------------------------------
@@ -68,12 +79,15 @@ class ManyBooksExchange(Exchange):
         self.rate = rate
         self._number = 0
         self._due_ns: int | None = None
-        self._sessions: list[paced.StampingSession] = []
+        self._sessions: list[paced_exchange.StampingSession] = []
         played = {}
         for title, _ in (BUSY, THIN):
-            capture = captures.load(title)
-            short = captures.shortened(capture, MOST_DIFFS)
-            played[title] = (paced.start_of(capture, paced.FIRST_ID), paced.there_and_back(short))
+            capture = market_data.load(title)
+            short = market_data.shortened(capture, MOST_DIFFS)
+            played[title] = (
+                paced_exchange.start_of(capture, paced.FIRST_ID),
+                paced_exchange.there_and_back(short),
+            )
         kinds = [BUSY[0]] * BUSY[1] + [THIN[0]] * THIN[1]
         self._changes = [played[kinds[index % len(kinds)]][1] for index in range(BOOKS)]
         self._starts = [played[kinds[index % len(kinds)]][0] for index in range(BOOKS)]
@@ -112,14 +126,14 @@ class ManyBooksExchange(Exchange):
         parsed = parse_target(target, self._venue)
         if parsed is None:
             return responses.no_such_path()
-        session = paced.StampingSession(self._venue, parsed, self._on_change)
+        session = paced_exchange.StampingSession(self._venue, parsed, self._on_change)
         self._sessions.append(session)
         self._on_change(session, now_ns)
         return session
 
     def advance(self, now_ns: int) -> None:
         """Send what is due."""
-        for _ in range(4 * paced.MOST_AT_ONCE):
+        for _ in range(4 * paced_exchange.MOST_AT_ONCE):
             if self._due_ns is None or self._due_ns > now_ns:
                 return
             self._due_ns += 1_000_000_000 // self.rate
@@ -197,7 +211,7 @@ def serving() -> Iterator[paced.Endpoint]:
 @contextmanager
 def bare(endpoint: paced.Endpoint) -> Iterator[_native._Probe]:
     """The transport without books, on as many connections as the client uses."""
-    probe = _native._Probe()
+    probe = _native._Probe(times=False)
     transport = _native.Transport(None, quiet_s=60, pong_s=60, ca_file=endpoint.ca_file, _probe=probe)
     groups = [
         SYMBOLS[start : start + STREAMS_A_CONNECTION] for start in range(0, BOOKS, STREAMS_A_CONNECTION)
@@ -216,7 +230,7 @@ def bare(endpoint: paced.Endpoint) -> Iterator[_native._Probe]:
 @contextmanager
 def books(endpoint: paced.Endpoint) -> Iterator[_native._Probe]:
     """The client with default settings."""
-    probe = _native._Probe()
+    probe = _native._Probe(times=False)
     native_network.Transport = partial(_native.Transport, _probe=probe)  # type: ignore[assignment,attr-defined]
     connecting = depthcache.blocking.connect(paced.VENUE, SYMBOLS, depth=DEPTH, settings=endpoint.settings)
     with connecting as all_books:
@@ -231,16 +245,25 @@ def books(endpoint: paced.Endpoint) -> Iterator[_native._Probe]:
 def measure_one(
     contestant: str, endpoint: paced.Endpoint, seconds: float, burst_s: float
 ) -> dict[str, float]:
-    """Start, cost and latency at a constant rate; then the burst and the time to drain it."""
+    """Start, cost and latency at a constant rate; then the burst, if any, and the time to drain it."""
     begin = time.monotonic()
     with {"bare": bare, "books": books}[contestant](endpoint) as probe:
         start_s = time.monotonic() - begin
         time.sleep(SETTLE_S)
-        probe.take_delays_ns()
-        before_s = _cpu_s()
+        first, before_s = probe.frames(), _cpu_s()
         time.sleep(seconds)
-        spent_s, delays = _cpu_s() - before_s, sorted(probe.take_delays_ns())
-        even = delays[int(0.99 * len(delays))] / 1e6
+        spent_s, frames = _cpu_s() - before_s, probe.frames() - first
+        probe.set_times(True)
+        time.sleep(DELAYS_S)
+        delays = sorted(probe.take_delays_ns())
+        steady = {
+            "start_s": start_s,
+            "frames": frames / seconds,
+            "cpu_us": spent_s / frames * 1e6,
+            "p99_ms": delays[int(0.99 * len(delays))] / 1e6,
+        }
+        if not burst_s:
+            return steady
         set_rate(endpoint, RATE * BURST)
         time.sleep(burst_s)
         set_rate(endpoint, RATE)
@@ -252,11 +275,7 @@ def measure_one(
         drain_s = time.monotonic() - ended
         time.sleep(1.0)
         after = sorted(probe.take_delays_ns())
-        return {
-            "start_s": start_s,
-            "frames": len(delays) / seconds,
-            "cpu_us": spent_s / len(delays) * 1e6,
-            "p99_ms": even,
+        return steady | {
             "burst": taken / burst_s,
             "drain_s": drain_s,
             "p99_after_ms": after[int(0.99 * len(after))] / 1e6,
@@ -274,40 +293,52 @@ def set_rate(endpoint: paced.Endpoint, frames: int) -> None:
 # --- all of them ----------------------------------------------------------------------------------
 
 
-def run(*, rounds: int, burst_s: float) -> list[Row]:
+def run(*, rounds: int = ROUNDS, burst_s: float) -> list[Row]:
     """What 500 books cost on top of receiving their frames."""
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
-    for _ in range(rounds):
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("bare", "books", AGAIN)}
+    try:
+        for _ in range(rounds):
+            with serving() as endpoint:
+                for name in found:
+                    found[name].append(in_its_own_process(name.partition(" ")[0], endpoint, burst_s=0.0))
+        burst = {}
         for name in CONTESTANTS:
             with serving() as endpoint:
-                command = paced.contestant("benches.many_books", name, endpoint, SECONDS)
-                command += ["--burst", str(burst_s)]
-                response = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-            if response.returncode:
-                why = response.stderr.strip().rpartition("\n")[2][:100]
-                return [Row(f"{BOOKS} books", f"{name} was not measured: {why}")]
-            found[name].append(json.loads(response.stdout))
-    receiver, ours = (_medians(found[name]) for name in CONTESTANTS)
-    at = f"at {ours['frames']:,.0f}/s"
+                burst[name] = in_its_own_process(name, endpoint, burst_s=burst_s)
+    except NotMeasured as why:
+        return [Row(f"{BOOKS} books", str(why))]
+    column = {name: {key: [each[key] for each in rows] for key in rows[0]} for name, rows in found.items()}
+    receiver, ours, again = column.values()
+    median = {
+        name: {key: statistics.median(values) for key, values in of.items()} for name, of in column.items()
+    }
     return [
-        Row(
+        Row.of(
             f"start to {BOOKS} synced books, {DEPTH} levels or more",
-            f"{ours['start_s']:.1f} s",
-            ours["start_s"] / MOST_START_S,
+            f"{median['books']['start_s']:.1f} s",
+            estimate(each / MOST_START_S for each in ours["start_s"]),
             1.0,
         ),
-        Row(
-            f"CPU {at} against the bare receiver",
-            f"{ours['cpu_us']:.1f} us against {receiver['cpu_us']:.1f} us a frame",
-            _ratio(found, "cpu_us"),
+        Row.of(
+            f"CPU at {median['books']['frames']:,.0f}/s against the bare receiver",
+            f"{median['books']['cpu_us']:.1f} us against {median['bare']['cpu_us']:.1f} us a frame; "
+            f"bare against itself: {span(ratio_of(again['cpu_us'], receiver['cpu_us']).interval)}",
+            ratio_beside(ours["cpu_us"], receiver["cpu_us"], again["cpu_us"]),
             MAX_OF_BARE,
         ),
-        Row(
+        Row.of(
             "p99 from sent to readable above the bare receiver's, in ms",
-            f"{ours['p99_ms']:.3f} ms against {receiver['p99_ms']:.3f} ms",
-            max(0.0, ours["p99_ms"] - receiver["p99_ms"]),
+            f"{median['books']['p99_ms']:.3f} ms against {median['bare']['p99_ms']:.3f} ms; "
+            f"bare against itself: {span(above(again['p99_ms'], receiver['p99_ms']).interval)}",
+            above_beside(ours["p99_ms"], receiver["p99_ms"], again["p99_ms"]),
             MOST_ABOVE_MS,
         ),
+        *_rows_of_burst(burst["books"], burst["bare"], burst_s),
+    ]
+
+
+def _rows_of_burst(ours: dict[str, float], receiver: dict[str, float], burst_s: float) -> list[Row]:
+    return [
         Row(
             f"a burst of {burst_s:.0f} s",
             f"{ours['burst']:,.0f}/s received, {receiver['burst']:,.0f}/s by the bare receiver",
@@ -321,14 +352,16 @@ def run(*, rounds: int, burst_s: float) -> list[Row]:
     ]
 
 
-def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
-
-
-def _ratio(found: dict[str, list[dict[str, float]]], name: str) -> float:
-    """Of neighbouring measurements, so that the load of the machine is the same for both."""
-    pairs = zip(found["books"], found["bare"], strict=True)
-    return statistics.median(ours[name] / theirs[name] for ours, theirs in pairs)
+def in_its_own_process(name: str, endpoint: paced.Endpoint, *, burst_s: float) -> dict[str, float]:
+    """The measurement of one contestant. `burst_s`: 0 for no burst. Raises NotMeasured."""
+    command = paced.contestant("benches.many_books", name, endpoint, SECONDS)
+    command += ["--burst", str(burst_s)]
+    response = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if response.returncode:
+        why = response.stderr.strip().rpartition("\n")[2][:100]
+        raise NotMeasured(f"{name} was not measured: {why}")
+    measured: dict[str, float] = json.loads(response.stdout)
+    return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

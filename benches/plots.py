@@ -336,10 +336,13 @@ def _verdict(rows: Rows) -> str:
     judged = [row["result"] for row in rows if row["result"]]
     if not judged:
         return ""
-    missed = judged.count("MISSED")
-    if not missed:
-        return "Its threshold is met." if len(judged) == 1 else f"All {len(judged)} thresholds are met."
-    return f"{missed} of {len(judged)} thresholds are missed: see BENCHMARKS.md."
+    missed, undecided = judged.count("MISSED"), judged.count("within noise")
+    noise = f" {undecided} of {len(judged)} are within the noise of the machine." if undecided else ""
+    if missed:
+        return f"{missed} of {len(judged)} thresholds are missed: see BENCHMARKS.md.{noise}"
+    if undecided:
+        return f"No threshold is missed.{noise}"
+    return "Its threshold is met." if len(judged) == 1 else f"All {len(judged)} thresholds are met."
 
 
 # --- SVG -------------------------------------------------------------------------------------
@@ -497,7 +500,9 @@ def _names() -> dict[str, str]:
     }
 
 
-def _row(what: str, figure: str, ratio: str, threshold: str, result: str) -> Row:
+def _row(what: str, figure: str, ratio: str, *others: str) -> Row:
+    """Of the cells of a table: with an interval before the threshold, or, in older documents, without."""
+    *_, threshold, result = others
     numbers = {"ratio": ratio, "threshold": threshold}
     return {"what": what, "figure": figure, "result": result} | {
         name: float(text.replace(",", "")) if text else None for name, text in numbers.items()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import depthcache
 from benches import freshness, paced, scaling
-from benches.measure import Row
+from benches.measure import Row, estimate
 from depthcache import _native
 from depthcache.io.network import native as native_network
 
 RATE = 5_000
 THREADS = 8
-SECONDS = 2.0
+SECONDS = 1.0
 THRESHOLD = 1.1
 FEED = "depthcache-io"
 """The system's name of the native thread."""
@@ -53,13 +53,13 @@ def run(*, rounds: int) -> list[Row]:
                     reads += readers.count
     finally:
         native_network.Transport = _native.Transport  # type: ignore[attr-defined]
-    ratios = [with_readers / without for without, with_readers in zip(costs[False], costs[True], strict=True)]
+    pairs = zip(costs[False], costs[True], strict=True)
     alone, beside = statistics.median(costs[False]), statistics.median(costs[True])
     return [
-        Row(
+        Row.of(
             f"the feed with {THREADS} reading threads",
             f"{beside:.1f} us a frame against {alone:.1f} us alone",
-            statistics.median(ratios),
+            estimate(with_readers / without for without, with_readers in pairs),
             THRESHOLD,
         ),
         Row(

@@ -1,4 +1,4 @@
-"""Reads as multiples of an empty native call, on a recorded book of thousands of levels."""
+"""Reads as multiples of an empty native call, on a book of thousands of levels."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Reads against those of other libraries, in one process, on the same bytes: `benches/twins/peer_reads.py`.
 
-Unchanged: the read is repeated. First: the first read after an update. The libraries are those that the
-interpreter has: this one, or that of `PEERS_PYTHON` (ccxt, cryptofeed's order_book, nautilus_trader,
-sortedcontainers, python-binance). Libraries that are not there are named.
+Unchanged: the read is repeated. First: the first read after an update. The libraries get an environment of
+their own (`environments`), or are those of the interpreter that `PEERS_PYTHON` names. Libraries that are not
+there are named.
 """
 
 from __future__ import annotations
@@ -10,15 +10,24 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import depthcache
 from benches.captures import Capture
+from benches.environments import Unavailable, python_with
 from benches.measure import Row
 
+LIBRARIES = [
+    "ccxt==4.5.90",
+    "nautilus_trader==1.221.0",
+    "order_book==0.6.1",
+    "python-binance==1.0.37",
+    "sortedcontainers==2.4.0",
+]
+NEEDED = ["msgspec==0.23.0", "numpy==2.4.6", "orjson==3.13.0"]
+"""What depthcache and the script need there."""
 SCRIPT = Path(__file__).parent / "twins" / "peer_reads.py"
 EMPTY = "an empty native call"
 MOST_UNCHANGED, MOST_FIRST, MOST_TOGETHER = 1.0, 1.5, 0.1
@@ -31,7 +40,11 @@ MOST_FRAMES = 3_000
 
 def run(capture: Capture) -> list[Row]:
     """Rows for each read: repeated, first after an update, and together with the update."""
-    measured = measure(capture)
+    try:
+        python = os.environ.get("PEERS_PYTHON") or python_with("reads", [*LIBRARIES, *NEEDED])
+    except Unavailable as why:
+        return [Row("reads against other libraries", f"skipped: {why}")]
+    measured = measure(capture, python)
     rows = [
         Row(f"{name} is missing ({why}): its reads were not measured", "skipped")
         for name, why in measured["missing"].items()
@@ -61,7 +74,7 @@ def row(what: str, spent: dict[str, list[float]], most: float) -> Row:
     return Row(f"{what}; {fastest} {others[fastest]:,.0f} ns", figure, ours / others[fastest], most)
 
 
-def measure(capture: Capture) -> Any:
+def measure(capture: Capture, python: str) -> Any:
     """What the script prints: medians with their intervals, in nanoseconds."""
     messages = {
         "exchange": capture.exchange,
@@ -69,7 +82,6 @@ def measure(capture: Capture) -> Any:
         "snapshot": bytes(capture.snapshot).decode(),
         "frames": [bytes(frame).decode() for frame in (*capture.before, *capture.after)][:MOST_FRAMES],
     }
-    python = os.environ.get("PEERS_PYTHON", sys.executable)
     package = str(Path(depthcache.__file__).parents[1])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "messages.json"

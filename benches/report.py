@@ -15,13 +15,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benches.measure import Row
+from benches.measure import MISSED, WITHIN_NOISE, Row, number, span
 
-MOST_SECONDS = 600
+MOST_SECONDS = 720
 """The time limit of a complete run on two cores."""
 
 CAVEATS = (
     "All contestants take turns on the same bytes within one run; a figure is the median over its rounds. "
+    "Ratios are judged by the interval that holds the true median at 95 % confidence: a threshold is missed "
+    "only where the whole interval lies above it, and `within noise` where the interval contains it. "
     "Times are CPU time: of one thread where one thread does the work, of the whole process where a section "
     "says so. Trust the ratios more than the microseconds, which depend on the machine and its load. "
     "Everything is served over loopback, so no figure includes a real network. Before frames are timed, the "
@@ -30,15 +32,20 @@ CAVEATS = (
 HOW = (
     "`make bench` runs on any machine with Python and Rust, `python -m benches --only SECTION` runs one "
     "section. The recordings are not part of the repository (`../shared/captures`); without them, the "
-    "sections that need them are skipped. The figures are also written as JSON to `build/bench.json`, and as "
-    "charts to `docs/concepts/measured`. `make instructions` counts instructions instead of time. "
+    "simulator makes market data of the same statistics "
+    "([compared](docs/concepts/made-market-data.md)), and every section says so. "
+    '`make bench FILES="a.jsonl.zst b.gz"` measures the sections of frames, reads and depth on recordings of '
+    "your own: all that `depthcache verify` reads. The figures are also written as JSON to "
+    "`build/bench.json`, and as charts to `docs/concepts/measured`. "
+    "`make instructions` counts instructions instead of time. "
     "`make endurance` and `make soak` test long runs."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One group of figures. `about`: the text above its table. `unit`: of the ratios."""
+    """One group of figures. `about`: the text above its table. `unit`: of the ratios. `data`: which market
+    data it used, empty where none."""
 
     name: str
     title: str
@@ -46,6 +53,7 @@ class Section:
     unit: str
     rows: Sequence[Row]
     seconds: float
+    data: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +71,21 @@ class Report:
 
     @property
     def missed(self) -> list[Row]:
-        """The rows above their threshold."""
-        return [row for row in self.judged if row.result == "MISSED"]
+        """The rows whose whole interval lies above their threshold."""
+        return [row for row in self.judged if row.result == MISSED]
+
+    @property
+    def undecided(self) -> list[Row]:
+        """The rows whose threshold lies inside their interval."""
+        return [row for row in self.judged if row.result == WITHIN_NOISE]
 
     @property
     def summary(self) -> str:
         """One line."""
-        return f"{len(self.judged)} thresholds, {len(self.missed)} missed; the run took {self.seconds:.0f} s"
+        return (
+            f"{len(self.judged)} thresholds, {len(self.missed)} missed, {len(self.undecided)} within noise; "
+            f"the run took {self.seconds:.0f} s"
+        )
 
     def plain(self) -> dict[str, dict[str, object]]:
         """The sections as plain values."""
@@ -77,6 +93,7 @@ class Report:
             section.name: {
                 "title": section.title,
                 "unit": section.unit,
+                "data": section.data,
                 "seconds": round(section.seconds, 1),
                 "rows": [
                     {
@@ -84,6 +101,7 @@ class Report:
                         "figure": row.figure,
                         "ratio": row.ratio,
                         "threshold": row.threshold,
+                        "interval": row.interval,
                         "result": row.result,
                     }
                     for row in section.rows
@@ -111,11 +129,14 @@ class Report:
         if self.missed:
             lines += ["", "Missed:", "", *(f"- {row.what}: {shown(row)}" for row in self.missed)]
         for section in self.sections:
-            lines += ["", f"## {section.title}", "", section.about, ""]
-            lines += [f"| what | figure | {section.unit} | threshold | |", "|---|---:|---:|---:|---|"]
-            for row in section.rows:
-                cells = (row.what, row.figure, number(row.ratio), number(row.threshold), row.result)
-                lines.append(f"| {' | '.join(cells)} |")
+            data = f" Data: {section.data}." if section.data else ""
+            took = f" The section took {section.seconds:.0f} s."
+            lines += ["", f"## {section.title}", "", section.about + data + took, ""]
+            lines += [
+                f"| what | figure | {section.unit} | interval | threshold | |",
+                "|---|---:|---:|---:|---:|---|",
+            ]
+            lines += [f"| {' | '.join(cells(row))} |" for row in section.rows]
         lines += [
             "",
             "## How to repeat",
@@ -134,34 +155,59 @@ class Report:
             document.write_text(self.as_markdown(), "utf-8")
 
 
+def cells(row: Row) -> tuple[str, str, str, str, str, str]:
+    """A row of a table: what, figure, ratio, interval, threshold, result."""
+    return (
+        row.what,
+        row.figure,
+        number(row.ratio),
+        span(row.interval),
+        number(row.threshold),
+        row.result,
+    )
+
+
 def shown(row: Row) -> str:
-    """The ratio and its threshold."""
-    return f"{number(row.ratio)}, threshold {number(row.threshold)}"
-
-
-def number(ratio: float | None) -> str:
-    """A ratio with three decimals below 10, otherwise one."""
-    if ratio is None:
-        return ""
-    return f"{ratio:.3f}" if ratio < 10 else f"{ratio:.1f}"
+    """The ratio with its interval, and its threshold."""
+    interval = f" ({span(row.interval)})" if row.interval else ""
+    return f"{number(row.ratio)}{interval}, threshold {number(row.threshold)}"
 
 
 def print_section(console: Console, section: Section) -> None:
     """One group as a table."""
-    table = Table(title=section.title, title_justify="left")
-    for heading in ("what", "figure", section.unit, "threshold", "result"):
+    title = f"{section.title} ({section.data})" if section.data else section.title
+    table = Table(title=title, title_justify="left")
+    for heading in ("what", "figure", section.unit, "interval", "threshold", "result"):
         table.add_column(heading, justify="left" if heading in {"what", "result"} else "right", no_wrap=True)
     for row in section.rows:
-        table.add_row(row.what, row.figure, number(row.ratio), number(row.threshold), row.result)
+        table.add_row(*cells(row))
     console.print(table)
 
 
 def machine() -> str:
-    """Processor, cores and system."""
-    model = platform.processor() or platform.machine()
+    """Vendor and model of the processor, cores, governor, system, and the load before the start."""
+    parts = [_processor(), f"{os.cpu_count()} cores"]
+    governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    parts.append(
+        f"governor {governor.read_text('ascii').strip()}" if governor.exists() else "governor unknown"
+    )
+    parts.append(f"{platform.system()} {platform.machine()}")
+    if hasattr(os, "getloadavg"):
+        parts.append(f"load {os.getloadavg()[0]:.1f} before the start")
+    return ", ".join(parts)
+
+
+def _processor() -> str:
+    """As Linux names it: vendor, model, and the numbers behind a model name that says little."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text("utf-8").splitlines() if line.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}{load}"
+    if not cpuinfo.exists():
+        return platform.processor() or platform.machine()
+    first = cpuinfo.read_text("utf-8").partition("\n\n")[0]
+    facts = {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())
+    }
+    known = [facts[name] for name in ("vendor_id", "model name") if name in facts]
+    numbers = [f"{name} {facts[name]}" for name in ("cpu family", "model") if name in facts]
+    if numbers:
+        known.append(f"({' '.join(numbers)})")
+    return " ".join(known) or platform.processor() or platform.machine()

@@ -17,10 +17,17 @@ from benches.measure import Piece
 from depthcache import venues
 
 
+class Unsuited(Exception):
+    """A client cannot keep such a book."""
+
+
 def versions() -> str:
     """Names and versions of the other clients."""
     names = ("orjson", "python-binance", "ccxt", "cryptofeed")
     return ", ".join(f"{name} {_version(name)}" for name in names)
+
+
+_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "USD")
 
 
 def _version(name: str) -> str:
@@ -54,6 +61,7 @@ def python_binance(capture: Capture) -> Callable[[], Piece]:
     import orjson
     from binance.ws.depthcache import BaseDepthCacheManager, DepthCache, DepthCacheManager
 
+    _refuse_inverse(capture)
     futures = venues.venue(capture.exchange).family != "spot"
     snapshot = orjson.loads(capture.snapshot)
 
@@ -90,12 +98,13 @@ def ccxt(capture: Capture) -> Callable[[], Piece]:
     import ccxt.pro
     import orjson
 
+    _refuse_inverse(capture)
     futures = venues.venue(capture.exchange).family != "spot"
+    base, quote = _currencies(capture.symbol)
     loop = asyncio.new_event_loop()
 
     def make() -> Piece:
         exchange = ccxt.pro.binance({"asyncio_loop": loop})
-        base, quote = "ETH" if capture.symbol.startswith("ETH") else "BTC", "USDT"
         symbol = f"{base}/{quote}" + (":USDT" if futures else "")
         market = {"id": capture.symbol, "symbol": symbol, "base": base, "quote": quote, "active": True}
         market |= {
@@ -135,6 +144,19 @@ def kept_diffs(capture: Capture) -> list[dict[str, Any]]:
 
     held = orjson.loads(capture.snapshot)["lastUpdateId"]
     return [data for data in (orjson.loads(frame)["data"] for frame in capture.before) if data["u"] > held]
+
+
+def _refuse_inverse(capture: Capture) -> None:
+    family = venues.venue(capture.exchange).family
+    if family not in ("spot", "linear"):
+        raise Unsuited(f"only spot and USD-M books are compared, not {family}")
+
+
+def _currencies(symbol: str) -> tuple[str, str]:
+    quote = next((each for each in _QUOTES if symbol.endswith(each) and symbol != each), None)
+    if quote is None:
+        raise Unsuited(f"the quote currency of {symbol} is not known here")
+    return symbol.removesuffix(quote), quote
 
 
 def _refuse(error: object, *_: object) -> None:

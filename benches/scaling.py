@@ -20,7 +20,7 @@ from pathlib import Path
 
 import depthcache
 from benches.depth import snapshot
-from benches.measure import Row
+from benches.measure import Row, estimate
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / "build" / "free-threaded-env" / "bin" / "python"
@@ -41,10 +41,10 @@ def row() -> Row:
         why = done.stderr.strip().rpartition("\n")[2][:100]
         return Row(WHAT, f"not measured: {why}")
     found = json.loads(done.stdout)
-    return Row(
+    return Row.of(
         f"reads on {found['cores']} threads of free-threaded Python {found['python']}, ideal over measured",
         f"{found['all'] / 1e6:.2f} million a second against {found['one'] / 1e6:.2f} on one thread",
-        found["cores"] * found["one"] / found["all"],
+        estimate(found["cores"] * one / every for one, every in found["pairs"]),
         MOST,
     )
 
@@ -54,7 +54,7 @@ def measured() -> dict[str, object]:
     cores = os.cpu_count() or 1
     pairs = [(_rate(1), _rate(cores)) for _ in range(ROUNDS)]
     one, every = (statistics.median(column) for column in zip(*pairs, strict=True))
-    return {"cores": cores, "python": sys.version.split()[0], "one": one, "all": every}
+    return {"cores": cores, "python": sys.version.split()[0], "one": one, "all": every, "pairs": pairs}
 
 
 def _rate(threads: int) -> float:

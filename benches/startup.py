@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 
-from benches.measure import Row
+from benches.measure import Row, estimate
 
 ROUNDS = 15
 THRESHOLD = 5.0
@@ -37,12 +37,11 @@ def run() -> list[Row]:
     for _ in range(ROUNDS):
         for name, code in PROGRAMS.items():
             spent[name].append(cpu_s(code))
-    bare = statistics.median(spent[BARE])
     return [
-        Row(
+        Row.of(
             name,
             f"{statistics.median(values) * 1000:.0f} ms",
-            statistics.median(values) / bare,
+            estimate(each / bare for each, bare in zip(values, spent[BARE], strict=True)),
             THRESHOLD if name == WITH_THRESHOLD else None,
         )
         for name, values in spent.items()

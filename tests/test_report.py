@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benches import plots
-from benches.measure import Row
+from benches.measure import Estimate, Row, above_beside, estimate, ratio_beside
 from benches.report import Report, Section, machine
 
 ROOT = Path(__file__).parents[1]
@@ -27,15 +27,15 @@ REPORT = Report(
 
 def test_missed_thresholds_come_before_the_tables() -> None:
     text = REPORT.as_markdown()
-    assert "2 thresholds, 1 missed; the run took 2 s." in text
+    assert "2 thresholds, 1 missed, 0 within noise; the run took 2 s." in text
     assert text.index("- a start: 12.5, threshold 5.000") < text.index("## Reads")
 
 
 def test_every_row_is_in_the_document_with_its_result() -> None:
     text = REPORT.as_markdown()
-    assert "| a read | 10 ns | 0.400 | 0.500 | met |" in text
-    assert "| a start | 9 s | 12.5 | 5.000 | MISSED |" in text
-    assert "| a rival | not measured: not installed |  |  |  |" in text
+    assert "| a read | 10 ns | 0.400 |  | 0.500 | met |" in text
+    assert "| a start | 9 s | 12.5 |  | 5.000 | MISSED |" in text
+    assert "| a rival | not measured: not installed |  |  |  |  |" in text
     assert "- machine: two cores" in text
 
 
@@ -55,8 +55,47 @@ def test_a_run_of_some_sections_leaves_the_document_alone(tmp_path: Path) -> Non
     assert document.read_text("utf-8") == REPORT.as_markdown()
 
 
+def test_only_an_interval_beyond_the_threshold_misses_it() -> None:
+    results = {
+        Row.of("a", "", Estimate(1.1, low, high), 1.0).result: (low, high)
+        for low, high in ((0.8, 1.0), (0.9, 1.3), (1.01, 1.3))
+    }
+    assert results == {"met": (0.8, 1.0), "within noise": (0.9, 1.3), "MISSED": (1.01, 1.3)}
+    assert Row.of("a", "", Estimate(1.1, 0.9, 1.3)).result == ""
+
+
+def test_an_interval_stands_beside_its_ratio() -> None:
+    noisy = Row.of("freshness", "noise: -0.1 to 0.1", Estimate(-0.02, -0.5, 0.3), 0.1)
+    report = Report({}, [Section("reads", "Reads", "", "ms", [noisy, BAD], 61.0, "made data")], 61.0)
+    text = report.as_markdown()
+    assert "| freshness | noise: -0.1 to 0.1 | -0.020 | -0.500 to 0.300 | 0.100 | within noise |" in text
+    assert "2 thresholds, 1 missed, 1 within noise" in text
+    assert " Data: made data. The section took 61 s." in text
+    found = json.loads(report.as_json())["sections"]["reads"]["rows"][0]
+    assert (found["interval"], found["result"]) == ([-0.5, 0.3], "within noise")
+    assert plots.read(text)["sections"]["reads"]["rows"][0]["threshold"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("count", "interval"), [(1, (0, 0)), (3, (0, 2)), (5, (0, 4)), (6, (0, 5)), (9, (1, 7)), (20, (5, 14))]
+)
+def test_an_interval_is_that_of_the_median_at_95_percent(count: int, interval: tuple[int, int]) -> None:
+    found = estimate(reversed(range(count)))
+    assert found.interval == interval
+    assert found.median == (count - 1) / 2
+
+
+def test_ours_is_compared_with_what_ran_before_and_after_it() -> None:
+    before, ours, after = [1.0, 2.0], [2.0, 3.0], [3.0, 4.0]  # a machine that becomes slower
+    assert ratio_beside(ours, before, after).interval == (1.0, 1.0)
+    assert above_beside(ours, before, after).interval == (0.0, 0.0)
+
+
 def test_the_machine_is_named() -> None:
-    assert f"cores, {platform.system()} {platform.machine()}" in machine()
+    found = machine()
+    assert f", {platform.system()} {platform.machine()}" in found
+    for part in (" cores, ", "governor ", "before the start"):
+        assert part in found
 
 
 def test_the_document_and_the_charts_are_of_the_sections_that_there_are() -> None:
@@ -113,6 +152,13 @@ def test_a_missed_threshold_is_told_by_a_word_and_a_colour() -> None:
     assert "a <read> 2.5 (missed 1) a write 0.5 " in words(svg)
     assert svg.count('class="missed"') == svg.count('class="ours"') == 1
     assert svg.count('class="mark"') == 2
+
+
+def test_noise_is_no_miss() -> None:
+    noisy = Row.of("a read", "10 ns", Estimate(1.1, 0.9, 1.3), 1.0)
+    svg = a_section("new", noisy, GOOD)
+    assert "No threshold is missed. 1 of 2 are within the noise of the machine." in words(svg)
+    assert 'class="missed"' not in svg
 
 
 def test_what_was_not_measured_stays_on_the_chart_without_a_bar() -> None:

@@ -309,10 +309,10 @@ class MissingBook(NamedTuple):
 
 
 class Levels(Sequence[Level[N_co]], Generic[N_co]):
-    """An immutable sequence of levels, best price first, with its update id and whether it is proven complete.
+    """An immutable sequence of levels, best price first, with its update id, and whether it is complete.
 
-    It is equal to a list or a tuple of the same levels; a slice of it is a tuple. Books return a native twin of
-    this class. `list(levels)` gives a list that you can change or pass to `json.dumps`.
+    It is equal to a list or a tuple of the same levels; a slice of it is a tuple. Books return a native twin
+    of this class. `list(levels)` gives a list that you can change or pass to `json.dumps`.
 
     Attributes:
         complete: whether all requested levels are proven: they lie inside the complete range, or the whole

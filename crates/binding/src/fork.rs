@@ -45,6 +45,11 @@ impl OwnerProcess {
         self.forks == FORKS.load(Ordering::Relaxed)
     }
 
+    /// The router that feeds the book.
+    pub fn books(&self) -> Arc<Books> {
+        self.books.clone()
+    }
+
     /// Call this before a read: after a pause of the machine or the process, the first reader marks the books
     /// stale. Costs one clock reading.
     #[inline]

@@ -19,6 +19,7 @@ mod portable;
 mod raw;
 mod reader;
 mod router;
+mod server;
 mod shelf;
 mod side;
 mod source;
@@ -47,6 +48,8 @@ mod _native {
     use crate::offline::Book;
     #[pymodule_export]
     use crate::router::FlightLog;
+    #[pymodule_export]
+    use crate::server::{_make_certificate, _server_routes, BookServer};
     #[pymodule_export]
     use crate::side::Side;
     #[pymodule_export]

@@ -10,6 +10,8 @@ use depthcache_book::query::{BestPair, CompleteTo, NumberLevel, Reading, Side};
 use crate::SCHEMA;
 use crate::writer::{Numbers, Object, level, levels, null, number};
 
+const SIDES: [(&str, Side); 2] = [("bids", Side::Bids), ("asks", Side::Asks)];
+
 /// The format of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
@@ -73,6 +75,24 @@ pub fn status(out: &mut Vec<u8>, book: &dyn Reading) {
     message.end();
 }
 
+/// The line of a book in a list: the head without `schema` and `type`, then `age_s` (null before a snapshot),
+/// `complete_to` and `coverage` as in a book, and `levels`, how many each side holds.
+pub fn summary(out: &mut Vec<u8>, book: &dyn Reading, now_ns: i64, numbers: Numbers) {
+    let mut line = Object::begin(out);
+    head(&mut line, book);
+    let age_ns = book
+        .updated_ns()
+        .map(|at_ns| now_ns.saturating_sub(at_ns).max(0));
+    line.float("age_s", age_ns.map(|age_ns| age_ns as f64 / 1e9));
+    proven(&mut line, book, numbers);
+    let mut levels = line.object("levels");
+    for (key, side) in SIDES {
+        levels.integer(key, book.len(side) as i64);
+    }
+    levels.end();
+    line.end();
+}
+
 fn begin<'a>(out: &'a mut Vec<u8>, kind: &str) -> Object<'a> {
     let mut message = Object::begin(out);
     message.integer("schema", SCHEMA.into());
@@ -102,22 +122,8 @@ fn head(message: &mut Object<'_>, book: &dyn Reading) {
 }
 
 fn body(message: &mut Object<'_>, book: &Frozen, options: &Options) {
-    const SIDES: [(&str, Side); 2] = [("bids", Side::Bids), ("asks", Side::Asks)];
     message.flag("complete", book.complete());
-    let mut edges = message.object("complete_to");
-    for (key, side) in SIDES {
-        match book.complete_to(side) {
-            CompleteTo::Nothing => edges.null(key),
-            CompleteTo::Price(price) => number(edges.key(key), price, options.numbers),
-            CompleteTo::Whole => edges.text(key, "all"),
-        }
-    }
-    edges.end();
-    let mut coverage = message.object("coverage");
-    for (key, side) in SIDES {
-        coverage.integer(key, book.coverage(side) as i64);
-    }
-    coverage.end();
+    proven(message, book, options.numbers);
     let is_readable = book.readable(true).is_ok();
     for (key, side) in SIDES {
         match is_readable {
@@ -134,6 +140,24 @@ fn body(message: &mut Object<'_>, book: &Frozen, options: &Options) {
         }
         counters.end();
     }
+}
+
+/// How far each side is proven.
+fn proven(message: &mut Object<'_>, book: &dyn Reading, numbers: Numbers) {
+    let mut edges = message.object("complete_to");
+    for (key, side) in SIDES {
+        match book.complete_to(side) {
+            CompleteTo::Nothing => edges.null(key),
+            CompleteTo::Price(price) => number(edges.key(key), price, numbers),
+            CompleteTo::Whole => edges.text(key, "all"),
+        }
+    }
+    edges.end();
+    let mut coverage = message.object("coverage");
+    for (key, side) in SIDES {
+        coverage.integer(key, book.coverage(side) as i64);
+    }
+    coverage.end();
 }
 
 fn optional_level(out: &mut Vec<u8>, side: Option<NumberLevel>, numbers: Numbers) {

@@ -25,11 +25,11 @@ mod decode;
 mod depth_snapshot;
 mod encode;
 mod lines;
-mod writer;
+pub mod writer;
 
 pub use decode::{BadMessage, Decoded, decode};
 pub use depth_snapshot::{DepthSnapshot, Family, depth_snapshot};
-pub use encode::{Options, best, book, status, update};
+pub use encode::{Options, best, book, status, summary, update};
 pub use lines::level_lines;
 pub use writer::Numbers;
 

@@ -18,6 +18,7 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// Open an object at the end of the buffer.
     pub fn begin(out: &'a mut Vec<u8>) -> Object<'a> {
         out.push(b'{');
         Object {
@@ -26,6 +27,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Close it.
     pub fn end(self) {
         self.out.push(b'}');
     }
@@ -41,19 +43,23 @@ impl<'a> Object<'a> {
         self.out
     }
 
+    /// A key with a string.
     pub fn text(&mut self, key: &str, text: &str) {
         string(self.key(key), text);
     }
 
+    /// A key with true or false.
     pub fn flag(&mut self, key: &str, flag: bool) {
         let word: &[u8] = if flag { b"true" } else { b"false" };
         self.key(key).extend_from_slice(word);
     }
 
+    /// A key with a whole number.
     pub fn integer(&mut self, key: &str, number: i64) {
         integer(self.key(key), number);
     }
 
+    /// The same, or null.
     pub fn optional(&mut self, key: &str, number: Option<i64>) {
         match number {
             Some(number) => self.integer(key, number),
@@ -61,19 +67,28 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A key with a float in its shortest form, or null for what JSON cannot write.
+    pub fn float(&mut self, key: &str, number: Option<f64>) {
+        float(self.key(key), number);
+    }
+
+    /// A key with null.
     pub fn null(&mut self, key: &str) {
         null(self.key(key));
     }
 
+    /// A key with an object, to be ended before the next key.
     pub fn object(&mut self, key: &str) -> Object<'_> {
         Object::begin(self.key(key))
     }
 }
 
+/// Null.
 pub fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(b"null");
 }
 
+/// A whole number.
 pub fn integer(out: &mut Vec<u8>, number: i64) {
     if number < 0 {
         out.push(b'-');
@@ -82,6 +97,15 @@ pub fn integer(out: &mut Vec<u8>, number: i64) {
     Number { mantissa, scale: 0 }.append_to(out);
 }
 
+/// A float in its shortest form, or null for what JSON cannot write.
+pub fn float(out: &mut Vec<u8>, number: Option<f64>) {
+    match number.filter(|number| number.is_finite()) {
+        Some(number) => serde_json::to_writer(out, &number).expect("a Vec takes everything"),
+        None => null(out),
+    }
+}
+
+/// A string with its escapes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("a Vec takes everything");
 }
@@ -100,6 +124,7 @@ pub fn number(out: &mut Vec<u8>, number: Number, numbers: Numbers) {
     }
 }
 
+/// A level: `[price, quantity]`.
 pub fn level(out: &mut Vec<u8>, level: NumberLevel, numbers: Numbers) {
     out.push(b'[');
     number(out, level.price, numbers);

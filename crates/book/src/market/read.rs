@@ -31,6 +31,11 @@ impl Market {
     /// Call it after `readable` said `Ok`; the copy is readable for good.
     pub fn freeze(&self, levels: usize) -> Frozen {
         self.depth_target.note_request(levels);
+        self.copy(levels)
+    }
+
+    /// The same for a reader whose wish is not to deepen the book.
+    pub fn copy(&self, levels: usize) -> Frozen {
         let info = self.status_info();
         let header = FrozenHeader {
             exchange: self.exchange.clone(),

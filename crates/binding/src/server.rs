@@ -1,0 +1,255 @@
+//! `BookServer`: the server of `depthcache-server` in the hands of Python. Not here: what it does.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use depthcache_server::{
+    Access, Book, Certificate, DelegatedResponse, Document, Limits, Options, Parameter, Place,
+    ROUTES, Role, Server, StartError, Token,
+};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use crate::handles::BookReader;
+use crate::source::Source;
+
+/// HTTP reads of live books on native threads, which never need the interpreter.
+#[pyclass(frozen, module = "depthcache._native")]
+pub struct BookServer {
+    inner: Server,
+}
+
+#[pymethods]
+impl BookServer {
+    fn __reduce__<'py>(&self) -> PyResult<crate::portable::Reduced<'py>> {
+        let instead = "start one in the other process";
+        Err(crate::errors::not_portable("a book server", instead))
+    }
+
+    /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path.
+    /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. Raises
+    /// OSError, ValueError.
+    #[new]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None))]
+    #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
+    fn new(
+        py: Python<'_>,
+        host: &str,
+        port: u16,
+        workers: usize,
+        tokens: Vec<(String, String)>,
+        hosts: Vec<String>,
+        documents: HashMap<String, (String, Vec<u8>)>,
+        tls: Option<(String, String)>,
+        limits: Option<HashMap<String, f64>>,
+    ) -> PyResult<Self> {
+        let host: IpAddr = host
+            .parse()
+            .map_err(|_| PyValueError::new_err(format!("{host:?} is no address")))?;
+        let options = Options {
+            address: SocketAddr::new(host, port),
+            workers,
+            tls: tls.map(|(certificate, key)| Certificate { certificate, key }),
+            tokens: tokens.into_iter().map(token).collect::<PyResult<_>>()?,
+            hosts,
+            documents: documents
+                .into_iter()
+                .map(document)
+                .collect::<PyResult<_>>()?,
+            limits: limits_of(&limits.unwrap_or_default())?,
+        };
+        let inner = py
+            .detach(|| Server::start(options))
+            .map_err(|why| match why {
+                StartError::System(why) => os_error(&why),
+                StartError::Certificate(why) => PyValueError::new_err(why),
+            })?;
+        Ok(Self { inner })
+    }
+
+    /// The port that it listens on.
+    #[getter]
+    fn port(&self) -> u16 {
+        self.inner.address().port()
+    }
+
+    /// Whether this process was forked from the one whose threads serve.
+    #[getter]
+    fn is_foreign(&self) -> bool {
+        self.inner.is_foreign()
+    }
+
+    /// Descriptor of the listening socket, for a forked child to close; None where there are no forks.
+    #[getter]
+    fn listener(&self) -> Option<i32> {
+        #[cfg(unix)]
+        return self.inner.listener();
+        #[cfg(not(unix))]
+        None
+    }
+
+    /// Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a frozen one.
+    fn add(&self, exchange: &str, symbol: &str, book: &BookReader) -> PyResult<()> {
+        let (cell, router) = match &book.source {
+            Source::Live(cell, owner) => (cell.clone(), Some(owner.books())),
+            Source::Offline(cell) => (cell.clone(), None),
+            Source::Frozen(_) => {
+                return Err(PyValueError::new_err("a frozen book never changes"));
+            }
+        };
+        let book = Book::new(exchange, symbol, cell, router);
+        self.inner.registry().add(book);
+        Ok(())
+    }
+
+    /// Serve a book no longer; whether it was served.
+    fn remove(&self, exchange: &str, symbol: &str) -> bool {
+        self.inner.registry().remove(exchange, symbol)
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.registry().len()
+    }
+
+    /// The next request that Python is to answer: number, route, exchange, symbol, body; None after so long, and
+    /// at the end. Waits without the interpreter.
+    fn take_request<'py>(
+        &self,
+        py: Python<'py>,
+        timeout_s: f64,
+    ) -> PyResult<Option<(u64, &'static str, String, String, Bound<'py, PyBytes>)>> {
+        let most = seconds("timeout_s", timeout_s)?;
+        let taken = py.detach(|| self.inner.take_request(most));
+        Ok(taken.map(|request| {
+            let body = PyBytes::new(py, &request.body);
+            (
+                request.number,
+                request.route,
+                request.exchange,
+                request.symbol,
+                body,
+            )
+        }))
+    }
+
+    /// Whether `take_request` gives nothing any more.
+    #[getter]
+    fn is_over(&self) -> bool {
+        self.inner.is_over()
+    }
+
+    /// Whether somebody still waits for the answer to a request.
+    fn is_waiting(&self, number: u64) -> bool {
+        self.inner.is_waiting(number)
+    }
+
+    /// Answer a request with a status and JSON; False where nobody waits for it any more.
+    fn respond(&self, number: u64, status: u16, body: Vec<u8>) -> bool {
+        self.inner
+            .respond(number, DelegatedResponse { status, body })
+    }
+
+    /// Take no connection any more, answer what was asked, and end; cut what is not done by then. Whether all was
+    /// done. Waits without the interpreter.
+    fn drain(&self, py: Python<'_>, timeout_s: f64) -> PyResult<bool> {
+        let most = seconds("timeout_s", timeout_s)?;
+        Ok(py.detach(|| self.inner.drain(most)))
+    }
+}
+
+fn token((role, secret): (String, String)) -> PyResult<Token> {
+    let allowed = || PyValueError::new_err("the role of a token must be 'read' or 'manage'");
+    let role = Role::parse(&role).ok_or_else(allowed)?;
+    Ok(Token { role, secret })
+}
+
+fn document((path, (kind, body)): (String, (String, Vec<u8>))) -> PyResult<(String, Document)> {
+    let kind = kind
+        .parse()
+        .map_err(|_| PyValueError::new_err(format!("{kind:?} is no media type")))?;
+    let body = body.into();
+    Ok((path, Document { kind, body }))
+}
+
+fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {
+    let mut limits = Limits::default();
+    for (name, value) in given {
+        let whole = *value as usize;
+        match name.as_str() {
+            "connections" => limits.connections = whole,
+            "connections_per_address" => limits.connections_per_address = whole,
+            "requests_per_second" => limits.requests_per_second = *value as u32,
+            "header_bytes" => limits.header_bytes = whole,
+            "headers" => limits.headers = whole,
+            "body_bytes" => limits.body_bytes = whole,
+            "idle_s" => limits.idle = seconds(name, *value)?,
+            "delegation_s" => limits.delegation = seconds(name, *value)?,
+            _ => return Err(PyValueError::new_err(format!("there is no limit {name:?}"))),
+        }
+    }
+    Ok(limits)
+}
+
+/// Every route of a book server, as dicts: the source of its OpenAPI document.
+#[pyfunction]
+pub fn _server_routes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let routes = PyList::empty(py);
+    for route in ROUTES {
+        let facts = PyDict::new(py);
+        facts.set_item("method", route.method)?;
+        facts.set_item("path", route.path)?;
+        facts.set_item("name", route.name)?;
+        facts.set_item("words", route.words)?;
+        let access = match route.access {
+            Access::Open => "open",
+            Access::Read => Role::Read.as_str(),
+            Access::Manage => Role::Manage.as_str(),
+        };
+        facts.set_item("access", access)?;
+        let parameters = PyList::empty(py);
+        for each in route.parameters {
+            parameters.append(parameter(py, each)?)?;
+        }
+        facts.set_item("parameters", parameters)?;
+        facts.set_item("successes", route.successes.to_vec())?;
+        facts.set_item("errors", route.errors.to_vec())?;
+        routes.append(facts)?;
+    }
+    Ok(routes)
+}
+
+fn parameter<'py>(py: Python<'py>, parameter: &Parameter) -> PyResult<Bound<'py, PyDict>> {
+    let facts = PyDict::new(py);
+    facts.set_item("name", parameter.name)?;
+    let place = match parameter.place {
+        Place::Path => "path",
+        Place::Query => "query",
+    };
+    facts.set_item("in", place)?;
+    facts.set_item("schema", parameter.schema)?;
+    facts.set_item("words", parameter.words)?;
+    Ok(facts)
+}
+
+/// A certificate signed by itself for these names and addresses, and its key; both in PEM.
+#[pyfunction]
+pub fn _make_certificate(py: Python<'_>, names: Vec<String>) -> PyResult<(String, String)> {
+    let made = py.detach(|| depthcache_server::make_certificate(names));
+    let made = made.map_err(PyValueError::new_err)?;
+    Ok((made.certificate, made.key))
+}
+
+fn seconds(name: &str, value: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        PyValueError::new_err(format!("{name} must be seconds, 0 or more, not {value}"))
+    })
+}
+
+fn os_error(why: &std::io::Error) -> PyErr {
+    match why.raw_os_error() {
+        Some(number) => PyOSError::new_err((number, why.to_string())),
+        None => PyOSError::new_err(why.to_string()),
+    }
+}

@@ -1,0 +1,365 @@
+//! Who may do what: tokens with roles, and requests that a browser makes for a foreign page.
+//!
+//! A page of another site can make a browser of this host send requests to a loopback address. Two rules stop it:
+//! the host that a request names must be an address, `localhost` or a name that the owner allows (against DNS
+//! rebinding), and what a browser sends for another origin is refused. No response allows another origin (CORS).
+
+use axum::http::request::Parts;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::uri::Authority;
+use http::{Method, StatusCode};
+use subtle::{Choice, ConstantTimeEq};
+
+use crate::problem::{Problem, shortened};
+use crate::routes::Access;
+
+/// What the holder of a token may do; each may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Read books and statistics.
+    Read,
+    /// Begin and end books, too.
+    Manage,
+}
+
+impl Role {
+    /// The word of the role.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Read => "read",
+            Role::Manage => "manage",
+        }
+    }
+
+    /// The role of that word, if there is one.
+    pub fn parse(word: &str) -> Option<Role> {
+        [Role::Read, Role::Manage]
+            .into_iter()
+            .find(|role| role.as_str() == word)
+    }
+}
+
+/// A secret and what it permits. It has no `Debug`: it must not be printed.
+pub struct Token {
+    /// What it permits.
+    pub role: Role,
+    /// What is sent after `Bearer`.
+    pub secret: String,
+}
+
+/// All tokens of a server.
+pub struct Tokens(Vec<Token>);
+
+impl Tokens {
+    pub fn new(tokens: Vec<Token>) -> Tokens {
+        Tokens(tokens)
+    }
+
+    /// The role of the sender; None without a token that is known. Each known token is compared in full, in a
+    /// time that does not depend on how much of it is right.
+    pub fn role(&self, headers: &HeaderMap) -> Option<Role> {
+        let mut given = headers.get_all(AUTHORIZATION).iter();
+        let (first, second) = (given.next()?, given.next());
+        let secret = bearer(first.as_bytes()).filter(|_| second.is_none())?;
+        let mut found = None;
+        for token in &self.0 {
+            let same: Choice = token.secret.as_bytes().ct_eq(secret);
+            if bool::from(same) {
+                found = found.max(Some(token.role));
+            }
+        }
+        found
+    }
+
+    /// Whether a sender may use a route.
+    pub fn check(&self, access: Access, headers: &HeaderMap) -> Result<(), Problem> {
+        let needed = match access {
+            Access::Open => return Ok(()),
+            Access::Read => Role::Read,
+            Access::Manage => Role::Manage,
+        };
+        match self.role(headers) {
+            None => Err(Problem::unauthorized()),
+            Some(role) if role < needed => {
+                let message = format!(
+                    "this needs a token with the role {}; yours has {}",
+                    needed.as_str(),
+                    role.as_str()
+                );
+                Err(Problem::forbidden("role_too_low", message)
+                    .text("role", role.as_str())
+                    .text("needed", needed.as_str()))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let (scheme, secret) = header.split_at_checked(SCHEME.len())?;
+    (scheme.eq_ignore_ascii_case(SCHEME) && !secret.is_empty()).then_some(secret)
+}
+
+/// Which hosts and origins a server takes requests for.
+#[derive(Debug)]
+pub struct Origins {
+    /// Names beside addresses and `localhost`, in lower case.
+    names: Vec<String>,
+    scheme: &'static str,
+}
+
+impl Origins {
+    pub fn new(names: impl IntoIterator<Item = String>, is_tls: bool) -> Origins {
+        Origins {
+            names: names
+                .into_iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+            scheme: if is_tls { "https" } else { "http" },
+        }
+    }
+
+    /// Refuse what a foreign page makes a browser send. `is_page`: whether the path is a page that a link may lead
+    /// to.
+    pub fn check(&self, request: &Parts, is_page: bool) -> Result<(), Problem> {
+        let host = self.host(request)?;
+        let headers = &request.headers;
+        for origin in headers.get_all(ORIGIN) {
+            let origin = origin.to_str().unwrap_or("not a text");
+            let is_own = origin
+                .strip_prefix(self.scheme)
+                .and_then(|rest| rest.strip_prefix("://"))
+                .is_some_and(|named| named.eq_ignore_ascii_case(host.as_str()));
+            if !is_own {
+                let message = format!(
+                    "requests for the origin {:?} are not answered here",
+                    shortened(origin)
+                );
+                return Err(
+                    Problem::forbidden("foreign_origin", message).text("origin", shortened(origin))
+                );
+            }
+        }
+        let Some(site) = headers.get("sec-fetch-site") else {
+            return Ok(());
+        };
+        let is_link = is_page
+            && matches!(request.method, Method::GET | Method::HEAD)
+            && headers
+                .get("sec-fetch-mode")
+                .is_some_and(|mode| mode == "navigate");
+        match site.as_bytes() {
+            b"same-origin" | b"none" => Ok(()),
+            _ if is_link => Ok(()),
+            _ => Err(Problem::forbidden(
+                "foreign_site",
+                "a page of another site made this request",
+            )),
+        }
+    }
+
+    /// The host that a request is for.
+    fn host(&self, request: &Parts) -> Result<Authority, Problem> {
+        let mut named = request.headers.get_all(HOST).iter();
+        let (first, second) = (named.next(), named.next());
+        let header = first.map(|host| Authority::try_from(host.as_bytes()).ok());
+        let host = match (header, request.uri.authority(), second) {
+            (Some(Some(host)), None, None) => host,
+            (None, Some(host), None) => host.clone(), // HTTP/2
+            (Some(Some(host)), Some(other), None)
+                if host.as_str().eq_ignore_ascii_case(other.as_str()) =>
+            {
+                host
+            }
+            _ => {
+                let message = "a request must name one host, in one Host header";
+                return Err(Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "invalid_host",
+                    message,
+                ));
+            }
+        };
+        if !host.as_str().contains('@') && self.is_allowed(host.host()) {
+            return Ok(host);
+        }
+        let message = format!(
+            "requests for the host {:?} are not answered here; allowed are addresses, localhost and \
+             the names of the option hosts",
+            shortened(host.as_str())
+        );
+        Err(Problem::forbidden("foreign_host", message).text("host", shortened(host.as_str())))
+    }
+
+    /// An address cannot be a name that was rebound.
+    fn is_allowed(&self, host: &str) -> bool {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        host.eq_ignore_ascii_case("localhost")
+            || bare.map_or_else(
+                || host.parse::<std::net::Ipv4Addr>().is_ok(),
+                |inner| inner.parse::<std::net::Ipv6Addr>().is_ok(),
+            )
+            || self
+                .names
+                .iter()
+                .any(|name| host.eq_ignore_ascii_case(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn parts(headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::get("/v1/books");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("they are headers").into_parts().0
+    }
+
+    fn judged(origins: &Origins, headers: &[(&str, &str)], is_page: bool) -> Option<StatusCode> {
+        origins
+            .check(&parts(headers), is_page)
+            .err()
+            .map(|problem| problem.status)
+    }
+
+    #[test]
+    fn addresses_and_named_hosts_pass_and_other_names_are_refused() {
+        let origins = Origins::new(["Books.example".to_owned()], false);
+        for host in [
+            "127.0.0.1:42081",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]:80",
+            "10.0.0.1",
+            "books.example:443",
+        ] {
+            assert_eq!(judged(&origins, &[("host", host)], false), None, "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "user@127.0.0.1",
+            "0x7f.1",
+        ] {
+            assert_eq!(
+                judged(&origins, &[("host", host)], false),
+                Some(StatusCode::FORBIDDEN),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_request_names_exactly_one_host() {
+        let origins = Origins::new([], false);
+        let bad = Some(StatusCode::BAD_REQUEST);
+        assert_eq!(judged(&origins, &[], false), bad);
+        assert_eq!(judged(&origins, &[("host", "")], false), bad);
+        let twice = [("host", "127.0.0.1"), ("host", "127.0.0.1")];
+        assert_eq!(judged(&origins, &twice, false), bad);
+    }
+
+    #[test]
+    fn only_the_own_origin_passes() {
+        let origins = Origins::new([], false);
+        let judge = |origin| {
+            judged(
+                &origins,
+                &[("host", "127.0.0.1:80"), ("origin", origin)],
+                true,
+            )
+        };
+        assert_eq!(judge("http://127.0.0.1:80"), None);
+        for foreign in [
+            "https://127.0.0.1:80",
+            "http://127.0.0.1:81",
+            "http://127.0.0.1",
+            "http://evil.example",
+            "null",
+        ] {
+            assert_eq!(judge(foreign), Some(StatusCode::FORBIDDEN), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn other_sites_may_link_to_pages_and_nothing_else() {
+        let origins = Origins::new([], false);
+        let judge = |site, mode, is_page| {
+            let headers = [
+                ("host", "127.0.0.1"),
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", mode),
+            ];
+            judged(&origins, &headers, is_page)
+        };
+        let refused = Some(StatusCode::FORBIDDEN);
+        assert_eq!(judge("same-origin", "cors", false), None);
+        assert_eq!(judge("none", "navigate", false), None);
+        assert_eq!(judge("cross-site", "navigate", true), None);
+        assert_eq!(judge("cross-site", "navigate", false), refused);
+        assert_eq!(judge("cross-site", "no-cors", true), refused);
+        assert_eq!(judge("same-site", "cors", false), refused);
+    }
+
+    #[test]
+    fn a_token_has_its_role_and_a_part_of_it_has_none() {
+        let tokens = Tokens::new(vec![
+            Token {
+                role: Role::Read,
+                secret: "dcr_one".to_owned(),
+            },
+            Token {
+                role: Role::Manage,
+                secret: "dca_two".to_owned(),
+            },
+        ]);
+        let role = |header: &str| tokens.role(&parts(&[("authorization", header)]).headers);
+        assert_eq!(role("Bearer dcr_one"), Some(Role::Read));
+        assert_eq!(role("bearer dca_two"), Some(Role::Manage));
+        for wrong in [
+            "Bearer dcr_on",
+            "Bearer dcr_one1",
+            "Bearer ",
+            "dcr_one",
+            "Basic dcr_one",
+            "Bearer  dcr_one",
+        ] {
+            assert_eq!(role(wrong), None, "{wrong}");
+        }
+        let twice = [
+            ("authorization", "Bearer dcr_one"),
+            ("authorization", "Bearer dca_two"),
+        ];
+        assert_eq!(tokens.role(&parts(&twice).headers), None);
+    }
+
+    #[test]
+    fn the_role_read_cannot_manage() {
+        let tokens = Tokens::new(vec![Token {
+            role: Role::Read,
+            secret: "dcr_one".to_owned(),
+        }]);
+        let headers = parts(&[("authorization", "Bearer dcr_one")]).headers;
+        let status = |access| {
+            tokens
+                .check(access, &headers)
+                .err()
+                .map(|problem| problem.status)
+        };
+        assert_eq!(status(Access::Open), None);
+        assert_eq!(status(Access::Read), None);
+        assert_eq!(status(Access::Manage), Some(StatusCode::FORBIDDEN));
+        let nobody = parts(&[]).headers;
+        assert!(tokens.check(Access::Read, &nobody).is_err());
+    }
+}

@@ -1,0 +1,237 @@
+//! One book, and the list of them.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::response::Response;
+use depthcache_book::market::Market;
+use depthcache_book::query::{ReadPolicy, Reading};
+use depthcache_book::status::{Refusal, Status};
+use depthcache_wire as wire;
+use depthcache_wire::writer::{Object, string};
+use http::header::{ETAG, IF_NONE_MATCH};
+use http::{HeaderValue, StatusCode};
+
+use crate::parameters::Pattern;
+use crate::problem::{Fact, Problem, shortened};
+use crate::registry::Book;
+use crate::routes::{Call, json};
+
+/// After so many seconds a book that is not synced may be.
+const RETRY_S: u32 = 1;
+
+/// Look-ups between two turns of other requests on the same worker.
+pub const TURN: usize = 64;
+
+/// Both sides at one update id.
+pub fn read(call: &Call<'_>) -> Result<Response, Problem> {
+    let book = call.book()?;
+    let (levels, policy) = (call.query.levels()?, call.query.policy()?);
+    let options = wire::Options {
+        numbers: call.query.numbers()?,
+        counters: false,
+    };
+    let (tag, frozen) = look(&book, policy, |market| {
+        let tag = entity_tag(market);
+        let frozen = (!is_known(call, &tag)).then(|| market.copy(levels));
+        (tag, frozen)
+    })?;
+    let mut response = match frozen {
+        Some(frozen) => {
+            let mut out = Vec::new();
+            wire::book(&mut out, &frozen, &options);
+            json(out)
+        }
+        None => {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        }
+    };
+    response.headers_mut().insert(ETAG, tag);
+    Ok(response)
+}
+
+/// Both best levels.
+pub fn best(call: &Call<'_>) -> Result<Response, Problem> {
+    let book = call.book()?;
+    let options = wire::Options {
+        numbers: call.query.numbers()?,
+        counters: false,
+    };
+    let out = look(&book, call.query.policy()?, |market| {
+        let mut out = Vec::new();
+        wire::best(&mut out, market, Some(market.best()), &options);
+        out
+    })?;
+    Ok(json(out))
+}
+
+/// Copy out of a book that may be read, or say why it may not.
+pub fn look<T>(
+    book: &Book,
+    policy: ReadPolicy,
+    copy: impl FnOnce(&Market) -> T,
+) -> Result<T, Problem> {
+    book.look(|market| {
+        policy
+            .check(market, || book.now_ns())
+            .map(|()| copy(market))
+    })
+    .map_err(|why| refused(book, &why))
+}
+
+/// The list of books, page by page.
+pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
+    const USUAL: usize = 100;
+    const MOST: usize = 1_000;
+    let query = &call.query;
+    for name in ["levels", "exact", "on_stale", "max_age"] {
+        if let Some(value) = query.get(name) {
+            return Err(Problem::parameter(name, value, "nothing without symbols"));
+        }
+    }
+    let limit = query.count("limit", USUAL, MOST)?;
+    let status = match query.get("status") {
+        None => None,
+        Some(word) => Some(Status::parse(word).ok_or_else(|| {
+            let words: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
+            Problem::parameter("status", word, words.join(", "))
+        })?),
+    };
+    let symbol = query
+        .get("symbol")
+        .map(|text| Pattern::parse("symbol", text))
+        .transpose()?;
+    let after = query.get("cursor").map(cursor).transpose()?;
+    let exchange = query.get("exchange");
+    let mut out = Vec::new();
+    let mut message = begin(&mut out);
+    let (mut count, mut last) = (0, None);
+    let mut next = None;
+    let list = message.key("books");
+    list.push(b'[');
+    for (index, book) in call.shared.registry.all().into_iter().enumerate() {
+        if index % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
+        let is_wanted = exchange.is_none_or(|name| name == &*book.exchange)
+            && symbol
+                .as_ref()
+                .is_none_or(|pattern| pattern.matches(&book.symbol))
+            && after.is_none_or(|after| after < (&*book.exchange, &*book.symbol));
+        if !is_wanted {
+            continue;
+        }
+        let start = list.len();
+        let is_listed = book.look(|market| {
+            let is_listed = status.is_none_or(|status| market.status_info().status == status);
+            if is_listed && count < limit {
+                if count > 0 {
+                    list.push(b',');
+                }
+                wire::summary(list, market, book.now_ns(), wire::Numbers::Text);
+            }
+            is_listed
+        });
+        if is_listed && count == limit {
+            list.truncate(start);
+            next = last;
+            break;
+        }
+        if is_listed {
+            count += 1;
+            last = Some(format!("{}/{}", book.exchange, book.symbol));
+        }
+    }
+    list.push(b']');
+    match next {
+        Some(next) => message.text("next", &next),
+        None => message.null("next"),
+    }
+    message.end();
+    Ok(json(out))
+}
+
+/// A message of the type `books`.
+pub fn begin(out: &mut Vec<u8>) -> Object<'_> {
+    let mut message = Object::begin(out);
+    message.integer("schema", wire::SCHEMA.into());
+    message.text("type", "books");
+    message
+}
+
+/// A book in a list of those that are missing.
+pub fn missing(out: &mut Vec<u8>, name: &str, problem: &Problem) {
+    out.extend_from_slice(b"{\"book\":");
+    string(out, &shortened(name));
+    out.extend_from_slice(b",\"error\":");
+    problem.write(out);
+    out.push(b'}');
+}
+
+/// Why a book gives no levels.
+pub fn refused(book: &Book, why: &Refusal) -> Problem {
+    let name = format!("{} on {}", book.symbol, book.exchange);
+    let too_early = StatusCode::from_u16(425).expect("it is a status");
+    let problem = match why {
+        Refusal::NotReadable(why) => {
+            let (status, code, seconds) = match why.status {
+                Status::Closed => (StatusCode::GONE, "book_closed", None),
+                _ => (too_early, "not_synced", Some(RETRY_S)),
+            };
+            let message = format!("{name} is {}: {}", why.status.as_str(), why.reason);
+            let problem = Problem::new(status, code, message)
+                .text("status", why.status.as_str())
+                .text("reason", &*why.reason)
+                .fact("since_ns", Fact::Integer(Some(why.since_ns)));
+            match seconds {
+                Some(seconds) => problem.retry_after(seconds),
+                None => problem,
+            }
+        }
+        Refusal::TooOld(why) => {
+            let (age_s, max_age_s) = (why.age_ns as f64 / 1e9, why.max_age_ns as f64 / 1e9);
+            let message = format!(
+                "the last update of {name} was received {age_s:.3} s ago, more than {max_age_s} s"
+            );
+            Problem::new(too_early, "too_old", message)
+                .fact("age_s", Fact::Float(age_s))
+                .fact("max_age_s", Fact::Float(max_age_s))
+                .retry_after(RETRY_S)
+        }
+    };
+    problem
+        .text("exchange", &*book.exchange)
+        .text("symbol", &*book.symbol)
+}
+
+/// Changes whenever anything of the book does that a response says. Weak: the same book may be encoded otherwise.
+fn entity_tag(market: &Market) -> HeaderValue {
+    let info = market.status_info();
+    let mut hasher = DefaultHasher::new();
+    (
+        market.last_update_id(),
+        market.updated_ns(),
+        market.confirmed_ns(),
+    )
+        .hash(&mut hasher);
+    (info.status.as_str(), info.reason, info.since_ns).hash(&mut hasher);
+    for (_, count) in market.counters().named() {
+        count.hash(&mut hasher);
+    }
+    let text = format!("W/\"{:016x}\"", hasher.finish());
+    HeaderValue::from_str(&text).expect("it is ASCII")
+}
+
+fn is_known(call: &Call<'_>, tag: &HeaderValue) -> bool {
+    let mut known = call.request.headers.get_all(IF_NONE_MATCH).iter();
+    known.any(|header| {
+        let mut tags = header.as_bytes().split(|byte| *byte == b',');
+        tags.any(|each| each.trim_ascii() == tag.as_bytes())
+    })
+}
+
+fn cursor(text: &str) -> Result<(&str, &str), Problem> {
+    text.split_once('/')
+        .ok_or_else(|| Problem::parameter("cursor", text, "the next of the page before"))
+}

@@ -1,0 +1,110 @@
+//! Levels of many books as a stream of Arrow, with the columns of `depthcache.Columns`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::types::{Int8Type, Int32Type};
+use arrow_array::{
+    ArrayRef, BooleanArray, Decimal128Array, DictionaryArray, Float64Array, Int8Array, Int32Array,
+    Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{Field, Schema};
+use depthcache_book::frozen::Frozen;
+use depthcache_book::message::MAX_SCALE;
+use depthcache_book::query::columns::{
+    Columns, DictionaryColumn, NumberColumn, OptionalColumn, Selection, select_book,
+};
+
+/// Where the schema's metadata lists what is missing, as JSON.
+const MISSING: &str = "depthcache.missing";
+
+/// Columns that may lack a value.
+const OPTIONAL: [&str; 2] = ["event_time", "updated_ns"];
+
+/// Digits of every decimal column.
+const PRECISION: u8 = 38;
+
+/// All levels of these books, one row each.
+pub fn stream(books: &[Frozen], exact: bool, missing: &[u8]) -> Vec<u8> {
+    let selected: Vec<_> = books
+        .iter()
+        .map(|book| select_book(book, &Selection::default()))
+        .collect();
+    let columns = Columns::of(&selected, exact);
+    let arrays: [(&str, ArrayRef); 11] = [
+        ("exchange", words(columns.exchange)),
+        ("symbol", words(columns.symbol)),
+        ("side", sides(columns.side)),
+        ("level", Arc::new(Int32Array::from(columns.level))),
+        ("price", numbers(columns.price)),
+        ("quantity", numbers(columns.quantity)),
+        ("proven", Arc::new(BooleanArray::from(columns.proven))),
+        ("update_id", Arc::new(Int64Array::from(columns.update_id))),
+        ("event_time", times(columns.event_time_us)),
+        ("updated_ns", optional(columns.updated_ns)),
+        ("status", words(columns.status)),
+    ];
+    let fields: Vec<Field> = arrays
+        .iter()
+        .map(|(name, array)| {
+            let is_optional = OPTIONAL.contains(name);
+            Field::new(*name, array.data_type().clone(), is_optional)
+        })
+        .collect();
+    let metadata = HashMap::from([(
+        MISSING.to_owned(),
+        String::from_utf8_lossy(missing).into_owned(),
+    )]);
+    let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+    let arrays = arrays.into_iter().map(|(_, array)| array).collect();
+    let batch = RecordBatch::try_new(schema.clone(), arrays).expect("columns of one length");
+    let mut out = Vec::new();
+    let written = StreamWriter::try_new(&mut out, &schema).and_then(|mut writer| {
+        writer.write(&batch)?;
+        writer.finish()
+    });
+    written.expect("a Vec takes everything");
+    out
+}
+
+fn words(column: DictionaryColumn) -> ArrayRef {
+    let keys = Int32Array::from(column.codes);
+    let entries = Arc::new(StringArray::from(column.entries));
+    Arc::new(DictionaryArray::<Int32Type>::new(keys, entries))
+}
+
+fn sides(codes: Vec<i8>) -> ArrayRef {
+    let entries = Arc::new(StringArray::from(vec!["bid", "ask"]));
+    Arc::new(DictionaryArray::<Int8Type>::new(
+        Int8Array::from(codes),
+        entries,
+    ))
+}
+
+fn numbers(column: NumberColumn) -> ArrayRef {
+    match column {
+        NumberColumn::Floats(values) => Arc::new(Float64Array::from(values)),
+        NumberColumn::Exact(values) => {
+            let decimals = Decimal128Array::from(values)
+                .with_precision_and_scale(PRECISION, MAX_SCALE as i8)
+                .expect("both are in range");
+            Arc::new(decimals)
+        }
+    }
+}
+
+fn times(column: OptionalColumn) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from(given(column)).with_timezone("UTC"))
+}
+
+fn optional(column: OptionalColumn) -> ArrayRef {
+    Arc::new(Int64Array::from(given(column)))
+}
+
+fn given(column: OptionalColumn) -> Vec<Option<i64>> {
+    let pairs = column.values.into_iter().zip(column.is_valid);
+    pairs
+        .map(|(value, is_valid)| is_valid.then_some(value))
+        .collect()
+}

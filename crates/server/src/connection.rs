@@ -1,0 +1,252 @@
+//! One connection: served until its client leaves, it is idle or slow, or the server ends.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::Request;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant as Due, sleep_until};
+
+use crate::entrance;
+use crate::listener::Limits;
+use crate::server::Shared;
+
+/// An address from which connections come.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its connections.
+    connections: AtomicUsize,
+    bucket: Mutex<Bucket>,
+}
+
+/// Requests that may come now; it fills with time.
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Peer {
+    fn new(limits: &Limits) -> Peer {
+        Peer {
+            connections: AtomicUsize::new(0),
+            bucket: Mutex::new(Bucket {
+                tokens: f64::from(limits.requests_per_second),
+                filled: Instant::now(),
+            }),
+        }
+    }
+
+    /// Count one request; how many seconds to wait, where there were too many. 0 a second: no limit.
+    pub fn take_turn(&self, per_second: u32) -> Result<(), u32> {
+        if per_second == 0 {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let mut bucket = self.bucket.lock();
+        let passed = now.duration_since(bucket.filled).as_secs_f64();
+        let rate = f64::from(per_second);
+        bucket.tokens = (bucket.tokens + passed * rate).min(rate);
+        bucket.filled = now;
+        if bucket.tokens < 1.0 {
+            return Err(1);
+        }
+        bucket.tokens -= 1.0;
+        Ok(())
+    }
+}
+
+/// The addresses that have connections.
+#[derive(Debug, Default)]
+pub struct Peers(Mutex<HashMap<IpAddr, Weak<Peer>>>);
+
+impl Peers {
+    /// One more connection of an address; None where it has as many as it may have.
+    pub fn admit(&self, address: IpAddr, limits: &Limits) -> Option<Admitted> {
+        let mut peers = self.0.lock();
+        if peers.len() > 2 * limits.connections {
+            peers.retain(|_, peer| peer.strong_count() > 0);
+        }
+        let known = peers.get(&address).and_then(Weak::upgrade);
+        let peer = known.unwrap_or_else(|| {
+            let peer = Arc::new(Peer::new(limits));
+            peers.insert(address, Arc::downgrade(&peer));
+            peer
+        });
+        let before = peer.connections.fetch_add(1, Ordering::Relaxed);
+        let admitted = Admitted(peer);
+        (before < limits.connections_per_address).then_some(admitted)
+    }
+}
+
+/// A connection that counts for its address until it is dropped.
+#[derive(Debug)]
+pub struct Admitted(Arc<Peer>);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a connection does now: requests that are answered, and when the last one was done.
+#[derive(Debug)]
+struct Activity {
+    began: Instant,
+    in_flight: AtomicUsize,
+    done_ms: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Activity {
+        Activity {
+            began: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            done_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// When the connection has been idle for so long; None while it is not idle.
+    fn idle_until(&self, idle: Duration) -> Option<Instant> {
+        let done = self.began + Duration::from_millis(self.done_ms.load(Ordering::Acquire));
+        (self.in_flight.load(Ordering::Acquire) == 0).then_some(done + idle)
+    }
+}
+
+/// A request in flight: until its response's body was taken, or dropped.
+struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    fn begin(activity: &Arc<Activity>) -> InFlight {
+        activity.in_flight.fetch_add(1, Ordering::AcqRel);
+        InFlight(activity.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let done_ms = self.0.began.elapsed().as_millis() as u64;
+        self.0.done_ms.store(done_ms, Ordering::Release);
+        self.0.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The body of a response, which keeps its request in flight.
+struct Sent {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl http_body::Body for Sent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Serve a connection to its end. `stop` changes when the server ends: requests in flight are answered, then it is
+/// closed.
+pub async fn serve<S>(
+    stream: S,
+    shared: Arc<Shared>,
+    router: Router,
+    admitted: Admitted,
+    mut stop: watch::Receiver<bool>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = shared.limits;
+    let activity = Arc::new(Activity::new());
+    let service = {
+        let (shared, activity) = (shared.clone(), activity.clone());
+        let peer = admitted.0.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let in_flight = InFlight::begin(&activity);
+            let answered = entrance::respond(shared.clone(), peer.clone(), router.clone(), request);
+            async move {
+                let response = answered.await;
+                Ok::<_, Infallible>(response.map(|body| Sent {
+                    body,
+                    _in_flight: in_flight,
+                }))
+            }
+        })
+    };
+    let builder = builder(&limits);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut idle_until = activity.began + limits.idle;
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = sleep_until(Due::from_std(idle_until)) => {
+                match activity.idle_until(limits.idle) {
+                    Some(until) if until <= Instant::now() => {
+                        shared.statistics.idle.fetch_add(1, Ordering::Relaxed);
+                        return;
+                    }
+                    until => idle_until = until.unwrap_or_else(|| Instant::now() + limits.idle),
+                }
+            }
+            _ = stop.changed(), if !is_ending => {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+                if activity.idle_until(limits.idle).is_some_and(|_| activity.done_ms.load(Ordering::Acquire) == 0) {
+                    return; // nothing was ever asked: there is nothing to finish
+                }
+            }
+        }
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    /// The fewest bytes that hyper takes for a head.
+    const FEWEST: usize = 8 << 10;
+    const STREAMS: u32 = 128;
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_headers(limits.headers)
+        .max_buf_size(limits.header_bytes.max(FEWEST))
+        .pipeline_flush(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(limits.idle)
+        .keep_alive_timeout(limits.idle);
+    builder
+}

@@ -1,0 +1,78 @@
+//! What every request passes: whether its host and origin are ours, and whether its sender sends too many.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use crate::connection::Peer;
+use crate::problem::Problem;
+use crate::routes::ROUTES;
+use crate::server::Shared;
+
+/// Answer one request; it cannot fail.
+pub async fn respond(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    mut router: Router,
+    request: Request<Incoming>,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let is_page = shared.documents.contains_key(parts.uri.path());
+    let admitted = shared
+        .origins
+        .check(&parts, is_page)
+        .and_then(|()| admit(&shared, &peer));
+    let mut response = match admitted {
+        Ok(()) => {
+            let request = Request::from_parts(parts, Body::new(body));
+            // The router never waits to be ready and never fails.
+            match router.call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+        Err(problem) => {
+            shared.statistics.count(ROUTES.len(), problem.status);
+            problem.into_response()
+        }
+    };
+    secure(response.headers_mut());
+    response
+}
+
+fn admit(shared: &Shared, peer: &Peer) -> Result<(), Problem> {
+    match peer.take_turn(shared.limits.requests_per_second) {
+        Ok(()) => Ok(()),
+        Err(wait_s) => {
+            let most = shared.limits.requests_per_second;
+            let message = format!("more than {most} requests a second from this address");
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            Err(Problem::new(status, "too_many_requests", message).retry_after(wait_s))
+        }
+    }
+}
+
+/// Nothing is cached unasked, guessed, framed or run inline.
+fn secure(headers: &mut HeaderMap) {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+         connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'";
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    for (name, value) in [
+        (CACHE_CONTROL, "no-cache"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}

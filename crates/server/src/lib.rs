@@ -1,0 +1,40 @@
+//! The book server: HTTP reads of live books, on threads of their own, straight from the books' memory.
+//!
+//! Theory of operation. A `Server` has one listener and a few worker threads, which never need the interpreter.
+//! Every connection passes `listener` (limits, TLS), every request `entrance` (Host, Origin, rate), then the table of
+//! `routes`: its access is checked, its parameters are parsed, and an endpoint answers from the `registry` of books.
+//! A book is copied under its lock and encoded (`depthcache-wire`) after the lock is released, so no reader, however
+//! slow, delays a book. What needs a decision (begin a book, end one) is handed to the owner of the server through a
+//! bounded queue (`delegation`); reads never wait for the owner.
+//!
+//! Locks: the registry's, then one market's, never both for longer than a look-up.
+//!
+//! It knows nothing of Python and decides nothing: which books there are is its owner's business.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod analytics;
+mod books;
+mod certificate;
+mod columns;
+mod connection;
+mod delegation;
+mod entrance;
+mod listener;
+mod many;
+mod operation;
+mod parameters;
+mod problem;
+mod registry;
+mod routes;
+mod server;
+mod statistics;
+
+pub use access::{Role, Token};
+pub use certificate::{Certificate, make_certificate};
+pub use delegation::{DelegatedRequest, DelegatedResponse};
+pub use listener::Limits;
+pub use registry::{Book, Registry};
+pub use routes::{Access, Parameter, Place, ROUTES, Route};
+pub use server::{Document, Options, Server, StartError};

@@ -1,0 +1,174 @@
+//! The socket that is listened on: how many connections there may be, and TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::connection::{self, Admitted};
+use crate::server::Shared;
+use crate::statistics::Refused;
+
+/// What a server takes from its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// Requests a second from one address; 0 for any number.
+    pub requests_per_second: u32,
+    /// Bytes of the head of a request.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Bytes of the body of a request.
+    pub body_bytes: usize,
+    /// How long a connection may be without a request in flight, and how long a client may take to send one or to
+    /// take a response.
+    pub idle: Duration,
+    /// How long a request waits for the owner.
+    pub delegation: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            connections_per_address: 10_000,
+            requests_per_second: 0,
+            header_bytes: 16 << 10,
+            headers: 64,
+            body_bytes: 64 << 10,
+            idle: Duration::from_secs(30),
+            delegation: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Bind, so that a restart on the same port is possible at once.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 1_024;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    #[cfg(unix)] // elsewhere it would let others take the port
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// The settings of TLS, of a certificate with its chain and its key in PEM. Errors are words for people.
+pub fn tls(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
+    let chain = chain.map_err(|why| format!("the certificate cannot be read: {why}"))?;
+    if chain.is_empty() {
+        return Err("the file of the certificate has none".to_owned());
+    }
+    // The words of the error would quote no key, but nothing of its file is worth the risk.
+    let key = PrivateKeyDer::from_pem_slice(key)
+        .map_err(|_| "the file of the key has no private key that can be used".to_owned())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| why.to_string())?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|why| format!("the certificate and the key do not belong together: {why}"))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Take connections until the server ends.
+pub async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    /// After an error that concerns no single connection, such as a lack of descriptors.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let room = Arc::new(Semaphore::new(shared.limits.connections));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => return,
+        };
+        let Ok((stream, address)) = accepted else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            shared.statistics.refuse(Refused::Connections);
+            continue;
+        };
+        let peer = address.ip().to_canonical();
+        let Some(admitted) = shared.peers.admit(peer, &shared.limits) else {
+            shared.statistics.refuse(Refused::Address);
+            continue;
+        };
+        let (shared, router) = (shared.clone(), router.clone());
+        let (tls, stop) = (tls.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let _open = Open::count(&shared);
+            serve(stream, tls, shared, router, admitted, stop).await;
+        });
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    router: Router,
+    admitted: Admitted,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Responses are written whole: waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(shared.limits.idle));
+    let stream = Box::pin(stream);
+    let Some(tls) = tls else {
+        return connection::serve(stream, shared, router, admitted, stop).await;
+    };
+    let agreed = tokio::select! {
+        agreed = timeout(shared.limits.idle, tls.accept(stream)) => agreed,
+        _ = stop.changed() => return,
+    };
+    match agreed {
+        Ok(Ok(stream)) => connection::serve(stream, shared, router, admitted, stop).await,
+        Ok(Err(_)) | Err(_) => shared.statistics.refuse(Refused::Tls),
+    }
+}
+
+/// A connection that counts as open until it is dropped.
+struct Open(Arc<Shared>);
+
+impl Open {
+    fn count(shared: &Arc<Shared>) -> Open {
+        shared.statistics.accepted.fetch_add(1, Ordering::Relaxed);
+        shared.statistics.open.fetch_add(1, Ordering::Relaxed);
+        Open(shared.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.statistics.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}

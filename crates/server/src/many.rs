@@ -1,0 +1,147 @@
+//! Many books in one response: as JSON, or as a stream of Arrow by `Accept`.
+
+use axum::response::Response;
+use depthcache_book::frozen::Frozen;
+use depthcache_wire as wire;
+use depthcache_wire::Numbers;
+use http::HeaderValue;
+use http::header::ACCEPT;
+
+use crate::books::{TURN, begin, look, missing};
+use crate::columns;
+use crate::parameters::Pattern;
+use crate::problem::Problem;
+use crate::registry::Book;
+use crate::routes::{Call, json, typed};
+
+/// The media type of a stream of Arrow.
+const ARROW: &str = "application/vnd.apache.arrow.stream";
+
+/// The best levels of the books that `symbols` names, each at one update id; what cannot be read is listed as
+/// missing, with the reason.
+pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
+    let query = &call.query;
+    for name in ["symbol", "status", "limit", "cursor"] {
+        if let Some(value) = query.get(name) {
+            return Err(Problem::parameter(
+                name,
+                value,
+                "nothing together with symbols",
+            ));
+        }
+    }
+    let (levels, policy, numbers) = (query.levels()?, query.policy()?, query.numbers()?);
+    let (books, mut absent) = chosen(call)?;
+    let mut frozen = Vec::with_capacity(books.len());
+    for (index, book) in books.iter().enumerate() {
+        if index % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
+        match look(book, policy, |market| market.copy(levels)) {
+            Ok(copy) => frozen.push(copy),
+            Err(why) => absent.push((format!("{}/{}", book.exchange, book.symbol), why)),
+        }
+    }
+    if wants_arrow(call) {
+        let body = columns::stream(&frozen, numbers == Numbers::Text, &listed(&absent));
+        return Ok(typed(HeaderValue::from_static(ARROW), body));
+    }
+    Ok(json(encoded(&frozen, numbers, &absent).await))
+}
+
+async fn encoded(books: &[Frozen], numbers: Numbers, absent: &[(String, Problem)]) -> Vec<u8> {
+    let options = wire::Options {
+        numbers,
+        counters: false,
+    };
+    let mut out = Vec::new();
+    let mut message = begin(&mut out);
+    let list = message.key("books");
+    list.push(b'[');
+    for (index, book) in books.iter().enumerate() {
+        if index % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
+        if index > 0 {
+            list.push(b',');
+        }
+        wire::book(list, book, &options);
+    }
+    list.push(b']');
+    message.key("missing").extend_from_slice(&listed(absent));
+    message.end();
+    out
+}
+
+fn listed(absent: &[(String, Problem)]) -> Vec<u8> {
+    let mut out = vec![b'['];
+    for (index, (name, problem)) in absent.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        missing(&mut out, name, problem);
+    }
+    out.push(b']');
+    out
+}
+
+type Absent = Vec<(String, Problem)>;
+
+/// The books that are meant, each once, and the names of those that are not held.
+fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
+    /// More names than books of any exchange.
+    const MOST: usize = 5_000;
+    let registry = &call.shared.registry;
+    let exchange = call.query.get("exchange");
+    let text = call
+        .query
+        .needed("symbols", "symbols with commas between them")?;
+    let (mut books, mut absent) = (Vec::<Book>::new(), Absent::new());
+    let mut seen = std::collections::HashSet::new();
+    for (index, name) in text.split(',').enumerate() {
+        if index == MOST {
+            return Err(Problem::parameter(
+                "symbols",
+                text,
+                format!("{MOST} names at most"),
+            ));
+        }
+        let (of_exchange, symbol) = match name.split_once('/') {
+            Some((exchange, symbol)) => (Some(exchange), symbol),
+            None => (exchange, name),
+        };
+        let found = if Pattern::is_in(symbol) {
+            let pattern = Pattern::parse("symbols", symbol)?;
+            let mut all = registry.all();
+            all.retain(|book| {
+                of_exchange.is_none_or(|name| name == &*book.exchange)
+                    && pattern.matches(&book.symbol)
+            });
+            Ok(all)
+        } else if let Some(exchange) = of_exchange {
+            registry.find(exchange, symbol).map(|book| vec![book])
+        } else {
+            registry.find_symbol(symbol).map(|book| vec![book])
+        };
+        match found {
+            Ok(found) => books.extend(
+                found
+                    .into_iter()
+                    .filter(|book| seen.insert((book.exchange.clone(), book.symbol.clone()))),
+            ),
+            Err(why) => absent.push((name.to_owned(), why)),
+        }
+    }
+    Ok((books, absent))
+}
+
+/// Whether the sender names Arrow among what it accepts.
+fn wants_arrow(call: &Call<'_>) -> bool {
+    let mut accepted = call.request.headers.get_all(ACCEPT).iter();
+    accepted.any(|header| {
+        let text = header.to_str().unwrap_or_default();
+        text.split(',')
+            .filter_map(|each| each.split(';').next())
+            .any(|kind| kind.trim().eq_ignore_ascii_case(ARROW))
+    })
+}

@@ -1,0 +1,278 @@
+//! Parameters of a request: parsed once, each refused with its name, its value and what is allowed.
+
+use depthcache_book::codec::json;
+use depthcache_book::query::{Number, ReadPolicy};
+use depthcache_wire::Numbers;
+
+use crate::problem::{Problem, shortened};
+use crate::routes::{Place, Route};
+
+/// Levels a side where a request says nothing.
+pub const USUAL_LEVELS: usize = 20;
+
+/// The parameters of a query, each known to the route and given once.
+#[derive(Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Read a query. Parameters that the route does not have are refused, not skipped: a misspelled one would
+    /// silently change the answer.
+    pub fn parse(route: &Route, query: Option<&str>) -> Result<Query, Problem> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            let in_query = || {
+                route
+                    .parameters
+                    .iter()
+                    .filter(|each| each.place == Place::Query)
+            };
+            if !in_query().any(|each| each.name == name) {
+                let names: Vec<&str> = in_query().map(|each| each.name).collect();
+                let allowed = match names.is_empty() {
+                    true => "no parameters".to_owned(),
+                    false => format!("the parameters {}", names.join(", ")),
+                };
+                return Err(Problem::parameter(&name, &value, allowed));
+            }
+            if found.iter().any(|(known, _)| *known == name) {
+                return Err(Problem::parameter(&name, &value, "one value, given once"));
+            }
+            found.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Query(found))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// `levels`: `usize::MAX` for all.
+    pub fn levels(&self) -> Result<usize, Problem> {
+        match self.get("levels") {
+            None => Ok(USUAL_LEVELS),
+            Some("all") => Ok(usize::MAX),
+            Some(text) => whole(text).ok_or_else(|| {
+                Problem::parameter("levels", text, "a whole number, 0 or more, or all")
+            }),
+        }
+    }
+
+    /// `exact`: prices and quantities as text with every digit, or as floats.
+    pub fn numbers(&self) -> Result<Numbers, Problem> {
+        match self.get("exact") {
+            None | Some("true") => Ok(Numbers::Text),
+            Some("false") => Ok(Numbers::Float),
+            Some(text) => Err(Problem::parameter("exact", text, "true or false")),
+        }
+    }
+
+    /// `on_stale` and `max_age`.
+    pub fn policy(&self) -> Result<ReadPolicy, Problem> {
+        let serve_stale = match self.get("on_stale") {
+            None | Some("raise") => false,
+            Some("serve") => true,
+            Some(text) => {
+                let allowed = "raise (status 425) or serve (the last known book)";
+                return Err(Problem::parameter("on_stale", text, allowed));
+            }
+        };
+        let max_age_ns = match self.get("max_age") {
+            None => None,
+            Some(text) => {
+                let seconds = text.parse::<f64>().ok().filter(|seconds| *seconds > 0.0);
+                let allowed = "seconds above 0";
+                let seconds =
+                    seconds.ok_or_else(|| Problem::parameter("max_age", text, allowed))?;
+                seconds.is_finite().then_some((seconds * 1e9) as i64)
+            }
+        };
+        Ok(ReadPolicy {
+            serve_stale,
+            max_age_ns,
+        })
+    }
+
+    /// A count with a default and a range.
+    pub fn count(&self, name: &str, usual: usize, most: usize) -> Result<usize, Problem> {
+        match self.get(name) {
+            None => Ok(usual),
+            Some(text) => whole(text)
+                .filter(|count| (1..=most).contains(count))
+                .ok_or_else(|| Problem::parameter(name, text, format!("1 to {most}"))),
+        }
+    }
+
+    /// A size above 0.
+    pub fn size(&self, name: &str) -> Result<Option<Number>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let found = json::decimal(text.as_bytes())
+            .ok()
+            .filter(|found| found.mantissa > 0);
+        let number = found.map(|found| Number {
+            mantissa: found.mantissa,
+            scale: found.scale,
+        });
+        let allowed = "a number above 0 and below 10^20, of at most 18 decimals";
+        number
+            .map(Some)
+            .ok_or_else(|| Problem::parameter(name, text, allowed))
+    }
+
+    /// A parameter that must be there.
+    pub fn needed(&self, name: &str, allowed: &str) -> Result<&str, Problem> {
+        self.get(name)
+            .ok_or_else(|| Problem::parameter(name, "", allowed))
+    }
+}
+
+fn whole(text: &str) -> Option<usize> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_plain.then(|| text.parse().unwrap_or(usize::MAX))
+}
+
+/// A pattern of names: `*` for any text, `?` for any character; in any case.
+#[derive(Debug)]
+pub struct Pattern(Vec<char>);
+
+impl Pattern {
+    /// A pattern of at most so many characters, which bounds the work of a match.
+    pub fn parse(name: &str, text: &str) -> Result<Pattern, Problem> {
+        const MOST: usize = 128;
+        let pattern: Vec<char> = text.to_uppercase().chars().collect();
+        if pattern.is_empty() || pattern.len() > MOST {
+            let allowed = format!("a name or a pattern with * and ?, 1 to {MOST} characters");
+            return Err(Problem::parameter(name, &shortened(text), allowed));
+        }
+        Ok(Pattern(pattern))
+    }
+
+    /// Whether a text has wildcards.
+    pub fn is_in(text: &str) -> bool {
+        text.contains(['*', '?'])
+    }
+
+    /// Whether a whole name matches. Linear in the name for each star: only the last star is tried again.
+    pub fn matches(&self, name: &str) -> bool {
+        let name: Vec<char> = name.to_uppercase().chars().collect();
+        let (mut at, mut within) = (0, 0);
+        let mut last_star = None;
+        while at < name.len() {
+            match self.0.get(within) {
+                Some('*') => {
+                    last_star = Some((within, at));
+                    within += 1;
+                }
+                Some(each) if *each == '?' || *each == name[at] => {
+                    (at, within) = (at + 1, within + 1);
+                }
+                _ => match last_star {
+                    Some((star, from)) => {
+                        last_star = Some((star, from + 1));
+                        (at, within) = (from + 1, star + 1);
+                    }
+                    None => return false,
+                },
+            }
+        }
+        self.0[within..].iter().all(|each| *each == '*')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::routes::ROUTES;
+
+    fn query(text: &str) -> Result<Query, Problem> {
+        let route = ROUTES
+            .iter()
+            .find(|route| route.path == "/v1/books/{exchange}/{symbol}");
+        Query::parse(route.expect("it is in the table"), Some(text))
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let query = query("").expect("nothing is fine");
+        assert_eq!(query.levels().expect("default"), USUAL_LEVELS);
+        assert_eq!(query.numbers().expect("default"), Numbers::Text);
+        assert_eq!(query.policy().expect("default"), ReadPolicy::default());
+    }
+
+    #[test]
+    fn values_are_read() {
+        let query = query("levels=5&exact=false&on_stale=serve&max_age=2.5").expect("all known");
+        assert_eq!(query.levels().expect("fine"), 5);
+        assert_eq!(query.numbers().expect("fine"), Numbers::Float);
+        let policy = query.policy().expect("fine");
+        assert!(policy.serve_stale);
+        assert_eq!(policy.max_age_ns, Some(2_500_000_000));
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_by_name() {
+        for text in [
+            "levels=-1",
+            "levels=",
+            "levels=1e3",
+            "levels=+5",
+            "levels=٣",
+        ] {
+            let problem = query(text).expect("known").levels().expect_err(text);
+            assert_eq!(problem.status, StatusCode::BAD_REQUEST);
+        }
+        for text in ["max_age=0", "max_age=-1", "max_age=nan", "on_stale=wait"] {
+            query(text).expect("known").policy().expect_err(text);
+        }
+        query("exact=1")
+            .expect("known")
+            .numbers()
+            .expect_err("no word");
+        query("level=5").expect_err("a misspelled name");
+        query("levels=5&levels=6").expect_err("given twice");
+    }
+
+    #[test]
+    fn a_count_too_large_for_a_machine_word_means_all() {
+        let text = "levels=99999999999999999999999999";
+        assert_eq!(
+            query(text).expect("known").levels().expect("fine"),
+            usize::MAX
+        );
+    }
+
+    #[test]
+    fn patterns_match_whole_names() {
+        let matches = |pattern: &str, name: &str| {
+            Pattern::parse("symbol", pattern)
+                .expect("a pattern")
+                .matches(name)
+        };
+        for (pattern, name) in [
+            ("*", "BTCUSDT"),
+            ("btc*", "BTCUSDT"),
+            ("*usdt", "BTCUSDT"),
+            ("B?CUSDT", "BTCUSDT"),
+            ("*U*D*", "BTCUSDT"),
+            ("币*", "币安人生USDT"),
+            ("**", ""),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [
+            ("btc", "BTCUSDT"),
+            ("*usd", "BTCUSDT"),
+            ("?", ""),
+            ("BTC?", "BTC"),
+            ("*A*", "BTCUSDT"),
+        ] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+        Pattern::parse("symbol", "").expect_err("empty");
+        Pattern::parse("symbol", &"*".repeat(129)).expect_err("too long");
+    }
+}

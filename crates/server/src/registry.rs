@@ -1,0 +1,259 @@
+//! The books that a server serves, by exchange and symbol; its owner adds and removes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use depthcache_book::market::{Market, MarketCell};
+use depthcache_book::router::Router;
+use depthcache_transport::{Moment, clock};
+use http::StatusCode;
+use parking_lot::RwLock;
+
+use crate::problem::{Fact, Problem, shortened};
+
+/// A book that is served.
+#[derive(Clone, Debug)]
+pub struct Book {
+    /// The exchange's name.
+    pub exchange: Arc<str>,
+    /// The symbol, as the exchange spells it.
+    pub symbol: Arc<str>,
+    cell: Arc<MarketCell>,
+    /// What feeds it and knows the time; None for a book that is fed by hand.
+    router: Option<Arc<Router>>,
+}
+
+impl Book {
+    /// A book of a router, or one that is fed by hand.
+    pub fn new(
+        exchange: &str,
+        symbol: &str,
+        cell: Arc<MarketCell>,
+        router: Option<Arc<Router>>,
+    ) -> Book {
+        Book {
+            exchange: exchange.into(),
+            symbol: symbol.into(),
+            cell,
+            router,
+        }
+    }
+
+    /// Look at the book while no frame changes it: copy out, and no more.
+    pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
+        if let Some(router) = &self.router
+            && router.is_overdue(clock::now_ns)
+        {
+            // After a pause of the machine the first reader marks the books stale.
+            let moment = Moment::now();
+            router.tick(moment.now_ns, moment.awake_ns);
+        }
+        copy(&self.cell.lock())
+    }
+
+    /// Now, on the clock that stamps the book; 0 where none does.
+    pub fn now_ns(&self) -> i64 {
+        self.router
+            .as_ref()
+            .map_or(0, |router| router.timebase().now_ns(clock::now_ns))
+    }
+}
+
+type Symbols = BTreeMap<Arc<str>, Book>;
+
+/// All books of a server.
+#[derive(Debug, Default)]
+pub struct Registry {
+    exchanges: RwLock<BTreeMap<Arc<str>, Symbols>>,
+}
+
+impl Registry {
+    /// Serve a book; it takes the place of one of the same names.
+    pub fn add(&self, book: Book) {
+        let mut exchanges = self.exchanges.write();
+        let symbols = exchanges.entry(book.exchange.clone()).or_default();
+        symbols.insert(book.symbol.clone(), book);
+    }
+
+    /// Serve a book no longer; whether it was served.
+    pub fn remove(&self, exchange: &str, symbol: &str) -> bool {
+        let mut exchanges = self.exchanges.write();
+        let Some(symbols) = exchanges.get_mut(exchange) else {
+            return false;
+        };
+        let was_there = symbols.remove(symbol).is_some();
+        if symbols.is_empty() {
+            exchanges.remove(exchange);
+        }
+        was_there
+    }
+
+    /// How many books there are.
+    pub fn len(&self) -> usize {
+        self.exchanges.read().values().map(BTreeMap::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.exchanges.read().is_empty()
+    }
+
+    /// All books, by exchange and symbol.
+    pub fn all(&self) -> Vec<Book> {
+        let exchanges = self.exchanges.read();
+        exchanges
+            .values()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
+    }
+
+    /// The book of these names; the symbol in any case.
+    pub fn find(&self, exchange: &str, symbol: &str) -> Result<Book, Problem> {
+        {
+            let exchanges = self.exchanges.read();
+            if let Some(symbols) = exchanges.get(exchange)
+                && let Some(book) = get(symbols, symbol)
+            {
+                return Ok(book.clone());
+            }
+        }
+        Err(self.unknown(Some(exchange), symbol))
+    }
+
+    /// The one book of that symbol on any exchange.
+    pub fn find_symbol(&self, symbol: &str) -> Result<Book, Problem> {
+        let held: Vec<Book> = {
+            let exchanges = self.exchanges.read();
+            let found = exchanges
+                .values()
+                .filter_map(|symbols| get(symbols, symbol));
+            found.cloned().collect()
+        };
+        match held.as_slice() {
+            [] => Err(self.unknown(None, symbol)),
+            [book] => Ok(book.clone()),
+            several => {
+                let names = several
+                    .iter()
+                    .map(|book| format!("{}/{}", book.exchange, book.symbol));
+                let names: Vec<String> = names.collect();
+                let message = format!(
+                    "{} is held on several exchanges: {}",
+                    shortened(symbol),
+                    names.join(", ")
+                );
+                let status = StatusCode::BAD_REQUEST;
+                Err(Problem::new(status, "ambiguous_symbol", message)
+                    .text("symbol", shortened(symbol))
+                    .fact("near", Fact::Texts(names)))
+            }
+        }
+    }
+
+    fn unknown(&self, exchange: Option<&str>, symbol: &str) -> Problem {
+        let near = self.near(exchange, symbol);
+        let place = exchange.map_or(String::new(), |name| format!(" of {}", shortened(name)));
+        let hint = match near.is_empty() {
+            true => String::new(),
+            false => format!("; near it: {}", near.join(", ")),
+        };
+        let message = format!(
+            "the book {}{place} is not held here{hint}",
+            shortened(symbol)
+        );
+        let mut problem = Problem::new(StatusCode::NOT_FOUND, "unknown_book", message);
+        if let Some(exchange) = exchange {
+            problem = problem.text("exchange", shortened(exchange));
+        }
+        problem
+            .text("symbol", shortened(symbol))
+            .fact("near", Fact::Texts(near))
+    }
+
+    /// The names most like those that were asked for.
+    fn near(&self, exchange: Option<&str>, symbol: &str) -> Vec<String> {
+        const MOST: usize = 3;
+        const LIKE: f64 = 0.75;
+        let asked = symbol.to_uppercase();
+        if asked.chars().count() > MOST_SYMBOL {
+            return Vec::new();
+        }
+        let mut found: Vec<(f64, String)> = Vec::new();
+        for book in self.all() {
+            let of_symbol = strsim::jaro_winkler(&asked, &book.symbol);
+            let is_there = exchange.is_none_or(|name| name == &*book.exchange);
+            let likeness = if is_there { of_symbol } else { of_symbol * 0.9 };
+            if likeness >= LIKE {
+                found.push((likeness, format!("{}/{}", book.exchange, book.symbol)));
+            }
+        }
+        found.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+        found.truncate(MOST);
+        found.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// No exchange has longer symbols.
+const MOST_SYMBOL: usize = 64;
+
+fn get<'a>(symbols: &'a Symbols, symbol: &str) -> Option<&'a Book> {
+    symbols
+        .get(symbol)
+        .or_else(|| symbols.get(symbol.to_uppercase().as_str()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub fn registry(names: &[(&str, &str)]) -> Registry {
+        let registry = Registry::default();
+        let router = Arc::new(Router::new(8, 1 << 10, 0));
+        for (number, (exchange, symbol)) in names.iter().enumerate() {
+            let number = number as u64;
+            let rules = depthcache_book::market::sequence::Continuity::Contiguous;
+            router
+                .add_market(number, exchange, symbol, rules)
+                .expect("new numbers");
+            let cell = router.market(number).expect("just added");
+            registry.add(Book::new(exchange, symbol, cell, Some(router.clone())));
+        }
+        registry
+    }
+
+    #[test]
+    fn a_book_is_found_in_any_case_and_unknown_ones_name_their_neighbours() {
+        let held = [("binance.com", "BTCUSDT"), ("binance.com", "ETHUSDT")];
+        let registry = registry(&held);
+        assert_eq!(
+            &*registry
+                .find("binance.com", "btcusdt")
+                .expect("held")
+                .symbol,
+            "BTCUSDT"
+        );
+        let problem = registry
+            .find("binance.com", "BTCUSD")
+            .expect_err("not held");
+        assert_eq!(problem.status, StatusCode::NOT_FOUND);
+        let mut text = Vec::new();
+        problem.write(&mut text);
+        let text = String::from_utf8(text).expect("JSON is UTF-8");
+        assert!(text.contains(r#""near":["binance.com/BTCUSDT"#), "{text}");
+    }
+
+    #[test]
+    fn a_symbol_of_several_exchanges_is_ambiguous() {
+        let registry = registry(&[("binance.com", "BTCUSDT"), ("binance.us", "BTCUSDT")]);
+        let problem = registry.find_symbol("BTCUSDT").expect_err("two");
+        assert_eq!(problem.status, StatusCode::BAD_REQUEST);
+        assert!(registry.remove("binance.us", "BTCUSDT"));
+        assert!(!registry.remove("binance.us", "BTCUSDT"));
+        assert_eq!(
+            &*registry.find_symbol("BTCUSDT").expect("one").exchange,
+            "binance.com"
+        );
+        assert_eq!(registry.len(), 1);
+    }
+}

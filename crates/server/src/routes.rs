@@ -1,0 +1,523 @@
+//! The table of routes: the one source of the router and of the OpenAPI document.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::parameters::Query;
+use crate::problem::{Problem, shortened};
+use crate::registry::Book;
+use crate::server::Shared;
+use crate::{analytics, books, delegation, many, operation};
+
+/// Who may use a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody who can connect.
+    Open,
+    /// Tokens of the role read, and above.
+    Read,
+    /// Tokens of the role manage.
+    Manage,
+}
+
+/// Where a parameter is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the path.
+    Path,
+    /// In the query.
+    Query,
+}
+
+/// A parameter of a route.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Where it is given.
+    pub place: Place,
+    /// Its JSON schema.
+    pub schema: &'static str,
+    /// What it does.
+    pub words: &'static str,
+}
+
+/// A route.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// GET, PUT or DELETE.
+    pub method: &'static str,
+    /// The path; parameters in braces.
+    pub path: &'static str,
+    /// A name of its own, for programs that are made from the document.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub words: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// Its parameters.
+    pub parameters: &'static [Parameter],
+    /// The statuses of responses that are no errors.
+    pub successes: &'static [u16],
+    /// The statuses of errors of its own, besides those of access and limits.
+    pub errors: &'static [u16],
+    endpoint: Endpoint,
+}
+
+/// What answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endpoint {
+    Books,
+    Book,
+    Best,
+    Fill,
+    Depth,
+    Imbalance,
+    Stats,
+    Metrics,
+    Healthy,
+    Ready,
+    Document,
+    Delegated,
+}
+
+const fn path(name: &'static str, words: &'static str) -> Parameter {
+    Parameter {
+        name,
+        place: Place::Path,
+        schema: r#"{"type":"string"}"#,
+        words,
+    }
+}
+
+const fn query(name: &'static str, schema: &'static str, words: &'static str) -> Parameter {
+    Parameter {
+        name,
+        place: Place::Query,
+        schema,
+        words,
+    }
+}
+
+const EXCHANGE: Parameter = path("exchange", "The exchange's name, such as binance.com.");
+const SYMBOL: Parameter = path("symbol", "The symbol, in any case.");
+const LEVELS: Parameter = query(
+    "levels",
+    r#"{"anyOf":[{"type":"integer","minimum":0},{"const":"all"}],"default":20}"#,
+    "Levels of each side, or all.",
+);
+const EXACT: Parameter = query(
+    "exact",
+    r#"{"type":"boolean","default":true}"#,
+    "Prices and quantities as text with every digit; false: as floats.",
+);
+const ON_STALE: Parameter = query(
+    "on_stale",
+    r#"{"enum":["raise","serve"],"default":"raise"}"#,
+    "What a book does that is not synced: status 425, or the last known book.",
+);
+const MAX_AGE: Parameter = query(
+    "max_age",
+    r#"{"type":"number","exclusiveMinimum":0}"#,
+    "Status 425 for a book whose last update was received more seconds ago.",
+);
+const BPS: Parameter = query(
+    "bps",
+    r#"{"type":"number","exclusiveMinimum":0}"#,
+    "The distance from the mid in basis points.",
+);
+
+const OF_BOOK: &[u16] = &[400, 404, 410, 425];
+
+const fn get(
+    path: &'static str,
+    name: &'static str,
+    words: &'static str,
+    access: Access,
+    endpoint: Endpoint,
+) -> Route {
+    Route {
+        method: "GET",
+        path,
+        name,
+        words,
+        access,
+        parameters: &[],
+        successes: &[200],
+        errors: &[],
+        endpoint,
+    }
+}
+
+/// All routes.
+pub const ROUTES: &[Route] = &[
+    Route {
+        parameters: &[
+            query(
+                "exchange",
+                r#"{"type":"string"}"#,
+                "Only books of this exchange.",
+            ),
+            query(
+                "symbol",
+                r#"{"type":"string"}"#,
+                "Only symbols of this pattern: * for any text, ? for any character.",
+            ),
+            query(
+                "status",
+                r#"{"type":"string"}"#,
+                "Only books of this status.",
+            ),
+            query(
+                "limit",
+                r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
+                "Books at most.",
+            ),
+            query(
+                "cursor",
+                r#"{"type":"string"}"#,
+                "The `next` of the page before.",
+            ),
+            query(
+                "symbols",
+                r#"{"type":"string"}"#,
+                "Whole books instead of a list: SYMBOL or EXCHANGE/SYMBOL with commas between them, or patterns.",
+            ),
+            LEVELS,
+            EXACT,
+            ON_STALE,
+            MAX_AGE,
+        ],
+        errors: &[400],
+        ..get(
+            "/v1/books",
+            "list_books",
+            "List books with their states; or read many at once.",
+            Access::Read,
+            Endpoint::Books,
+        )
+    },
+    Route {
+        parameters: &[EXCHANGE, SYMBOL, LEVELS, EXACT, ON_STALE, MAX_AGE],
+        successes: &[200, 304],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}",
+            "read_book",
+            "Read both sides of a book at one update id.",
+            Access::Read,
+            Endpoint::Book,
+        )
+    },
+    Route {
+        method: "PUT",
+        parameters: &[EXCHANGE, SYMBOL],
+        successes: &[200, 201],
+        errors: &[400, 404, 409, 503],
+        ..get(
+            "/v1/books/{exchange}/{symbol}",
+            "begin_book",
+            "Begin a book; without effect for one that is there.",
+            Access::Manage,
+            Endpoint::Delegated,
+        )
+    },
+    Route {
+        method: "DELETE",
+        parameters: &[EXCHANGE, SYMBOL],
+        successes: &[204],
+        errors: &[400, 404, 503],
+        ..get(
+            "/v1/books/{exchange}/{symbol}",
+            "end_book",
+            "End a book; without effect for one that is not there.",
+            Access::Manage,
+            Endpoint::Delegated,
+        )
+    },
+    Route {
+        parameters: &[EXCHANGE, SYMBOL, EXACT, ON_STALE, MAX_AGE],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/best",
+            "read_best",
+            "Read the best bid and ask of one update id.",
+            Access::Read,
+            Endpoint::Best,
+        )
+    },
+    Route {
+        parameters: &[
+            EXCHANGE,
+            SYMBOL,
+            query(
+                "side",
+                r#"{"enum":["buy","sell"]}"#,
+                "buy walks the asks, sell the bids.",
+            ),
+            query(
+                "base",
+                r#"{"type":"number","exclusiveMinimum":0}"#,
+                "The size in the base asset (contracts on COIN-M); or quote.",
+            ),
+            query(
+                "quote",
+                r#"{"type":"number","exclusiveMinimum":0}"#,
+                "The size in the quote asset; or base.",
+            ),
+            ON_STALE,
+            MAX_AGE,
+        ],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/fill",
+            "read_fill",
+            "What a market order would get.",
+            Access::Read,
+            Endpoint::Fill,
+        )
+    },
+    Route {
+        parameters: &[EXCHANGE, SYMBOL, BPS, ON_STALE, MAX_AGE],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/depth",
+            "read_depth",
+            "What rests within a distance of the mid.",
+            Access::Read,
+            Endpoint::Depth,
+        )
+    },
+    Route {
+        parameters: &[EXCHANGE, SYMBOL, LEVELS, BPS, ON_STALE, MAX_AGE],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/imbalance",
+            "read_imbalance",
+            "How the sides compare, from -1 to 1; of the best level unless levels or bps is given.",
+            Access::Read,
+            Endpoint::Imbalance,
+        )
+    },
+    get(
+        "/v1/stats",
+        "read_stats",
+        "Books by status, connections and requests of this server.",
+        Access::Read,
+        Endpoint::Stats,
+    ),
+    get(
+        "/metrics",
+        "read_metrics",
+        "The same, and every book, for Prometheus.",
+        Access::Read,
+        Endpoint::Metrics,
+    ),
+    get(
+        "/healthz",
+        "check_health",
+        "Whether the server runs.",
+        Access::Open,
+        Endpoint::Healthy,
+    ),
+    Route {
+        errors: &[503],
+        ..get(
+            "/readyz",
+            "check_ready",
+            "Whether books can be read: all came once, and not all of them are lost.",
+            Access::Open,
+            Endpoint::Ready,
+        )
+    },
+    get(
+        "/docs",
+        "read_docs",
+        "This API for people.",
+        Access::Open,
+        Endpoint::Document,
+    ),
+    get(
+        "/openapi.json",
+        "read_openapi",
+        "This API as an OpenAPI document.",
+        Access::Open,
+        Endpoint::Document,
+    ),
+];
+
+/// A request whose access is granted and whose parameters are known to its route.
+pub struct Call<'a> {
+    pub shared: &'a Arc<Shared>,
+    pub request: &'a Parts,
+    pub query: Query,
+    path: Vec<(String, String)>,
+}
+
+impl Call<'_> {
+    /// A parameter of the path; empty for one that the route does not have.
+    pub fn path(&self, name: &str) -> &str {
+        let found = self.path.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// The book that the path names.
+    pub fn book(&self) -> Result<Book, Problem> {
+        let registry = &self.shared.registry;
+        registry.find(self.path("exchange"), self.path("symbol"))
+    }
+}
+
+/// The router of all routes.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for (index, route) in ROUTES.iter().enumerate() {
+        router = router.route(route.path, handler(index, route));
+    }
+    router
+        .fallback(no_path)
+        .method_not_allowed_fallback(no_method)
+        .with_state(shared)
+}
+
+fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
+    let filter = match route.method {
+        "PUT" => MethodFilter::PUT,
+        "DELETE" => MethodFilter::DELETE,
+        _ => MethodFilter::GET, // and HEAD
+    };
+    on(
+        filter,
+        async move |State(shared): State<Arc<Shared>>, path: RawPathParams, request: Request| {
+            let response = respond(&shared, route, &path, request)
+                .await
+                .unwrap_or_else(Problem::into_response);
+            shared.statistics.count(index, response.status());
+            response
+        },
+    )
+}
+
+async fn respond(
+    shared: &Arc<Shared>,
+    route: &'static Route,
+    path: &RawPathParams,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    shared.tokens.check(route.access, &parts.headers)?;
+    let call = Call {
+        shared,
+        query: Query::parse(route, parts.uri.query())?,
+        path: path
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        request: &parts,
+    };
+    match route.endpoint {
+        Endpoint::Books if call.query.get("symbols").is_some() => many::read(&call).await,
+        Endpoint::Books => books::list(&call).await,
+        Endpoint::Book => books::read(&call),
+        Endpoint::Best => books::best(&call),
+        Endpoint::Fill => analytics::fill(&call),
+        Endpoint::Depth => analytics::depth(&call),
+        Endpoint::Imbalance => analytics::imbalance(&call),
+        Endpoint::Stats => Ok(operation::stats(shared)),
+        Endpoint::Metrics => Ok(operation::metrics(shared).await),
+        Endpoint::Healthy => Ok(operation::healthy()),
+        Endpoint::Ready => operation::ready(shared),
+        Endpoint::Document => operation::document(&call),
+        Endpoint::Delegated => delegation::delegate(&call, route, body).await,
+    }
+}
+
+async fn no_path(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if matches!(*method, Method::GET | Method::HEAD)
+        && let Some(document) = shared.documents.get(path)
+    {
+        shared.statistics.count(ROUTES.len(), StatusCode::OK);
+        return document.clone().into_response();
+    }
+    let message = format!(
+        "there is nothing at {:?}; /docs lists the paths",
+        shortened(path)
+    );
+    let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_path", message);
+    shared.statistics.count(ROUTES.len(), problem.status);
+    problem.text("path", shortened(path)).into_response()
+}
+
+async fn no_method(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    shared.statistics.count(ROUTES.len(), status);
+    let message = format!(
+        "{} is not for this path",
+        shortened(request.method().as_str())
+    );
+    // axum adds the header Allow.
+    Problem::new(status, "method_not_allowed", message).into_response()
+}
+
+/// A body of JSON.
+pub fn json(body: Vec<u8>) -> Response {
+    typed(crate::problem::JSON, body)
+}
+
+/// A body of any type.
+pub fn typed(kind: HeaderValue, body: Vec<u8>) -> Response {
+    let mut response = Response::new(body.into());
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, kind);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_of_the_path_are_those_that_a_route_declares() {
+        for route in ROUTES {
+            let in_path: Vec<&str> = route
+                .path
+                .split('/')
+                .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+                .collect();
+            let declared: Vec<&str> = route
+                .parameters
+                .iter()
+                .filter(|each| each.place == Place::Path)
+                .map(|each| each.name)
+                .collect();
+            assert_eq!(in_path, declared, "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn only_what_tells_nothing_of_books_is_open() {
+        let open: Vec<&str> = ROUTES
+            .iter()
+            .filter(|route| route.access == Access::Open)
+            .map(|route| route.path)
+            .collect();
+        assert_eq!(open, ["/healthz", "/readyz", "/docs", "/openapi.json"]);
+        for route in ROUTES.iter().filter(|route| route.method != "GET") {
+            assert_eq!(
+                route.access,
+                Access::Manage,
+                "{} {}",
+                route.method,
+                route.path
+            );
+        }
+    }
+}

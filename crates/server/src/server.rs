@@ -1,0 +1,235 @@
+//! The server as its owner holds it: started, given books, drained.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use parking_lot::Mutex;
+use tokio::runtime::{self, Runtime};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use crate::access::{Origins, Token, Tokens};
+use crate::certificate::Certificate;
+use crate::connection::Peers;
+use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
+use crate::listener::{self, Limits};
+use crate::registry::Registry;
+use crate::routes;
+use crate::statistics::Statistics;
+
+/// A constant file that is served to everybody who can connect.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its media type.
+    pub kind: HeaderValue,
+    /// Its content.
+    pub body: Bytes,
+}
+
+impl IntoResponse for Document {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(self.body.into());
+        response.headers_mut().insert(CONTENT_TYPE, self.kind);
+        response
+    }
+}
+
+/// How a server behaves.
+pub struct Options {
+    /// Where it listens; port 0 for any free one.
+    pub address: SocketAddr,
+    /// Its threads.
+    pub workers: usize,
+    /// Certificate and key; None for plain HTTP.
+    pub tls: Option<Certificate>,
+    /// Who may do what.
+    pub tokens: Vec<Token>,
+    /// Names of hosts that requests may be for, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
+    /// Files by path.
+    pub documents: HashMap<String, Document>,
+    /// What it takes from its clients.
+    pub limits: Limits,
+}
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The address is not to be had, or there are no threads.
+    System(io::Error),
+    /// The certificate or its key cannot be used.
+    Certificate(String),
+}
+
+impl From<io::Error> for StartError {
+    fn from(why: io::Error) -> StartError {
+        StartError::System(why)
+    }
+}
+
+/// What all connections share.
+pub struct Shared {
+    pub registry: Registry,
+    pub tokens: Tokens,
+    pub origins: Origins,
+    pub documents: HashMap<String, Document>,
+    pub limits: Limits,
+    pub statistics: Statistics,
+    pub peers: Peers,
+    pub delegation: Delegation,
+    is_draining: AtomicBool,
+}
+
+impl Shared {
+    /// Whether the server ends.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+}
+
+/// A server that runs. Order of calls: `start`, then `registry`, `take_request` and `respond` from any thread, then
+/// `drain`. Dropping it ends it at once.
+pub struct Server {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    runtime: Mutex<Option<Runtime>>,
+    process: u32,
+    #[cfg(unix)]
+    listener: std::os::fd::RawFd,
+}
+
+impl Server {
+    /// Bind and begin to serve.
+    pub fn start(options: Options) -> Result<Server, StartError> {
+        let tls = options
+            .tls
+            .as_ref()
+            .map(|own| listener::tls(own.certificate.as_bytes(), own.key.as_bytes()))
+            .transpose()
+            .map_err(StartError::Certificate)?
+            .map(TlsAcceptor::from);
+        let shared = Arc::new(Shared {
+            registry: Registry::default(),
+            tokens: Tokens::new(options.tokens),
+            origins: Origins::new(options.hosts, tls.is_some()),
+            documents: options.documents,
+            limits: options.limits,
+            statistics: Statistics::default(),
+            peers: Peers::default(),
+            delegation: Delegation::default(),
+            is_draining: AtomicBool::new(false),
+        });
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(options.workers.max(1))
+            .max_blocking_threads(1)
+            .thread_name("depthcache-server")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let bound = {
+            let _inside = runtime.enter();
+            listener::bind(options.address)?
+        };
+        let address = bound.local_addr()?;
+        #[cfg(unix)]
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&bound);
+        let (stop, stopped) = watch::channel(false);
+        let router = routes::router(shared.clone());
+        runtime.spawn(listener::accept(
+            bound,
+            tls,
+            shared.clone(),
+            router,
+            stopped,
+        ));
+        Ok(Server {
+            shared,
+            address,
+            stop,
+            runtime: Mutex::new(Some(runtime)),
+            process: std::process::id(),
+            #[cfg(unix)]
+            listener: descriptor,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The books that it serves.
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// Whether this is another process than the one whose threads it has: a fork has no threads.
+    pub fn is_foreign(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    /// The descriptor that a forked child is to close, or the port would stay taken for as long as the child lives;
+    /// None once the server ends.
+    #[cfg(unix)]
+    pub fn listener(&self) -> Option<std::os::fd::RawFd> {
+        (!self.shared.is_draining()).then_some(self.listener)
+    }
+
+    /// The next request for the owner; None after so long, and at the end.
+    pub fn take_request(&self, most: Duration) -> Option<DelegatedRequest> {
+        self.shared.delegation.take(most)
+    }
+
+    /// Whether `take_request` gives nothing any more.
+    pub fn is_over(&self) -> bool {
+        self.shared.delegation.is_over()
+    }
+
+    /// Whether somebody still waits for the answer to a request.
+    pub fn is_waiting(&self, number: u64) -> bool {
+        self.shared.delegation.is_waiting(number)
+    }
+
+    /// Answer a request; false where nobody waits for it any more.
+    pub fn respond(&self, number: u64, response: DelegatedResponse) -> bool {
+        self.shared.delegation.respond(number, response)
+    }
+
+    /// Take no connection any more, answer what was asked, and end; cut what is not done after `most`. Whether all
+    /// was done. Blocks; a second call has nothing to do.
+    pub fn drain(&self, most: Duration) -> bool {
+        if self.is_foreign() {
+            return true;
+        }
+        let Some(runtime) = self.runtime.lock().take() else {
+            return true;
+        };
+        self.shared.is_draining.store(true, Ordering::Release);
+        let _ = self.stop.send(true);
+        // Every connection holds a receiver until it is done.
+        let all_done = runtime.block_on(async { timeout(most, self.stop.closed()).await.is_ok() });
+        self.shared.delegation.finish();
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        all_done
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            std::mem::forget(self.runtime.lock().take()); // its threads are the parent's
+            return;
+        }
+        self.drain(Duration::ZERO);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a server counts of itself; counts only grow, but for those that are open.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use http::StatusCode;
+
+use crate::routes::ROUTES;
+
+/// The statuses that are counted one by one; others count as the last.
+pub const STATUSES: [u16; 18] = [
+    200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 429, 431, 503, 500,
+];
+
+/// Why a connection was closed before it was served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The server has as many as it may have.
+    Connections,
+    /// The address has.
+    Address,
+    /// TLS could not be agreed on.
+    Tls,
+}
+
+impl Refused {
+    pub const ALL: [(Refused, &'static str); 3] = [
+        (Refused::Connections, "connections"),
+        (Refused::Address, "connections_of_address"),
+        (Refused::Tls, "tls"),
+    ];
+}
+
+/// The counters.
+#[derive(Debug)]
+pub struct Statistics {
+    /// By route (one more for what is none) and status.
+    responses: Vec<[AtomicU64; STATUSES.len()]>,
+    refused: [AtomicU64; Refused::ALL.len()],
+    /// Connections that were accepted.
+    pub accepted: AtomicU64,
+    /// Connections that are open.
+    pub open: AtomicUsize,
+    /// Connections that were closed because they were idle or slow.
+    pub idle: AtomicU64,
+}
+
+impl Default for Statistics {
+    fn default() -> Self {
+        Statistics {
+            responses: (0..=ROUTES.len()).map(|_| Default::default()).collect(),
+            refused: Default::default(),
+            accepted: AtomicU64::new(0),
+            open: AtomicUsize::new(0),
+            idle: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Statistics {
+    /// One more response; `route`: an index of `ROUTES`, or their number for what is none of them.
+    pub fn count(&self, route: usize, status: StatusCode) {
+        let last = STATUSES.len() - 1;
+        let place = STATUSES.iter().position(|each| *each == status.as_u16());
+        self.responses[route][place.unwrap_or(last)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn refuse(&self, why: Refused) {
+        self.refused[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn refused(&self, why: Refused) -> u64 {
+        self.refused[why as usize].load(Ordering::Relaxed)
+    }
+
+    /// Route and status of each count that is not 0.
+    pub fn responses(&self) -> impl Iterator<Item = (&'static str, u16, u64)> + '_ {
+        self.responses
+            .iter()
+            .enumerate()
+            .flat_map(|(index, counts)| {
+                let name = ROUTES.get(index).map_or("other", |route| route.name);
+                counts
+                    .iter()
+                    .zip(STATUSES)
+                    .filter_map(move |(count, status)| {
+                        let count = count.load(Ordering::Relaxed);
+                        (count > 0).then_some((name, status, count))
+                    })
+            })
+    }
+}

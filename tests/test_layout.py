@@ -23,6 +23,7 @@ FOLDERS = {
     "pictures",
     "recording",
     "reference",
+    "server",
     "simulator",
     "venues",
 }

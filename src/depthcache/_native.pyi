@@ -78,6 +78,7 @@ __all__ = [
     "_FORKED",
     "Book",
     "BookReader",
+    "BookServer",
     "Columns",
     "FlightLog",
     "Follower",
@@ -93,6 +94,7 @@ __all__ = [
     "_encoded_best",
     "_encoded_status",
     "_level_lines",
+    "_make_certificate",
     "_nothing",
     "_on_fork",
     "_pretend",
@@ -100,6 +102,7 @@ __all__ = [
     "_restored_columns",
     "_restored_levels",
     "_restored_update",
+    "_server_routes",
     "_texts_snapshot",
     "now_ns",
 ]
@@ -755,6 +758,64 @@ class Transport:
         """Wait for the thread to end, after `stop`."""
 
 @final
+class BookServer:
+    """HTTP reads of live books on native threads, which never need the interpreter.
+
+    Order of calls: `add` and `remove` books, `take_request` and `respond` on any thread, then `drain`. Raises
+    OSError when the address is not to be had, ValueError for a certificate or an option that cannot be used.
+    """
+
+    def __new__(
+        cls,
+        host: str,
+        port: int,
+        *,
+        workers: int,
+        tokens: Sequence[tuple[str, str]],
+        hosts: Sequence[str],
+        documents: Mapping[str, tuple[str, bytes]],
+        tls: tuple[str, str] | None = None,
+        limits: Mapping[str, float] | None = None,
+    ) -> Self:
+        """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
+        requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
+        `tls`: certificate chain and key in PEM. `limits`: `connections`, `connections_per_address`,
+        `requests_per_second` (0: any number), `header_bytes`, `headers`, `body_bytes`, `idle_s`,
+        `delegation_s`; others have their defaults."""
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+    @property
+    def is_foreign(self) -> bool:
+        """Whether this process was forked from the one whose threads serve."""
+    @property
+    def listener(self) -> int | None:
+        """Descriptor of the listening socket, for a forked child to close; None at the end, and where there
+        are no forks."""
+    def add(self, exchange: str, symbol: str, book: BookReader[float | Decimal]) -> None:
+        """Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a
+        frozen one."""
+    def remove(self, exchange: str, symbol: str) -> bool:
+        """Serve a book no longer; whether it was served."""
+    def __len__(self) -> int:
+        """How many books are served."""
+    def take_request(self, timeout_s: float) -> tuple[int, str, str, str, bytes] | None:
+        """The next request that Python is to answer: number, route, exchange, symbol, body.
+
+        None after so long, and at the end. Waits without the interpreter."""
+    @property
+    def is_over(self) -> bool:
+        """Whether `take_request` gives nothing any more."""
+    def is_waiting(self, number: int) -> bool:
+        """Whether somebody still waits for the answer to a request."""
+    def respond(self, number: int, status: int, body: bytes) -> bool:
+        """Answer a request with a status and JSON; False where nobody waits for it any more."""
+    def drain(self, timeout_s: float) -> bool:
+        """Take no connection any more, answer what was asked, and end; cut what is not done by then.
+
+        Whether all was done. Waits without the interpreter."""
+
+@final
 class FlightLog:
     """The contents of a market's flight recorder, and the book at the same moment."""
 
@@ -1000,6 +1061,12 @@ def _pretend(passed_ns: int, *, slept_ns: int = 0) -> None:
 
 _FORKED: str
 """The reason of books in a forked child."""
+
+def _server_routes() -> list[dict[str, Any]]:
+    """Every route of a book server: the source of its OpenAPI document."""
+
+def _make_certificate(names: Sequence[str]) -> tuple[str, str]:
+    """A certificate signed by itself for these names and addresses, and its key; both in PEM."""
 
 def _on_fork() -> None:
     """Close the parent's live books; called in the child after a fork."""

@@ -25,6 +25,8 @@ PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
 _NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL"})
 """Variables of the command line and of the update check in `compat`, which are not settings."""
+_SERVER_PREFIX = "DEPTHCACHE_SERVER_"
+"""Variables of the book server, which checks them itself."""
 _KINDS: dict[str, type[Any]] = {
     "proxies": bool,
     "transport": str,
@@ -67,7 +69,7 @@ def from_variables(
     endpoints = dict(hosts)
     for variable in sorted(name for name in given if name.startswith(PREFIX)):
         text = given[variable]
-        if variable in _NOT_OURS or variable == FILE_VARIABLE:
+        if variable in _NOT_OURS or variable == FILE_VARIABLE or variable.startswith(_SERVER_PREFIX):
             continue
         if variable in ends:
             exchange, part = ends[variable]

@@ -15,6 +15,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::handles::BookReader;
 use crate::source::Source;
 
+/// Number, route, exchange, symbol, body.
+type Request<'py> = (u64, &'static str, String, String, Bound<'py, PyBytes>);
+
 /// HTTP reads of live books on native threads, which never need the interpreter.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct BookServer {
@@ -115,11 +118,7 @@ impl BookServer {
 
     /// The next request that Python is to answer: number, route, exchange, symbol, body; None after so long, and
     /// at the end. Waits without the interpreter.
-    fn take_request<'py>(
-        &self,
-        py: Python<'py>,
-        timeout_s: f64,
-    ) -> PyResult<Option<(u64, &'static str, String, String, Bound<'py, PyBytes>)>> {
+    fn take_request<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Option<Request<'py>>> {
         let most = seconds("timeout_s", timeout_s)?;
         let taken = py.detach(|| self.inner.take_request(most));
         Ok(taken.map(|request| {

@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::problem::{Problem, shortened};
-use crate::routes::Access;
+use crate::table::Access;
 
 /// What the holder of a token may do; each may do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

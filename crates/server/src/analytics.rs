@@ -7,9 +7,9 @@ use depthcache_wire as wire;
 use depthcache_wire::writer::Object;
 
 use crate::books::look;
+use crate::call::{Call, json};
 use crate::problem::Problem;
 use crate::registry::Book;
-use crate::routes::{Call, json};
 
 const ONE_OF_TWO: &str = "one of base and quote, the other left out";
 const EITHER: &str = "levels or bps, not both";

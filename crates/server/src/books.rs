@@ -11,10 +11,10 @@ use depthcache_wire::writer::{Object, string};
 use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
+use crate::call::{Call, json};
 use crate::parameters::Pattern;
 use crate::problem::{Fact, Problem, shortened};
 use crate::registry::Book;
-use crate::routes::{Call, json};
 
 /// After so many seconds a book that is not synced may be.
 const RETRY_S: u32 = 1;

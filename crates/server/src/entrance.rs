@@ -13,10 +13,10 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::connection::Peer;
+use crate::peers::Peer;
 use crate::problem::Problem;
-use crate::routes::ROUTES;
-use crate::server::Shared;
+use crate::shared::Shared;
+use crate::table::ROUTES;
 
 /// Answer one request; it cannot fail.
 pub async fn respond(

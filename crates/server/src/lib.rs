@@ -1,8 +1,8 @@
 //! The book server: HTTP reads of live books, on threads of their own, straight from the books' memory.
 //!
 //! Theory of operation. A `Server` has one listener and a few worker threads, which never need the interpreter.
-//! Every connection passes `listener` (limits, TLS), every request `entrance` (Host, Origin, rate), then the table of
-//! `routes`: its access is checked, its parameters are parsed, and an endpoint answers from the `registry` of books.
+//! Every connection passes `listener` (limits, TLS), every request `entrance` (Host, Origin, rate), then `router` by
+//! its `table`: its access is checked, its parameters are parsed, and an endpoint answers from the `registry` of books.
 //! A book is copied under its lock and encoded (`depthcache-wire`) after the lock is released, so no reader, however
 //! slow, delays a book. What needs a decision (begin a book, end one) is handed to the owner of the server through a
 //! bounded queue (`delegation`); reads never wait for the owner.
@@ -16,25 +16,32 @@
 mod access;
 mod analytics;
 mod books;
+mod call;
 mod certificate;
 mod columns;
 mod connection;
 mod delegation;
 mod entrance;
+mod limits;
 mod listener;
+mod managing;
 mod many;
 mod operation;
 mod parameters;
+mod peers;
 mod problem;
 mod registry;
-mod routes;
+mod router;
 mod server;
+mod shared;
 mod statistics;
+mod table;
 
 pub use access::{Role, Token};
 pub use certificate::{Certificate, make_certificate};
 pub use delegation::{DelegatedRequest, DelegatedResponse};
-pub use listener::Limits;
+pub use limits::Limits;
 pub use registry::{Book, Registry};
-pub use routes::{Access, Parameter, Place, ROUTES, Route};
-pub use server::{Document, Options, Server, StartError};
+pub use server::{Options, Server, StartError};
+pub use shared::Document;
+pub use table::{Access, Parameter, Place, ROUTES, Route};

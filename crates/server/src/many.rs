@@ -8,11 +8,11 @@ use http::HeaderValue;
 use http::header::ACCEPT;
 
 use crate::books::{TURN, begin, look, missing};
+use crate::call::{Call, json, typed};
 use crate::columns;
 use crate::parameters::Pattern;
 use crate::problem::Problem;
 use crate::registry::Book;
-use crate::routes::{Call, json, typed};
 
 /// The media type of a stream of Arrow.
 const ARROW: &str = "application/vnd.apache.arrow.stream";

@@ -10,9 +10,9 @@ use depthcache_wire::writer::Object;
 use http::{HeaderValue, StatusCode};
 
 use crate::books::TURN;
+use crate::call::{Call, json, typed};
 use crate::problem::{Fact, Problem};
-use crate::routes::{Call, json, typed};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::statistics::Refused;
 
 /// The text format of Prometheus.

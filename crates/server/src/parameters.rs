@@ -5,7 +5,7 @@ use depthcache_book::query::{Number, ReadPolicy};
 use depthcache_wire::Numbers;
 
 use crate::problem::{Problem, shortened};
-use crate::routes::{Place, Route};
+use crate::table::{Place, Route};
 
 /// Levels a side where a request says nothing.
 pub const USUAL_LEVELS: usize = 20;
@@ -186,7 +186,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::routes::ROUTES;
+    use crate::table::ROUTES;
 
     fn query(text: &str) -> Result<Query, Problem> {
         let route = ROUTES

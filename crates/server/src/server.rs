@@ -7,10 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
 use parking_lot::Mutex;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
@@ -19,29 +15,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Origins, Token, Tokens};
 use crate::certificate::Certificate;
-use crate::connection::Peers;
 use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
-use crate::listener::{self, Limits};
+use crate::limits::Limits;
+use crate::listener;
+use crate::peers::Peers;
 use crate::registry::Registry;
-use crate::routes;
+use crate::router;
+use crate::shared::{Document, Shared};
 use crate::statistics::Statistics;
-
-/// A constant file that is served to everybody who can connect.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// Its media type.
-    pub kind: HeaderValue,
-    /// Its content.
-    pub body: Bytes,
-}
-
-impl IntoResponse for Document {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(self.body.into());
-        response.headers_mut().insert(CONTENT_TYPE, self.kind);
-        response
-    }
-}
 
 /// How a server behaves.
 pub struct Options {
@@ -73,26 +54,6 @@ pub enum StartError {
 impl From<io::Error> for StartError {
     fn from(why: io::Error) -> StartError {
         StartError::System(why)
-    }
-}
-
-/// What all connections share.
-pub struct Shared {
-    pub registry: Registry,
-    pub tokens: Tokens,
-    pub origins: Origins,
-    pub documents: HashMap<String, Document>,
-    pub limits: Limits,
-    pub statistics: Statistics,
-    pub peers: Peers,
-    pub delegation: Delegation,
-    is_draining: AtomicBool,
-}
-
-impl Shared {
-    /// Whether the server ends.
-    pub fn is_draining(&self) -> bool {
-        self.is_draining.load(Ordering::Acquire)
     }
 }
 
@@ -144,7 +105,7 @@ impl Server {
         #[cfg(unix)]
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&bound);
         let (stop, stopped) = watch::channel(false);
-        let router = routes::router(shared.clone());
+        let router = router::router(shared.clone());
         runtime.spawn(listener::accept(
             bound,
             tls,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use http::StatusCode;
 
-use crate::routes::ROUTES;
+use crate::table::ROUTES;
 
 /// The statuses that are counted one by one; others count as the last.
 pub const STATUSES: [u16; 18] = [

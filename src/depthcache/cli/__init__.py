@@ -22,6 +22,7 @@ from depthcache.cli.demo import demo
 from depthcache.cli.doctor import doctor
 from depthcache.cli.exchanges import exchanges
 from depthcache.cli.record import record
+from depthcache.cli.serve import serve
 from depthcache.cli.simulate import simulate
 from depthcache.cli.streams import drop, is_of_output, open_streams, tell
 from depthcache.cli.symbols import symbols
@@ -93,7 +94,8 @@ def cli(context: click.Context, debug: bool) -> None:
     \b
     depthcache doctor                    can books be kept from this host? run it first
     depthcache watch BTCUSDT             live order books in the terminal
-    depthcache demo                      the same without Binance, from an embedded exchange
+    depthcache serve BTCUSDT             every program reads the books of one process, over HTTP
+    depthcache demo                      live books without Binance, from an embedded exchange
     depthcache audit BTCUSDT             is a live book right? compared at the same update ids
     depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files
     depthcache verify day1.gz day2.gz    is this recording complete, does its book come out right?
@@ -104,7 +106,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
 
 
-for _command in (doctor, watch, demo, audit, record, verify, simulate, exchanges, symbols):
+for _command in (doctor, watch, serve, demo, audit, record, verify, simulate, exchanges, symbols):
     cli.add_command(_command)
 
 

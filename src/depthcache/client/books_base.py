@@ -7,14 +7,14 @@ that lists the unambiguous forms.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from depthcache import venues
 from depthcache._native import BookReader, Columns
 from depthcache.arguments import Missing, parse_missing
-from depthcache.client.config import is_collection, not_started
+from depthcache.client.config import ClientConfig, is_collection, not_started
 from depthcache.client.follow import AnyMode, parse_follow_spec
 from depthcache.client.waiters import all_unknown
 from depthcache.errors import InvalidArgument, UnknownExchange, UnknownSymbol, UsageError
@@ -221,6 +221,22 @@ class BooksBase(OneProcess, Generic[B]):
         keys = list(self.keys())
         counts = Counter(symbol for _, symbol in self._client.books)
         return [*keys, *(symbol for symbol, count in counts.items() if count == 1 and symbol not in keys)]
+
+    @property
+    def _config(self) -> ClientConfig:
+        return self._client.config
+
+    def _watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call a function after books were added or removed, on the client's event loop, until what is
+        returned is called. Raises UsageError before the client runs."""
+        self._check_started()
+        client = self._client
+        client.on_books += (changed,)
+
+        def unwatch() -> None:
+            client.on_books = tuple(each for each in client.on_books if each is not changed)
+
+        return unwatch
 
     def _by_key(self) -> dict[Any, B]:
         self._check_started()

@@ -104,6 +104,8 @@ class Client(Generic[B]):
         """Called, on any thread, when the event loop has ended before the client was closed."""
         self.on_trouble: Callable[[TroubleFound], None] = lambda _: None
         """Called when a book is in trouble."""
+        self.on_books: tuple[Callable[[], None], ...] = ()
+        """Called when books were added or removed; on the event loop."""
 
     # --- getters ------------------------------------------------------------------------------
 
@@ -375,6 +377,7 @@ class Client(Generic[B]):
         self.named = {}
         self._synced.discard(market)
         self._lost.pop(market, None)
+        self._tell_of_books()
         if not self._closed:
             self._runner.call_core(lambda core, now_ns: core.remove(market, now_ns))
 
@@ -484,7 +487,12 @@ class Client(Generic[B]):
         self.books = {**self.books, key: book}
         self.named = {}
         self._runner.followers.on_market(market)
+        self._tell_of_books()
         return book
+
+    def _tell_of_books(self) -> None:
+        for tell in self.on_books:
+            tell()
 
     def _start_recording(self) -> None:
         settings = self.config.settings

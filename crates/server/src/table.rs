@@ -1,19 +1,4 @@
-//! The table of routes: the one source of the router and of the OpenAPI document.
-
-use std::sync::Arc;
-
-use axum::Router;
-use axum::extract::{RawPathParams, Request, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, MethodRouter, on};
-use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode};
-
-use crate::parameters::Query;
-use crate::problem::{Problem, shortened};
-use crate::registry::Book;
-use crate::server::Shared;
-use crate::{analytics, books, delegation, many, operation};
+//! The table of routes: the one source of the router, of access and of the OpenAPI document.
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +52,12 @@ pub struct Route {
     pub successes: &'static [u16],
     /// The statuses of errors of its own, besides those of access and limits.
     pub errors: &'static [u16],
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 /// What answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
+pub(crate) enum Endpoint {
     Books,
     Book,
     Best,
@@ -351,134 +336,6 @@ pub const ROUTES: &[Route] = &[
         Endpoint::Document,
     ),
 ];
-
-/// A request whose access is granted and whose parameters are known to its route.
-pub struct Call<'a> {
-    pub shared: &'a Arc<Shared>,
-    pub request: &'a Parts,
-    pub query: Query,
-    path: Vec<(String, String)>,
-}
-
-impl Call<'_> {
-    /// A parameter of the path; empty for one that the route does not have.
-    pub fn path(&self, name: &str) -> &str {
-        let found = self.path.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| value)
-    }
-
-    /// The book that the path names.
-    pub fn book(&self) -> Result<Book, Problem> {
-        let registry = &self.shared.registry;
-        registry.find(self.path("exchange"), self.path("symbol"))
-    }
-}
-
-/// The router of all routes.
-pub fn router(shared: Arc<Shared>) -> Router {
-    let mut router = Router::new();
-    for (index, route) in ROUTES.iter().enumerate() {
-        router = router.route(route.path, handler(index, route));
-    }
-    router
-        .fallback(no_path)
-        .method_not_allowed_fallback(no_method)
-        .with_state(shared)
-}
-
-fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
-    let filter = match route.method {
-        "PUT" => MethodFilter::PUT,
-        "DELETE" => MethodFilter::DELETE,
-        _ => MethodFilter::GET, // and HEAD
-    };
-    on(
-        filter,
-        async move |State(shared): State<Arc<Shared>>, path: RawPathParams, request: Request| {
-            let response = respond(&shared, route, &path, request)
-                .await
-                .unwrap_or_else(Problem::into_response);
-            shared.statistics.count(index, response.status());
-            response
-        },
-    )
-}
-
-async fn respond(
-    shared: &Arc<Shared>,
-    route: &'static Route,
-    path: &RawPathParams,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    shared.tokens.check(route.access, &parts.headers)?;
-    let call = Call {
-        shared,
-        query: Query::parse(route, parts.uri.query())?,
-        path: path
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        request: &parts,
-    };
-    match route.endpoint {
-        Endpoint::Books if call.query.get("symbols").is_some() => many::read(&call).await,
-        Endpoint::Books => books::list(&call).await,
-        Endpoint::Book => books::read(&call),
-        Endpoint::Best => books::best(&call),
-        Endpoint::Fill => analytics::fill(&call),
-        Endpoint::Depth => analytics::depth(&call),
-        Endpoint::Imbalance => analytics::imbalance(&call),
-        Endpoint::Stats => Ok(operation::stats(shared)),
-        Endpoint::Metrics => Ok(operation::metrics(shared).await),
-        Endpoint::Healthy => Ok(operation::healthy()),
-        Endpoint::Ready => operation::ready(shared),
-        Endpoint::Document => operation::document(&call),
-        Endpoint::Delegated => delegation::delegate(&call, route, body).await,
-    }
-}
-
-async fn no_path(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (method, path) = (request.method(), request.uri().path());
-    if matches!(*method, Method::GET | Method::HEAD)
-        && let Some(document) = shared.documents.get(path)
-    {
-        shared.statistics.count(ROUTES.len(), StatusCode::OK);
-        return document.clone().into_response();
-    }
-    let message = format!(
-        "there is nothing at {:?}; /docs lists the paths",
-        shortened(path)
-    );
-    let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_path", message);
-    shared.statistics.count(ROUTES.len(), problem.status);
-    problem.text("path", shortened(path)).into_response()
-}
-
-async fn no_method(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    shared.statistics.count(ROUTES.len(), status);
-    let message = format!(
-        "{} is not for this path",
-        shortened(request.method().as_str())
-    );
-    // axum adds the header Allow.
-    Problem::new(status, "method_not_allowed", message).into_response()
-}
-
-/// A body of JSON.
-pub fn json(body: Vec<u8>) -> Response {
-    typed(crate::problem::JSON, body)
-}
-
-/// A body of any type.
-pub fn typed(kind: HeaderValue, body: Vec<u8>) -> Response {
-    let mut response = Response::new(body.into());
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, kind);
-    response
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,40 @@
+//! What a server takes from its clients, in numbers.
+
+use std::time::Duration;
+
+/// What a server takes from its clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address.
+    pub connections_per_address: usize,
+    /// Requests a second from one address; 0 for any number.
+    pub requests_per_second: u32,
+    /// Bytes of the head of a request.
+    pub header_bytes: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Bytes of the body of a request.
+    pub body_bytes: usize,
+    /// How long a connection may be without a request in flight, and how long a client may take to send one or to
+    /// take a response.
+    pub idle: Duration,
+    /// How long a request waits for the owner.
+    pub delegation: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 10_000,
+            connections_per_address: 10_000,
+            requests_per_second: 0,
+            header_bytes: 16 << 10,
+            headers: 64,
+            body_bytes: 64 << 10,
+            idle: Duration::from_secs(30),
+            delegation: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! From a request to its endpoint: the table of routes as a router.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawPathParams, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::{Method, StatusCode};
+
+use crate::call::Call;
+use crate::parameters::Query;
+use crate::problem::{Problem, shortened};
+use crate::shared::Shared;
+use crate::table::{Endpoint, ROUTES, Route};
+use crate::{analytics, books, managing, many, operation};
+
+/// The router of all routes.
+pub fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new();
+    for (index, route) in ROUTES.iter().enumerate() {
+        router = router.route(route.path, handler(index, route));
+    }
+    router
+        .fallback(no_path)
+        .method_not_allowed_fallback(no_method)
+        .with_state(shared)
+}
+
+fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
+    let filter = match route.method {
+        "PUT" => MethodFilter::PUT,
+        "DELETE" => MethodFilter::DELETE,
+        _ => MethodFilter::GET, // and HEAD
+    };
+    on(
+        filter,
+        async move |State(shared): State<Arc<Shared>>, path: RawPathParams, request: Request| {
+            let response = respond(&shared, route, &path, request)
+                .await
+                .unwrap_or_else(Problem::into_response);
+            shared.statistics.count(index, response.status());
+            response
+        },
+    )
+}
+
+async fn respond(
+    shared: &Arc<Shared>,
+    route: &'static Route,
+    path: &RawPathParams,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    shared.tokens.check(route.access, &parts.headers)?;
+    let call = Call {
+        shared,
+        query: Query::parse(route, parts.uri.query())?,
+        path: path
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        request: &parts,
+    };
+    match route.endpoint {
+        Endpoint::Books if call.query.get("symbols").is_some() => many::read(&call).await,
+        Endpoint::Books => books::list(&call).await,
+        Endpoint::Book => books::read(&call),
+        Endpoint::Best => books::best(&call),
+        Endpoint::Fill => analytics::fill(&call),
+        Endpoint::Depth => analytics::depth(&call),
+        Endpoint::Imbalance => analytics::imbalance(&call),
+        Endpoint::Stats => Ok(operation::stats(shared)),
+        Endpoint::Metrics => Ok(operation::metrics(shared).await),
+        Endpoint::Healthy => Ok(operation::healthy()),
+        Endpoint::Ready => operation::ready(shared),
+        Endpoint::Document => operation::document(&call),
+        Endpoint::Delegated => managing::delegate(&call, route, body).await,
+    }
+}
+
+async fn no_path(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (method, path) = (request.method(), request.uri().path());
+    if matches!(*method, Method::GET | Method::HEAD)
+        && let Some(document) = shared.documents.get(path)
+    {
+        shared.statistics.count(ROUTES.len(), StatusCode::OK);
+        return document.clone().into_response();
+    }
+    let message = format!(
+        "there is nothing at {:?}; /docs lists the paths",
+        shortened(path)
+    );
+    let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_path", message);
+    shared.statistics.count(ROUTES.len(), problem.status);
+    problem.text("path", shortened(path)).into_response()
+}
+
+async fn no_method(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    shared.statistics.count(ROUTES.len(), status);
+    let message = format!(
+        "{} is not for this path",
+        shortened(request.method().as_str())
+    );
+    // axum adds the header Allow.
+    Problem::new(status, "method_not_allowed", message).into_response()
+}

@@ -1,0 +1,53 @@
+//! What all connections of a server share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+
+use crate::access::{Origins, Tokens};
+use crate::delegation::Delegation;
+use crate::limits::Limits;
+use crate::peers::Peers;
+use crate::registry::Registry;
+use crate::statistics::Statistics;
+
+/// What all connections share.
+pub struct Shared {
+    pub registry: Registry,
+    pub tokens: Tokens,
+    pub origins: Origins,
+    pub documents: HashMap<String, Document>,
+    pub limits: Limits,
+    pub statistics: Statistics,
+    pub peers: Peers,
+    pub delegation: Delegation,
+    pub is_draining: AtomicBool,
+}
+
+impl Shared {
+    /// Whether the server ends.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+}
+
+/// A constant file that is served to everybody who can connect.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Its media type.
+    pub kind: HeaderValue,
+    /// Its content.
+    pub body: Bytes,
+}
+
+impl IntoResponse for Document {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(self.body.into());
+        response.headers_mut().insert(CONTENT_TYPE, self.kind);
+        response
+    }
+}

@@ -1,0 +1,208 @@
+"""`depthcache serve`: one process keeps the books, every program reads them. All through the public API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from depthcache.cli.exchange_name import exchange_option
+
+if TYPE_CHECKING:
+    from depthcache import Books
+    from depthcache.cli.interrupt import Interrupt
+    from depthcache.server import BookServer, ServerConfig
+
+__all__ = ["serve"]
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(short_help="Serve live books to every program over HTTP.")
+@click.argument("symbols", nargs=-1, metavar="[SYMBOL]…")
+@exchange_option("Of the symbols. `depthcache exchanges` lists them.")
+@click.option("--config", "config_file", metavar="FILE", type=_FILE, help="TOML file with books and options.")
+@click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.  [default: 100]")
+@click.option("--listen", metavar="ADDR", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65_535), help="0 for any free port.  [default: 42081]")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name that clients reach it by.")
+@click.option("--tls", is_flag=True, default=None, help="HTTPS, with a certificate of its own.")
+@click.option("--certificate", metavar="FILE", type=_FILE, help="PEM file of a certificate; with --key.")
+@click.option("--key", metavar="FILE", type=_FILE, help="PEM file of its private key.")
+@click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
+@click.option(
+    "--sync-timeout",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds to wait for all books before the line that says it is ready.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
+@click.option("--check", is_flag=True, help="Check books and options, open nothing.")
+def serve(
+    symbols: Sequence[str],
+    exchange: str,
+    config_file: Path | None,
+    depth: int | None,
+    sync_timeout: float,
+    as_json: bool,
+    check: bool,
+    **options: Any,
+) -> int:
+    """Serve live order books to every program, in any language, until SIGTERM or Ctrl-C.
+
+    Readers cost no exchange weight and never delay a book. Options win over the environment
+    (DEPTHCACHE_SERVER_PORT …), which wins over the file. Without TLS only programs of this machine can
+    connect. At SIGTERM requests in flight are answered first.
+
+    \b
+    depthcache serve BTCUSDT ETHUSDT
+    depthcache serve --config depthcache.toml --check
+    depthcache serve BTCUSDT --listen 0.0.0.0 --tls --host books.example
+
+    Exit code 0: it served until it was asked to end. 2: it could not be done.
+    """
+    import asyncio
+
+    import depthcache
+    from depthcache.cli.interrupt import Interrupt
+
+    books, connect, config = _wanted(symbols, exchange, config_file, options)
+    if depth is not None:
+        connect["depth"] = depth
+    if not books:
+        raise click.UsageError("name symbols, or a file with books: --config FILE")
+    wanted = depthcache.connect(books, **connect)
+    count = sum(map(len, books.values()))
+    if check:
+        scheme = "https" if config.is_tls else "http"
+        click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}): nothing is wrong")
+        return 0
+    with Interrupt() as interrupt:
+        asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=sync_timeout, as_json=as_json))
+    return 0
+
+
+def _wanted(
+    symbols: Sequence[str], exchange: str, config_file: Path | None, options: dict[str, Any]
+) -> tuple[dict[str, list[str]], dict[str, Any], ServerConfig]:
+    """Books by exchange, and the arguments of `connect` and of the server. Raises InvalidArgument."""
+    import os
+
+    from depthcache.server.config import ServerConfig, from_environment
+    from depthcache.server.config_file import read_serve_file
+
+    books: dict[str, list[str]] = {}
+    connect: dict[str, Any] = {}
+    server: dict[str, Any] = {}
+    if config_file is not None:
+        file = read_serve_file(config_file)
+        books = {name: list(listed) for name, listed in file.books.items()}
+        connect, server = dict(file.connect), dict(file.server)
+    if symbols:
+        books[exchange] = [*books.get(exchange, []), *symbols]
+    given = {name: value for name, value in options.items() if value not in (None, ())}
+    return books, connect, ServerConfig(**{**server, **from_environment(os.environ), **given})
+
+
+async def _run(
+    wanted: Books, config: ServerConfig, interrupt: Interrupt, *, sync_timeout_s: float, as_json: bool
+) -> None:
+    import asyncio
+    from time import monotonic
+
+    from depthcache import server
+
+    began_s = monotonic()
+    async with wanted as books, server.serve(books, config) as running:
+        ready = asyncio.create_task(_until_ready(books, sync_timeout_s))
+        ended = asyncio.create_task(_until_asked(interrupt))
+        try:
+            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                synced = ready.result()
+                click.echo(
+                    _ready_line(running, synced, len(books))
+                    if as_json
+                    else "\n".join(_ready_lines(running, books, synced, monotonic() - began_s))
+                )
+            await ended
+        finally:
+            for task in (ready, ended):
+                task.cancel()
+        click.echo("depthcache: ending, requests in flight are answered", err=True)
+
+
+async def _until_asked(interrupt: Interrupt) -> None:
+    while not await interrupt.wait_async(3_600):
+        pass
+
+
+async def _until_ready(books: Books, timeout_s: float) -> int:
+    """How many books are synced, once all are that will be, or after so long. Raises why where none of them
+    will ever be."""
+    from depthcache.errors import SyncTimeout
+    from depthcache.model import Status
+
+    with suppress(SyncTimeout):
+        await books.wait_synced(timeout_s, missing="skip")
+    if all(book.status is Status.CLOSED for book in books):
+        await books.wait_synced(timeout=0)
+    return sum(book.status is Status.SYNCED for book in books)
+
+
+def _ready_line(running: BookServer, synced: int, count: int) -> str:
+    import json
+
+    facts: dict[str, Any] = {
+        "url": running.url,
+        "read_token": running.read_token,
+        "admin_token_file": None if running.admin_token_file is None else str(running.admin_token_file),
+        "books": count,
+        "synced": synced,
+    }
+    if running.fingerprint is not None:
+        facts |= {"certificate_file": str(running.certificate_file), "fingerprint": running.fingerprint}
+    return json.dumps(facts)
+
+
+def _ready_lines(running: BookServer, books: Books, synced: int, after_s: float) -> list[str]:
+    count, url = len(books), running.url
+    state = f"ready in {after_s:.1f} s" if synced == count else f"{synced} synced after {after_s:.1f} s"
+    first = next(iter(books))
+    trust = f"--cacert {running.certificate_file} " if running.fingerprint else ""
+    header = f'"Authorization: Bearer {_shown_token(running)}"'
+    lines = [
+        f"depthcache serves {_books(count)}, {state}",
+        f'  read   curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"',
+        f"  docs   {url}/docs    {_admin(running)}",
+    ]
+    if running.fingerprint:
+        lines.append(f"  tls    {running.certificate_file}, SHA-256 {running.fingerprint}")
+    return lines
+
+
+def _shown_token(running: BookServer) -> str:
+    """The token itself on a terminal; anything else may be a log, which must not have it."""
+    import sys
+
+    if running.read_token_file is None:
+        return "$DEPTHCACHE_SERVER_READ_TOKEN"
+    return running.read_token if sys.stdout.isatty() else f"$(cat {running.read_token_file})"
+
+
+def _admin(running: BookServer) -> str:
+    path = running.admin_token_file
+    return "admin token as given" if path is None else f"admin token in {_short(path)} (0600)"
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+
+
+def _books(count: int) -> str:
+    return f"{count} {'book' if count == 1 else 'books'}"

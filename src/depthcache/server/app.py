@@ -1,0 +1,259 @@
+"""A running book server: books of a client, the native server, and the thread that takes its requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from depthcache import _native, blocking
+from depthcache.client.aio import Books
+from depthcache.errors import InvalidArgument, UsageError
+from depthcache.pickling import OneProcess
+from depthcache.server.config import ServerConfig
+from depthcache.server.documents import documents
+from depthcache.server.management import Management
+from depthcache.server.private_files import load_tls, load_tokens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["BookServer", "serve"]
+
+_LOOK_S = 1.0
+"""How long the thread of requests waits natively before it looks whether it is to end."""
+_HEADER_BYTES, _HEADERS, _BODY_BYTES = 16 * 1024, 64, 64 * 1024
+_SERVERS: weakref.WeakSet[BookServer] = weakref.WeakSet()
+
+
+def serve(books: Books | blocking.Books, config: ServerConfig | None = None) -> BookServer:
+    """A server of the books of a client, also of those that are added while it runs.
+
+    `books`: a client of either API that runs. `config`: `ServerConfig()` when None. Nothing is opened before
+    `async with`, or `with` for a blocking client. Raises InvalidArgument.
+    """
+    if not isinstance(books, Books | blocking.Books):
+        allowed = "what depthcache.connect or depthcache.blocking.connect returned"
+        raise InvalidArgument(name="books", value=books, allowed=allowed)
+    if config is not None and not isinstance(config, ServerConfig):
+        raise InvalidArgument(name="config", value=config, allowed="a ServerConfig(…) or None")
+    return BookServer(books, config or ServerConfig())
+
+
+class BookServer(OneProcess):
+    """A book server; made by `serve`, runs inside `async with` (or `with`, for a blocking client).
+
+    Attributes:
+        config: how it behaves.
+    """
+
+    _pickle_instead = "pickle its config, and start a server in the other process"
+
+    def __init__(self, books: Books | blocking.Books, config: ServerConfig) -> None:
+        self.config: Final = config
+        self._books: Any = books
+        self._native: _native.BookServer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._served: dict[tuple[str, str], Any] = {}
+
+    # --- getters ------------------------------------------------------------------------------
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on. Raises UsageError before it runs."""
+        return self._running().port
+
+    @property
+    def url(self) -> str:
+        """Where it is reached: scheme, host and port, without a path. Raises UsageError before it runs."""
+        config = self.config
+        wildcards = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+        host = f"[{config.address}]" if ":" in config.address else config.address
+        shown = next(iter(config.hosts), wildcards.get(config.address, host))
+        return f"{'https' if config.is_tls else 'http'}://{shown}:{self.port}"
+
+    @property
+    def read_token(self) -> str:
+        """The secret of readers."""
+        self._running()
+        return self._tokens.read
+
+    @property
+    def read_token_file(self) -> Path | None:
+        """The file it comes from; None where it was given."""
+        self._running()
+        return self._tokens.read_file
+
+    @property
+    def admin_token(self) -> str:
+        """The secret of those who may begin and end books."""
+        self._running()
+        return self._tokens.admin
+
+    @property
+    def admin_token_file(self) -> Path | None:
+        """The file it comes from; None where it was given."""
+        self._running()
+        return self._tokens.admin_file
+
+    @property
+    def certificate_file(self) -> Path | None:
+        """The certificate, for clients to trust; None without TLS."""
+        self._running()
+        return None if self._tls is None else self._tls.certificate_file
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the certificate; None without TLS."""
+        self._running()
+        return None if self._tls is None else self._tls.fingerprint
+
+    def __len__(self) -> int:
+        """How many books are served."""
+        return len(self._running())
+
+    def __repr__(self) -> str:
+        if self._native is None:
+            return "<depthcache.server.BookServer: not running>"
+        return f"<depthcache.server.BookServer: {len(self)} books at {self.url}>"
+
+    # --- running ------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if not isinstance(self._books, Books):
+            raise UsageError("serve the books of a blocking client inside `with`")
+        self._loop = asyncio.get_running_loop()
+        self._start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        if isinstance(self._books, Books):
+            raise UsageError("serve the books of an asyncio client inside `async with`")
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def aclose(self) -> None:
+        """Take no connection any more, answer what was asked, and end. May be called more than once."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """The same for a blocking client; it blocks for at most `drain_s`, and a second."""
+        native = self._native
+        if native is None or native.is_foreign:
+            return
+        self._unwatch()
+        native.drain(self.config.drain_s)
+        self._thread.join()
+
+    def _start(self) -> None:
+        if self._native is not None:
+            raise UsageError("a server runs once: make another with serve(…)")
+        self._tokens, self._tls = load_tokens(self.config), load_tls(self.config)
+        config, tls = self.config, self._tls
+        self._management = Management(self._books, depth=self._books._config.depth)  # noqa: SLF001
+        try:
+            native = _native.BookServer(
+                config.address,
+                config.port,
+                workers=config.workers,
+                tokens=[("read", self._tokens.read), ("manage", self._tokens.admin)],
+                hosts=list(config.hosts),
+                documents=documents(),
+                tls=None if tls is None else (tls.certificate, tls.key),
+                limits={
+                    "connections": config.connections,
+                    "connections_per_address": config.connections_per_address,
+                    "requests_per_second": config.requests_per_second,
+                    "header_bytes": _HEADER_BYTES,
+                    "headers": _HEADERS,
+                    "body_bytes": _BODY_BYTES,
+                    "idle_s": config.idle_s,
+                    "delegation_s": config.manage_timeout_s,
+                },
+            )
+        except ValueError as error:
+            raise InvalidArgument(
+                name="certificate", value=str(config.certificate or ""), allowed=str(error)
+            ) from None
+        self._native = native
+        _SERVERS.add(self)
+        self._unwatch: Callable[[], None] = self._books._watch(self._on_books)  # noqa: SLF001
+        self._on_books()
+        self._thread = threading.Thread(
+            target=_take_requests, args=(weakref.ref(self), native), name="depthcache-requests", daemon=True
+        )
+        self._thread.start()
+
+    def _running(self) -> _native.BookServer:
+        if self._native is None:
+            raise UsageError("the server does not run yet: enter it with `async with` or `with`")
+        return self._native
+
+    def _on_books(self) -> None:
+        """The client has other books than before."""
+        native = self._running()
+        wanted = {(book.exchange, book.symbol): book for book in self._books}
+        for key in self._served.keys() - wanted.keys():
+            native.remove(*key)
+        for key, book in wanted.items():
+            if self._served.get(key) is not book:
+                native.add(*key, book)
+        self._served = wanted
+
+    def _answer(self, number: int, route: str, exchange: str, symbol: str, body: bytes) -> None:
+        native = self._running()
+        if native.is_waiting(number):  # else nobody would learn what was done
+            native.respond(number, *self._management.answer(route, exchange, symbol, body))
+
+    def _on_request(self, request: tuple[int, str, str, str, bytes]) -> None:
+        """On the thread of requests."""
+        if self._loop is None:
+            self._answer(*request)
+            return
+        with suppress(RuntimeError):  # the loop has ended: the sender gets status 503
+            self._loop.call_soon_threadsafe(self._answer, *request)
+
+
+def _take_requests(server: weakref.ref[BookServer], native: _native.BookServer) -> None:
+    while not native.is_over:
+        request = native.take_request(_LOOK_S)
+        holder = server()
+        if holder is None:
+            return
+        if request is not None:
+            holder._on_request(request)  # noqa: SLF001
+        del holder
+
+
+def _close_listeners() -> None:
+    """In a forked child: its copy of a listening socket would keep the port taken, and answer nobody."""
+    for server in list(_SERVERS):
+        native = server._native  # noqa: SLF001
+        if native is not None and native.listener is not None:
+            with suppress(OSError):
+                os.close(native.listener)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_listeners)

@@ -1,0 +1,194 @@
+"""How a book server behaves: checked once, from code, a TOML file or the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from depthcache.arguments import parse_real, parse_whole
+from depthcache.errors import InvalidArgument
+
+__all__ = ["PREFIX", "ServerConfig", "default_data_dir", "from_environment"]
+
+PREFIX = "DEPTHCACHE_SERVER_"
+"""Every field of the configuration has a variable: this and its name in capitals."""
+
+_FEWEST_SECRET = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """How a book server behaves. Raises InvalidArgument for what cannot work, or is not safe.
+
+    Attributes:
+        listen: the address to listen on, or `localhost`. Any other than one of this machine alone needs TLS.
+        port: 0 for any free one.
+        workers: native threads that serve.
+        tls: whether to serve HTTPS with a certificate that the server makes itself, unless one is given.
+        certificate: PEM file of a certificate with its chain; with `key` it turns TLS on.
+        key: PEM file of its private key.
+        hosts: host names by which clients reach the server, beside addresses and `localhost`. Requests for
+            other names are refused (DNS rebinding).
+        data_dir: where the tokens and the server's own certificate are kept; None for the user's data folder
+            (`~/.local/share/depthcache`, or `XDG_DATA_HOME`).
+        read_token: the secret of readers, at least 16 characters; None for the file `read.token` in
+            `data_dir`, which is made where it is missing.
+        admin_token: likewise of those who may begin and end books; None for the file `admin.token`.
+        connections: connections at once.
+        connections_per_address: connections at once from one address.
+        requests_per_second: requests a second from one address; 0 for any number.
+        idle_s: seconds after which a connection without a request is closed, and that a client may take to
+            send a request or to take a response.
+        drain_s: seconds that requests in flight have at the end.
+        manage_timeout_s: seconds that a request waits for this program; then it gets status 503.
+    """
+
+    listen: str = "127.0.0.1"
+    port: int = 42081
+    workers: int = 2
+    tls: bool = False
+    certificate: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+    hosts: tuple[str, ...] = ()
+    data_dir: str | os.PathLike[str] | None = None
+    read_token: str | None = field(default=None, repr=False)
+    admin_token: str | None = field(default=None, repr=False)
+    connections: int = 10_000
+    connections_per_address: int = 10_000
+    requests_per_second: int = 0
+    idle_s: float = 30.0
+    drain_s: float = 10.0
+    manage_timeout_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("port", 0, 65_535),
+            ("workers", 1, 64),
+            ("connections", 1, 1_000_000),
+            ("connections_per_address", 1, 1_000_000),
+            ("requests_per_second", 0, 1_000_000),
+        ):
+            value = parse_whole(
+                getattr(self, name), name=name, allowed=f"{least:,} to {most:,}", least=least, most=most
+            )
+            object.__setattr__(self, name, value)
+        for name, least_s in (("idle_s", 0.1), ("drain_s", 0.0), ("manage_timeout_s", 0.1)):
+            allowed = f"seconds, {least_s:g} to 3,600"
+            value_s = parse_real(getattr(self, name), name=name, allowed=allowed, least=least_s, most=3_600)
+            object.__setattr__(self, name, value_s)
+        if not isinstance(self.tls, bool):
+            raise InvalidArgument(name="tls", value=self.tls, allowed="True or False")
+        self._check_names()
+        self._check_secrets()
+        self._check_exposure()
+
+    @property
+    def address(self) -> str:
+        """The address that is listened on."""
+        return "127.0.0.1" if self.listen == "localhost" else self.listen
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only programs of this machine can connect."""
+        return ipaddress.ip_address(self.address).is_loopback
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it serves HTTPS."""
+        return self.tls or self.certificate is not None
+
+    @property
+    def folder(self) -> Path:
+        """Where tokens and the server's own certificate are kept."""
+        return default_data_dir() if self.data_dir is None else Path(self.data_dir)
+
+    def _check_names(self) -> None:
+        try:
+            ipaddress.ip_address(self.address)
+        except ValueError:
+            allowed = "an address such as 127.0.0.1, ::1 or 0.0.0.0, or localhost"
+            raise InvalidArgument(name="listen", value=self.listen, allowed=allowed) from None
+        allowed = "host names such as books.example, without scheme and port"
+        if isinstance(self.hosts, str):
+            raise InvalidArgument(name="hosts", value=self.hosts, allowed=allowed)
+        hosts = tuple(self.hosts)
+        for host in hosts:
+            if not isinstance(host, str) or not host or set(host) & set("/:*@ "):
+                raise InvalidArgument(name="hosts", value=host, allowed=allowed)
+        object.__setattr__(self, "hosts", hosts)
+
+    def _check_secrets(self) -> None:
+        for name in ("read_token", "admin_token"):
+            secret = getattr(self, name)
+            if secret is not None and not is_secret(secret):
+                allowed = f"at least {_FEWEST_SECRET} characters of ASCII, without blanks"
+                raise InvalidArgument(name=name, value="(not shown)", allowed=allowed)
+        if self.read_token is not None and self.read_token == self.admin_token:
+            allowed = "another secret than read_token"
+            raise InvalidArgument(name="admin_token", value="(not shown)", allowed=allowed)
+
+    def _check_exposure(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            name = "key" if self.key is None else "certificate"
+            allowed = "certificate and key together"
+            raise InvalidArgument(name=name, value=None, allowed=allowed)
+        if not self.is_loopback and not self.is_tls:
+            allowed = (
+                "an address of this machine alone (127.0.0.1, ::1) without TLS; for others set tls=True, or "
+                "certificate and key"
+            )
+            raise InvalidArgument(name="listen", value=self.listen, allowed=allowed)
+
+
+def is_secret(text: object) -> bool:
+    """Whether a text can be a token."""
+    return (
+        isinstance(text, str)
+        and len(text) >= _FEWEST_SECRET
+        and text.isascii()
+        and text.isprintable()
+        and (" " not in text)
+    )
+
+
+def default_data_dir() -> Path:
+    """The user's data folder of this package."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "depthcache"
+
+
+def from_environment(given: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of ServerConfig that environment variables make. Raises InvalidArgument, also for a
+    variable of this prefix that does not exist."""
+    kinds = {each.name: each for each in fields(ServerConfig)}
+    found: dict[str, Any] = {}
+    for variable in sorted(name for name in given if name.startswith(PREFIX)):
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in kinds:
+            allowed = f"a variable of the server: {', '.join(PREFIX + each.upper() for each in kinds)}"
+            raise InvalidArgument(name=variable, value="(not shown)", allowed=allowed)
+        found[name] = _value(variable, given[variable], kinds[name].default)
+    return found
+
+
+def _value(variable: str, text: str, default: object) -> Any:
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise InvalidArgument(name=variable, value=text, allowed="true or false")
+        return text.lower() in ("true", "1")
+    if isinstance(default, tuple):
+        return tuple(each.strip() for each in text.split(",") if each.strip())
+    if isinstance(default, int | float):
+        try:
+            return type(default)(text)
+        except ValueError:
+            raise InvalidArgument(name=variable, value=text, allowed="a number") from None
+    return text

@@ -1,0 +1,85 @@
+"""The TOML file of `depthcache serve`: which books, and every field of `ServerConfig` but the secrets.
+
+depth = 100                       # as for connect; so is speed_ms
+settings = "settings.toml"        # of the client, beside this file; without it the environment's
+
+[books]
+"binance.com" = ["BTCUSDT", "ETHUSDT"]
+
+[server]
+listen = "0.0.0.0"
+tls = true
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, cast
+
+from depthcache.errors import InvalidArgument
+from depthcache.server.config import ServerConfig
+from depthcache.settings import Settings
+
+__all__ = ["ServeFile", "read_serve_file"]
+
+_SECRETS = ("read_token", "admin_token")
+"""They come from files of their own or from the environment: others may read this file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeFile:
+    """What a file says: books by exchange, arguments of `connect` and of `ServerConfig`."""
+
+    books: Mapping[str, tuple[str, ...]]
+    connect: Mapping[str, Any]
+    server: Mapping[str, Any]
+
+
+def read_serve_file(path: str | PathLike[str]) -> ServeFile:
+    """Read a file. Raises InvalidArgument, which names the key, its value and what is allowed."""
+    shown = fspath(path)
+    try:
+        content = tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        allowed = f"the path of a TOML file ({error})"
+        raise InvalidArgument(name="config file", value=shown, allowed=allowed) from None
+    _known(content, ("depth", "speed_ms", "settings", "books", "server"), shown)
+    connect: dict[str, Any] = {name: content[name] for name in ("depth", "speed_ms") if name in content}
+    if "settings" in content:
+        if not isinstance(content["settings"], str):
+            allowed = "the path of a TOML file"
+            raise InvalidArgument(name=f"settings in {shown}", value=content["settings"], allowed=allowed)
+        connect["settings"] = Settings.from_toml(Path(path).parent / content["settings"])
+    server = _table(content, "server", shown)
+    names = tuple(each.name for each in fields(ServerConfig) if each.name not in _SECRETS)
+    _known(server, names, f"[server] of {shown}")
+    if isinstance(server.get("hosts"), list):
+        server["hosts"] = tuple(server["hosts"])
+    books: dict[str, tuple[str, ...]] = {}
+    for exchange, symbols in _table(content, "books", shown).items():
+        if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
+            allowed = 'a list of symbols: ["BTCUSDT"]'
+            raise InvalidArgument(name=f"books.{exchange!r} in {shown}", value=symbols, allowed=allowed)
+        books[exchange] = tuple(symbols)
+    return ServeFile(books=books, connect=connect, server=server)
+
+
+def _table(content: Mapping[str, Any], name: str, shown: str) -> dict[str, Any]:
+    value = content.get(name, {})
+    if not isinstance(value, dict):
+        raise InvalidArgument(name=f"{name} in {shown}", value=value, allowed=f"a table: [{name}]")
+    return cast("dict[str, Any]", value)
+
+
+def _known(content: Mapping[str, Any], names: tuple[str, ...], shown: str) -> None:
+    for name in content:
+        if name not in names:
+            near = get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            allowed = f"{', '.join(names)}{hint}"
+            raise InvalidArgument(name=f"{name} in {shown}", value="(not shown)", allowed=allowed)

@@ -1,0 +1,151 @@
+"""The API of the server as documents: OpenAPI for programs, a page for people; both from the routes."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from importlib.metadata import version
+from typing import Any
+
+from depthcache._native import _server_routes
+
+__all__ = ["documents", "openapi"]
+
+_WORDS = {
+    200: "As asked.",
+    201: "The book is begun.",
+    204: "Done; nothing to say.",
+    304: "The book is the one that the sender has (If-None-Match).",
+    400: "A parameter cannot work: its name, its value and what is allowed.",
+    401: "No token, or an unknown one.",
+    403: "The token may not do this, or the request is made for a foreign host, origin or site.",
+    404: "Not held here, with the names most like it.",
+    409: "There is such a book, and it is kept otherwise.",
+    410: "The book is closed for good, with the reason.",
+    425: "The book is not synced, or too old; Retry-After says when to ask again.",
+    429: "Too many requests from this address.",
+    503: "Not now; Retry-After says when to ask again.",
+}
+_TEXT = {"read_metrics": "text/plain", "read_docs": "text/html"}
+_ARROW = "application/vnd.apache.arrow.stream"
+
+
+def openapi() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the server, as plain dicts and lists."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in _server_routes():
+        paths.setdefault(route["path"], {})[route["method"].lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "depthcache book server",
+            "version": version("depthcache"),
+            "summary": "Live order books that are right, or say that they are not.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "read": {"type": "http", "scheme": "bearer", "description": "The read or the admin token."},
+                "manage": {"type": "http", "scheme": "bearer", "description": "The admin token."},
+            },
+            "schemas": {"Error": _ERROR, "Message": _MESSAGE},
+        },
+    }
+
+
+_ERROR: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "description": "Facts of the error are further properties.",
+        }
+    },
+}
+_MESSAGE: dict[str, Any] = {
+    "type": "object",
+    "description": "A message of the schema of depthcache.wire; keys may be added.",
+}
+
+
+def _operation(route: dict[str, Any]) -> dict[str, Any]:
+    access = route["access"]
+    own_errors: list[int] = route["errors"]
+    errors = sorted({400, 403, 429, *own_errors, *(() if access == "open" else (401,))})
+    return {
+        "operationId": route["name"],
+        "summary": route["words"],
+        "security": [] if access == "open" else [{access: []}],
+        "parameters": [
+            {
+                "name": each["name"],
+                "in": each["in"],
+                "required": each["in"] == "path",
+                "description": each["words"],
+                "schema": json.loads(each["schema"]),
+            }
+            for each in route["parameters"]
+        ],
+        "responses": {
+            **{str(status): _success(route, status) for status in route["successes"]},
+            **{str(status): _failure(status) for status in errors},
+        },
+    }
+
+
+def _success(route: dict[str, Any], status: int) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": _WORDS[status]}
+    if status in (204, 304):
+        return response
+    if kind := _TEXT.get(route["name"]):
+        return response | {"content": {kind: {"schema": {"type": "string"}}}}
+    content: dict[str, Any] = {"application/json": {"schema": {"$ref": "#/components/schemas/Message"}}}
+    if route["name"] == "list_books":
+        content[_ARROW] = {"schema": {"type": "string", "format": "binary"}}
+    return response | {"content": content}
+
+
+def _failure(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {"description": _WORDS[status], "content": {"application/json": {"schema": schema}}}
+
+
+def documents() -> dict[str, tuple[str, bytes]]:
+    """Media type and content of each document, by path."""
+    return {
+        "/openapi.json": ("application/json", json.dumps(openapi(), ensure_ascii=False).encode()),
+        "/docs": ("text/html; charset=utf-8", _page().encode()),
+        "/docs.css": ("text/css; charset=utf-8", _STYLE.encode()),
+    }
+
+
+_STYLE = """\
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif;
+color-scheme: light dark } h2 { margin-top: 2.5rem; font-size: 1rem; font-family: ui-monospace, monospace }
+table { border-collapse: collapse; width: 100% } td { padding: .25rem 1rem .25rem 0; vertical-align: top }
+td:first-child { white-space: nowrap; font-family: ui-monospace, monospace }
+"""
+
+
+def _page() -> str:
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>depthcache book server</title>',
+        '<link rel="stylesheet" href="/docs.css"></head><body><h1>depthcache book server</h1>',
+        "<p>Send <code>Authorization: Bearer TOKEN</code>. Books are messages of the schema of ",
+        "<code>depthcache.wire</code>; errors are <code>{&quot;error&quot;: {&quot;code&quot;, ",
+        "&quot;message&quot;, …}}</code>. For programs: <a href=/openapi.json>/openapi.json</a>.</p>",
+    ]
+    for route in _server_routes():
+        parts.append(f"<h2>{route['method']} {escape(route['path'])}</h2>")
+        needs = "no token" if route["access"] == "open" else f"role {route['access']}"
+        parts.append(f"<p>{escape(route['words'])} ({needs})</p>")
+        rows = [
+            f"<tr><td>{escape(each['name'])}</td><td>{escape(each['words'])}</td></tr>"
+            for each in route["parameters"]
+        ]
+        parts.append(f"<table>{''.join(rows)}</table>" if rows else "")
+    return "".join([*parts, "</body></html>"])

@@ -1,0 +1,104 @@
+"""Begin and end books on request: what a book server asks of the program that runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Protocol
+
+from depthcache import logs
+from depthcache.errors import BookClosed, InvalidArgument, UnknownExchange, UnknownSymbol
+from depthcache.model import Status, compact_json
+
+__all__ = ["ManagedBooks", "Management"]
+
+
+class ManagedBooks(Protocol):
+    """The books of a client of either API, as far as they are managed."""
+
+    def add(self, symbol: str, exchange: str | None = None) -> Any:
+        """Begin a book, or return the one that is there."""
+
+    def remove(self, symbol: str, exchange: str | None = None) -> None:
+        """End a book."""
+
+    def get(self, key: tuple[str, str]) -> Any:
+        """The book of these names, or None."""
+
+
+class Management:
+    """Answers the requests of one server. Not thread-safe for an asyncio client: call it on its loop."""
+
+    def __init__(self, books: ManagedBooks, *, depth: int) -> None:
+        """`depth`: levels a side that the client keeps complete, of every book."""
+        self._books, self._depth = books, depth
+
+    def answer(self, route: str, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
+        """Status and JSON. Never raises: a bug is status 500 and a log line."""
+        handlers: dict[str, Callable[[str, str, bytes], tuple[int, bytes]]]
+        handlers = {"begin_book": self._begin, "end_book": self._end}
+        try:
+            return handlers[route](exchange, symbol, body)
+        except UnknownExchange as error:
+            return _error(HTTPStatus.NOT_FOUND, "unknown_exchange", str(error), exchange=exchange)
+        except UnknownSymbol as error:
+            return _error(HTTPStatus.NOT_FOUND, "unknown_book", str(error), exchange=exchange, symbol=symbol)
+        except InvalidArgument as error:
+            value, allowed = str(error.value), error.allowed
+            return _error(
+                HTTPStatus.BAD_REQUEST,
+                "invalid_parameter",
+                str(error),
+                name=error.name,
+                value=value,
+                allowed=allowed,
+            )
+        except BookClosed as error:
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "draining", str(error))
+        except Exception as error:  # noqa: BLE001 - the sender gets a status, the log the error
+            logs.unexpected(where="a request of the book server", error=error)
+            words = "a bug in the server: its log has the error"
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", words)
+
+    def _begin(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
+        wanted = self._wanted_depth(body)
+        held = self._books.get((exchange, symbol))
+        is_there = held is not None and held.status is not Status.CLOSED
+        if wanted is not None and wanted != self._depth:
+            if is_there:
+                words = f"{symbol} on {exchange} is kept with depth {self._depth}"
+                return _error(HTTPStatus.CONFLICT, "exists_otherwise", words, depth=self._depth)
+            allowed = f"{self._depth}, the depth of this server"
+            raise InvalidArgument(name="depth", value=wanted, allowed=allowed)
+        book = held if is_there else self._books.add(symbol, exchange)
+        status = HTTPStatus.OK if is_there else HTTPStatus.CREATED
+        facts = {"exchange": book.exchange, "symbol": book.symbol, "status": book.status.value}
+        return status, compact_json({**facts, "reason": book.reason, "depth": self._depth})
+
+    def _end(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
+        if body:
+            raise InvalidArgument(name="body", value="a body", allowed="no body")
+        if self._books.get((exchange, symbol)) is not None:
+            self._books.remove(symbol, exchange)
+        return HTTPStatus.NO_CONTENT, b""
+
+    def _wanted_depth(self, body: bytes) -> int | None:
+        allowed = 'no body, or JSON such as {"depth": 100}'
+        try:
+            given = json.loads(body) if body else {}
+        except (ValueError, RecursionError):
+            raise InvalidArgument(name="body", value="no JSON", allowed=allowed) from None
+        if not isinstance(given, dict):
+            raise InvalidArgument(name="body", value=type(given).__name__, allowed=allowed)
+        for name in given:
+            if name != "depth":
+                raise InvalidArgument(name=name, value=given[name], allowed="depth alone")
+        depth = given.get("depth")
+        if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
+            raise InvalidArgument(name="depth", value=depth, allowed="a whole number, 1 or more")
+        return depth
+
+
+def _error(status: HTTPStatus, code: str, message: str, **facts: object) -> tuple[int, bytes]:
+    return status, compact_json({"error": {"code": code, "message": message, **facts}})

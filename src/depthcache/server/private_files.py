@@ -1,0 +1,138 @@
+"""Files that only their owner may read: tokens, and the certificate that the server makes itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import socket
+import ssl
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from depthcache._native import _make_certificate
+from depthcache.errors import InvalidArgument
+from depthcache.server.config import ServerConfig, is_secret
+
+__all__ = ["OwnTls", "Tokens", "load_tls", "load_tokens"]
+
+_OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The secrets of a server, and the files they come from (None where they were given)."""
+
+    read: str = field(repr=False)
+    admin: str = field(repr=False)
+    read_file: Path | None
+    admin_file: Path | None
+
+
+def load_tokens(config: ServerConfig) -> Tokens:
+    """The tokens of a server; those that are not given come from files, made where they are missing. Raises
+    InvalidArgument for a file that others may read, OSError."""
+    read_file = None if config.read_token else config.folder / "read.token"
+    admin_file = None if config.admin_token else config.folder / "admin.token"
+    return Tokens(
+        read=config.read_token or _secret_of(read_file, "dcr_"),
+        admin=config.admin_token or _secret_of(admin_file, "dca_"),
+        read_file=read_file,
+        admin_file=admin_file,
+    )
+
+
+def _secret_of(path: Path | None, prefix: str) -> str:
+    assert path is not None  # noqa: S101 - without a token there is a file
+    _write_new(path, (prefix + secrets.token_urlsafe(24) + "\n").encode())
+    secret = _read_own(path).decode("ascii", "replace").strip()
+    if not is_secret(secret):
+        allowed = "one line with a token of at least 16 characters; delete the file for a new one"
+        raise InvalidArgument(name="token file", value=str(path), allowed=allowed)
+    return secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnTls:
+    """Certificate and key in PEM."""
+
+    certificate: str
+    key: str = field(repr=False)
+    certificate_file: Path
+    fingerprint: str
+    """SHA-256 of the certificate, in hexadecimal with colons."""
+
+
+def load_tls(config: ServerConfig) -> OwnTls | None:
+    """The certificate that is given, or the server's own, made where it is missing; None without TLS. Raises
+    OSError, InvalidArgument."""
+    if not config.is_tls:
+        return None
+    if config.certificate is not None and config.key is not None:
+        certificate_file, key_file = Path(config.certificate), Path(config.key)
+        certificate, key = certificate_file.read_text("utf-8"), key_file.read_text("utf-8")
+    else:
+        certificate_file, certificate, key = _own(config)
+    try:
+        fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(_first(certificate))).hexdigest().upper()
+    except ValueError:
+        allowed = "a PEM file with a certificate"
+        raise InvalidArgument(name="certificate", value=str(certificate_file), allowed=allowed) from None
+    return OwnTls(
+        certificate=certificate,
+        key=key,
+        certificate_file=certificate_file,
+        fingerprint=":".join(fingerprint[at : at + 2] for at in range(0, len(fingerprint), 2)),
+    )
+
+
+def _own(config: ServerConfig) -> tuple[Path, str, str]:
+    """One for the names of this server; other names get another one."""
+    names = ["localhost", "127.0.0.1", "::1", config.address, socket.gethostname(), *config.hosts]
+    names = [name for name in dict.fromkeys(names) if name.isascii() and name not in ("0.0.0.0", "::")]  # noqa: S104
+    mark = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+    certificate_file = config.folder / f"certificate-{mark}.pem"
+    key_file = config.folder / f"certificate-{mark}.key"
+    if not (certificate_file.exists() and key_file.exists()):
+        certificate, key = _make_certificate(names)
+        certificate_file.unlink(missing_ok=True)
+        key_file.unlink(missing_ok=True)
+        _write_new(key_file, key.encode())
+        _write_new(certificate_file, certificate.encode())
+    return certificate_file, _read_own(certificate_file).decode(), _read_own(key_file).decode()
+
+
+def _first(certificate: str) -> str:
+    end = "-----END CERTIFICATE-----"
+    return certificate.partition(end)[0] + end
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, unless it is there; others never see a part of it."""
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        try:
+            os.link(draft, path)  # fails where another process was first: its file counts
+        except FileExistsError:
+            pass
+        except OSError:  # no hard links here
+            if not path.exists():
+                draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _read_own(path: Path) -> bytes:
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            allowed = f"a file that only its owner may read: chmod 600 {path}"
+            raise InvalidArgument(name="mode", value=oct(stat.S_IMODE(mode)), allowed=allowed)
+        return file.read()

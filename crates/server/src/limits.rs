@@ -24,17 +24,22 @@ pub struct Limits {
     pub delegation: Duration,
 }
 
+impl Limits {
+    /// Where nothing else is said.
+    pub const DEFAULT: Limits = Limits {
+        connections: 10_000,
+        connections_per_address: 10_000,
+        requests_per_second: 0,
+        header_bytes: 16 << 10,
+        headers: 64,
+        body_bytes: 64 << 10,
+        idle: Duration::from_secs(30),
+        delegation: Duration::from_secs(10),
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            connections: 10_000,
-            connections_per_address: 10_000,
-            requests_per_second: 0,
-            header_bytes: 16 << 10,
-            headers: 64,
-            body_bytes: 64 << 10,
-            idle: Duration::from_secs(30),
-            delegation: Duration::from_secs(10),
-        }
+        Limits::DEFAULT
     }
 }

@@ -79,8 +79,7 @@ pub async fn accept(
             shared.statistics.refuse(Refused::Connections);
             continue;
         };
-        let peer = address.ip().to_canonical();
-        let Some(admitted) = shared.peers.admit(peer, &shared.limits) else {
+        let Some(admitted) = shared.peers.admit(address.ip(), &shared.limits) else {
             shared.statistics.refuse(Refused::Address);
             continue;
         };

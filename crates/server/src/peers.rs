@@ -1,10 +1,10 @@
 //! The addresses from which connections come, and how much each of them may ask.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -36,6 +36,13 @@ impl Peer {
         }
     }
 
+    /// Whether a new one would be the same: no connection, and all requests allowed.
+    fn is_quiet(&self) -> bool {
+        let second = Duration::from_secs(1);
+        self.connections.load(Ordering::Relaxed) == 0
+            && self.bucket.lock().filled.elapsed() > second
+    }
+
     /// Count one request; how many seconds to wait, where there were too many. 0 a second: no limit.
     pub fn take_turn(&self, per_second: u32) -> Result<(), u32> {
         if per_second == 0 {
@@ -55,26 +62,41 @@ impl Peer {
     }
 }
 
-/// The addresses that have connections.
+/// The addresses that have connections, or had some a moment ago.
 #[derive(Debug, Default)]
-pub struct Peers(Mutex<HashMap<IpAddr, Weak<Peer>>>);
+pub struct Peers(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    peers: HashMap<IpAddr, Arc<Peer>>,
+    /// Forget those that are quiet once there are so many.
+    sweep_at: usize,
+}
 
 impl Peers {
     /// One more connection of an address; None where it has as many as it may have.
     pub fn admit(&self, address: IpAddr, limits: &Limits) -> Option<Admitted> {
-        let mut peers = self.0.lock();
-        if peers.len() > 2 * limits.connections {
-            peers.retain(|_, peer| peer.strong_count() > 0);
+        const FEWEST: usize = 1_024;
+        let mut known = self.0.lock();
+        if known.peers.len() > known.sweep_at.max(FEWEST) {
+            known.peers.retain(|_, peer| !peer.is_quiet());
+            known.sweep_at = 2 * known.peers.len();
         }
-        let known = peers.get(&address).and_then(Weak::upgrade);
-        let peer = known.unwrap_or_else(|| {
-            let peer = Arc::new(Peer::new(limits));
-            peers.insert(address, Arc::downgrade(&peer));
-            peer
-        });
+        let peer = known.peers.entry(network(address));
+        let peer = peer.or_insert_with(|| Arc::new(Peer::new(limits))).clone();
         let before = peer.connections.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted(peer);
         (before < limits.connections_per_address).then_some(admitted)
+    }
+}
+
+/// What counts as one address: of IPv6 the network of 64 bits, all of which one host may use.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+            address.to_bits() & !u128::from(u64::MAX),
+        )),
+        address => address,
     }
 }
 
@@ -92,5 +114,62 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        connections_per_address: 2,
+        requests_per_second: 3,
+        ..Limits::DEFAULT
+    };
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_and_gets_them_back() {
+        let peers = Peers::default();
+        let one = peers
+            .admit(address("10.0.0.1"), &LIMITS)
+            .expect("the first");
+        let _two = peers
+            .admit(address("::ffff:10.0.0.1"), &LIMITS)
+            .expect("the second");
+        assert!(peers.admit(address("10.0.0.1"), &LIMITS).is_none());
+        assert!(peers.admit(address("10.0.0.2"), &LIMITS).is_some());
+        drop(one);
+        assert!(peers.admit(address("10.0.0.1"), &LIMITS).is_some());
+    }
+
+    #[test]
+    fn a_new_connection_brings_no_new_requests() {
+        let peers = Peers::default();
+        let answers: Vec<bool> = (0..6)
+            .map(|_| {
+                let admitted = peers.admit(address("10.0.0.1"), &LIMITS).expect("alone");
+                admitted
+                    .peer()
+                    .take_turn(LIMITS.requests_per_second)
+                    .is_ok()
+            })
+            .collect();
+        assert_eq!(&answers[..4], [true, true, true, false]);
+    }
+
+    #[test]
+    fn the_addresses_of_one_host_count_together() {
+        assert_eq!(
+            network(address("2001:db8::1")),
+            network(address("2001:db8::ffff:1"))
+        );
+        assert_ne!(
+            network(address("2001:db8:0:1::1")),
+            network(address("2001:db8::1"))
+        );
     }
 }

@@ -1,0 +1,96 @@
+"""`depthcache serve` as a program: its lines, its JSON, SIGTERM, restarts, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from depthcache import simulator, wire
+from tests.cli.programs import running
+from tests.server.asking import ask
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[dict[str, str]]:
+    with simulator.serve(seed=3) as server:
+        yield dict(server.environment)
+
+
+@pytest.fixture
+def environment(exchange: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    return exchange | {"XDG_DATA_HOME": str(tmp_path), "HOME": str(tmp_path)}
+
+
+def test_it_says_how_to_read_and_ends_in_order(environment: dict[str, str], tmp_path: Path) -> None:
+    with running("serve", "btcusdt", "ETHUSDT", "--port", "0", environment=environment) as program:
+        assert program.line().startswith("depthcache serves 2 books, ready in ")
+        read, docs = program.line(), program.line()
+        token = (tmp_path / "depthcache" / "read.token").read_text().strip()
+        assert token not in read, "what is no terminal may be a log"
+        assert "read.token)" in read
+        assert "admin token in ~/depthcache/admin.token (0600)" in docs
+        url = read.rsplit('"', 2)[1]
+        port, path = int(url.split(":")[2].split("/")[0]), "/" + url.split("/", 3)[3]
+        assert len(ask(port, path, token=token).json["bids"]) == 5
+        code, out, errors = program.end(signal.SIGTERM)
+    assert (code, out, errors) == (0, "", "depthcache: ending, requests in flight are answered\n")
+
+
+def test_its_json_line_is_enough_for_a_program_and_a_restart_keeps_the_token(
+    environment: dict[str, str],
+) -> None:
+    tokens, port = set(), 0
+    for _ in range(2):
+        arguments = ("serve", "BTCUSDT", "--json", "--port", str(port))
+        with running(*arguments, environment=environment) as program:
+            facts = json.loads(program.line())
+            assert set(facts) == {"url", "read_token", "admin_token_file", "books", "synced"}
+            port = int(facts["url"].rpartition(":")[2])
+            tokens.add(facts["read_token"])
+            answer = ask(port, "/v1/books/binance.com/BTCUSDT", token=facts["read_token"])
+            assert wire.decode(answer.body).symbol == "BTCUSDT"
+            program.process.kill()
+            program.rest()
+    assert len(tokens) == 1
+
+
+def test_a_file_names_books_and_options_and_options_win(environment: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "serve.toml"
+    path.write_text(
+        '[books]\n"binance.com" = ["BTCUSDT"]\n"binance.com-futures" = ["ETHUSDT"]\n'
+        "[server]\nport = 1\nworkers = 1\n"
+    )
+    with running(
+        "serve", "--config", str(path), "--check", environment=environment | {"DEPTHCACHE_SERVER_PORT": "2"}
+    ) as program:
+        assert program.rest() == (0, "2 books on 127.0.0.1 port 2 (http): nothing is wrong\n", "")
+    with running("serve", "--config", str(path), "--port", "0", "--json", environment=environment) as program:
+        assert json.loads(program.line())["books"] == 2
+        assert program.end()[0] == 0
+    assert not (tmp_path / "depthcache" / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "name symbols"),
+        (("BTCUSDT", "--listen", "0.0.0.0"), "without TLS"),
+        (("BTCUSDT", "--listen", "books.example"), "invalid listen"),
+        (("B!", "--check"), "invalid symbol"),
+        (("BTCUSDT", "--certificate", "a.pem"), "invalid key"),
+        (("NOSUCH", "--port", "0"), "unknown symbol 'NOSUCH'"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(
+    environment: dict[str, str], arguments: tuple[str, ...], words: str
+) -> None:
+    with running("serve", *arguments, environment=environment) as program:
+        code, out, errors = program.rest()
+    assert (code, out) == (2, "")
+    assert words in errors

@@ -1,0 +1,125 @@
+"""Who may read and manage, and what a page of another site can make a browser do: nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from depthcache import _native
+from tests.server.asking import ADMIN, PATH, READ, ask, book, raw, serving
+
+ROUTES = _native._server_routes()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    pages = {"/docs": ("text/html", b"<p>docs"), "/openapi.json": ("application/json", b"{}")}
+    with serving(documents=pages, delegation_s=0.01) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        yield native.port
+
+
+def path_of(route: dict[str, str]) -> str:
+    filled = route["path"].format(exchange="binance.com", symbol="BTCUSDT")
+    return filled + {"read_fill": "?side=buy&base=1", "read_depth": "?bps=1"}.get(route["name"], "")
+
+
+WRONG = [None, "", READ[:-1], READ + "x", ADMIN.upper(), "ü" * 20]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route["name"])
+def test_each_route_takes_the_tokens_that_it_should_and_no_others(port: int, route: dict[str, str]) -> None:
+    allowed = {"open": [READ, ADMIN, *WRONG], "read": [READ, ADMIN], "manage": [ADMIN]}[route["access"]]
+    for token in [READ, ADMIN, *WRONG]:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
+        answer = ask(port, path_of(route), method=route["method"], token=None, headers=headers)
+        if token in allowed:
+            assert answer.status == (503 if route["access"] == "manage" else 200)
+        elif token == READ:
+            assert (answer.status, answer.error["code"]) == (403, "role_too_low")
+        else:
+            assert (answer.status, answer.error["code"]) == (401, "unauthorized")
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Token", "Bearer:"])
+def test_a_token_of_another_scheme_counts_as_none(port: int, scheme: str) -> None:
+    assert ask(port, PATH, token=None, headers={"Authorization": f"{scheme} {READ}"}).status == 401
+
+
+@pytest.mark.parametrize("place", ["?token=", "?access_token=", "/"])
+def test_a_token_in_the_address_is_refused_and_never_repeated(port: int, place: str) -> None:
+    answer = ask(port, f"{PATH}{place}{READ}", token=None)
+    assert answer.status in (401, 404)
+    assert place == "/" or READ.encode() not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:1"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "BOOKS.example"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "127.0.0.1.nip.io"}, 403),
+        ({"Host": ""}, 400),
+        ({"Host": "127.0.0.1", "Origin": "http://127.0.0.1"}, 200),
+        ({"Host": "127.0.0.1", "Origin": "https://127.0.0.1"}, 403),
+        ({"Host": "127.0.0.1", "Origin": "http://127.0.0.1:81"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 403),
+        ({"Sec-Fetch-Site": "something-new"}, 403),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_hosts_and_origins(port: int, method: str, headers: dict[str, str], status: int) -> None:
+    answer = ask(port, PATH, method=method, token=ADMIN, headers=headers)
+    assert answer.status == (503 if status == 200 and method != "GET" else status)
+    assert not any(name.startswith("access-control") for name in answer.headers)
+
+
+def test_other_sites_may_link_to_the_documents_alone(port: int) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert ask(port, "/docs", token=None, headers=link).status == 200
+    assert ask(port, "/healthz", token=None, headers=link).status == 403
+    frame = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    assert ask(port, "/docs", token=None, headers=frame).status == 403
+
+
+@pytest.mark.parametrize("hosts", ["", "Host: 127.0.0.1\r\nHost: 127.0.0.1\r\n", "Host: a@127.0.0.1\r\n"])
+def test_a_request_names_one_host(port: int, hosts: str) -> None:
+    data = f"GET /healthz HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode()
+    assert raw(port, data).startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+
+
+def test_the_host_of_an_absolute_address_counts_too(port: int) -> None:
+    data = b"GET http://evil.example/healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    assert raw(port, data).startswith(b"HTTP/1.1 400")
+
+
+def test_a_preflight_gets_no_permission(port: int) -> None:
+    asked = {"Origin": "http://evil.example", "Access-Control-Request-Method": "PUT"}
+    answer = ask(port, PATH, method="OPTIONS", token=None, headers=asked)
+    assert answer.status == 403
+    assert not any(name.startswith("access-control") for name in answer.headers)
+
+
+@pytest.mark.parametrize("path", [PATH, "/docs", "/nothing", "/v1/books/x/y"])
+def test_every_response_forbids_what_pages_could_do_with_it(port: int, path: str) -> None:
+    headers = ask(port, path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-cache"
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy

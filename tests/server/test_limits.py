@@ -1,0 +1,165 @@
+"""Slow, oversized and too many senders: each is ended, and the others are served meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.server.asking import ADMIN, DEADLINE_S, PATH, ask, book, raw, serving
+
+IDLE_S = 0.15
+
+
+@pytest.fixture(scope="module")
+def native() -> Iterator[Any]:
+    with serving(idle_s=IDLE_S, body_bytes=1_000, header_bytes=8_192, headers=20, delegation_s=0.01) as made:
+        made.add("binance.com", "BTCUSDT", book())
+        yield made
+
+
+def dial(native: Any) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", native.port), timeout=DEADLINE_S)
+
+
+def head(*headers: str, method: str = "GET", path: str = PATH) -> bytes:
+    own = ("Host: 127.0.0.1", f"Authorization: Bearer {ADMIN}", *headers)
+    return "\r\n".join([f"{method} {path} HTTP/1.1", *own, "", ""]).encode()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"P", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\n", head()[:-2]], ids=repr
+)
+def test_a_sender_that_stops_in_the_middle_of_a_head_is_ended(native: Any, sent: bytes) -> None:
+    assert raw(native.port, sent).split(b"\r\n")[0] in (b"", b"HTTP/1.1 408 Request Timeout")
+
+
+def test_a_connection_without_another_request_is_ended(native: Any) -> None:
+    with dial(native) as connection:
+        connection.sendall(head())
+        found = b""
+        while part := connection.recv(1 << 16):
+            found += part
+    assert found.startswith(b"HTTP/1.1 200 OK")
+    assert found.count(b"HTTP/1.1") == 1
+
+
+def test_a_body_that_stops_in_the_middle_is_refused(native: Any) -> None:
+    sent = head("Content-Length: 100", "Content-Type: application/json", method="PUT") + b'{"depth"'
+    assert raw(native.port, sent).startswith(b"HTTP/1.1 408")
+
+
+@pytest.mark.parametrize(
+    "headers", [["Content-Length: 1001"], ["Transfer-Encoding: chunked"]], ids=["length", "chunked"]
+)
+def test_a_body_that_is_too_large_is_refused(native: Any, headers: list[str]) -> None:
+    body = b"x" * 1_001 if "Length" in headers[0] else b"3e9\r\n" + b"x" * 1_001 + b"\r\n0\r\n\r\n"
+    sent = head(*headers, "Connection: close", method="PUT") + body
+    assert raw(native.port, sent).startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_of_another_type_than_json_is_refused(native: Any) -> None:
+    answer = ask(
+        native.port, PATH, method="PUT", token=ADMIN, body=b"{}", headers={"Content-Type": "text/plain"}
+    )
+    assert (answer.status, answer.error["name"]) == (400, "Content-Type")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [head(f"X-Long: {'a' * 10_000}"), head(*(f"X-{n}: 1" for n in range(30))), head(path="/" + "a" * 10_000)],
+    ids=["one header", "many headers", "the path"],
+)
+def test_a_head_that_is_too_large_is_refused(native: Any, sent: bytes) -> None:
+    assert raw(native.port, sent).split(b"\r\n")[0] in (
+        b"HTTP/1.1 431 Request Header Fields Too Large",
+        b"HTTP/1.1 414 URI Too Long",
+    )
+
+
+def test_a_reader_that_takes_nothing_is_ended_and_delays_nobody(native: Any) -> None:
+    with dial(native) as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        request = head(path="/metrics") * 2_000
+        slow.settimeout(DEADLINE_S)
+        with pytest.raises(OSError, match=r"reset|pipe|timed out"):
+            while True:
+                slow.sendall(request)
+        assert ask(native.port, PATH).status == 200
+
+
+def test_more_connections_than_allowed_are_closed_at_once() -> None:
+    with serving(connections=5) as native, ExitStack() as stack:
+        held = [stack.enter_context(dial(native)) for _ in range(5)]
+        for connection in held:  # each is served before the next one more comes
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert raw(native.port, b"") == b""
+        held[0].close()
+        stack.callback(lambda: None)
+        assert until_served(native)
+
+
+def until_served(native: Any) -> bool:
+    """The end of a connection is noticed soon, not at once: ask until it is."""
+    while True:
+        try:
+            return ask(native.port, "/healthz").status == 200
+        except OSError:
+            continue
+
+
+def test_an_address_has_its_own_limit_of_connections() -> None:
+    with serving(connections_per_address=2) as native, dial(native) as one, dial(native) as two:
+        for connection in (one, two):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        assert raw(native.port, b"") == b""
+        one.sendall(b"GET /v1/stats HTTP/1.1\r\nHost: 127.0.0.1\r\n" + head().split(b"\r\n")[2] + b"\r\n\r\n")
+        assert b'"connections_of_address":1' in one.recv(1 << 16)
+
+
+def test_an_address_that_asks_too_often_is_told_to_wait() -> None:
+    with serving(requests_per_second=3) as native:
+        answers = [ask(native.port, "/healthz", token=None) for _ in range(20)]
+        assert [answer.status for answer in answers[:3]] == [200] * 3
+        refused = next(answer for answer in answers if answer.status == 429)
+        assert refused.error["code"] == "too_many_requests"
+        assert refused.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("connects", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_many_connects_leak_nothing(connects: int) -> None:
+    with serving() as native:
+        native.add("binance.com", "BTCUSDT", book())
+        for _ in range(50):  # what is made once is there
+            ask(native.port, PATH)
+        gc.collect()
+        before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110, PTH208
+        memory = resident_bytes()
+        for number in range(connects):
+            if number % 3 == 0:
+                ask(native.port, PATH)
+            elif number % 3 == 1:
+                dial(native).close()
+            else:
+                with dial(native) as connection:
+                    connection.sendall(head()[: number % 60])
+        while (open_ := ask(native.port, "/v1/stats").json["connections"]["open"]) > 1:
+            assert open_ <= connects
+        after = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110, PTH208
+        assert after - before <= 2
+        assert resident_bytes() - memory < 8 << 20
+
+
+def resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

@@ -80,7 +80,7 @@ def test_a_file_names_books_and_options_and_options_win(environment: dict[str, s
     ("arguments", "words"),
     [
         ((), "name symbols"),
-        (("BTCUSDT", "--listen", "0.0.0.0"), "without TLS"),
+        (("BTCUSDT", "--listen", "192.0.2.1"), "without TLS"),
         (("BTCUSDT", "--listen", "books.example"), "invalid listen"),
         (("B!", "--check"), "invalid symbol"),
         (("BTCUSDT", "--certificate", "a.pem"), "invalid key"),

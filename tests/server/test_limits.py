@@ -87,9 +87,13 @@ def test_a_reader_that_takes_nothing_is_ended_and_delays_nobody(native: Any) -> 
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         request = head(path="/metrics") * 2_000
         slow.settimeout(DEADLINE_S)
-        with pytest.raises(OSError, match=r"reset|pipe|timed out"):
+
+        def send_without_end() -> None:
             while True:
                 slow.sendall(request)
+
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            send_without_end()
         assert ask(native.port, PATH).status == 200
 
 

@@ -18,6 +18,7 @@ import pytest
 
 import depthcache
 from depthcache import errors, simulator
+from depthcache.server.config_file import read_serve_file
 from depthcache.venues import registry
 
 ROOT = Path(__file__).parents[1]
@@ -203,13 +204,16 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
                 }, program  # fmt: skip
 
 
-def test_every_toml_block_is_a_file_of_settings(tmp_path: Path) -> None:
+def test_every_toml_block_is_a_file_of_settings_or_of_a_server(tmp_path: Path) -> None:
     blocks = texts("toml")
     assert blocks
     for block in blocks:
         path = tmp_path / "settings.toml"
         path.write_text(block, "utf-8")
-        depthcache.Settings.from_toml(path)
+        if "[books]" in block:  # for `depthcache serve`
+            depthcache.server.ServerConfig(**read_serve_file(path).server)
+        else:
+            depthcache.Settings.from_toml(path)
 
 
 def test_every_method_of_the_table_of_troubles_is_one() -> None:

@@ -35,7 +35,7 @@ PUBLIC = {
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
     "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools
-    "doctor", "recording", "rest", "simulator", "venues", "wire",
+    "doctor", "recording", "rest", "server", "simulator", "venues", "wire",
 }  # fmt: skip
 
 BLOCKING = {"Books", "LiveBook", "Updates", "connect"}

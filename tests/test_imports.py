@@ -77,10 +77,11 @@ SURFACE = frozenset({"core", "client", "venues", "io", "_native", "depthcache"})
 
 RULES["client"] = (SURFACE - {"blocking"}) | {"pictures"}
 
-RULES["depthcache"] = SURFACE | frozenset({"doctor", "simulator", "recording"})
+RULES["depthcache"] = SURFACE | frozenset({"doctor", "server", "simulator", "recording"})
 
 TYPES_ONLY = {
     ("depthcache", "doctor"),
+    ("depthcache", "server"),
     ("depthcache", "simulator"),
     ("depthcache", "recording"),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from depthcache import doctor as doctor
     from depthcache import recording as recording
     from depthcache import rest as rest
+    from depthcache import server as server
     from depthcache import simulator as simulator
     from depthcache import venues as venues
     from depthcache import wire as wire
@@ -169,12 +170,13 @@ __all__ = [
     "now_ns",
     "recording",
     "rest",
+    "server",
     "simulator",
     "venues",
     "wire",
 ]
 
-_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "simulator", "venues", "wire")
+_MODULES = ("blocking", "doctor", "errors", "recording", "rest", "server", "simulator", "venues", "wire")
 
 _HOMES = {
     "depthcache._native": ("BookReader", "Columns", "FrozenBook", "Side", "Update", "now_ns"),

@@ -26,7 +26,17 @@ from depthcache import _native, blocking, doctor, errors, recording, rest, serve
 
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "src" / "depthcache" / "_native.pyi"
-MODULES: tuple[ModuleType, ...] = (depthcache, blocking, doctor, recording, rest, server, simulator, venues, wire)
+MODULES: tuple[ModuleType, ...] = (
+    depthcache,
+    blocking,
+    doctor,
+    recording,
+    rest,
+    server,
+    simulator,
+    venues,
+    wire,
+)
 CONSTANTS = {"depthcache.simulator.PROFILES", "depthcache.simulator.TINY"}
 """Values without a docstring of their own: the page of the simulator tells what they are."""
 SAID_ONCE = {"depthcache.simulator.SimulatedExchange", "depthcache.simulator.RecordedExchange"}

@@ -152,6 +152,12 @@ def test_many_books_at_once_and_those_that_are_missing(served: Served) -> None:
     }
 
 
+def test_only_the_first_of_many_unknown_names_get_neighbours(served: Served) -> None:
+    missing = ask(served.port, "/v1/books?symbols=" + ",".join(["ETHUSD"] * 40)).json["missing"]
+    near = [bool(each["error"]["near"]) for each in missing]
+    assert near == [True] * 16 + [False] * 24
+
+
 @pytest.mark.slow  # pyarrow takes a second to be imported
 @pytest.mark.parametrize("exact", [True, False])
 def test_many_books_as_arrow_have_the_columns_of_the_library(served: Served, exact: bool) -> None:

@@ -53,6 +53,8 @@ def test_a_parameter_that_cannot_work_is_named(port: int, query: str, name: str)
         ("/v1/books?symbol=", "symbol"),
         ("/v1/books?levels=5", "levels"),
         ("/v1/books?symbols=BTCUSDT&limit=5", "limit"),
+        (f"/v1/books?symbols={','.join(['B*'] * 17)}", "symbols"),
+        (f"/v1/books?symbols={','.join(['B'] * 5_001)}", "symbols"),
         (f"{PATH}/fill?base=1", "side"),
         (f"{PATH}/fill?side=hold&base=1", "side"),
         (f"{PATH}/fill?side=buy", "base"),

@@ -1,7 +1,7 @@
 //! Load for a benchmark: requests on kept connections, as fast as possible or at a fixed rate.
 //!
-//! `load PORT PATH TOKEN CONNECTIONS SECONDS RATE` (rate 0: as fast as possible) prints one line: requests a second,
-//! and the 50th, 99th and 99.9th percentile of the time to a whole response, in microseconds. At a fixed rate a time
+//! `load PORT PATH TOKEN CONNECTIONS SECONDS RATE` (rate 0: as fast as possible) prints one line: requests,
+//! requests a second, and the 50th, 99th and 99.9th percentile of the time to a whole response, in microseconds. At a fixed rate a time
 //! begins when the request was due, so a server that stalls cannot hide it.
 
 use std::time::{Duration, Instant};
@@ -39,7 +39,8 @@ async fn main() {
     times_us.sort_unstable();
     let at = |share: f64| times_us[((times_us.len() - 1) as f64 * share) as usize];
     println!(
-        "{:.0} {} {} {}",
+        "{} {:.0} {} {} {}",
+        times_us.len(),
         times_us.len() as f64 / took,
         at(0.5),
         at(0.99),

@@ -29,7 +29,7 @@ impl Call<'_> {
     /// The book that the path names.
     pub fn book(&self) -> Result<Book, Problem> {
         let registry = &self.shared.registry;
-        registry.find(self.path("exchange"), self.path("symbol"))
+        registry.find(Some(self.path("exchange")), self.path("symbol"), true)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Many books in one response: as JSON, or as a stream of Arrow by `Accept`.
 
+use std::collections::HashSet;
+
 use axum::response::Response;
 use depthcache_book::frozen::Frozen;
+use depthcache_book::query::{Reading, Side};
 use depthcache_wire as wire;
 use depthcache_wire::Numbers;
 use http::HeaderValue;
@@ -16,6 +19,9 @@ use crate::registry::Book;
 
 /// The media type of a stream of Arrow.
 const ARROW: &str = "application/vnd.apache.arrow.stream";
+
+/// Levels of a response, all books together: some 40 MB.
+const MOST_LEVELS: usize = 1_000_000;
 
 /// The best levels of the books that `symbols` names, each at one update id; what cannot be read is listed as
 /// missing, with the reason.
@@ -33,13 +39,22 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
     let (levels, policy, numbers) = (query.levels()?, query.policy()?, query.numbers()?);
     let (books, mut absent) = chosen(call)?;
     let mut frozen = Vec::with_capacity(books.len());
+    let mut held = 0;
     for (index, book) in books.iter().enumerate() {
         if index % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
         match look(book, policy, |market| market.copy(levels)) {
-            Ok(copy) => frozen.push(copy),
+            Ok(copy) => {
+                held += copy.len(Side::Bids) + copy.len(Side::Asks);
+                frozen.push(copy);
+            }
             Err(why) => absent.push((format!("{}/{}", book.exchange, book.symbol), why)),
+        }
+        if held > MOST_LEVELS {
+            let given = query.get("levels").unwrap_or_default();
+            let allowed = format!("so few that a response has at most {MOST_LEVELS} levels");
+            return Err(Problem::parameter("levels", given, allowed));
         }
     }
     if wants_arrow(call) {
@@ -91,13 +106,16 @@ type Absent = Vec<(String, Problem)>;
 fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
     /// More names than books of any exchange.
     const MOST: usize = 5_000;
+    /// Each pattern is compared with every book, and so is a name that is not held, to name its neighbours.
+    const MOST_PATTERNS: usize = 16;
     let registry = &call.shared.registry;
     let exchange = call.query.get("exchange");
     let text = call
         .query
         .needed("symbols", "symbols with commas between them")?;
     let (mut books, mut absent) = (Vec::<Book>::new(), Absent::new());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
+    let mut patterns = 0;
     for (index, name) in text.split(',').enumerate() {
         if index == MOST {
             return Err(Problem::parameter(
@@ -111,6 +129,11 @@ fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
             None => (exchange, name),
         };
         let found = if Pattern::is_in(symbol) {
+            patterns += 1;
+            if patterns > MOST_PATTERNS {
+                let allowed = format!("{MOST_PATTERNS} patterns at most");
+                return Err(Problem::parameter("symbols", text, allowed));
+            }
             let pattern = Pattern::parse("symbols", symbol)?;
             let mut all = registry.all();
             all.retain(|book| {
@@ -118,10 +141,10 @@ fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
                     && pattern.matches(&book.symbol)
             });
             Ok(all)
-        } else if let Some(exchange) = of_exchange {
-            registry.find(exchange, symbol).map(|book| vec![book])
         } else {
-            registry.find_symbol(symbol).map(|book| vec![book])
+            let hints = absent.len() < MOST_PATTERNS;
+            let found = registry.find(of_exchange, symbol, hints);
+            found.map(|book| vec![book])
         };
         match found {
             Ok(found) => books.extend(

@@ -108,51 +108,30 @@ impl Registry {
             .collect()
     }
 
-    /// The book of these names; the symbol in any case.
-    pub fn find(&self, exchange: &str, symbol: &str) -> Result<Book, Problem> {
-        {
-            let exchanges = self.exchanges.read();
-            if let Some(symbols) = exchanges.get(exchange)
-                && let Some(book) = get(symbols, symbol)
-            {
-                return Ok(book.clone());
-            }
-        }
-        Err(self.unknown(Some(exchange), symbol))
-    }
-
-    /// The one book of that symbol on any exchange.
-    pub fn find_symbol(&self, symbol: &str) -> Result<Book, Problem> {
+    /// The book of these names, or the one of that symbol on any exchange; the symbol in any case. `hints`: whether an
+    /// error names neighbours, for which every book is looked at.
+    pub fn find(&self, exchange: Option<&str>, symbol: &str, hints: bool) -> Result<Book, Problem> {
         let held: Vec<Book> = {
             let exchanges = self.exchanges.read();
-            let found = exchanges
-                .values()
-                .filter_map(|symbols| get(symbols, symbol));
-            found.cloned().collect()
+            let of_one = exchange.map(|name| exchanges.get(name));
+            let found = |symbols| get(symbols, symbol).cloned();
+            match of_one {
+                Some(symbols) => symbols.and_then(found).into_iter().collect(),
+                None => exchanges.values().filter_map(found).collect(),
+            }
         };
         match held.as_slice() {
-            [] => Err(self.unknown(None, symbol)),
+            [] => Err(self.unknown(exchange, symbol, hints)),
             [book] => Ok(book.clone()),
-            several => {
-                let names = several
-                    .iter()
-                    .map(|book| format!("{}/{}", book.exchange, book.symbol));
-                let names: Vec<String> = names.collect();
-                let message = format!(
-                    "{} is held on several exchanges: {}",
-                    shortened(symbol),
-                    names.join(", ")
-                );
-                let status = StatusCode::BAD_REQUEST;
-                Err(Problem::new(status, "ambiguous_symbol", message)
-                    .text("symbol", shortened(symbol))
-                    .fact("near", Fact::Texts(names)))
-            }
+            several => Err(ambiguous(symbol, several)),
         }
     }
 
-    fn unknown(&self, exchange: Option<&str>, symbol: &str) -> Problem {
-        let near = self.near(exchange, symbol);
+    fn unknown(&self, exchange: Option<&str>, symbol: &str, hints: bool) -> Problem {
+        let near = match hints {
+            true => self.near(exchange, symbol),
+            false => Vec::new(),
+        };
         let place = exchange.map_or(String::new(), |name| format!(" of {}", shortened(name)));
         let hint = match near.is_empty() {
             true => String::new(),
@@ -194,6 +173,21 @@ impl Registry {
     }
 }
 
+fn ambiguous(symbol: &str, several: &[Book]) -> Problem {
+    let names = several
+        .iter()
+        .map(|book| format!("{}/{}", book.exchange, book.symbol));
+    let names: Vec<String> = names.collect();
+    let message = format!(
+        "{} is held on several exchanges: {}",
+        shortened(symbol),
+        names.join(", ")
+    );
+    Problem::new(StatusCode::BAD_REQUEST, "ambiguous_symbol", message)
+        .text("symbol", shortened(symbol))
+        .fact("near", Fact::Texts(names))
+}
+
 /// No exchange has longer symbols.
 const MOST_SYMBOL: usize = 64;
 
@@ -228,13 +222,13 @@ pub(crate) mod tests {
         let registry = registry(&held);
         assert_eq!(
             &*registry
-                .find("binance.com", "btcusdt")
+                .find(Some("binance.com"), "btcusdt", true)
                 .expect("held")
                 .symbol,
             "BTCUSDT"
         );
         let problem = registry
-            .find("binance.com", "BTCUSD")
+            .find(Some("binance.com"), "BTCUSD", true)
             .expect_err("not held");
         assert_eq!(problem.status, StatusCode::NOT_FOUND);
         let mut text = Vec::new();
@@ -246,12 +240,12 @@ pub(crate) mod tests {
     #[test]
     fn a_symbol_of_several_exchanges_is_ambiguous() {
         let registry = registry(&[("binance.com", "BTCUSDT"), ("binance.us", "BTCUSDT")]);
-        let problem = registry.find_symbol("BTCUSDT").expect_err("two");
+        let problem = registry.find(None, "BTCUSDT", true).expect_err("two");
         assert_eq!(problem.status, StatusCode::BAD_REQUEST);
         assert!(registry.remove("binance.us", "BTCUSDT"));
         assert!(!registry.remove("binance.us", "BTCUSDT"));
         assert_eq!(
-            &*registry.find_symbol("BTCUSDT").expect("one").exchange,
+            &*registry.find(None, "BTCUSDT", true).expect("one").exchange,
             "binance.com"
         );
         assert_eq!(registry.len(), 1);

@@ -11,6 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from depthcache import Book, FrozenBook, wire
+from tests.engine import load
+from tests.markets.test_router import Rig
 from tests.server.asking import PATH, ask, book, diff, serving
 
 
@@ -231,3 +233,25 @@ def test_head_is_get_without_a_body(served: Served) -> None:
     answer = ask(served.port, PATH, method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
     assert int(answer.headers["content-length"]) == len(ask(served.port, PATH).body)
+
+
+def test_a_read_does_not_deepen_the_book() -> None:
+    """A reader of a program sets a depth target, for which the client asks the exchange; these do not."""
+    rig = Rig(load("native")).synced()
+    rig.router.set_depth_target(1, 0, requested=2)
+
+    def is_shallow() -> bool:
+        return any(rig.router.shallow() for _ in range(9))
+
+    assert not is_shallow()
+    with serving() as native:
+        native.add("binance.com", "BTCUSDT", rig.book)
+        for path in ("?levels=50", "?levels=all", "/best", "/imbalance?levels=9", "/fill?side=buy&base=1"):
+            assert ask(native.port, PATH + path).status == 200
+        arrow = {"Accept": "application/vnd.apache.arrow.stream"}
+        for headers in ({}, arrow):
+            path = "/v1/books?symbols=BTCUSDT&levels=50"
+            assert ask(native.port, path, headers=headers).status == 200
+    assert not is_shallow()
+    rig.book.freeze(50)
+    assert is_shallow()

@@ -113,7 +113,8 @@ pub fn imbalance(call: &Call<'_>) -> Result<Response, Problem> {
     let book = call.book()?;
     let found = look(&book, query.policy()?, |market| match bps {
         Some(bps) => analytics::imbalance_within(market, bps),
-        None => analytics::imbalance_of_levels(market, levels),
+        // Of a copy: a book that is read itself is deepened for its reader.
+        None => analytics::imbalance_of_levels(&market.copy(levels), levels),
     })?;
     let mut out = Vec::new();
     let mut message = begin(&mut out, "imbalance", &book);

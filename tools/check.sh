@@ -13,7 +13,7 @@ say "stubs";             $bin/python -m mypy.stubtest depthcache._native --allow
 say "licences";          $bin/python tools/licences.py
 say "layout and docs";   $bin/python -m pytest -q -p no:cacheprovider tests/test_layout.py tests/test_exports.py tests/test_imports.py tests/test_docs.py tests/test_documented.py tests/test_reference_pages.py tests/test_examples.py
 say "site";              tools/docs.sh browser
-say "native tests";      cargo test --locked -q -p depthcache-arrow -p depthcache-book -p depthcache-wire
+say "native tests";      cargo test --locked -q -p depthcache-arrow -p depthcache-book -p depthcache-server -p depthcache-wire
 say "instructions";      $bin/python -m benches.instructions
 say "fuzzing";           fuzz/run.sh "${SECONDS_OF_FUZZING:-60}"
 echo; echo "all checks passed"

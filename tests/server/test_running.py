@@ -339,6 +339,7 @@ async def test_misuse_is_said(settings: Settings, config: ServerConfig) -> None:
     with pytest.raises(UsageError, match="does not run yet"):
         async with made:
             pass
+    assert repr(made) == "<depthcache.server.BookServer: not running>", "nothing was opened"
     with pytest.raises(InvalidArgument, match="books"):
         server.serve("BTCUSDT")  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="config"):

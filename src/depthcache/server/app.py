@@ -169,6 +169,7 @@ class BookServer(OneProcess):
     def _start(self) -> None:
         if self._native is not None:
             raise UsageError("a server runs once: make another with serve(…)")
+        len(self._books)  # raises before anything is opened where the client does not run
         self._tokens, self._tls = load_tokens(self.config), load_tls(self.config)
         config, tls = self.config, self._tls
         self._management = Management(self._books, depth=self._books._config.depth)  # noqa: SLF001

@@ -780,7 +780,7 @@ class BookServer:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
         `tls`: certificate chain and key in PEM. `limits`: `connections`, `connections_per_address`,
-        `requests_per_second` (0: any number), `header_bytes`, `headers`, `body_bytes`, `idle_s`,
+        `requests_per_second` (0: any number), `header_bytes`, `body_bytes`, `idle_s`,
         `delegation_s`; others have their defaults."""
     @property
     def port(self) -> int:

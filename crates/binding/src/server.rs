@@ -181,7 +181,6 @@ fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {
             "connections_per_address" => limits.connections_per_address = whole,
             "requests_per_second" => limits.requests_per_second = *value as u32,
             "header_bytes" => limits.header_bytes = whole,
-            "headers" => limits.headers = whole,
             "body_bytes" => limits.body_bytes = whole,
             "idle_s" => limits.idle = seconds(name, *value)?,
             "delegation_s" => limits.delegation = seconds(name, *value)?,

@@ -88,22 +88,17 @@ async fn ask(
     }
 }
 
-fn is_whole(response: &[u8]) -> bool {
-    const NAME: &[u8] = b"content-length: ";
-    let Some(head) = response.windows(4).position(|part| part == b"\r\n\r\n") else {
+fn is_whole(buffer: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(head)) = response.parse(buffer) else {
         return false;
     };
-    let at = response[..head]
-        .windows(NAME.len())
-        .position(|part| part.eq_ignore_ascii_case(NAME));
-    let digits = &response[at.expect("a length") + NAME.len()..head];
-    let length = digits
-        .split(|byte| !byte.is_ascii_digit())
-        .next()
-        .expect("digits");
-    let length: usize = std::str::from_utf8(length)
-        .expect("ASCII")
-        .parse()
-        .expect("a number");
-    response.len() >= head + 4 + length
+    let is_length = |name: &str| name.eq_ignore_ascii_case("content-length");
+    let length = response
+        .headers
+        .iter()
+        .find(|header| is_length(header.name));
+    let digits = std::str::from_utf8(length.expect("a length").value).expect("ASCII");
+    buffer.len() >= head + digits.parse::<usize>().expect("a number")
 }

@@ -3,8 +3,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::response::Response;
+use depthcache_book::frozen::Frozen;
 use depthcache_book::market::Market;
-use depthcache_book::query::{ReadPolicy, Reading};
+use depthcache_book::query::{ReadPolicy, Reading, Side};
 use depthcache_book::status::{Refusal, Status};
 use depthcache_wire as wire;
 use depthcache_wire::writer::{Object, string};
@@ -37,7 +38,7 @@ pub fn read(call: &Call<'_>) -> Result<Response, Problem> {
     })?;
     let mut response = match frozen {
         Some(frozen) => {
-            let mut out = Vec::new();
+            let mut out = Vec::with_capacity(usual_bytes(&frozen));
             wire::book(&mut out, &frozen, &options);
             json(out)
         }
@@ -49,6 +50,13 @@ pub fn read(call: &Call<'_>) -> Result<Response, Problem> {
     };
     response.headers_mut().insert(ETAG, tag);
     Ok(response)
+}
+
+/// How long the message of a book usually is.
+pub fn usual_bytes(book: &Frozen) -> usize {
+    const HEAD: usize = 640;
+    const LEVEL: usize = 36;
+    HEAD + LEVEL * (book.len(Side::Bids) + book.len(Side::Asks))
 }
 
 /// Both best levels.

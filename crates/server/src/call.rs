@@ -40,7 +40,10 @@ pub fn json(body: Vec<u8>) -> Response {
 
 /// A body of any type.
 pub fn typed(kind: HeaderValue, body: Vec<u8>) -> Response {
+    /// What endpoints, the entrance and hyper add.
+    const HEADERS: usize = 10;
     let mut response = Response::new(body.into());
+    response.headers_mut().reserve(HEADERS);
     response
         .headers_mut()
         .insert(http::header::CONTENT_TYPE, kind);

@@ -156,9 +156,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle)
-        .max_headers(limits.headers)
+        .header_read_timeout(None) // `serve` looks at idle and slow senders, with one timer for all
         .max_buf_size(limits.header_bytes.max(FEWEST))
         .pipeline_flush(false);
     builder

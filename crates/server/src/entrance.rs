@@ -45,7 +45,7 @@ pub async fn respond(
             problem.into_response()
         }
     };
-    secure(response.headers_mut());
+    secure(response.headers_mut(), is_page);
     response
 }
 
@@ -61,12 +61,14 @@ fn admit(shared: &Shared, peer: &Peer) -> Result<(), Problem> {
     }
 }
 
-/// Nothing is cached unasked, guessed, framed or run inline.
-fn secure(headers: &mut HeaderMap) {
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+/// Nothing is cached unasked, guessed, framed or run inline; what is no page runs nothing.
+fn secure(headers: &mut HeaderMap, is_page: bool) {
+    const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
          connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'";
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
+    let policy = if is_page { PAGE } else { DATA };
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     for (name, value) in [
         (CACHE_CONTROL, "no-cache"),
         (REFERRER_POLICY, "no-referrer"),

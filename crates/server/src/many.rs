@@ -10,7 +10,7 @@ use depthcache_wire::Numbers;
 use http::HeaderValue;
 use http::header::ACCEPT;
 
-use crate::books::{TURN, begin, look, missing};
+use crate::books::{TURN, begin, look, missing, usual_bytes};
 use crate::call::{Call, json, typed};
 use crate::columns;
 use crate::parameters::Pattern;
@@ -69,7 +69,7 @@ async fn encoded(books: &[Frozen], numbers: Numbers, absent: &[(String, Problem)
         numbers,
         counters: false,
     };
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(books.iter().map(usual_bytes).sum());
     let mut message = begin(&mut out);
     let list = message.key("books");
     list.push(b'[');

@@ -27,7 +27,7 @@ __all__ = ["BookServer", "serve"]
 
 _LOOK_S = 1.0
 """How long the thread of requests waits natively before it looks whether it is to end."""
-_HEADER_BYTES, _HEADERS, _BODY_BYTES = 16 * 1024, 64, 64 * 1024
+_HEADER_BYTES, _BODY_BYTES = 16 * 1024, 64 * 1024
 _SERVERS: weakref.WeakSet[BookServer] = weakref.WeakSet()
 
 
@@ -187,7 +187,6 @@ class BookServer(OneProcess):
                     "connections_per_address": config.connections_per_address,
                     "requests_per_second": config.requests_per_second,
                     "header_bytes": _HEADER_BYTES,
-                    "headers": _HEADERS,
                     "body_bytes": _BODY_BYTES,
                     "idle_s": config.idle_s,
                     "delegation_s": config.manage_timeout_s,

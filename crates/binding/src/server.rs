@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use depthcache_server::{
-    Access, Book, Certificate, DelegatedResponse, Document, Limits, Options, Parameter, Place,
-    ROUTES, Role, Server, StartError, Token,
+    Access, Book, Certificate, DelegatedResponse, Document, Limits, Options, Parameter,
+    ParameterLocation, ROUTES, Role, Server, StartError, Token,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -221,9 +221,9 @@ pub fn _server_routes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 fn parameter<'py>(py: Python<'py>, parameter: &Parameter) -> PyResult<Bound<'py, PyDict>> {
     let facts = PyDict::new(py);
     facts.set_item("name", parameter.name)?;
-    let place = match parameter.place {
-        Place::Path => "path",
-        Place::Query => "query",
+    let place = match parameter.location {
+        ParameterLocation::Path => "path",
+        ParameterLocation::Query => "query",
     };
     facts.set_item("in", place)?;
     facts.set_item("schema", parameter.schema)?;

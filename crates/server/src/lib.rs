@@ -44,4 +44,4 @@ pub use limits::Limits;
 pub use registry::{Book, Registry};
 pub use server::{Options, Server, StartError};
 pub use shared::Document;
-pub use table::{Access, Parameter, Place, ROUTES, Route};
+pub use table::{Access, Parameter, ParameterLocation, ROUTES, Route};

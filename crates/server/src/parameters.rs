@@ -5,7 +5,7 @@ use depthcache_book::query::{Number, ReadPolicy};
 use depthcache_wire::Numbers;
 
 use crate::problem::{Problem, shortened};
-use crate::table::{Place, Route};
+use crate::table::{ParameterLocation, Route};
 
 /// Levels a side where a request says nothing.
 pub const USUAL_LEVELS: usize = 20;
@@ -24,7 +24,7 @@ impl Query {
                 route
                     .parameters
                     .iter()
-                    .filter(|each| each.place == Place::Query)
+                    .filter(|each| each.location == ParameterLocation::Query)
             };
             if !in_query().any(|each| each.name == name) {
                 let names: Vec<&str> = in_query().map(|each| each.name).collect();

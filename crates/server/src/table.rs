@@ -13,7 +13,7 @@ pub enum Access {
 
 /// Where a parameter is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ParameterLocation {
     /// In the path.
     Path,
     /// In the query.
@@ -26,7 +26,7 @@ pub struct Parameter {
     /// Its name.
     pub name: &'static str,
     /// Where it is given.
-    pub place: Place,
+    pub location: ParameterLocation,
     /// Its JSON schema.
     pub schema: &'static str,
     /// What it does.
@@ -75,7 +75,7 @@ pub(crate) enum Endpoint {
 const fn path(name: &'static str, words: &'static str) -> Parameter {
     Parameter {
         name,
-        place: Place::Path,
+        location: ParameterLocation::Path,
         schema: r#"{"type":"string"}"#,
         words,
     }
@@ -84,7 +84,7 @@ const fn path(name: &'static str, words: &'static str) -> Parameter {
 const fn query(name: &'static str, schema: &'static str, words: &'static str) -> Parameter {
     Parameter {
         name,
-        place: Place::Query,
+        location: ParameterLocation::Query,
         schema,
         words,
     }
@@ -352,7 +352,7 @@ mod tests {
             let declared: Vec<&str> = route
                 .parameters
                 .iter()
-                .filter(|each| each.place == Place::Path)
+                .filter(|each| each.location == ParameterLocation::Path)
                 .map(|each| each.name)
                 .collect();
             assert_eq!(in_path, declared, "{} {}", route.method, route.path);

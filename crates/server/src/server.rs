@@ -169,6 +169,8 @@ impl Server {
     /// Take no connection any more, answer what was asked, and end; cut what is not done after `most`. Whether all
     /// was done. Blocks; a second call has nothing to do.
     pub fn drain(&self, most: Duration) -> bool {
+        /// For the last responses, where the time is over.
+        const LAST_WORDS: Duration = Duration::from_millis(250);
         if self.is_foreign() {
             return true;
         }
@@ -178,8 +180,12 @@ impl Server {
         self.shared.is_draining.store(true, Ordering::Release);
         let _ = self.stop.send(true);
         // Every connection holds a receiver until it is done.
-        let all_done = runtime.block_on(async { timeout(most, self.stop.closed()).await.is_ok() });
-        self.shared.delegation.finish();
+        let all_done = runtime.block_on(async {
+            let all_done = timeout(most, self.stop.closed()).await.is_ok();
+            self.shared.delegation.finish(); // who still waits for the owner gets status 503
+            let _ = timeout(LAST_WORDS, self.stop.closed()).await;
+            all_done
+        });
         runtime.shutdown_timeout(Duration::from_secs(1));
         all_done
     }

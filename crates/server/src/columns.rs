@@ -39,7 +39,7 @@ pub fn stream(books: &[Frozen], exact: bool, missing: &[u8]) -> Vec<u8> {
         ("level", Arc::new(Int32Array::from(columns.level))),
         ("price", numbers(columns.price)),
         ("quantity", numbers(columns.quantity)),
-        ("proven", Arc::new(BooleanArray::from(columns.proven))),
+        ("proven", Arc::new(BooleanArray::from_iter(columns.proven.iter().map(Some)))),
         ("update_id", Arc::new(Int64Array::from(columns.update_id))),
         ("event_time", times(columns.event_time_us)),
         ("updated_ns", optional(columns.updated_ns)),
@@ -103,8 +103,8 @@ fn optional(column: OptionalColumn) -> ArrayRef {
 }
 
 fn given(column: OptionalColumn) -> Vec<Option<i64>> {
-    let pairs = column.values.into_iter().zip(column.is_valid);
+    let pairs = column.values.iter().zip(column.is_valid.iter());
     pairs
-        .map(|(value, is_valid)| is_valid.then_some(value))
+        .map(|(value, is_valid)| is_valid.then_some(*value))
         .collect()
 }

@@ -175,6 +175,11 @@ pub struct OptionalColumn {
 pub struct Flags(pub Vec<(bool, usize)>);
 
 impl Flags {
+    /// One for each row.
+    pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
+        (self.0.iter()).flat_map(|&(flag, rows)| std::iter::repeat_n(flag, rows))
+    }
+
     fn push(&mut self, flag: bool, rows: usize) {
         match self.0.last_mut() {
             Some((last, count)) if *last == flag => *count += rows,

@@ -333,12 +333,12 @@ async def test_a_certificate_that_cannot_be_used_is_refused(
 async def test_misuse_is_said(settings: Settings, config: ServerConfig) -> None:
     books = depthcache.connect("binance.com", ["BTCUSDT"], settings=settings)
     made = server.serve(books, config)
-    with pytest.raises(UsageError, match="does not run yet"):
+    with pytest.raises(UsageError, match="is not running yet"):
         made.url  # noqa: B018
     assert repr(made) == "<depthcache.server.BookServer: not running>"
     with pytest.raises(UsageError, match="async with"), made:
         pass
-    with pytest.raises(UsageError, match="does not run yet"):
+    with pytest.raises(UsageError, match="is not running yet"):
         async with made:
             pass
     assert repr(made) == "<depthcache.server.BookServer: not running>", "nothing was opened"

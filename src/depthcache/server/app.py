@@ -207,7 +207,7 @@ class BookServer(OneProcess):
 
     def _running(self) -> _native.BookServer:
         if self._native is None:
-            raise UsageError("the server does not run yet: enter it with `async with` or `with`")
+            raise UsageError("the server is not running yet: enter it with `async with` or `with`")
         return self._native
 
     def _on_books(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import depthcache
 from benches.captures import Capture
 from benches.environments import Unavailable, python_with
-from benches.measure import Row
+from benches.measure import Row, estimate, ratio_of
 
 LIBRARIES = [
     "ccxt==4.5.90",
@@ -56,26 +57,28 @@ def run(capture: Capture) -> list[Row]:
     for read, by_name in measured["first"].items():
         if read != EMPTY:
             most = MOST_THROUGH_LEVELS if read == THROUGH_LEVELS else MOST_FIRST
-            alone = {name: read_alone for name, (_, read_alone) in by_name.items()}
-            together = {name: both for name, (both, _) in by_name.items()}
+            together, alone = (
+                {name: [each[part] for each in times] for name, times in by_name.items()} for part in (0, 1)
+            )
             rows.append(row(f"{read}, first after an update", alone, most))
             rows.append(row(f"{read}, with the update before", together, MOST_TOGETHER))
     return rows
 
 
 def row(what: str, spent: dict[str, list[float]], most: float) -> Row:
-    """A read against the fastest other library that has it."""
-    ours, low, high = spent["depthcache"]
-    figure = f"{ours:,.0f} ns ({low:,.0f} to {high:,.0f})"
-    others = {name: values[0] for name, values in spent.items() if name != "depthcache"}
+    """A read against the fastest other library that has it; `spent`: nanoseconds, the same turns of each."""
+    ours = estimate(spent["depthcache"])
+    figure = f"{ours.median:,.0f} ns ({ours.low:,.0f} to {ours.high:,.0f})"
+    others = {name: statistics.median(rounds) for name, rounds in spent.items() if name != "depthcache"}
     if not others:
         return Row(what, figure)
     fastest = min(others, key=lambda name: others[name])
-    return Row(f"{what}; {fastest} {others[fastest]:,.0f} ns", figure, ours / others[fastest], most)
+    ratio = ratio_of(spent["depthcache"], spent[fastest])
+    return Row.of(f"{what}; {fastest} {others[fastest]:,.0f} ns", figure, ratio, most)
 
 
 def measure(capture: Capture, python: str) -> Any:
-    """What the script prints: medians with their intervals, in nanoseconds."""
+    """What the script prints: the nanoseconds of each turn, by read and library."""
     messages = {
         "exchange": capture.exchange,
         "symbol": capture.symbol,

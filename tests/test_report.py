@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benches import plots
+from benches import plots, reads_against_peers
 from benches.measure import Estimate, Row, above_beside, estimate, ratio_beside
 from benches.report import Report, Section, machine
 
@@ -62,6 +62,19 @@ def test_only_an_interval_beyond_the_threshold_misses_it() -> None:
     }
     assert results == {"met": (0.8, 1.0), "within noise": (0.9, 1.3), "MISSED": (1.01, 1.3)}
     assert Row.of("a", "", Estimate(1.1, 0.9, 1.3)).result == ""
+
+
+def test_a_read_is_judged_by_the_interval_of_its_ratios_to_the_fastest_library() -> None:
+    fast, slow = [10.0, 20.0, 10.0, 20.0, 10.0, 20.0], [90.0] * 6
+    ours = [9.0, 21.0, 11.0, 22.0, 9.5, 21.0]  # follows the updates, as the other does
+    row = reads_against_peers.row("mid", {"depthcache": ours, "fast": fast, "slow": slow}, 1.0)
+    assert (row.what, row.figure) == ("mid; fast 15 ns", "16 ns (9 to 22)")
+    assert (row.ratio, row.interval) == (pytest.approx(1.05), (0.9, 1.1))
+    assert row.result == "within noise"
+    assert (
+        reads_against_peers.row("mid", {"depthcache": [12.0] * 6, "fast": [10.0] * 6}, 1.0).result == "MISSED"
+    )
+    assert reads_against_peers.row("mid", {"depthcache": ours}, 1.0).result == ""
 
 
 def test_an_interval_stands_beside_its_ratio() -> None:

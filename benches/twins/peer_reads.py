@@ -2,16 +2,16 @@
 
     PYTHONPATH=src python benches/twins/peer_reads.py MESSAGES.json
 
-Run by the interpreter that has the other libraries (`benches.reads_against_peers`); of those it lacks, the
-names are printed. Every library takes the bytes of each update: the others by `orjson` where it is there.
-"Unchanged": the read is repeated. "First": the first read after an update, the libraries in turns.
+Run by the interpreter that has the other libraries (`benches.reads_against_peers`); it prints the names of
+those that are missing. Every library takes the bytes of each update; the others parse them with
+`orjson`, or with `json` if it is missing. "Unchanged": the read is repeated. "First": the first read after an
+update. The libraries take turns on the same updates, so their figures can be compared one by one.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -256,17 +256,8 @@ PEERS = {
 }
 
 
-def middle(values: list[float]) -> list[float]:
-    """Median, and the interval that holds it with a confidence of 95 % whatever the distribution is."""
-    ordered = sorted(values)
-    count = len(ordered)
-    off = round(0.98 * count**0.5)
-    low, high = max(count // 2 - off, 0), min(count // 2 + off, count - 1)
-    return [statistics.median(ordered), ordered[low], ordered[high]]
-
-
 def unchanged(peers: dict[str, Peer], row: str) -> dict[str, list[float]]:
-    """Nanoseconds of a repeated read, of each library that has it."""
+    """Nanoseconds of a repeated read in each round, by library that has it."""
     reads = {name: reads[row] for name, (_, reads) in peers.items() if row in reads}
     spent: dict[str, list[float]] = {name: [] for name in reads}
     for _ in range(ROUNDS):
@@ -278,13 +269,13 @@ def unchanged(peers: dict[str, Peer], row: str) -> dict[str, list[float]]:
             for _call in range(calls):
                 read()
             spent[name].append((time.perf_counter_ns() - begin) / calls)
-    return {name: middle(values) for name, values in spent.items()}
+    return spent
 
 
 def first(
     peers: dict[str, Peer], rows: list[str], updates: list[bytes]
-) -> dict[str, dict[str, list[list[float]]]]:
-    """Nanoseconds of an update with the first read after it, and of the read: by row and library.
+) -> dict[str, dict[str, list[tuple[int, int]]]]:
+    """Nanoseconds of each update with the first read after it, and of the read: by row and library.
 
     The libraries take turns on blocks of updates: within a block each works as in a program of its own.
     """
@@ -298,20 +289,11 @@ def first(
             times = block(updates[start : start + BLOCK], apply, reads.get(row, str))
             if row in reads:
                 spent[row].setdefault(name, []).extend(times)
-    return {
-        row: {
-            name: [
-                middle([float(update + read) for update, read in values]),
-                middle([float(read) for _, read in values]),
-            ]
-            for name, values in by_name.items()
-        }
-        for row, by_name in spent.items()
-    }
+    return spent
 
 
 def block(updates: list[bytes], apply: Apply, read: Read) -> list[tuple[int, int]]:
-    """Nanoseconds of each update, and of the read after it."""
+    """Nanoseconds of each update with the read after it, and of the read."""
     clock, times = time.perf_counter_ns, []
     for frame in updates:
         begin = clock()
@@ -319,8 +301,15 @@ def block(updates: list[bytes], apply: Apply, read: Read) -> list[tuple[int, int
         applied = clock()
         read()
         ended = clock()
-        times.append((applied - begin, ended - applied))
+        times.append((ended - begin, ended - applied))
     return times
+
+
+def compare(peers: dict[str, Peer]) -> None:
+    """Raise AssertionError if a library does not have the same book."""
+    mids = {name: float(reads["mid"]()) for name, (_, reads) in peers.items()}  # type: ignore[arg-type]
+    if max(mids.values()) - min(mids.values()) > 1e-9 * max(mids.values()):
+        raise AssertionError(f"the books differ: their mids are {mids}")
 
 
 def main() -> None:
@@ -339,11 +328,13 @@ def main() -> None:
     for frame in updates[:half]:
         for apply, _ in peers.values():
             apply(frame)
+    compare(peers)
     rows = list(peers["depthcache"][1])
     gc.collect()
     gc.disable()
     repeated = {row: unchanged(peers, row) for row in rows}
     later = first(peers, rows, updates[half:])
+    compare(peers)
     print(json.dumps({"unchanged": repeated, "first": later, "missing": missing}))
 
 

@@ -222,14 +222,15 @@ class Costs:
             elif name != AGAIN:
                 cost, speed = (statistics.median(each[name]) for each in (self._costs, self._speeds))
                 rows.append(Row(f"{title}: {name}", f"{cost:.1f} us at {speed:,.0f}/s"))
-        if OURS in self._missing:
-            return rows
+        if failed := [name for name in (OURS, BARE, AGAIN) if name in self._missing]:
+            why = f"not measured: {', '.join(failed)} failed"
+            return [*rows, Row(f"{title}: against {BARE}", why, None, threshold)]
         ours = self._costs[OURS]
         for name, theirs in self._costs.items():
             if name in (OURS, AGAIN) or name in self._missing:
                 continue
             what = f"{title}: against {name}"
-            if name == BARE and AGAIN not in self._missing:
+            if name == BARE:
                 again = self._costs[AGAIN]
                 noise = span(ratio_of(again, theirs).interval)
                 found = ratio_beside(ours, theirs, again)

@@ -306,7 +306,7 @@ def run(*, rounds: int = ROUNDS, burst_s: float) -> list[Row]:
             with serving() as endpoint:
                 burst[name] = in_its_own_process(name, endpoint, burst_s=burst_s)
     except NotMeasured as why:
-        return [Row(f"{BOOKS} books", str(why))]
+        return [Row(f"{BOOKS} books", str(why), None, 1.0)]
     column = {name: {key: [each[key] for each in rows] for key in rows[0]} for name, rows in found.items()}
     receiver, ours, again = column.values()
     median = {

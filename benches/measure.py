@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import comb
+from math import comb, isnan, nan
 
 Piece = Callable[[Sequence[bytes]], None]
 
@@ -41,9 +41,12 @@ def estimate(values: Iterable[float]) -> Estimate:
 
     The ends are the measurements between which the true median lies by the binomial law of signs. Six
     measurements are the fewest that reach 95 %; fewer give their whole range, which holds it less often
-    (five: 94 %, three: 75 %).
+    (five: 94 %, three: 75 %). If one is not a number, like the difference of two infinite delays, neither
+    is the estimate.
     """
     ordered = sorted(values)
+    if any(map(isnan, ordered)):
+        return Estimate(nan, nan, nan)
     count = len(ordered)
     outside, cut = 0, 0
     for rank in range((count + 1) // 2):
@@ -58,7 +61,8 @@ def estimate(values: Iterable[float]) -> Estimate:
 class Row:
     """One row of the report: a figure, and the threshold its ratio must meet.
 
-    `interval`: where the true ratio lies; None for figures that are exact, such as counts.
+    `ratio`: None if it was not measured; a threshold is then missed. `interval`: where the true ratio lies;
+    None for figures that are exact, such as counts.
     """
 
     what: str
@@ -76,14 +80,17 @@ class Row:
     def result(self) -> str:
         """`met`, `MISSED` or `within noise`; empty without a threshold.
 
-        It is missed only where the whole interval lies above the threshold, and met where none of it does.
+        It is missed if the whole interval lies above the threshold or nothing was measured, and met if none
+        of the interval lies above it.
         """
-        if self.ratio is None or self.threshold is None:
+        if self.threshold is None:
             return ""
+        if self.ratio is None:
+            return MISSED
         low, high = self.interval or (self.ratio, self.ratio)
         if high <= self.threshold:
             return MET
-        return MISSED if low > self.threshold else WITHIN_NOISE
+        return WITHIN_NOISE if low <= self.threshold else MISSED
 
 
 def number(value: float | None) -> str:

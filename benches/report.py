@@ -71,7 +71,8 @@ class Report:
 
     @property
     def missed(self) -> list[Row]:
-        """The rows whose whole interval lies above their threshold."""
+        """The rows whose whole interval lies above their threshold, or that have a threshold and were not
+        measured."""
         return [row for row in self.judged if row.result == MISSED]
 
     @property
@@ -169,6 +170,8 @@ def cells(row: Row) -> tuple[str, str, str, str, str, str]:
 
 def shown(row: Row) -> str:
     """The ratio with its interval, and its threshold."""
+    if row.ratio is None:
+        return f"{row.figure}, threshold {number(row.threshold)}"
     interval = f" ({span(row.interval)})" if row.interval else ""
     return f"{number(row.ratio)}{interval}, threshold {number(row.threshold)}"
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import platform
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from benches import plots, reads_against_peers
+from benches import cpu, paced, plots, reads_against_peers
 from benches.measure import Estimate, Row, above_beside, estimate, ratio_beside
 from benches.report import Report, Section, machine
 
@@ -62,6 +65,44 @@ def test_only_an_interval_beyond_the_threshold_misses_it() -> None:
     }
     assert results == {"met": (0.8, 1.0), "within noise": (0.9, 1.3), "MISSED": (1.01, 1.3)}
     assert Row.of("a", "", Estimate(1.1, 0.9, 1.3)).result == ""
+
+
+def test_what_was_not_measured_misses_its_threshold() -> None:
+    failed = Row("books", "not measured: it crashed", None, 1.2)
+    assert (failed.result, PLAIN.result) == ("MISSED", "")
+    report = Report({}, [Section("cpu", "CPU", "", "ratio", [failed], 1.0)], 1.0)
+    assert "- books: not measured: it crashed, threshold 1.200" in report.as_markdown()
+    never = [inf, 0.1, 0.2, 0.1, 0.2, 0.1]
+    assert Row.of("late", "", above_beside(never, never, never), 0.1).result == "MISSED"
+
+
+@pytest.mark.parametrize("failing", [cpu.OURS, cpu.BARE])
+def test_a_client_that_crashes_while_its_cost_is_measured_is_a_miss(
+    monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def measured(name: str, *_: object) -> dict[str, float] | str:
+        return "it crashed" if name == failing else {"cpu_s": 1.0, "frames": 1_000}
+
+    monkeypatch.setattr(cpu, "in_its_own_process", measured)
+    costs = cpu.Costs(paced.Endpoint("http://localhost", None), 1.0, {})
+    for _ in range(2):
+        costs.measure(cpu.BARE, cpu.OURS, cpu.AGAIN)
+    *_, judged = costs.rows("plain", 1.2)
+    assert (judged.what, judged.result) == ("plain: against bare receiver", "MISSED")
+
+
+def test_many_books_that_cannot_be_measured_are_a_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("orjson")
+    from benches import many_books
+
+    @contextmanager
+    def no_exchange() -> Iterator[None]:
+        raise many_books.NotMeasured("books was not measured: 3 gaps")
+        yield
+
+    monkeypatch.setattr(many_books, "serving", no_exchange)
+    (row,) = many_books.run(rounds=1, burst_s=0.0)
+    assert (row.figure, row.result) == ("books was not measured: 3 gaps", "MISSED")
 
 
 def test_a_read_is_judged_by_the_interval_of_its_ratios_to_the_fastest_library() -> None:

@@ -123,7 +123,7 @@ def _frames(rows: Rows) -> Chart:
     title = "Raw frames to an applied book"
     if orjson:
         title = f"A frame is in its book in {_span(orjson, '.0%')} of the time in which orjson parses it"
-    return Chart(title, "µs of CPU a frame of a recorded day; orjson only parses", bars)
+    return Chart(title, "µs of CPU a frame; orjson only parses", bars)
 
 
 def _cpu(rows: Rows) -> Chart:

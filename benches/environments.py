@@ -52,12 +52,19 @@ def python_with(
     if not done.exists():
         pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         for command in ([maker, "-m", "venv", "--clear", str(environment)], [*pip, *requirements]):
-            made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
-            if made.returncode:
-                why = (made.stderr.strip() or "no reason given").splitlines()[-1]
+            if why := _failure(command):
                 raise Unavailable(f"{', '.join(requirements)} cannot be installed: {why}")
         done.touch()
     return str(python)
+
+
+def _failure(command: Sequence[str]) -> str:
+    """Run it; why it failed, empty if it did not."""
+    try:
+        made = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_S)
+    except subprocess.TimeoutExpired:
+        return f"it takes longer than {INSTALL_S} s"
+    return (made.stderr.strip() or "no reason given").splitlines()[-1] if made.returncode else ""
 
 
 def _interpreter(name: str, least_python: tuple[int, int]) -> str:

@@ -79,13 +79,23 @@ def test_the_table_in_the_documents_has_a_row_for_every_judge() -> None:
     }
 
 
-def test_a_judge_that_cannot_be_installed_is_reported(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def refuse(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "ERROR: No matching distribution found\n")
+def refuse(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess(command, 1, "", "ERROR: No matching distribution found\n")
 
-    monkeypatch.setattr(judging.subprocess, "run", refuse)
+
+def hang(command: list[str], *, timeout: float, **options: Any) -> subprocess.CompletedProcess[str]:
+    raise subprocess.TimeoutExpired(command, timeout)
+
+
+@pytest.mark.parametrize(
+    ("run", "why"),
+    [(refuse, "ERROR: No matching distribution"), (hang, "it takes longer than 600 s")],
+    ids=["refused", "too slow"],
+)
+def test_a_judge_that_cannot_be_installed_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Any, why: str
+) -> None:
+    monkeypatch.setattr(judging.subprocess, "run", run)
     nobody = Judge(
         name="nobody",
         path=tmp_path / "judge_nobody.py",
@@ -96,9 +106,7 @@ def test_a_judge_that_cannot_be_installed_is_reported(
         tls=False,
         smoke=False,
     )
-    with pytest.raises(
-        Unavailable, match=r"nobody==1\.0 cannot be installed: ERROR: No matching distribution"
-    ):
+    with pytest.raises(Unavailable, match=rf"nobody==1\.0 cannot be installed: {why}"):
         judging.find(nobody)
 
 

@@ -149,7 +149,8 @@ SECTIONS = {
     ),
     "reads": Plan(
         "Reads",
-        "One read of a book with thousands of levels. The unit is an empty native call.",
+        "A read of a book with thousands of levels, repeated while the book does not change. The unit is an "
+        "empty native call.",
         "empty native calls",
         lambda options: reads.run(options.first),
         takes_files=True,

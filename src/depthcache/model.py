@@ -314,17 +314,11 @@ class Levels(Sequence[Level[N_co]], Generic[N_co]):
     It is equal to a list or a tuple of the same levels; a slice of it is a tuple. Books return a native twin
     of this class. `list(levels)` gives a list that you can change or pass to `json.dumps`.
 
-    Attributes:
-        complete: whether all requested levels are proven: they lie inside the complete range, or the whole
-            side is known.
-        update_id: the update id of the book.
-        reason: why there are fewer levels than requested, or why not all are proven; empty otherwise.
+    Books make them. A test may make its own: `complete`, `update_id` and `reason` are what the properties of
+    these names return.
     """
 
-    __slots__ = ("_levels", "complete", "reason", "update_id")
-    complete: bool
-    update_id: int
-    reason: str
+    __slots__ = ("_complete", "_levels", "_reason", "_update_id")
 
     def __init__(
         self,
@@ -334,9 +328,24 @@ class Levels(Sequence[Level[N_co]], Generic[N_co]):
         update_id: int = 0,
         reason: str = "",
     ) -> None:
-        """Books make them; a test may, too."""
         self._levels = tuple(levels)
-        self.complete, self.update_id, self.reason = complete, update_id, reason
+        self._complete, self._update_id, self._reason = complete, update_id, reason
+
+    @property
+    def complete(self) -> bool:
+        """Whether all requested levels are proven: they lie inside the complete range, or the whole side is
+        known."""
+        return self._complete
+
+    @property
+    def update_id(self) -> int:
+        """The update id of the book."""
+        return self._update_id
+
+    @property
+    def reason(self) -> str:
+        """Why there are fewer levels than requested, or why not all are proven; empty otherwise."""
+        return self._reason
 
     def __len__(self) -> int:
         return len(self._levels)

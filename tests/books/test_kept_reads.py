@@ -328,6 +328,9 @@ def test_levels_are_a_constant_sequence(sides: Any) -> None:
         levels.index((1, 2))
     for change in ("append", "sort", "clear", "__setitem__", "__delitem__"):
         assert not hasattr(levels, change)
+    for fact, other in (("complete", False), ("update_id", 11), ("reason", "changed")):
+        with pytest.raises(AttributeError):
+            setattr(levels, fact, other)
     match levels:
         case [best, *_]:
             assert best == same[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pytest
 
 from depthcache import reference
 from depthcache._native import Router
+from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.maintenance import Maintenance
 from depthcache.model import Status
 from tests.core.harness import Bench
@@ -91,3 +93,47 @@ def test_a_refresh_interval_that_was_shortened_counts_at_once(router: Callable[[
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert len(gaps) >= 4
     assert max(gaps) < 13.2, "12 s, and the second until the next look"
+
+
+def refused(status: int) -> Callable[[], tuple[int, dict[str, str], bytes]]:
+    return lambda: (status, {"retry-after": "30"}, b'{"code":-1003,"msg":"refused"}')
+
+
+def faults(bench: Bench, symbol: str, seconds: float) -> list[Callable[[], Any]]:
+    exchange = bench.exchange
+    return [
+        lambda: exchange.mute(symbol),
+        lambda: exchange.unmute(symbol),
+        lambda: exchange.scripted_for.update({symbol: refused(400)}),
+        lambda: exchange.scripted_for.update({symbol: refused(418)}),
+        lambda: exchange.scripted_for.pop(symbol, None),
+        lambda: exchange.answer_next(429, b'{"code":-1003}', **{"retry-after": str(seconds)}),
+        exchange.fail_next,
+        lambda: exchange.lag_snapshots(seconds),
+        lambda: exchange.lag_snapshots(0),
+        lambda: exchange.drop_next_diff(symbol),
+        exchange.close_all,
+        lambda: bench.core.refresh_every(1 + SYMBOLS.index(symbol), seconds),
+    ]
+
+
+def what_became_of_books(seed: int) -> list[Any]:
+    """The status of each book after every step of a schedule of faults, then the times of its snapshots."""
+    choose, bench, symbols = random.Random(seed), Bench(router=Router()), SYMBOLS[:5]
+    bench.add(*symbols)
+    for symbol in symbols:
+        bench.exchange.ticks(symbol, every_s=choose.choice((0.3, 1, 20)))
+    steps: list[Any] = []
+    for _ in range(60):
+        choose.choice(faults(bench, choose.choice(symbols), choose.choice((5, 12, 60))))()
+        bench.run(choose.choice((1, 3, 10, 45)))
+        steps.append([(symbol, bench.status(symbol), bench.book(symbol).reason) for symbol in symbols])
+    return [*steps, [bench.asked(symbol) for symbol in symbols]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 9, 12, 17])  # something is due, or requests are stopped, when it matters
+def test_asking_every_book_every_second_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = what_became_of_books(seed)
+    monkeypatch.setattr(DepthScheduler, "_worth_a_look", lambda self, now_ns: list(self._markets.items()))
+    assert found == what_became_of_books(seed)

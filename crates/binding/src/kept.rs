@@ -1,9 +1,10 @@
-//! What a reader read last, given again for as long as nothing changed: one version of the book, one result.
+//! The last results of a reader, returned again as long as the book does not change.
 //!
-//! Every read is judged before anything kept is given: whether this is the process of the book, the clock (after a
-//! pause the first reader marks the books stale), the version of the market, and the age of its last update. Only
-//! what was read without an error is kept, and it is constant. Locks here are never waited for: who finds one held
-//! reads the book instead. What is kept is of numbers, texts and tuples, so that nothing runs when it goes.
+//! Before a kept result is returned, `Source::holds` checks the process, the clock (after a pause the first reader
+//! marks the books stale), the version of the market, and the age of its last update. Only results of reads
+//! without an error are kept, and they are immutable. No read waits for a lock of this module: if another thread
+//! holds it, the book is read instead. Results consist of numbers, strings and tuples, so freeing them runs no
+//! code of the user.
 
 use std::sync::OnceLock;
 
@@ -21,7 +22,7 @@ pub struct KeptValue<T> {
     pub value: T,
 }
 
-/// What needs no arguments.
+/// Reads without arguments.
 #[derive(Clone, Copy)]
 pub enum Getter {
     Best,
@@ -33,7 +34,7 @@ pub enum Getter {
 
 const GETTERS: usize = 5;
 
-/// What takes arguments.
+/// Reads with arguments.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Call {
     Fill,
@@ -42,14 +43,14 @@ pub enum Call {
     SizeToMove,
 }
 
-/// So many results with arguments are kept.
+/// The number of results with arguments that are kept.
 const CALLS: usize = 4;
 /// The most arguments that a call has.
 const ARGUMENTS: usize = 3;
 
 type Arguments = [Option<Py<PyAny>>; ARGUMENTS];
 
-/// What a reader keeps; of a reader that was never read, nothing.
+/// What a reader keeps; nothing before its first read.
 #[derive(Default)]
 pub struct Kept(OnceLock<Box<Parts>>);
 
@@ -86,7 +87,7 @@ impl Kept {
         &self.parts().sides[index]
     }
 
-    /// The results, where nobody else has them.
+    /// The results; None if another thread holds them.
     #[inline]
     pub fn results(&self) -> Option<MutexGuard<'_, Results>> {
         self.parts().results.try_lock()
@@ -94,7 +95,7 @@ impl Kept {
 }
 
 impl Results {
-    /// A result that holds.
+    /// A result that is current.
     #[inline]
     pub fn get<'py>(
         &self,
@@ -106,7 +107,7 @@ impl Results {
         holds(&held.read).then(|| held.value.bind(py).clone())
     }
 
-    /// The last `best` and its numbers, taken out, whether it holds or not.
+    /// Take out the last `best` and its numbers, whether or not it is current.
     pub fn take_best<'py>(&mut self, py: Python<'py>) -> Option<(BestPair, Bound<'py, PyAny>)> {
         let held = self.getters[Getter::Best as usize].take()?;
         Some((self.pair?, held.value.into_bound(py)))
@@ -124,7 +125,7 @@ impl Results {
         self.getters[getter as usize] = Some(KeptValue { read, value });
     }
 
-    /// A result of the same arguments that holds.
+    /// A result of the same arguments that is current.
     #[inline]
     pub fn get_call<'py>(
         &self,
@@ -138,7 +139,7 @@ impl Results {
         holds(&held.read).then(|| held.value.bind(py).clone())
     }
 
-    /// Keep a result of arguments, if they are constant; the oldest goes.
+    /// Keep a result if its arguments are immutable; the oldest one makes room.
     pub fn put_call(
         &mut self,
         py: Python<'_>,
@@ -161,7 +162,7 @@ impl Results {
     }
 }
 
-/// Whether a value never changes, and is equal to another of its type only where it means the same.
+/// Whether a value is immutable, and equal to another of its type only if it means the same.
 fn is_constant(value: &Bound<'_, PyAny>) -> bool {
     value.is_none()
         || value.is_exact_instance_of::<PyInt>()

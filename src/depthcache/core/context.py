@@ -147,7 +147,7 @@ class Context:
     limits_told: set[tuple[str, int]] = field(default_factory=set)
     """Venues and snapshot limits whose refusal was reported to users."""
     not_compared: set[int] = field(default_factory=set)
-    """Markets whose comparisons fail, or that are unproven: they are looked at every second."""
+    """Markets that are unproven, or whose comparisons fail: they are checked every second."""
     next_refresh_ns: int = NEVER_NS
     """No live book is due to be refreshed before that time."""
 

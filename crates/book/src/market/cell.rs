@@ -15,9 +15,9 @@ use crate::recording::flight::{Flight, FlightLog};
 /// anything else: its holder sees both sides of one update id. Copy levels out and unlock it
 /// before making objects of another language.
 ///
-/// Whoever may change the market holds it by `lock`, whoever only reads it by `read`. What was read at a
-/// `version` is what a read would find now, as long as the version is the same. That no change is forgotten is
-/// the compiler's care: what is held to be read cannot be changed.
+/// `lock` gives access to change the market and counts its version, `read` only to read it. As long as the
+/// version is the same, a fresh read would return what an earlier one did. The compiler ensures that no change
+/// goes uncounted: a `ReadGuard` does not allow any.
 ///
 /// ```
 /// # use depthcache_book::market::MarketCell;
@@ -39,21 +39,21 @@ pub struct MarketCell {
     flight: Mutex<Flight>,
 }
 
-/// A market that is held to be read.
+/// A locked market that can only be read.
 #[derive(Debug)]
 pub struct ReadGuard<'a> {
     market: MutexGuard<'a, Market>,
     version: u64,
 }
 
-/// A market that is held to be changed.
+/// A locked market that can be changed.
 #[derive(Debug)]
 pub struct WriteGuard<'a> {
     market: MutexGuard<'a, Market>,
 }
 
 impl ReadGuard<'_> {
-    /// The version of the market, which stays what it is while the market is held.
+    /// The version of the market, which does not change while the market is locked.
     #[inline]
     pub fn version(&self) -> u64 {
         self.version
@@ -114,34 +114,34 @@ impl MarketCell {
         log
     }
 
-    /// A number, never 0, that is another one each time the market was held to be changed.
+    /// A number, never 0, that grows each time the market is locked for a change.
     ///
-    /// A read that finds the number of an earlier read comes before every change that it does not see: the number
-    /// changes before the first change is made, and before anybody can be told of it.
+    /// It grows before the change is made, and so before any follower can be notified of it. A reader that still
+    /// finds the number of an earlier read therefore reads before the change.
     #[inline]
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The market to be read, where no other thread holds it.
+    /// The market for reading; None if another thread holds it.
     #[inline]
     pub fn try_read(&self) -> Option<ReadGuard<'_>> {
         Some(self.reading(self.market.try_lock()?))
     }
 
-    /// The market to be read, as soon as no other thread holds it.
+    /// The market for reading, as soon as no other thread holds it.
     #[inline]
     pub fn read(&self) -> ReadGuard<'_> {
         self.reading(self.market.lock())
     }
 
-    /// The market to be changed, as soon as no other thread holds it.
+    /// The market for a change, as soon as no other thread holds it.
     #[inline]
     pub fn lock(&self) -> WriteGuard<'_> {
         self.changing(self.market.lock())
     }
 
-    /// The market to be changed; None where another thread holds it and `wait` is false.
+    /// The market for a change; None if another thread holds it and `wait` is false.
     #[inline]
     pub(crate) fn hold(&self, wait: bool) -> Option<WriteGuard<'_>> {
         if wait {
@@ -156,7 +156,7 @@ impl MarketCell {
         ReadGuard { market, version }
     }
 
-    /// The one place where the version changes. Its lock is held, so nobody else writes it.
+    /// The only place where the version changes. The lock is held, so no other thread writes it.
     #[inline]
     fn changing<'a>(&'a self, market: MutexGuard<'a, Market>) -> WriteGuard<'a> {
         let version = self.version.load(Ordering::Relaxed);

@@ -25,8 +25,7 @@ _DUE = 1.0
 """The urgency of a book that is deep enough: after all others."""
 _OWNER = "depths"
 _WHOLE = 8
-"""At one in so many looks every book is asked, whatever was noted: an error may have kept a note from being
-made."""
+"""Every eighth round checks all books, in case an error prevented a note."""
 _LATE_US = SLOWEST_STREAM_NS // 1_000
 """The delay from which lateness of diffs matters."""
 
@@ -80,7 +79,10 @@ class DepthScheduler:
                 supervisor.maintenance.want(purpose, limit, now_ns)
 
     def _worth_a_look(self, now_ns: int) -> list[tuple[int, Supervisor]]:
-        """Books that may be unproven or due to be refreshed: all where requests are stopped or one is due."""
+        """Books that may be unproven or due for a refresh.
+
+        All of them if requests are stopped or a refresh is due.
+        """
         context = self._context
         self._looks += 1
         is_stopped = any(each.budget.stopped_until_ns > now_ns for each in self._schedulers.values())

@@ -308,7 +308,7 @@ class Maintenance(Requester):
         return now_ns - proven_ns > time_to_detect_ns(self._context.policy, self._spec.venue.snapshot_lag_s)
 
     def _tell_not_compared(self) -> None:
-        """Be looked at every second as long as `look_for_proof` may find something of this book alone."""
+        """Have this book checked every second while `look_for_proof` may find something about it alone."""
         if self.unproven or (self._live and self._retry.failures):
             self._context.not_compared.add(self._spec.market)
         else:

@@ -76,7 +76,12 @@ def own(paths: Sequence[str | PathLike[str]]) -> tuple[list[Capture], list[str]]
         f"{each.title}: only the {MOST_MARKETS} markets with the most diffs are measured"
         for each in usable[MOST_MARKETS:]
     ]
-    found = [each.capture() for each in usable[:MOST_MARKETS]]
+    found = []
+    for each in usable[:MOST_MARKETS]:
+        try:
+            found.append(each.capture())
+        except ValueError as error:
+            left_out.append(f"{each.title}: {error}")
     if not found:
         names = ", ".join(str(path) for path in paths)
         why = "; ".join(left_out) or "they hold neither snapshots nor diffs"

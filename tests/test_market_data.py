@@ -110,6 +110,25 @@ def test_files_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
             market_data.own([file])
 
 
+def test_a_market_whose_side_runs_empty_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    capture = made.load(LIKE[3])
+    data = json.loads(capture.after[-1])["data"]
+    number = data["u"] + 1
+    book = frames.fresh_book(capture)
+    for frame in capture.after:
+        book.apply(frame)
+    asks = [[str(level.price), "0"] for level in book.exact.asks]
+    last = capture.after[-1][: capture.after[-1].index(b'"U":')].decode()
+    last += f'"U":{number},"u":{number},"b":[],"a":{json.dumps(asks)}}}}}'
+    path = tmp_path / "one-sided.gz"
+    with gzip.open(path, "wb") as file:
+        for place, line in enumerate((*capture.before, capture.snapshot, *capture.after, last.encode())):
+            file.write(b"%d %s\n" % (1_723_161_253_937_085_768 + place * 10**8, line))
+    found, left_out = market_data.own([path, recording(tmp_path / "b.gz", LIKE[2])])
+    assert [each.symbol for each in found] == ["BTCUSD_PERP"]
+    assert left_out == ["NEXOUSDT (binance.com): a side is empty in the end"]
+
+
 def test_the_page_shows_the_recorded_statistics() -> None:
     page = (ROOT / "docs" / "concepts" / "made-market-data.md").read_text("utf-8")
     for like, recorded in market_statistics.RECORDED.items():

@@ -120,6 +120,20 @@ def test_errors_of_arguments_are_not_kept_and_hide_nothing() -> None:
     assert book.fill("buy", base=5) is held
 
 
+@pytest.mark.parametrize("read", ALL)
+def test_the_exact_view_keeps_its_own_results(rig: Timed, read: str) -> None:
+    for book in (rig.book, native(), native().freeze(), rig.book.no_older_than(0.5)):
+        first = ALL[read](book.exact)
+        assert ALL[read](book.exact) is first
+        assert book.exact is book.exact
+        assert type(book.exact) is type(book)
+        assert ALL[read](book) is not first
+        assert book.exact.bids[0].price.__class__ is Decimal
+    rig.feed(20, 20)
+    with pytest.raises(BookNotSynced):
+        ALL[read](rig.book.exact)
+
+
 def test_a_side_is_made_once_for_each_reader() -> None:
     book = native()
     assert book.bids is book.bids

@@ -64,8 +64,10 @@ impl FrozenBook {
 
     /// The same book with `Decimal` numbers, with the digits that the exchange sends.
     #[getter]
-    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Self::create(py, self.frozen.clone(), true)
+    fn exact<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let make = || Self::create(py, slf.get().frozen.clone(), true);
+        slf.as_super().get().kept.exact(py, make)
     }
 
     /// Encode the same as compact JSON in UTF-8. `counters`: as for `to_dict`.

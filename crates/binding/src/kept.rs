@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use depthcache_book::query::BestPair;
 use parking_lot::{Mutex, MutexGuard};
+use pyo3::PyClass;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyFloat, PyInt, PyString};
@@ -56,6 +57,7 @@ pub struct Kept(OnceLock<Box<Parts>>);
 
 struct Parts {
     sides: [PyOnceLock<Py<PyAny>>; 2],
+    exact: PyOnceLock<Py<PyAny>>,
     results: Mutex<Results>,
 }
 
@@ -63,6 +65,7 @@ impl Default for Parts {
     fn default() -> Self {
         Parts {
             sides: [PyOnceLock::new(), PyOnceLock::new()],
+            exact: PyOnceLock::new(),
             results: Mutex::default(),
         }
     }
@@ -85,6 +88,17 @@ impl Kept {
     /// The place of a side's object.
     pub fn side(&self, index: usize) -> &PyOnceLock<Py<PyAny>> {
         &self.parts().sides[index]
+    }
+
+    /// The view with Decimals, the same object at each call, so that it keeps its own results.
+    pub fn exact<'py, T: PyClass>(
+        &self,
+        py: Python<'py>,
+        make: impl FnOnce() -> PyResult<Py<T>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let place = &self.parts().exact;
+        let view = place.get_or_try_init(py, || Ok::<_, PyErr>(make()?.into_any()))?;
+        Ok(view.bind(py).clone())
     }
 
     /// The results; None if another thread holds them.

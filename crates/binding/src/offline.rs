@@ -48,8 +48,10 @@ impl Book {
 
     /// The same book with `Decimal` numbers, with the digits that the exchange sends.
     #[getter]
-    fn exact(&self, py: Python<'_>) -> PyResult<Py<Self>> {
-        Py::new(py, Self::create(self.book.clone(), true, self.serve_stale))
+    fn exact<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, book) = (slf.py(), slf.get());
+        let make = || Py::new(py, Self::create(book.book.clone(), true, book.serve_stale));
+        slf.as_super().get().kept.exact(py, make)
     }
 
     /// Install the bytes of a REST depth response requested with `limit` (None if unknown).

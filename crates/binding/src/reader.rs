@@ -105,10 +105,6 @@ impl BookReader {
             None => Ok(None),
         }
     }
-
-    fn made_exact(&self) -> Self {
-        Self::of(self.source.clone(), self.policy, true)
-    }
 }
 
 #[pymethods]
@@ -310,8 +306,10 @@ impl BookReader {
     ///
     /// For a Python subclass this is its native base class.
     #[getter]
-    fn exact(&self) -> Self {
-        self.made_exact()
+    fn exact<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.kept.exact(py, || {
+            Py::new(py, Self::of(self.source.clone(), self.policy, true))
+        })
     }
 
     /// Return the same book, whose reads raise BookTooOld if its last update is older than `seconds`.

@@ -169,22 +169,28 @@ def above_beside(ours: Sequence[float], before: Sequence[float], after: Sequence
     return estimate(each - sum(beside) / 2 for each, *beside in zip(ours, before, after, strict=True))
 
 
-def call_cost(
+def call_costs(
     functions: dict[str, Callable[[], object]], *, calls: int, rounds: int = 15
-) -> dict[str, float]:
-    """Nanoseconds per call of each function, without loop overhead; medians over rounds, in turns."""
+) -> dict[str, list[float]]:
+    """Nanoseconds per call of each function in each round, without loop overhead; in turns."""
     spent: dict[str, list[float]] = {name: [] for name in functions}
-    empty: list[float] = []
     with quiet():
         for _ in range(rounds):
             begin = time.thread_time_ns()
             for _ in range(calls):
                 pass
-            empty.append((time.thread_time_ns() - begin) / calls)
+            loop = time.thread_time_ns() - begin
             for name, function in functions.items():
                 begin = time.thread_time_ns()
                 for _ in range(calls):
                     function()
-                spent[name].append((time.thread_time_ns() - begin) / calls)
-    loop = statistics.median(empty)
-    return {name: statistics.median(values) - loop for name, values in spent.items()}
+                spent[name].append((time.thread_time_ns() - begin - loop) / calls)
+    return spent
+
+
+def call_cost(
+    functions: dict[str, Callable[[], object]], *, calls: int, rounds: int = 15
+) -> dict[str, float]:
+    """The medians of `call_costs`."""
+    spent = call_costs(functions, calls=calls, rounds=rounds)
+    return {name: statistics.median(values) for name, values in spent.items()}

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from benches import cpu, paced, plots, reads_against_peers
+from benches import columns, cpu, following, paced, plots, reads_against_peers
 from benches.measure import Estimate, Row, above_beside, estimate, ratio_beside
 from benches.report import Report, Section, machine
 
@@ -116,6 +117,21 @@ def test_a_read_is_judged_by_the_interval_of_its_ratios_to_the_fastest_library()
         reads_against_peers.row("mid", {"depthcache": [12.0] * 6, "fast": [10.0] * 6}, 1.0).result == "MISSED"
     )
     assert reads_against_peers.row("mid", {"depthcache": ours}, 1.0).result == ""
+
+
+def test_columns_and_followers_have_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
+    def six_times_the_copy(functions: dict[str, Any], *, calls: int) -> dict[str, list[float]]:
+        return {name: [10.0 if name == "copy" else 60.0] * 6 for name in functions}
+
+    def added(*_: object, **__: object) -> list[dict[str, float]]:
+        costs = {following.WARM: 100.0, following.STEADY: 100.0, following.SLOW: 110.0}
+        return [costs | {following.PROMPT: 300.0 + spread} for spread in (-40, -20, -10, 10, 20, 40)]
+
+    monkeypatch.setattr(columns, "call_costs", six_times_the_copy)
+    monkeypatch.setattr(following, "take_turns", added)
+    monkeypatch.setattr(following, "call_cost", lambda *_, **__: {"empty": 20.0})
+    assert [row.result for row in columns.run()] == ["MISSED", "", "", "met"]
+    assert [row.result for row in following.run(rounds=6)] == ["", "", "within noise"]
 
 
 def test_an_interval_stands_beside_its_ratio() -> None:

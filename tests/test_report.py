@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -132,6 +133,15 @@ def test_columns_and_followers_have_thresholds(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(following, "call_cost", lambda *_, **__: {"empty": 20.0})
     assert [row.result for row in columns.run()] == ["MISSED", "", "", "met"]
     assert [row.result for row in following.run(rounds=6)] == ["", "", "within noise"]
+
+
+def test_a_library_has_one_version_in_all_sections() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    pins = dict(each.split("==") for each in groups["rivals"] if "==" in each)
+    read = dict(each.split("==") for each in reads_against_peers.LIBRARIES)
+    shared = pins.keys() & read.keys()
+    assert shared >= {"ccxt", "python-binance"}
+    assert {name: pins[name] for name in shared} == {name: read[name] for name in shared}
 
 
 def test_an_interval_stands_beside_its_ratio() -> None:

@@ -11,7 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-GROUP = "peers"
+GROUP = "clients"
 
 
 def requirements(groups: dict[str, list[str | dict[str, str]]], name: str) -> list[str]:

@@ -85,13 +85,16 @@ def measure(capture: Capture, python: str) -> Any:
         "snapshot": bytes(capture.snapshot).decode(),
         "frames": [bytes(frame).decode() for frame in (*capture.before, *capture.after)][:MOST_FRAMES],
     }
-    package = str(Path(depthcache.__file__).parents[1])
     with tempfile.TemporaryDirectory() as folder:
+        # Only this package: its neighbours here would take precedence over the libraries there.
+        packages = Path(folder) / "packages"
+        packages.mkdir()
+        (packages / "depthcache").symlink_to(Path(depthcache.__file__).parent)
         path = Path(folder) / "messages.json"
         path.write_text(json.dumps(messages), "utf-8")
         done = subprocess.run(
             [python, str(SCRIPT), str(path)],
-            env=os.environ | {"PYTHONPATH": package},
+            env=os.environ | {"PYTHONPATH": str(packages)},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import platform
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from benches import columns, cpu, following, paced, plots, reads_against_peers
+from benches.captures import Capture
 from benches.measure import Estimate, Row, above_beside, estimate, ratio_beside
 from benches.report import Report, Section, machine
 
@@ -142,6 +145,22 @@ def test_a_library_has_one_version_in_all_sections() -> None:
     shared = pins.keys() & read.keys()
     assert shared >= {"ccxt", "python-binance"}
     assert {name: pins[name] for name in shared} == {name: read[name] for name in shared}
+
+
+def test_libraries_are_those_of_their_own_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    site = tmp_path / "site-packages"
+    for package in ("depthcache", "ccxt"):
+        (site / package).mkdir(parents=True)
+        (site / package / "__init__.py").touch()
+    script = tmp_path / "script.py"
+    script.write_text("import depthcache, json, os\nprint(json.dumps(os.listdir(os.environ['PYTHONPATH'])))")
+    monkeypatch.setattr(reads_against_peers, "SCRIPT", script)
+    here = SimpleNamespace(__file__=str(site / "depthcache" / "__init__.py"))
+    monkeypatch.setattr(reads_against_peers, "depthcache", here)
+    nothing = Capture("", "x", "X", b"", [], [], 0, ("", ""), ("", ""), (0, 0))
+    assert reads_against_peers.measure(nothing, sys.executable) == ["depthcache"]
 
 
 def test_an_interval_stands_beside_its_ratio() -> None:

@@ -74,6 +74,7 @@ def recording(path: Path, like: str = LIKE[3], *, without: int | None = None, sn
     return path
 
 
+@pytest.mark.slow
 def test_recordings_of_the_users_own_are_market_data_like_any_other(tmp_path: Path) -> None:
     files = [recording(tmp_path / "a.gz"), recording(tmp_path / "b.gz", LIKE[2])]
     found, left_out = market_data.own(files)
@@ -110,6 +111,7 @@ def test_files_that_cannot_be_measured_say_why(tmp_path: Path) -> None:
             market_data.own([file])
 
 
+@pytest.mark.slow
 def test_a_market_whose_side_runs_empty_is_left_out_with_the_reason(tmp_path: Path) -> None:
     capture = made.load(LIKE[3])
     data = json.loads(capture.after[-1])["data"]

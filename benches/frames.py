@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
+from math import inf
 
 import depthcache
 from benches import rivals
 from benches.captures import Capture
-from benches.measure import Piece, Row, median, ratio, take_turns
+from benches.measure import Piece, Row, median, quiet, ratio, take_turns
 
-# Thresholds: of the CPU time of orjson.loads, python-binance and ccxt.
-OF_PARSING = 0.5
-OF_PARSING_SMALL = 0.6
-"""For frames of about two levels: most of their bytes are not levels."""
-SMALL_BYTES = 250
-THRESHOLDS = {"python-binance": 1 / 8, "ccxt": 1 / 20}
+PARSER = "orjson.loads"
+THRESHOLDS = {PARSER: 0.3, "python-binance": 1 / 8, "ccxt": 1 / 20}
+"""Of the CPU time of the others."""
+MOST_SLOWEST = 2.0
+"""The 99th percentile of the time per level, of its median."""
+REPLAYS, MOST_REPLAYED = 20, 4_000
+"""So often the first frames are replayed: the fastest replay of each is what the frame itself costs."""
 CLIENTS = {"python-binance": rivals.python_binance, "ccxt": rivals.ccxt}
 WITH_CLIENTS = ("spot BTCUSDT 2024-08", "USD-M ETHUSDT 2024-08", "")
 """Recordings that other clients take, too; and those of the user."""
@@ -67,9 +70,7 @@ def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
     rows: list[Row] = []
     for capture in captures:
         assert_golden(capture)
-        contestants = {OURS: ours(capture), "orjson.loads": rivals.orjson_loads(capture)}
-        size = sum(map(len, capture.after)) / len(capture.after)
-        thresholds = THRESHOLDS | {"orjson.loads": OF_PARSING_SMALL if size < SMALL_BYTES else OF_PARSING}
+        contestants = {OURS: ours(capture), PARSER: rivals.orjson_loads(capture)}
         missing = {}
         if capture.like in WITH_CLIENTS:
             for name, client in CLIENTS.items():
@@ -84,11 +85,34 @@ def run(captures: Sequence[Capture], *, rounds: int) -> list[Row]:
                 f"{capture.title}: against {rival}",
                 f"{median(results, rival) / 1000:.2f} us a frame",
                 ratio(results, OURS, rival),
-                thresholds[rival],
+                THRESHOLDS[rival],
             )
             for rival in list(contestants)[1:]
         )
         rows.extend(
             Row(f"{capture.title}: against {rival}", f"not measured: {why}") for rival, why in missing.items()
         )
+        rows.append(slowest(capture))
     return rows
+
+
+def slowest(capture: Capture) -> Row:
+    """The time per level of the slowest frames against that of the median frame."""
+    frames = capture.after[:MOST_REPLAYED]
+    fastest = [inf] * len(frames)
+    with quiet():
+        for _ in range(REPLAYS):
+            apply = fresh_book(capture).apply
+            for place, frame in enumerate(frames):
+                begin = time.perf_counter_ns()
+                apply(frame)
+                fastest[place] = min(fastest[place], time.perf_counter_ns() - begin)
+    counts = [frame.count(b'["') for frame in frames]
+    ordered = sorted(ns / levels for ns, levels in zip(fastest, counts, strict=True) if levels)
+    median_ns, slow_ns = ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+    return Row(
+        f"{capture.title}: the slowest hundredth of frames, per level",
+        f"{slow_ns:.0f} ns against {median_ns:.0f} ns",
+        slow_ns / median_ns,
+        MOST_SLOWEST,
+    )

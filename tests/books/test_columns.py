@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
+import random
+import subprocess
+import sys
 import threading
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +27,7 @@ from depthcache import (
     Columns,
     InvalidArgument,
     NumberTooWide,
+    Outcome,
     PackageMissing,
     _native,
 )
@@ -64,6 +69,72 @@ def test_arrays_of_a_book_are_both_sides_of_one_update_id() -> None:
     found.bids[0, 0] = 1.0
     assert book().to_numpy(1).bids.tolist() == [[99.5, 1.25]]
     assert book().to_numpy(0).asks.shape == (0, 2)
+
+
+def test_arrays_belong_to_who_asked_for_them() -> None:
+    """Both sides share one allocation, which nobody sees."""
+    found = book().to_numpy()
+    for array in found.bids, found.asks, book().bids.to_numpy(2), book().to_integers().asks.levels:
+        assert array.flags.writeable
+        assert array.flags.c_contiguous
+        assert array.flags.aligned
+        assert array.strides == (16, 8)
+    assert not np.shares_memory(found.bids, found.asks)
+    asks = found.asks
+    found.bids[:] = 0.0
+    del found
+    gc.collect()
+    assert asks.tolist() == [[100.5, 4.125], [101.0, 5.0]]
+
+
+WITHOUT_FUNCTIONS = """
+import numpy as np
+from importlib import import_module
+home = "numpy._core" if np.__version__ >= "2" else "numpy.core"
+del import_module(home + "._multiarray_umath")._ARRAY_API
+import depthcache
+book = depthcache.Book("binance.com")
+book.load_snapshot('{"lastUpdateId": 10, "bids": [["99.5", "1"], ["99", "2"]], "asks": [["100", "3"]]}')
+found = book.to_numpy()
+assert found.bids.tolist() == [[99.5, 1.0], [99.0, 2.0]]
+assert found.asks.tolist() == [[100.0, 3.0]]
+assert book.asks.to_numpy().tolist() == [[100.0, 3.0]]
+assert book.to_integers().bids.levels.tolist() == [[995, 1], [990, 2]]
+found.bids[0, 0] = 1.0
+"""
+
+
+@pytest.mark.slow
+def test_a_numpy_of_unknown_functions_shares_the_memory() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_FUNCTIONS], check=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_floats_are_those_of_levels_however_much_is_deleted(seed: int) -> None:
+    """Deleted levels leave gaps in the memory, which copies must skip."""
+    choose = random.Random(seed)
+    sides = {"bids": (999, -1), "asks": (1_001, 1)}
+    levels = {
+        name: [(str(start + sign * rank), "1.5") for rank in range(300)]
+        for name, (start, sign) in sides.items()
+    }
+    made = book(levels["bids"], levels["asks"], limit=5_000)
+    for update in range(11, 40):
+        changed = {}
+        for name, (start, sign) in sides.items():
+            ranks = choose.sample(range(choose.choice((8, 60, 320))), 6)
+            changed[name] = [(str(start + sign * rank), choose.choice("0003")) for rank in ranks]
+        assert made.apply(diff(update, update, **changed)) is Outcome.APPLIED
+        for count in 1, 5, 24, 25, 130, None:
+            arrays, columns = made.to_numpy(count), made.to_arrow(count).to_numpy()
+            for index, side in enumerate((made.bids, made.asks)):
+                wanted = [list(level) for level in side[:count]]
+                assert arrays[index].tolist() == wanted
+                assert side.to_numpy(count).tolist() == wanted
+                rows = columns["side"] == ("bid", "ask")[index]
+                pairs = zip(columns["price"][rows], columns["quantity"][rows], strict=True)
+                assert [list(pair) for pair in pairs] == wanted
+                assert columns["level"][rows].tolist() == list(range(len(wanted)))
 
 
 def test_integers_of_a_book_have_the_decimals_of_each_side() -> None:
@@ -279,6 +350,38 @@ def test_many_books_are_one_table() -> None:
     assert pa.table(columns).column("symbol").chunk(0).dictionary.to_pylist() == ["BTCUSDT", "PEPEUSDT"]
     exact = pa.table(Columns([one, two.exact], levels=1)).to_pylist()
     assert [str(row["price"].normalize()) for row in exact] == ["99.5", "100.5", "0.00001234"]
+
+
+def test_later_tables_have_the_rows_of_their_own_books() -> None:
+    """What only depends on which books are read is shared by tables, while it is the same."""
+    one, two = book(), book(symbol="ETHUSDT", bids=[("5", "1")])
+    other = depthcache.Book("binance.com-futures", "ETHUSDT")
+    other.load_snapshot(snapshot(10, [("5", "1")], ASKS), limit=1000)
+
+    def facts(books: Sequence[Any], levels: int) -> list[tuple[Any, ...]]:
+        names = ("exchange", "symbol", "side", "level", "price")
+        rows = pa.table(Columns(books, levels=levels)).to_pylist()
+        return [tuple(row[name] for name in names) for row in rows]
+
+    def wanted(books: Sequence[Any], levels: int) -> list[tuple[Any, ...]]:
+        return [
+            (each.exchange, each.symbol, name, place, level.price)
+            for each in books
+            for name, side in (("bid", each.bids), ("ask", each.asks))
+            for place, level in enumerate(side[:levels])
+        ]
+
+    for books in ([one, two], [one, two], [two, one], [two, one, one], [one, other], [one]):
+        for levels in 1, 2, 1, 3:
+            assert facts(books, levels) == wanted(books, levels)
+    held = Columns([one, two], levels=3)
+    before = pa.table(held).to_pylist()
+    assert two.apply(diff(11, 11, [("4", "1"), ("3", "2")], s="ETHUSDT")) is Outcome.APPLIED
+    assert facts([one, two], 3) == wanted([one, two], 3)
+    assert pa.table(held).to_pylist() == before
+    assert two.apply(diff(15, 15, s="ETHUSDT")) is Outcome.GAP
+    words = pa.table(Columns([one, two.freeze(on_stale="serve")], levels=3)).column("status").to_pylist()
+    assert words == ["synced"] * 5 + [two.status.value] * 5
 
 
 # --- who cannot be read ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ use depthcache_book::ladder::Ladder;
 use depthcache_book::market::sequence::Continuity;
 use depthcache_book::message::{DepthSnapshot, DepthUpdate};
 use depthcache_book::offline::OfflineBook;
+use depthcache_book::query::floats::Floats;
 use depthcache_book::query::{Reading, Side};
 use depthcache_instructions::{Shape, diffs, snapshot};
 
@@ -62,8 +63,10 @@ fn run(layer: &str) -> u64 {
             read(|book| drop(black_box(book.cell().lock().levels(Side::Bids, 0, 1_000))))
         }
         "top 1,000 as floats" => read(|book| {
-            let run = book.cell().lock().levels(Side::Bids, 0, 1_000);
-            drop(black_box(run.floats()));
+            let mut rows = Vec::with_capacity(1_000);
+            let mut to = Floats::Rows(&mut rows);
+            book.cell().lock().append_floats(Side::Bids, 1_000, &mut to);
+            drop(black_box(rows));
         }),
         _ => panic!("no layer {layer}"),
     }

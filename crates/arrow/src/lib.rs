@@ -178,7 +178,7 @@ pub struct Column {
 #[derive(Debug)]
 pub struct Table {
     len: usize,
-    columns: Vec<Column>,
+    columns: Vec<Arc<Column>>,
     _counted: InstanceCount,
 }
 
@@ -186,6 +186,11 @@ impl Table {
     /// A table with this number of rows. Panics if a column has another length: that is a bug of the caller,
     /// and readers would read beyond its memory.
     pub fn new(len: usize, columns: Vec<Column>) -> Arc<Table> {
+        Self::shared(len, columns.into_iter().map(Arc::new).collect())
+    }
+
+    /// The same of columns that other tables may have, too.
+    pub fn shared(len: usize, columns: Vec<Arc<Column>>) -> Arc<Table> {
         for column in &columns {
             let validity = column.validity.as_ref().map_or(len, |bits| bits.len);
             assert_eq!(
@@ -214,7 +219,7 @@ impl Table {
     }
 
     /// The columns in order.
-    pub fn columns(&self) -> &[Column] {
+    pub fn columns(&self) -> &[Arc<Column>] {
         &self.columns
     }
 }

@@ -4,17 +4,21 @@
 //! pandas, polars and numpy make of them (`depthcache.columns`).
 
 use std::ffi::CStr;
+use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use depthcache_arrow::{Bits, Column, Table, Texts, Values, alive, export};
 use depthcache_book::query::columns::{
-    Columns as Filled, DictionaryColumn, Flags, NumberColumn, OptionalColumn, SelectedBook,
-    Selection, select_book,
+    Columns as Filled, DictionaryColumn, Flags, NumberColumn, OptionalColumn, SelectedBooks,
+    Selection, Shape,
 };
+use depthcache_book::query::floats::Floats;
 use depthcache_book::query::{LevelRun, Reading, Side as Which};
 use depthcache_book::status::{NotReadable, Refusal, Status};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyTuple};
 
 use crate::handles::BookReader;
@@ -52,11 +56,28 @@ pub struct Columns {
 }
 
 impl ReadRequest<'_> {
-    fn select(&self, selection: &Selection) -> Result<SelectedBook, Refusal> {
+    /// What is copied out of a book that may be read, without the interpreter where it is much.
+    fn copy<T: Send>(
+        &self,
+        py: Python<'_>,
+        selection: &Selection,
+        copy: impl Fn(&dyn Reading) -> T + Send + Sync,
+    ) -> PyResult<T> {
+        let copy = |book: &dyn Reading| {
+            let checked = self.source.check(book, self.policy);
+            checked.map(|()| copy(book))
+        };
+        let copied = match is_short(selection) {
+            true => self.source.look(py, copy),
+            false => self.source.look_long(py, copy),
+        };
+        self.source.or_raise(py, copied)
+    }
+
+    fn select(&self, selection: &Selection, to: &mut SelectedBooks) -> Result<(), Refusal> {
         self.source.look_alone(|book| {
-            self.source
-                .check(book, self.policy)
-                .map(|()| select_book(book, selection))
+            let checked = self.source.check(book, self.policy);
+            checked.map(|()| to.add(book, selection))
         })
     }
 }
@@ -92,42 +113,50 @@ pub fn of_book(
     selection: &Selection,
     exact: bool,
 ) -> PyResult<Columns> {
-    let selected = py.detach(|| request.select(selection));
-    let selected = request.source.or_raise(py, selected)?;
+    let mut selected = SelectedBooks::new(exact, 1, selection);
+    let checked = py.detach(|| request.select(selection, &mut selected));
+    request.source.or_raise(py, checked)?;
     Ok(Columns {
-        table: py.detach(|| table(Filled::of(&[selected], exact))),
+        table: py.detach(|| table(selected)),
         missing: PyTuple::empty(py).unbind(),
     })
 }
 
-/// A `BookArrays` or a `BookIntegers` of one book at one update id.
+/// A `BookArrays` of one book at one update id.
 pub fn arrays<'py>(
     py: Python<'py>,
     request: &ReadRequest,
     selection: &Selection,
-    of_integers: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let copy = |book: &dyn Reading| {
-        request.source.check(book, request.policy).map(|()| {
-            let [bids, asks] = [Which::Bids, Which::Asks].map(|which| selection.of(book, which));
-            (bids, asks, book.last_update_id().unwrap_or_default())
-        })
-    };
-    let selected = match is_short(selection) {
-        true => request.source.look(py, copy),
-        false => request.source.look_long(py, copy),
-    };
-    let (bids, asks, update_id) = request.source.or_raise(py, selected)?;
-    let array = |run: &LevelRun| {
-        if of_integers {
-            integers(py, request.source, run)
-        } else {
-            floats(py, run)
-        }
-    };
-    let complete = bids.run.complete && asks.run.complete;
-    let sides = [array(&bids.run)?, array(&asks.run)?];
-    classes(py)?.both_sides(py, sides, (complete, update_id), of_integers)
+    let (rows, split, is_complete, update_id) = request.copy(py, selection, |book| {
+        let room = [Which::Bids, Which::Asks].map(|side| selection.most(book, side));
+        let mut rows = Vec::with_capacity(room[0] + room[1]);
+        let bids = selection.append_floats(book, Which::Bids, &mut Floats::Rows(&mut rows));
+        let split = rows.len();
+        let asks = selection.append_floats(book, Which::Asks, &mut Floats::Rows(&mut rows));
+        let update_id = book.last_update_id().unwrap_or_default();
+        (rows, split, bids && asks, update_id)
+    })?;
+    let sides = raw::Table::of_floats(rows).arrays(py, split)?;
+    classes(py)?.both_sides(py, sides, (is_complete, update_id), false)
+}
+
+/// A `BookIntegers` of one book at one update id.
+pub fn both_integers<'py>(
+    py: Python<'py>,
+    request: &ReadRequest,
+    selection: &Selection,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (bids, asks, update_id) = request.copy(py, selection, |book| {
+        let [bids, asks] = [Which::Bids, Which::Asks].map(|which| selection.of(book, which).run);
+        (bids, asks, book.last_update_id().unwrap_or_default())
+    })?;
+    let is_complete = bids.complete && asks.complete;
+    let sides = [
+        integers(py, request.source, &bids)?,
+        integers(py, request.source, &asks)?,
+    ];
+    classes(py)?.both_sides(py, sides, (is_complete, update_id), true)
 }
 
 /// So many levels a side are copied without giving the interpreter away: winning it back costs more.
@@ -149,52 +178,40 @@ fn computed<T: Send>(py: Python<'_>, run: &LevelRun, of: impl Fn(&LevelRun) -> T
     }
 }
 
-/// The selected levels of one side.
-pub fn side(
-    py: Python<'_>,
+/// The selected levels of one side as a new float64 array of shape (levels, 2).
+pub fn floats<'py>(
+    py: Python<'py>,
     request: &ReadRequest,
     which: Which,
     selection: &Selection,
-) -> PyResult<LevelRun> {
-    let copy = |book: &dyn Reading| {
-        let checked = request.source.check(book, request.policy);
-        checked.map(|()| selection.of(book, which).run)
-    };
-    let copied = match is_short(selection) {
-        true => request.source.look(py, copy),
-        false => request.source.look_long(py, copy),
-    };
-    request.source.or_raise(py, copied)
+) -> PyResult<Bound<'py, PyAny>> {
+    let rows = request.copy(py, selection, |book| {
+        let mut rows = Vec::with_capacity(selection.most(book, which));
+        selection.append_floats(book, which, &mut Floats::Rows(&mut rows));
+        rows
+    })?;
+    raw::Table::of_floats(rows).array(py)
 }
 
-/// Levels as a new float64 array of shape (levels, 2).
-pub fn floats<'py>(py: Python<'py>, run: &LevelRun) -> PyResult<Bound<'py, PyAny>> {
-    as_array(
-        py,
-        raw::Table::of_floats(computed(py, run, LevelRun::floats)),
-    )
+/// The selected levels of one side as `Integers`.
+pub fn side_integers<'py>(
+    py: Python<'py>,
+    request: &ReadRequest,
+    which: Which,
+    selection: &Selection,
+) -> PyResult<Bound<'py, PyAny>> {
+    let run = request.copy(py, selection, |book| selection.of(book, which).run)?;
+    integers(py, request.source, &run)
 }
 
 /// Levels as `Integers`.
-pub fn integers<'py>(
-    py: Python<'py>,
-    source: &Source,
-    run: &LevelRun,
-) -> PyResult<Bound<'py, PyAny>> {
+fn integers<'py>(py: Python<'py>, source: &Source, run: &LevelRun) -> PyResult<Bound<'py, PyAny>> {
     let rows = computed(py, run, LevelRun::integers).map_err(|why| {
         let (_, symbol) = source.names(py);
         errors::too_wide(py, &symbol, why.scale)
     })?;
-    let array = as_array(py, raw::Table::of_integers(rows))?;
+    let array = raw::Table::of_integers(rows).array(py)?;
     classes(py)?.integers(py, array, run.price_scale, run.quantity_scale)
-}
-
-/// A numpy array over the table's memory.
-fn as_array<'py>(py: Python<'py>, table: raw::Table) -> PyResult<Bound<'py, PyAny>> {
-    static AS_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let find = || Ok::<_, PyErr>(py.import("numpy")?.getattr("asarray")?.unbind());
-    let as_array = AS_ARRAY.get_or_try_init(py, find)?.bind(py);
-    as_array.call1((Bound::new(py, table)?,))
 }
 
 /// Tables and structures lent to others that are alive: for tests of leaks.
@@ -259,28 +276,21 @@ impl Columns {
         };
         let (readers, any_exact) = readers(books)?;
         let requests: Vec<_> = readers.iter().map(|book| book.get().request()).collect();
-        let selected: Vec<_> = py.detach(|| {
-            requests
-                .iter()
-                .map(|book| book.select(&selection))
-                .collect()
+        let mut selected = SelectedBooks::new(exact || any_exact, requests.len(), &selection);
+        let refused: Vec<_> = py.detach(|| {
+            let each = requests.iter().enumerate();
+            each.filter_map(|(place, book)| {
+                Some((place, book.select(&selection, &mut selected).err()?))
+            })
+            .collect()
         });
-        let (mut whole, mut missing, mut worst) = (
-            Vec::new(),
-            Vec::new(),
-            None::<(u8, String, String, Refusal)>,
-        );
-        for (book, selected) in requests.iter().zip(selected) {
-            match selected {
-                Ok(selected) => whole.push(selected),
-                Err(why) => {
-                    let (exchange, symbol) = book.source.names(py);
-                    missing.push(classes(py)?.missing_book(py, &exchange, &symbol, &why)?);
-                    let rank = rank(&why);
-                    if worst.as_ref().is_none_or(|(held, ..)| rank > *held) {
-                        worst = Some((rank, exchange, symbol, why));
-                    }
-                }
+        let (mut missing, mut worst) = (Vec::new(), None::<(u8, String, String, Refusal)>);
+        for (place, why) in refused {
+            let (exchange, symbol) = requests[place].source.names(py);
+            missing.push(classes(py)?.missing_book(py, &exchange, &symbol, &why)?);
+            let rank = rank(&why);
+            if worst.as_ref().is_none_or(|(held, ..)| rank > *held) {
+                worst = Some((rank, exchange, symbol, why));
             }
         }
         if let (false, Some((_, exchange, symbol, why))) = (skips, &worst) {
@@ -293,7 +303,7 @@ impl Columns {
             ));
         }
         Ok(Self {
-            table: py.detach(|| table(Filled::of(&whole, exact || any_exact))),
+            table: py.detach(|| table(selected)),
             missing: PyTuple::new(py, missing)?.unbind(),
         })
     }
@@ -341,7 +351,7 @@ impl Columns {
     /// The names of the columns.
     #[getter]
     fn names<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.table.columns().iter().map(name))
+        PyTuple::new(py, self.table.columns().iter().map(|each| name(each)))
     }
 
     /// The books that were left out, each with its status and reason.
@@ -420,7 +430,7 @@ impl Columns {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let names: Vec<_> = self.table.columns().iter().map(name).collect();
+        let names: Vec<_> = self.table.columns().iter().map(|each| name(each)).collect();
         let missing = match self.missing.bind(py).len() {
             0 => String::new(),
             count => format!(", {count} books missing"),
@@ -483,46 +493,109 @@ fn readers<'py>(books: &Bound<'py, PyAny>) -> PyResult<(Vec<Bound<'py, BookReade
     Ok((readers, any_exact))
 }
 
-/// Columns as Arrow has them; nothing is copied but the yes and no.
-fn table(filled: Filled) -> Arc<Table> {
-    let Filled {
+/// Columns that are the same for every read of the same books: exchange, symbol, side, level and status.
+type ShapeColumns = [Arc<Column>; 5];
+
+/// The shape that was read last, and its columns.
+static LAST_SHAPE: Mutex<Option<(Shape, ShapeColumns)>> = Mutex::new(None);
+
+/// A shape of more rows is not kept.
+const MOST_KEPT_ROWS: usize = 1 << 16;
+
+fn shape_columns(selected: &SelectedBooks) -> ShapeColumns {
+    let mut last = LAST_SHAPE.try_lock();
+    if let Some(Some((shape, columns))) = last.as_deref()
+        && selected.have(shape)
+    {
+        return columns.clone();
+    }
+    let shape = selected.shape();
+    let is_small = shape.len() <= MOST_KEPT_ROWS;
+    let Shape {
         exchange,
         symbol,
         side,
         level,
+        status,
+        ..
+    } = shape.clone();
+    let sides = Column {
+        dictionary: Some(Texts::new(["bid", "ask"])),
+        ..plain(c"side", Values::Int8(side))
+    };
+    let columns = [
+        dictionary(c"exchange", exchange),
+        dictionary(c"symbol", symbol),
+        sides,
+        plain(c"level", Values::Int32(level)),
+        dictionary(c"status", status),
+    ]
+    .map(Arc::new);
+    if let Some(last) = last.as_mut().filter(|_| is_small) {
+        **last = Some((shape, columns.clone()));
+    }
+    columns
+}
+
+/// Columns as Arrow has them; nothing is copied but the yes and no.
+fn table(selected: SelectedBooks) -> Arc<Table> {
+    keep_memory(selected.len());
+    let [exchange, symbol, side, level, status] = shape_columns(&selected);
+    let Filled {
         price,
         quantity,
         proven,
         update_id,
         event_time_us,
         updated_ns,
+    } = selected.columns();
+    let rows = update_id.len();
+    let columns = vec![
+        exchange,
+        symbol,
+        side,
+        level,
+        Arc::new(plain(c"price", numbers(price))),
+        Arc::new(plain(c"quantity", numbers(quantity))),
+        Arc::new(plain(c"proven", Values::Boolean(bits(&proven)))),
+        Arc::new(plain(c"update_id", Values::Int64(update_id))),
+        Arc::new(optional(
+            c"event_time",
+            event_time_us,
+            Values::TimestampMicroseconds,
+        )),
+        Arc::new(optional(c"updated_ns", updated_ns, Values::Int64)),
         status,
-    } = filled;
-    let rows = side.len();
-    let plain = |name, values| Column {
+    ];
+    Table::shared(rows, columns)
+}
+
+/// Make the allocator keep memory for tables of so many rows.
+///
+/// glibc gives memory of this size back to the system whenever it is freed, and every page costs a fault when it
+/// comes again: three times what reading costs. Once it has seen a block of a size freed, it keeps twice as much
+/// (M_MMAP_THRESHOLD in mallopt(3)).
+fn keep_memory(rows: usize) {
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let bytes = rows * BYTES_A_ROW;
+    if (LEAST_KEPT..=MOST_KEPT).contains(&bytes) && MOST.fetch_max(bytes, Relaxed) < bytes {
+        drop(black_box(Vec::<u8>::with_capacity(bytes)));
+    }
+}
+
+/// A row of a table takes about so many bytes.
+const BYTES_A_ROW: usize = 64;
+/// Between these sizes glibc decides by what it has seen.
+const LEAST_KEPT: usize = 128 << 10;
+const MOST_KEPT: usize = 32 << 20;
+
+fn plain(name: &'static CStr, values: Values) -> Column {
+    Column {
         name,
         values,
         validity: None,
         dictionary: None,
-    };
-    let sides = Column {
-        dictionary: Some(Texts::new(["bid", "ask"])),
-        ..plain(c"side", Values::Int8(side))
-    };
-    let columns = vec![
-        dictionary(c"exchange", exchange),
-        dictionary(c"symbol", symbol),
-        sides,
-        plain(c"level", Values::Int32(level)),
-        plain(c"price", numbers(price)),
-        plain(c"quantity", numbers(quantity)),
-        plain(c"proven", Values::Boolean(bits(&proven))),
-        plain(c"update_id", Values::Int64(update_id)),
-        optional(c"event_time", event_time_us, Values::TimestampMicroseconds),
-        optional(c"updated_ns", updated_ns, Values::Int64),
-        dictionary(c"status", status),
-    ];
-    Table::new(rows, columns)
+    }
 }
 
 fn dictionary(name: &'static std::ffi::CStr, column: DictionaryColumn) -> Column {

@@ -14,7 +14,7 @@ use crate::shelf::{self, Shelf};
 use crate::values::{self, LevelKind, ReadLevels, classes};
 
 /// The native twin of `depthcache.Levels`, which counts as one of its subclasses.
-#[pyclass(frozen, sequence, module = "depthcache")]
+#[pyclass(frozen, sequence, freelist = 8, module = "depthcache")]
 pub struct Levels {
     origin: LevelsOrigin,
     complete: bool,
@@ -154,7 +154,8 @@ impl Levels {
     fn reason(&self) -> String {
         match &self.origin {
             LevelsOrigin::Read { found, .. } => {
-                found.reason.map_or(String::new(), |why| why.to_string())
+                let why = found.reason.as_ref();
+                why.map_or(String::new(), |why| why.to_string())
             }
             LevelsOrigin::Given { reason } => reason.clone(),
         }

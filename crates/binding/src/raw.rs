@@ -3,13 +3,15 @@
 //! 1. `TupleClass` and `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
 //! 2. `tuple_of`: a tuple filled in place. `refill`: one that nobody else has, filled anew.
 //! 3. `unpack_slice`: the three numbers of a slice.
-//! 4. `Table`: memory that numpy takes over without a copy.
+//! 4. `Table`: memory that numpy takes over without a copy, by numpy's own functions where they are known.
 //! 5. `Memory`: memory of columns that numpy reads where it is.
 //!
 //! Not here: anything that knows what a book is.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
 
@@ -239,19 +241,36 @@ pub fn unpack_slice(slice: &Bound<'_, PySlice>) -> PyResult<(isize, isize, isize
     Ok((start, stop, step))
 }
 
-/// A table of 64-bit numbers, two columns, that `numpy.asarray` shares through the buffer protocol.
+/// A table of 64-bit numbers, two columns, that arrays of numpy share.
 #[pyclass(frozen, module = "depthcache._native")]
 pub struct Table {
-    /// `shape[0] * shape[1]` cells that `Drop` frees; only readers of the buffer touch them.
-    cells: *mut [u64],
-    /// What a cell is, as the `struct` module of Python writes it.
-    format: &'static CStr,
+    /// `rows` of them, in memory of a `Vec` that `Drop` frees; only readers of the arrays and of the buffer touch them.
+    cells: *mut [u64; 2],
+    capacity: usize,
+    kind: Kind,
     shape: [isize; 2],
     strides: [isize; 2],
 }
 
+/// What a cell is.
+#[derive(Clone, Copy)]
+enum Kind {
+    Float,
+    Integer,
+}
+
+impl Kind {
+    /// As the `struct` module of Python writes it.
+    fn format(self) -> &'static CStr {
+        match self {
+            Kind::Float => c"d",
+            Kind::Integer => c"q",
+        }
+    }
+}
+
 // SAFETY: the memory belongs to this object alone and Rust never reads or writes it again until
-// `Drop`, when no buffer is left (each holds a reference to this object). What Python does with
+// `Drop`, when no array and no buffer is left (each holds a reference to this object). What Python does with
 // the shared memory follows the rules of every other writable buffer.
 unsafe impl Send for Table {}
 unsafe impl Sync for Table {}
@@ -259,38 +278,201 @@ unsafe impl Sync for Table {}
 impl Table {
     /// A table of float64.
     pub fn of_floats(rows: Vec<[f64; 2]>) -> Self {
+        let mut rows = ManuallyDrop::new(rows);
         Self::of_cells(
-            rows.into_iter().map(|row| row.map(f64::to_bits)).collect(),
-            c"d",
+            rows.as_mut_ptr().cast(),
+            rows.len(),
+            rows.capacity(),
+            Kind::Float,
         )
     }
 
     /// A table of int64.
     pub fn of_integers(rows: Vec<[i64; 2]>) -> Self {
+        let mut rows = ManuallyDrop::new(rows);
         Self::of_cells(
-            rows.into_iter()
-                .map(|row| row.map(|number| number as u64))
-                .collect(),
-            c"q",
+            rows.as_mut_ptr().cast(),
+            rows.len(),
+            rows.capacity(),
+            Kind::Integer,
         )
     }
 
-    fn of_cells(rows: Vec<[u64; 2]>, format: &'static CStr) -> Self {
-        let shape = [rows.len() as isize, 2];
-        let cells: Box<[u64]> = rows.into_flattened().into_boxed_slice();
+    /// `cells`: of a `Vec` of rows of two cells.
+    fn of_cells(cells: *mut [u64; 2], rows: usize, capacity: usize, kind: Kind) -> Self {
         Self {
-            cells: Box::into_raw(cells),
-            format,
-            shape,
+            cells,
+            capacity,
+            kind,
+            shape: [rows as isize, 2],
             strides: [16, 8],
         }
+    }
+
+    /// An array of all rows.
+    pub fn array(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let rows = self.shape[0] as usize;
+        let table = Bound::new(py, self)?;
+        match ArrayApi::get(py) {
+            Some(api) => api.array(&table, 0..rows),
+            None => as_array(&table),
+        }
+    }
+
+    /// An array of the first rows, and one of all rows behind.
+    pub fn arrays(self, py: Python<'_>, split: usize) -> PyResult<[Bound<'_, PyAny>; 2]> {
+        let rows = self.shape[0] as usize;
+        let table = Bound::new(py, self)?;
+        let parts = [0..split, split..rows];
+        let [first, rest] = match ArrayApi::get(py) {
+            Some(api) => parts.map(|part| api.array(&table, part)),
+            None => {
+                let array = as_array(&table)?;
+                parts.map(|Range { start, end }| {
+                    array.get_item(PySlice::new(py, start as isize, end as isize, 1))
+                })
+            }
+        };
+        Ok([first?, rest?])
     }
 }
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // SAFETY: `cells` came from `Box::into_raw` and is given back once, here.
-        drop(unsafe { Box::from_raw(self.cells) });
+        // SAFETY: the memory came from a `Vec` of rows of two numbers with the size and the alignment of these, and is
+        // given back once, here.
+        drop(unsafe { Vec::from_raw_parts(self.cells, 0, self.capacity) });
+    }
+}
+
+/// An array over the table's memory, by the buffer protocol.
+fn as_array<'py>(table: &Bound<'py, Table>) -> PyResult<Bound<'py, PyAny>> {
+    static AS_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = table.py();
+    let find = || Ok::<_, PyErr>(py.import("numpy")?.getattr("asarray")?.unbind());
+    AS_ARRAY.get_or_try_init(py, find)?.bind(py).call1((table,))
+}
+
+/// `PyArray_New`.
+type NewArray = unsafe extern "C" fn(
+    *mut ffi::PyTypeObject,
+    c_int,
+    *const isize,
+    c_int,
+    *const isize,
+    *mut c_void,
+    c_int,
+    c_int,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+/// `PyArray_SetBaseObject`.
+type SetBase = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject) -> c_int;
+
+/// Functions of numpy's C interface, which make an array of memory in a quarter of the time that the buffer protocol
+/// takes. <https://numpy.org/doc/stable/reference/c-api/array.html> (read 2026-11-30)
+struct ArrayApi {
+    class: *mut ffi::PyTypeObject,
+    new: NewArray,
+    set_base: SetBase,
+    /// The numbers of the types of `Kind`.
+    types: [c_int; 2],
+}
+
+// SAFETY: a type and functions that live as long as the interpreter, which never unloads numpy.
+unsafe impl Send for ArrayApi {}
+unsafe impl Sync for ArrayApi {}
+
+/// Where numpy keeps its functions, newest version first.
+const HOMES: [&str; 2] = [
+    "numpy._core._multiarray_umath",
+    "numpy.core._multiarray_umath",
+];
+/// Places in its table of functions, the same in every version 1 and 2.
+const GET_VERSION: usize = 0;
+const ARRAY_TYPE: usize = 2;
+const NEW: usize = 93;
+const SET_BASE: usize = 282;
+/// In the order of C, aligned, writeable.
+const ORDINARY: c_int = 0x501;
+
+impl ArrayApi {
+    /// The functions; None where this numpy has others.
+    fn get(py: Python<'_>) -> Option<&'static ArrayApi> {
+        static FOUND: PyOnceLock<Option<ArrayApi>> = PyOnceLock::new();
+        FOUND
+            .get_or_init(py, || Self::find(py).unwrap_or_default())
+            .as_ref()
+    }
+
+    fn find(py: Python<'_>) -> PyResult<Option<ArrayApi>> {
+        let numpy = py.import("numpy")?;
+        let home = HOMES.into_iter().find_map(|home| py.import(home).ok());
+        let Some(capsule) = home.and_then(|home| home.getattr("_ARRAY_API").ok()) else {
+            return Ok(None);
+        };
+        let number = |name: &str| {
+            numpy
+                .call_method1("dtype", (name,))?
+                .getattr("num")?
+                .extract()
+        };
+        let types = [number("float64")?, number("int64")?];
+        // SAFETY: the capsule, which has no name, holds a table of pointers, which numpy documents as its interface and
+        // has extended at its end only: those at these places are a type and functions of these signatures. That the
+        // version is one of those is asked first, by the function that has been at the first place since version 1.
+        unsafe {
+            if ffi::PyCapsule_CheckExact(capsule.as_ptr()) == 0 {
+                return Ok(None);
+            }
+            let table = ffi::PyCapsule_GetPointer(capsule.as_ptr(), ptr::null());
+            if table.is_null() {
+                return Err(PyErr::fetch(py));
+            }
+            let table = table.cast::<*mut c_void>();
+            let version: unsafe extern "C" fn() -> c_uint =
+                std::mem::transmute(*table.add(GET_VERSION));
+            if !matches!(version() >> 24, 1 | 2) {
+                return Ok(None);
+            }
+            Ok(Some(ArrayApi {
+                class: (*table.add(ARRAY_TYPE)).cast(),
+                new: std::mem::transmute::<*mut c_void, NewArray>(*table.add(NEW)),
+                set_base: std::mem::transmute::<*mut c_void, SetBase>(*table.add(SET_BASE)),
+                types,
+            }))
+        }
+    }
+
+    /// An array of some rows of a table, which lives as long as the array.
+    fn array<'py>(
+        &self,
+        table: &Bound<'py, Table>,
+        rows: Range<usize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, cells) = (table.py(), table.get());
+        let shape = [rows.len() as isize, 2];
+        // SAFETY: the rows are inside (checked), so their memory is there as long as the table, of which the array gets
+        // a reference that `set_base` takes over, also when it fails. Without strides the rows follow each other.
+        unsafe {
+            assert!(rows.start <= rows.end && rows.end <= cells.shape[0] as usize);
+            let made = (self.new)(
+                self.class,
+                2,
+                shape.as_ptr(),
+                self.types[cells.kind as usize],
+                ptr::null(),
+                cells.cells.add(rows.start).cast(),
+                0,
+                ORDINARY,
+                ptr::null_mut(),
+            );
+            let made = Bound::from_owned_ptr_or_err(py, made)?;
+            if (self.set_base)(made.as_ptr(), table.clone().into_ptr()) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            Ok(made)
+        }
     }
 }
 
@@ -311,11 +493,11 @@ impl Table {
         // do not write through `shape` and `strides`.
         unsafe {
             (*view).buf = table.cells.cast();
-            (*view).len = table.cells.len() as isize * 8;
+            (*view).len = table.shape[0] * 16;
             (*view).readonly = 0;
             (*view).itemsize = 8;
             (*view).format = if asked(ffi::PyBUF_FORMAT) {
-                table.format.as_ptr().cast_mut()
+                table.kind.format().as_ptr().cast_mut()
             } else {
                 ptr::null_mut()
             };
@@ -364,7 +546,7 @@ impl Memory {
 
     /// The bits of a column's validity: which values are present; None where all are.
     pub fn validity(columns: &Arc<Columns>, index: usize) -> Option<Memory> {
-        let Column { validity, .. } = &columns.columns()[index];
+        let Column { validity, .. } = &*columns.columns()[index];
         let (start, len) = export::bits(validity.as_ref()?);
         Some(Memory {
             _columns: columns.clone(),

@@ -417,7 +417,7 @@ impl BookReader {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("levels", levels, low, high)?;
-        columns::arrays(py, &self.request(), &selection, false)
+        columns::arrays(py, &self.request(), &selection)
     }
 
     /// Return both sides at one update id as exact int64 arrays, each side with its own decimals.
@@ -432,7 +432,7 @@ impl BookReader {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("levels", levels, low, high)?;
-        columns::arrays(py, &self.request(), &selection, true)
+        columns::both_integers(py, &self.request(), &selection)
     }
 
     /// Return both sides at one update id as `Columns`, which Arrow libraries read without a copy.

@@ -143,10 +143,7 @@ impl Side {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("n", n, low, high)?;
-        columns::floats(
-            py,
-            &columns::side(py, &self.request(), self.which, &selection)?,
-        )
+        columns::floats(py, &self.request(), self.which, &selection)
     }
 
     /// Return the best `n` levels (None for all) as exact integers.
@@ -163,8 +160,7 @@ impl Side {
         high: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let selection = columns::selection("n", n, low, high)?;
-        let run = columns::side(py, &self.request(), self.which, &selection)?;
-        columns::integers(py, &self.source, &run)
+        columns::side_integers(py, &self.request(), self.which, &selection)
     }
 
     /// Return the best levels with a total value (price times quantity) of at most `quote`.
@@ -186,7 +182,7 @@ impl Side {
             let mut run = book.levels(which, 0, fitting.levels);
             run.complete = fitting.complete;
             ReadLevels {
-                reason: levels_reason::of_levels(book, which, fitting.levels, &run),
+                reason: levels_reason::of_levels(book, which, fitting.levels, &run).map(Box::new),
                 update_id: book.last_update_id().unwrap_or_default(),
                 run,
             }
@@ -359,7 +355,7 @@ impl Side {
         self.source.read_stamped(py, self.policy, move |book| {
             let run = book.levels(which, start, stop);
             ReadLevels {
-                reason: levels_reason::of_levels(book, which, stop, &run),
+                reason: levels_reason::of_levels(book, which, stop, &run).map(Box::new),
                 update_id: book.last_update_id().unwrap_or_default(),
                 run,
             }

@@ -108,7 +108,7 @@ impl Source {
     }
 
     /// The same for a caller without the interpreter.
-    pub fn look_alone<T>(&self, copy: impl Fn(&dyn Reading) -> T) -> T {
+    pub fn look_alone<T>(&self, copy: impl FnOnce(&dyn Reading) -> T) -> T {
         match self {
             Source::Frozen(frozen) => copy(&**frozen),
             Source::Live(_, owner) if !owner.is_current() => copy(&owner.closed()),

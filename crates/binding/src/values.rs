@@ -44,8 +44,8 @@ pub struct Classes {
 pub struct ReadLevels {
     pub run: LevelRun,
     pub update_id: i64,
-    /// Why they are fewer than asked for, or not all proven.
-    pub reason: Option<LevelsReason>,
+    /// Why they are fewer than asked for, or not all proven; seldom there, and large.
+    pub reason: Option<Box<LevelsReason>>,
 }
 
 /// What a level is made as.

@@ -10,12 +10,13 @@ use compact_str::CompactString;
 use rustc_hash::FxBuildHasher;
 
 use crate::counters::Counters;
+use crate::query::floats::Floats;
 use crate::query::{BestPair, CompleteTo, LevelRun, Mantissas, NumberLevel, Reading, Side};
 use crate::status::{NotReadable, Status, StatusInfo};
 use crate::timebase::WallOffset;
 
 /// What a copy says of the moment in which it was made.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FrozenHeader {
     pub exchange: Arc<str>,
     pub symbol: Option<CompactString>,
@@ -111,7 +112,7 @@ impl PartialEq for FrozenSide {
 /// complete range ends at the last level it has.
 #[derive(Clone, Debug)]
 pub struct Frozen {
-    header: Arc<FrozenHeader>,
+    header: FrozenHeader,
     bids: FrozenSide,
     asks: FrozenSide,
     /// Why its levels may not be read.
@@ -130,7 +131,7 @@ impl PartialEq for Frozen {
 }
 
 impl Frozen {
-    pub(crate) fn new(header: Arc<FrozenHeader>, bids: FrozenSide, asks: FrozenSide) -> Frozen {
+    pub(crate) fn new(header: FrozenHeader, bids: FrozenSide, asks: FrozenSide) -> Frozen {
         Frozen {
             header,
             bids,
@@ -159,13 +160,13 @@ impl Frozen {
             symbol,
             last_update_id,
             ..
-        } = &*self.header;
+        } = &self.header;
         FxBuildHasher.hash_one((exchange, symbol, last_update_id))
     }
 
     /// Bytes of memory held, about: those of the levels, and of the facts.
     pub fn memory_bytes(&self) -> usize {
-        let header = size_of::<Frozen>() + size_of::<FrozenHeader>() + self.header.reason.len();
+        let header = size_of::<Frozen>() + self.header.reason.len();
         header + self.bids.run.memory_bytes() + self.asks.run.memory_bytes()
     }
 
@@ -211,7 +212,7 @@ impl Reading for Frozen {
             reason,
             since_ns,
             ..
-        } = &*self.header;
+        } = &self.header;
         StatusInfo {
             status: *status,
             reason,
@@ -263,6 +264,12 @@ impl Reading for Frozen {
 
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
         self.side(side).levels(start, stop)
+    }
+
+    fn append_floats(&self, side: Side, stop: usize, to: &mut Floats<'_>) -> bool {
+        let side = self.side(side);
+        side.run.append_floats(stop, to);
+        side.is_complete(stop)
     }
 
     fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {

@@ -23,6 +23,7 @@ use crate::ladder::chunks::Chunks;
 use crate::ladder::range::Range;
 use crate::mantissa::{Mantissa, power_of_ten};
 use crate::message::{Level, SideLevels};
+use crate::query::floats::{Floats, Scales};
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, NumberLevel, Side};
 use crate::vectors::{Avx2, Work};
 
@@ -259,15 +260,32 @@ impl Ladder {
         }
     }
 
+    /// Append the levels up to index `stop` (exclusive, `usize::MAX` for all) as floats, best first; whether all that
+    /// was asked for is proven.
+    pub fn append_floats(&self, stop: usize, to: &mut Floats<'_>) -> bool {
+        let scales = Scales::new(self.price_scale, self.quantity_scale);
+        match &self.store {
+            Store::Narrow(chunks) => chunks.for_each_piece(0, stop, |keys, quantities| {
+                to.append_side(scales, self.side, keys, quantities);
+            }),
+            Store::Wide(chunks) => chunks.for_each_in(0, stop, |key, quantity| {
+                to.push(self.level(key, quantity));
+            }),
+        }
+        self.is_complete(stop)
+    }
+
     /// A constant copy of the best `levels`.
     pub fn freeze(&self, levels: usize) -> FrozenSide {
         let left_out = levels < self.len();
-        FrozenSide::new(
-            self.levels(0, levels),
-            self.complete_to(),
-            self.coverage(),
-            left_out,
-        )
+        let run = self.levels(0, levels);
+        // Most often all of them are proven, and the others need not be counted.
+        let coverage = if self.is_complete(run.len()) {
+            run.len()
+        } else {
+            self.coverage()
+        };
+        FrozenSide::new(run, self.complete_to(), coverage, left_out)
     }
 
     /// Whether the best `count` levels are proven.

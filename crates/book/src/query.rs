@@ -1,12 +1,13 @@
 //! Reading: numbers out of mantissas, and the one surface that live and frozen books share.
 
 pub mod columns;
+pub mod floats;
 pub mod levels_reason;
-mod small_floats;
 
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
 use crate::message::Level;
+use crate::query::floats::{Floats, Scales};
 use crate::status::{NotReadable, Refusal, StatusInfo, TooOld};
 
 /// Which side of a book.
@@ -337,11 +338,19 @@ impl LevelRun {
 
     /// Price and quantity of all levels as nearest floats, each `Number::to_f64`.
     pub fn floats(&self) -> Vec<[f64; 2]> {
-        small_floats::rows(self).unwrap_or_else(|| {
-            self.iter()
-                .map(|level| [level.price.to_f64(), level.quantity.to_f64()])
-                .collect()
-        })
+        let mut rows = Vec::with_capacity(self.len());
+        self.append_floats(usize::MAX, &mut Floats::Rows(&mut rows));
+        rows
+    }
+
+    /// Append the best `stop` levels as nearest floats.
+    pub fn append_floats(&self, stop: usize, to: &mut Floats<'_>) {
+        let scales = Scales::new(self.price_scale, self.quantity_scale);
+        let stop = stop.min(self.len());
+        match &self.mantissas {
+            Mantissas::Narrow(levels) => to.append_levels(scales, &levels[..stop]),
+            Mantissas::Wide(_) => (0..stop).for_each(|index| to.push(self.get(index))),
+        }
     }
 }
 
@@ -409,6 +418,8 @@ pub trait Reading {
     ///
     /// `complete` of the result is about the best `stop` levels.
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun;
+    /// Append the best `stop` levels (`usize::MAX` for all) as nearest floats; whether every one of them is proven.
+    fn append_floats(&self, side: Side, stop: usize, to: &mut Floats<'_>) -> bool;
     /// All levels of the side, best first, without a copy.
     fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_>;
     /// How far the side is proven.

@@ -34,3 +34,18 @@ pub const MOST_PLACES: u8 = 12;
 
 /// Slots in which a new price is inserted by vector instructions.
 pub const NEAR: usize = 16;
+
+/// Below 2^52 an integer is the fraction of a float between 2^52 and 2^53.
+pub const SMALL: u64 = 1 << 52;
+
+/// The float of `SMALL`.
+pub const BASE: f64 = SMALL as f64;
+
+/// A power of ten, and the float nearest to its reciprocal.
+#[derive(Clone, Copy, Debug)]
+pub struct Power {
+    /// The power.
+    pub power: f64,
+    /// One by the power.
+    pub reciprocal: f64,
+}

@@ -13,7 +13,7 @@ use arrow_schema::{Field, Schema};
 use depthcache_book::frozen::Frozen;
 use depthcache_book::message::MAX_SCALE;
 use depthcache_book::query::columns::{
-    Columns, DictionaryColumn, NumberColumn, OptionalColumn, Selection, select_book,
+    DictionaryColumn, NumberColumn, OptionalColumn, SelectedBooks, Selection,
 };
 
 /// Where the schema's metadata lists what is missing, as JSON.
@@ -27,23 +27,25 @@ const PRECISION: u8 = 38;
 
 /// All levels of these books, one row each.
 pub fn stream(books: &[Frozen], exact: bool, missing: &[u8]) -> Vec<u8> {
-    let selected: Vec<_> = books
-        .iter()
-        .map(|book| select_book(book, &Selection::default()))
-        .collect();
-    let columns = Columns::of(&selected, exact);
+    let selection = Selection::default();
+    let mut selected = SelectedBooks::new(exact, books.len(), &selection);
+    books.iter().for_each(|book| selected.add(book, &selection));
+    let (shape, columns) = (selected.shape(), selected.columns());
     let arrays: [(&str, ArrayRef); 11] = [
-        ("exchange", words(columns.exchange)),
-        ("symbol", words(columns.symbol)),
-        ("side", sides(columns.side)),
-        ("level", Arc::new(Int32Array::from(columns.level))),
+        ("exchange", words(shape.exchange)),
+        ("symbol", words(shape.symbol)),
+        ("side", sides(shape.side)),
+        ("level", Arc::new(Int32Array::from(shape.level))),
         ("price", numbers(columns.price)),
         ("quantity", numbers(columns.quantity)),
-        ("proven", Arc::new(BooleanArray::from_iter(columns.proven.iter().map(Some)))),
+        (
+            "proven",
+            Arc::new(BooleanArray::from_iter(columns.proven.iter().map(Some))),
+        ),
         ("update_id", Arc::new(Int64Array::from(columns.update_id))),
         ("event_time", times(columns.event_time_us)),
         ("updated_ns", optional(columns.updated_ns)),
-        ("status", words(columns.status)),
+        ("status", words(shape.status)),
     ];
     let fields: Vec<Field> = arrays
         .iter()

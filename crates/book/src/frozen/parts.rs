@@ -3,8 +3,6 @@
 //! Reads rely on the order of levels and on the complete range, so parts that contradict each other are an
 //! error, never a book.
 
-use std::sync::Arc;
-
 use super::portable::{BadState, check, fitting};
 use super::{Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
@@ -136,7 +134,7 @@ impl Frozen {
             bids,
             asks,
             refused: refused.map(Box::new),
-            header: Arc::new(FrozenHeader {
+            header: FrozenHeader {
                 exchange: head.exchange.into(),
                 symbol: head.symbol.map(Into::into),
                 inverse: head.inverse,
@@ -150,7 +148,7 @@ impl Frozen {
                 confirmed_ns: head.confirmed_ns,
                 wall_offset_ns: WallOffset(head.wall_offset_ns),
                 counters: parts.counters,
-            }),
+            },
         })
     }
 }

@@ -3,8 +3,6 @@
 //! The bytes begin with their version. Reading checks all of it (lengths, words, widths, the order of
 //! levels), because reads rely on it: bytes that do not fit are an error, never a panic.
 
-use std::sync::Arc;
-
 use super::{Frozen, FrozenHeader, FrozenSide};
 use crate::counters::Counters;
 use crate::mantissa::power_of_ten;
@@ -44,7 +42,7 @@ impl Frozen {
     /// The book that `to_bytes` wrote.
     pub fn from_bytes(bytes: &[u8]) -> Read<Frozen> {
         let mut reader = Reader::new(bytes)?;
-        let header = Arc::new(reader.header()?);
+        let header = reader.header()?;
         let (bids, asks) = (reader.side(Side::Bids)?, reader.side(Side::Asks)?);
         let refused = match reader.flag()? {
             false => None,

@@ -37,6 +37,9 @@ pub const CHUNK: usize = 128;
 /// Of so many chunks the fences are asked for before they are needed.
 const FETCHED: usize = 64;
 
+/// So many pairs are brought together in less memory than a chunk has, which takes time to prepare.
+const FEW: usize = 24;
+
 /// Pairs whose slots are found before the first of them is set.
 const BLOCK: usize = 8;
 
@@ -447,6 +450,39 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
+    /// Call with the pairs from index `start` up to `stop` (exclusive), counted from the greatest key down, in pieces:
+    /// neighbouring keys and their quantities, ascending within a piece.
+    #[inline(always)]
+    pub fn for_each_piece(&self, start: usize, stop: usize, mut call: impl FnMut(&[N], &[N])) {
+        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
+        for chunk in self.chunks.iter().rev() {
+            if left == 0 {
+                return;
+            }
+            if skip >= chunk.live {
+                skip -= chunk.live;
+                continue;
+            }
+            let taken = left.min(chunk.live - skip);
+            if chunk.live == chunk.used {
+                let slots = chunk.used - skip - taken..chunk.used - skip;
+                call(&chunk.keys[slots.clone()], &chunk.quantities[slots]);
+            } else if skip + taken <= FEW {
+                let (mut keys, mut quantities) = ([N::ZERO; FEW], [N::ZERO; FEW]);
+                chunk.gather(skip + taken, &mut keys, &mut quantities);
+                let slots = FEW - skip - taken..FEW - skip;
+                call(&keys[slots.clone()], &quantities[slots]);
+            } else {
+                let (mut keys, mut quantities) = ([N::ZERO; CAP], [N::ZERO; CAP]);
+                chunk.gather(skip + taken, &mut keys, &mut quantities);
+                let slots = CAP - skip - taken..CAP - skip;
+                call(&keys[slots.clone()], &quantities[slots]);
+            }
+            left -= taken;
+            skip = 0;
+        }
+    }
+
     /// Call with the pairs from index `start` up to `stop` (exclusive), counted from the greatest
     /// key down.
     pub fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(N, N)) {
@@ -483,18 +519,17 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     /// Whether at least `count` keys are at least this one: looks at no more chunks than it must.
     pub fn has_from(&self, key: N, count: usize) -> bool {
-        let mut found = 0;
+        let mut left = count;
         for (index, chunk) in self.chunks.iter().enumerate().rev() {
-            if found >= count {
+            if left == 0 {
                 return true;
             }
             if index == 0 || self.floors[index] < key {
-                let held = chunk.pairs().rev().take_while(|pair| pair.0 >= key);
-                return found + held.count() >= count;
+                return chunk.nth_best(left - 1).is_some_and(|held| held >= key);
             }
-            found += chunk.live;
+            left = left.saturating_sub(chunk.live);
         }
-        found >= count
+        left == 0
     }
 
     /// The same pairs in another form that keeps their order; None where one does not fit it.

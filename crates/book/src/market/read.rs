@@ -1,12 +1,11 @@
 //! Reading a market: what it says of itself, its levels, and constant copies.
 
-use std::sync::Arc;
-
 use super::Market;
 use crate::counters::Counters;
 use crate::frozen::{Frozen, FrozenHeader};
 use crate::ladder::Ladder;
 use crate::message::DepthUpdate;
+use crate::query::floats::Floats;
 use crate::query::{BestPair, CompleteTo, LevelRun, NumberLevel, Reading, Side};
 use crate::status::{NotReadable, StatusInfo};
 use crate::timebase::WallOffset;
@@ -52,11 +51,7 @@ impl Market {
             wall_offset_ns: WallOffset(self.wall_offset_ns()),
             counters: self.counters,
         };
-        Frozen::new(
-            Arc::new(header),
-            self.bids.freeze(levels),
-            self.asks.freeze(levels),
-        )
+        Frozen::new(header, self.bids.freeze(levels), self.asks.freeze(levels))
     }
 
     fn side(&self, side: Side) -> &Ladder {
@@ -144,6 +139,11 @@ impl Reading for Market {
     fn levels(&self, side: Side, start: usize, stop: usize) -> LevelRun {
         self.depth_target.note_request(stop);
         self.side(side).levels(start, stop)
+    }
+
+    fn append_floats(&self, side: Side, stop: usize, to: &mut Floats<'_>) -> bool {
+        self.depth_target.note_request(stop);
+        self.side(side).append_floats(stop, to)
     }
 
     fn iter(&self, side: Side) -> Box<dyn Iterator<Item = NumberLevel> + '_> {

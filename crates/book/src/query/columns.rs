@@ -1,7 +1,7 @@
 //! Levels of one book or many as columns: which levels, and the columns they fill.
 //!
-//! Order: `Selection::of` or `take` while a book is held, both only copy; everything that is made of the
-//! copies comes afterwards, without a lock. Not here: how columns are lent to others (`depthcache-arrow`).
+//! Order: `SelectedBooks::add` while a book is held, which copies its numbers, as floats or exactly; everything that
+//! is made of them comes afterwards, without a lock. Not here: how columns are lent to others (`depthcache-arrow`).
 
 use std::ops::Range;
 
@@ -10,7 +10,12 @@ use rustc_hash::FxHashMap;
 
 use crate::mantissa::power_of_ten;
 use crate::message::MAX_SCALE;
+use crate::query::floats::Floats;
 use crate::query::{CompleteTo, LevelRun, Mantissas, Number, Reading, Side};
+
+/// So many levels a side, and rows in all, get their room before the first is read.
+const MOST_RESERVED: usize = 5_000;
+const MOST_ROWS_RESERVED: usize = 1 << 20;
 
 /// Which levels of a side: at most so many, best first, of those with a price between `low` and `high`,
 /// both inclusive.
@@ -75,6 +80,23 @@ impl Selection {
     }
 }
 
+impl Selection {
+    /// Append the levels of one side of a book as floats; whether every requested level is proven.
+    pub fn append_floats(&self, book: &dyn Reading, side: Side, to: &mut Floats<'_>) -> bool {
+        if self.low.is_none() && self.high.is_none() {
+            return book.append_floats(side, self.levels.unwrap_or(usize::MAX), to);
+        }
+        let run = self.of(book, side).run;
+        run.append_floats(usize::MAX, to);
+        run.complete
+    }
+
+    /// At most so many levels are selected of a side of a book.
+    pub fn most(&self, book: &dyn Reading, side: Side) -> usize {
+        book.len(side).min(self.levels.unwrap_or(usize::MAX))
+    }
+}
+
 /// Whether a price is nearer to the best of a side than another, or better than the best.
 pub(crate) fn is_better(side: Side, price: Number, other: Number) -> bool {
     match side {
@@ -104,36 +126,6 @@ impl LevelRun {
             Mantissas::Wide(levels) => Mantissas::Wide(levels[range].to_vec()),
         };
         LevelRun { mantissas, ..*self }
-    }
-}
-
-/// What is copied out of a book for columns: both sides of one update id, and what belongs to it.
-#[derive(Clone, Debug)]
-pub struct SelectedBook {
-    exchange: CompactString,
-    symbol: CompactString,
-    status: &'static str,
-    /// The id of both sides.
-    pub update_id: i64,
-    event_time_us: Option<i64>,
-    updated_ns: Option<i64>,
-    /// The bids.
-    pub bids: SelectedSide,
-    /// The asks.
-    pub asks: SelectedSide,
-}
-
-/// Copy out of a book that may be read.
-pub fn select_book(book: &dyn Reading, selection: &Selection) -> SelectedBook {
-    SelectedBook {
-        exchange: book.exchange().into(),
-        symbol: book.symbol().unwrap_or_default().into(),
-        status: book.status_info().status.as_str(),
-        update_id: book.last_update_id().unwrap_or_default(),
-        event_time_us: book.event_time_us(),
-        updated_ns: book.updated_ns(),
-        bids: selection.of(book, Side::Bids),
-        asks: selection.of(book, Side::Asks),
     }
 }
 
@@ -189,18 +181,18 @@ impl Flags {
 }
 
 impl OptionalColumn {
+    fn with_room(rows: usize) -> OptionalColumn {
+        OptionalColumn {
+            values: Vec::with_capacity(rows),
+            is_valid: Flags::default(),
+        }
+    }
+
     fn push(&mut self, value: Option<i64>, rows: usize) {
         let len = self.values.len() + rows;
         self.values.resize(len, value.unwrap_or_default());
         self.is_valid.push(value.is_some(), rows);
     }
-}
-
-/// Which of the two numbers of a level.
-#[derive(Clone, Copy)]
-enum Which {
-    Price,
-    Quantity,
 }
 
 /// Prices or quantities.
@@ -221,22 +213,203 @@ impl NumberColumn {
         }
     }
 
-    fn extend(&mut self, run: &LevelRun, floats: &[[f64; 2]], which: Which) {
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
         match self {
-            NumberColumn::Floats(values) => {
-                values.extend(floats.iter().map(|row| row[which as usize]));
-            }
-            NumberColumn::Exact(values) => values.extend(run.iter().map(|level| {
-                let number = [level.price, level.quantity][which as usize];
-                number.mantissa * power_of_ten(MAX_SCALE - number.scale)
-            })),
+            NumberColumn::Floats(values) => values.len(),
+            NumberColumn::Exact(values) => values.len(),
         }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
-/// One row a level: book by book, bids before asks, best first.
+/// What was read of books: their levels as columns, and what belongs to them book by book.
+#[derive(Debug)]
+pub struct SelectedBooks {
+    books: Vec<BookRows>,
+    values: Vec<BookValues>,
+    price: NumberColumn,
+    quantity: NumberColumn,
+}
+
+/// Which rows a book has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct BookRows {
+    exchange: CompactString,
+    symbol: CompactString,
+    status: &'static str,
+    /// The index in its side of the first level, and how many rows: of bids and of asks.
+    sides: [(usize, usize); 2],
+}
+
+/// What changes from read to read.
+#[derive(Clone, Copy, Debug)]
+struct BookValues {
+    update_id: i64,
+    event_time_us: Option<i64>,
+    updated_ns: Option<i64>,
+    proven: [usize; 2],
+}
+
+impl BookRows {
+    fn len(&self) -> usize {
+        self.sides[0].1 + self.sides[1].1
+    }
+}
+
+impl SelectedBooks {
+    /// No books, and room for the levels of so many.
+    pub fn new(exact: bool, books: usize, selection: &Selection) -> SelectedBooks {
+        let a_side = selection.levels.unwrap_or_default().min(MOST_RESERVED);
+        let rows = a_side.saturating_mul(2 * books).min(MOST_ROWS_RESERVED);
+        SelectedBooks {
+            books: Vec::with_capacity(books),
+            values: Vec::with_capacity(books),
+            price: NumberColumn::new(exact, rows),
+            quantity: NumberColumn::new(exact, rows),
+        }
+    }
+
+    /// How many levels were read.
+    pub fn len(&self) -> usize {
+        self.price.len()
+    }
+
+    /// Whether none was read.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Read one more book, which may be read.
+    pub fn add(&mut self, book: &dyn Reading, selection: &Selection) {
+        let (mut sides, mut proven) = ([(0, 0); 2], [0; 2]);
+        for (index, side) in [Side::Bids, Side::Asks].into_iter().enumerate() {
+            let (first, rows, certain) = self.add_side(book, side, selection);
+            sides[index] = (first, rows);
+            proven[index] = certain.min(rows);
+        }
+        self.books.push(BookRows {
+            exchange: book.exchange().into(),
+            symbol: book.symbol().unwrap_or_default().into(),
+            status: book.status_info().status.as_str(),
+            sides,
+        });
+        self.values.push(BookValues {
+            update_id: book.last_update_id().unwrap_or_default(),
+            event_time_us: book.event_time_us(),
+            updated_ns: book.updated_ns(),
+            proven,
+        });
+    }
+
+    /// The index of the first level in its side, how many were read, and how many of them are proven.
+    fn add_side(
+        &mut self,
+        book: &dyn Reading,
+        side: Side,
+        selection: &Selection,
+    ) -> (usize, usize, usize) {
+        if let (NumberColumn::Floats(prices), NumberColumn::Floats(quantities), None, None) = (
+            &mut self.price,
+            &mut self.quantity,
+            selection.low,
+            selection.high,
+        ) {
+            let before = prices.len();
+            let stop = selection.levels.unwrap_or(usize::MAX);
+            let is_complete =
+                book.append_floats(side, stop, &mut Floats::Columns(prices, quantities));
+            let rows = prices.len() - before;
+            let proven = if is_complete {
+                rows
+            } else {
+                book.coverage(side)
+            };
+            return (0, rows, proven);
+        }
+        let SelectedSide { run, first, proven } = selection.of(book, side);
+        match (&mut self.price, &mut self.quantity) {
+            (NumberColumn::Floats(prices), NumberColumn::Floats(quantities)) => {
+                run.append_floats(usize::MAX, &mut Floats::Columns(prices, quantities));
+            }
+            (NumberColumn::Exact(prices), NumberColumn::Exact(quantities)) => {
+                let exact =
+                    |number: Number| number.mantissa * power_of_ten(MAX_SCALE - number.scale);
+                prices.extend(run.iter().map(|level| exact(level.price)));
+                quantities.extend(run.iter().map(|level| exact(level.quantity)));
+            }
+            _ => unreachable!("both are made alike"),
+        }
+        (first, run.len(), proven)
+    }
+
+    /// Which rows belong to which book, side and level.
+    pub fn shape(&self) -> Shape {
+        let rows = self.price.len();
+        let mut shape = Shape {
+            books: self.books.clone(),
+            exchange: DictionaryColumn::default(),
+            symbol: DictionaryColumn::default(),
+            side: Vec::with_capacity(rows),
+            level: Vec::with_capacity(rows),
+            status: DictionaryColumn::default(),
+        };
+        for words in [&mut shape.exchange, &mut shape.symbol, &mut shape.status] {
+            words.codes.reserve_exact(rows);
+        }
+        for book in &self.books {
+            shape.exchange.push(&book.exchange, book.len());
+            shape.symbol.push(&book.symbol, book.len());
+            shape.status.push(book.status, book.len());
+            for (code, (first, rows)) in [0, 1].into_iter().zip(book.sides) {
+                shape.side.resize(shape.side.len() + rows, code);
+                let first = first as i32;
+                shape.level.extend(first..first + rows as i32);
+            }
+        }
+        shape
+    }
+
+    /// Whether these are the rows of these books.
+    pub fn have(&self, shape: &Shape) -> bool {
+        self.books == shape.books
+    }
+
+    /// The columns that are not of the shape.
+    pub fn columns(self) -> Columns {
+        let rows = self.price.len();
+        let mut columns = Columns {
+            price: self.price,
+            quantity: self.quantity,
+            proven: Flags::default(),
+            update_id: Vec::with_capacity(rows),
+            event_time_us: OptionalColumn::with_room(rows),
+            updated_ns: OptionalColumn::with_room(rows),
+        };
+        for (book, values) in self.books.iter().zip(self.values) {
+            let rows = book.len();
+            for ((_, rows), proven) in book.sides.into_iter().zip(values.proven) {
+                columns.proven.push(true, proven);
+                columns.proven.push(false, rows - proven);
+            }
+            let len = columns.update_id.len() + rows;
+            columns.update_id.resize(len, values.update_id);
+            columns.event_time_us.push(values.event_time_us, rows);
+            columns.updated_ns.push(values.updated_ns, rows);
+        }
+        columns
+    }
+}
+
+/// Which book, side and level each row is, book by book, bids before asks, best first. Later reads of the same books
+/// have the same shape nearly always.
 #[derive(Clone, Debug)]
-pub struct Columns {
+pub struct Shape {
+    books: Vec<BookRows>,
     /// Exchange names.
     pub exchange: DictionaryColumn,
     /// Symbols.
@@ -245,6 +418,25 @@ pub struct Columns {
     pub side: Vec<i8>,
     /// The index in the side, 0 for the best.
     pub level: Vec<i32>,
+    /// What the book was, in one word.
+    pub status: DictionaryColumn,
+}
+
+impl Shape {
+    /// How many levels there are.
+    pub fn len(&self) -> usize {
+        self.side.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One row a level, in the order of the shape.
+#[derive(Clone, Debug)]
+pub struct Columns {
     /// Prices.
     pub price: NumberColumn,
     /// Quantities.
@@ -257,72 +449,4 @@ pub struct Columns {
     pub event_time_us: OptionalColumn,
     /// When the last applied frame was received, on the caller's clock.
     pub updated_ns: OptionalColumn,
-    /// What the book was, in one word.
-    pub status: DictionaryColumn,
-}
-
-impl Columns {
-    /// All levels that were taken.
-    pub fn of(books: &[SelectedBook], exact: bool) -> Columns {
-        let rows = books
-            .iter()
-            .map(|book| book.bids.run.len() + book.asks.run.len())
-            .sum();
-        let mut columns = Columns {
-            exchange: DictionaryColumn::default(),
-            symbol: DictionaryColumn::default(),
-            side: Vec::with_capacity(rows),
-            level: Vec::with_capacity(rows),
-            price: NumberColumn::new(exact, rows),
-            quantity: NumberColumn::new(exact, rows),
-            proven: Flags::default(),
-            update_id: Vec::with_capacity(rows),
-            event_time_us: OptionalColumn::default(),
-            updated_ns: OptionalColumn::default(),
-            status: DictionaryColumn::default(),
-        };
-        for book in books {
-            columns.push(book);
-        }
-        columns
-    }
-
-    /// How many levels there are.
-    pub fn len(&self) -> usize {
-        self.side.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn push(&mut self, book: &SelectedBook) {
-        self.push_side(0, &book.bids);
-        self.push_side(1, &book.asks);
-        let rows = book.bids.run.len() + book.asks.run.len();
-        self.exchange.push(&book.exchange, rows);
-        self.symbol.push(&book.symbol, rows);
-        self.status.push(book.status, rows);
-        self.update_id
-            .resize(self.update_id.len() + rows, book.update_id);
-        self.event_time_us.push(book.event_time_us, rows);
-        self.updated_ns.push(book.updated_ns, rows);
-    }
-
-    fn push_side(&mut self, code: i8, selected: &SelectedSide) {
-        let rows = selected.run.len();
-        self.side.resize(self.side.len() + rows, code);
-        let first = selected.first as i32;
-        self.level.extend(first..first + rows as i32);
-        let floats = match &self.price {
-            NumberColumn::Floats(_) => selected.run.floats(),
-            NumberColumn::Exact(_) => Vec::new(),
-        };
-        self.price.extend(&selected.run, &floats, Which::Price);
-        (self.quantity).extend(&selected.run, &floats, Which::Quantity);
-        let proven = selected.proven.min(rows);
-        self.proven.push(true, proven);
-        self.proven.push(false, rows - proven);
-    }
 }

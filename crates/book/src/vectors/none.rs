@@ -1,6 +1,6 @@
 //! Processors without vector instructions that are used here: nobody has an `Avx2`.
 
-use super::{NEAR, WINDOW, Work};
+use super::{NEAR, Power, WINDOW, Work};
 
 /// Never there.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +64,26 @@ impl Avx2 {
     }
 
     pub fn equal(self, _some: &[i64; 8], _others: &[i64; 8]) -> u32 {
+        match self {}
+    }
+
+    pub fn append_rows(
+        self,
+        _rows: &mut Vec<[f64; 2]>,
+        _pairs: (&[i64], &[i64]),
+        _sign: i64,
+        _powers: [Power; 2],
+    ) -> u64 {
+        match self {}
+    }
+
+    pub fn append_quotients(
+        self,
+        _quotients: &mut Vec<f64>,
+        _numbers: &[i64],
+        _sign: i64,
+        _power: Power,
+    ) -> u64 {
         match self {}
     }
 

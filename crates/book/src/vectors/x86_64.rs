@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::{AT, LAST_START, MOST_PLACES, NEAR, WINDOW, Work};
+use super::{AT, BASE, LAST_START, MOST_PLACES, NEAR, Power, WINDOW, Work};
 
 /// The proof that this processor has the instructions.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ pub fn use_portable(portable: bool) {
 #[cold]
 fn detect() -> Option<Avx2> {
     let present = is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
@@ -196,6 +197,35 @@ impl Avx2 {
         unsafe { shift(numbers, number, slot, last) }
     }
 
+    /// Append levels, from the last to the first, as rows of two quotients; returns all digits, by `or`.
+    ///
+    /// `sign`: minus one where the price is the negated key, else zero. The quotients are the nearest floats where
+    /// the digits are small (`BASE`).
+    #[inline(always)]
+    pub fn append_rows(
+        self,
+        rows: &mut Vec<[f64; 2]>,
+        (keys, quantities): (&[i64], &[i64]),
+        sign: i64,
+        powers: [Power; 2],
+    ) -> u64 {
+        // SAFETY: as above.
+        unsafe { append_rows(rows, (keys, quantities), sign, powers) }
+    }
+
+    /// Append numbers, from the last to the first, as quotients; the rest as for `append_rows`.
+    #[inline(always)]
+    pub fn append_quotients(
+        self,
+        quotients: &mut Vec<f64>,
+        numbers: &[i64],
+        sign: i64,
+        power: Power,
+    ) -> u64 {
+        // SAFETY: as above.
+        unsafe { append_quotients(quotients, numbers, sign, power) }
+    }
+
     /// Which of these numbers are zero, the first in the lowest bit.
     #[inline(always)]
     pub fn zeros(self, numbers: &[i64; NEAR]) -> u32 {
@@ -323,6 +353,111 @@ fn store_four(numbers: &mut [i64], at: usize, four: __m256i) {
         .expect("inside, by its caller");
     // SAFETY: 32 bytes are there, at any alignment.
     unsafe { _mm256_storeu_si256(room.as_mut_ptr().cast(), four) }
+}
+
+/// The price or the quantity in each of four numbers: `sign` is 0 or -1 in each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn signed(numbers: __m256i, sign: __m256i) -> __m256i {
+    _mm256_sub_epi64(_mm256_xor_si256(numbers, sign), sign)
+}
+
+/// Four quotients; how: `query::floats`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn divide(digits: __m256i, power: Power) -> __m256d {
+    let (divisor, reciprocal) = (
+        _mm256_set1_pd(power.power),
+        _mm256_set1_pd(power.reciprocal),
+    );
+    let base = _mm256_set1_pd(BASE);
+    let digits = _mm256_sub_pd(_mm256_or_pd(_mm256_castsi256_pd(digits), base), base);
+    let mut quotient = _mm256_mul_pd(digits, reciprocal);
+    for _ in 0..2 {
+        let left = _mm256_fnmadd_pd(quotient, divisor, digits);
+        quotient = _mm256_fmadd_pd(left, reciprocal, quotient);
+    }
+    quotient
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn any_of(numbers: __m256i) -> u64 {
+    let halves = _mm_or_si128(
+        _mm256_castsi256_si128(numbers),
+        _mm256_extracti128_si256::<1>(numbers),
+    );
+    (_mm_cvtsi128_si64(halves) | _mm_extract_epi64::<1>(halves)) as u64
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn append_rows(
+    rows: &mut Vec<[f64; 2]>,
+    (keys, quantities): (&[i64], &[i64]),
+    sign: i64,
+    powers: [Power; 2],
+) -> u64 {
+    let count = keys.len().min(quantities.len());
+    let (rest, keys) = keys[..count].split_at(count % 4);
+    let (rest_of_quantities, quantities) = quantities[..count].split_at(count % 4);
+    rows.reserve(count);
+    let signs = _mm256_set1_epi64x(sign);
+    let mut digits = _mm256_setzero_si256();
+    let room = rows.spare_capacity_mut().as_chunks_mut::<4>().0;
+    let fours = keys.as_chunks::<4>().0.iter().rev();
+    let fours = fours.zip(quantities.as_chunks::<4>().0.iter().rev());
+    for ((keys, quantities), room) in fours.zip(room) {
+        let prices = signed(load_four(keys, 0), signs);
+        let quantities = load_four(quantities, 0);
+        digits = _mm256_or_si256(digits, _mm256_or_si256(prices, quantities));
+        let prices = divide(prices, powers[0]);
+        let quantities = divide(quantities, powers[1]);
+        let even = _mm256_unpacklo_pd(prices, quantities);
+        let odd = _mm256_unpackhi_pd(prices, quantities);
+        let start: *mut f64 = room.as_mut_ptr().cast();
+        // SAFETY: there is room for eight floats, at any alignment.
+        unsafe {
+            _mm256_storeu_pd(start, _mm256_permute2f128_pd::<0x31>(odd, even));
+            _mm256_storeu_pd(start.add(4), _mm256_permute2f128_pd::<0x20>(odd, even));
+        }
+    }
+    // SAFETY: so many rows were reserved and have been written.
+    unsafe { rows.set_len(rows.len() + count / 4 * 4) };
+    let mut all = any_of(digits);
+    for (key, quantity) in rest.iter().zip(rest_of_quantities).rev() {
+        let price = (key ^ sign).wrapping_sub(sign);
+        all |= (price | quantity) as u64;
+        rows.push([
+            price as f64 / powers[0].power,
+            *quantity as f64 / powers[1].power,
+        ]);
+    }
+    all
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn append_quotients(quotients: &mut Vec<f64>, numbers: &[i64], sign: i64, power: Power) -> u64 {
+    let (rest, numbers) = numbers.split_at(numbers.len() % 4);
+    quotients.reserve(rest.len() + numbers.len());
+    let signs = _mm256_set1_epi64x(sign);
+    let mut digits = _mm256_setzero_si256();
+    let room = quotients.spare_capacity_mut().as_chunks_mut::<4>().0;
+    for (numbers, room) in numbers.as_chunks::<4>().0.iter().rev().zip(room) {
+        let numbers = signed(load_four(numbers, 0), signs);
+        digits = _mm256_or_si256(digits, numbers);
+        let found = _mm256_permute4x64_pd::<0b00_01_10_11>(divide(numbers, power));
+        // SAFETY: there is room for four floats, at any alignment.
+        unsafe { _mm256_storeu_pd(room.as_mut_ptr().cast(), found) };
+    }
+    // SAFETY: so many were reserved and have been written.
+    unsafe { quotients.set_len(quotients.len() + numbers.len()) };
+    let mut all = any_of(digits);
+    for number in rest.iter().rev() {
+        let number = (number ^ sign).wrapping_sub(sign);
+        all |= number as u64;
+        quotients.push(number as f64 / power.power);
+    }
+    all
 }
 
 #[inline]

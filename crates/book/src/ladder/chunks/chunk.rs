@@ -100,6 +100,36 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
             .map(|(key, quantity)| (*key, *quantity))
     }
 
+    /// The key of the pair at an index, counted from the greatest key down.
+    #[inline]
+    pub fn nth_best(&self, index: usize) -> Option<N> {
+        if index >= self.live {
+            return None;
+        }
+        if self.live == self.used {
+            return Some(self.keys[self.used - 1 - index]);
+        }
+        self.pairs().rev().nth(index).map(|(key, _)| key)
+    }
+
+    /// Copy the best `count` pairs, of which there must be so many, to the ends of two arrays of one length, in
+    /// ascending order and without the tombstones between them.
+    #[inline(always)]
+    pub fn gather(&self, count: usize, keys: &mut [N], quantities: &mut [N]) {
+        let mut start = keys.len();
+        let last = start - count;
+        let slots = self.keys[..self.used]
+            .iter()
+            .zip(&self.quantities[..self.used]);
+        for (key, quantity) in slots.rev() {
+            if start == last {
+                return;
+            }
+            (keys[start - 1], quantities[start - 1]) = (*key, *quantity);
+            start -= usize::from(*quantity != N::ZERO);
+        }
+    }
+
     /// Write the slot that holds a key; the quantity before.
     #[inline(always)]
     pub fn write(&mut self, slot: usize, quantity: N) -> N {

@@ -9,6 +9,7 @@ use depthcache_book::market::refresh::RefreshOutcome;
 use depthcache_book::recording::flight::RecordedSnapshot;
 use depthcache_book::router::Traffic;
 use depthcache_transport::Event as TransportEvent;
+use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyTuple, PyType};
@@ -24,6 +25,8 @@ macro_rules! classes {
         pub struct Classes {
             $($field: Py<PyType>,)+
             refresh_outcomes: Py<PyDict>,
+            /// The follower that was announced last, and its event.
+            last_ready: Mutex<Option<(u64, Py<PyAny>)>>,
         }
 
         static CLASSES: PyOnceLock<Classes> = PyOnceLock::new();
@@ -35,6 +38,7 @@ macro_rules! classes {
                 Ok(Classes {
                     $($field: module.getattr($class)?.cast_into::<PyType>()?.unbind(),)+
                     refresh_outcomes: values::members(&module, "RefreshOutcome")?,
+                    last_ready: Mutex::default(),
                 })
             })
         }
@@ -102,7 +106,7 @@ impl Classes {
                 skipped: came.skipped,
                 at_ns: came.at_ns,
             ),
-            Event::FollowerReady(follower) => tuple!(py, self.follower_ready, follower),
+            Event::FollowerReady(follower) => self.ready(py, follower),
             Event::Stray(stray) => made!(
                 py, self.stray_frame,
                 connection: stray.connection,
@@ -112,6 +116,21 @@ impl Classes {
                 at_ns: stray.at_ns,
             ),
         }
+    }
+
+    /// The event of a follower, which is constant; most often it is the one that was made last.
+    fn ready<'py>(&'py self, py: Python<'py>, follower: u64) -> PyResult<Bound<'py, PyAny>> {
+        let mut last = self.last_ready.try_lock();
+        if let Some(Some((number, event))) = last.as_deref()
+            && *number == follower
+        {
+            return Ok(event.bind(py).clone());
+        }
+        let event = tuple!(py, self.follower_ready, follower)?;
+        if let Some(last) = &mut last {
+            **last = Some((follower, event.clone().unbind()));
+        }
+        Ok(event)
     }
 
     fn change<'py>(

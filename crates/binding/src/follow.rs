@@ -90,8 +90,7 @@ impl Follower {
             true => Err(Busy),
         };
         let item = item.unwrap_or_else(|Busy| py.detach(|| inner.take(now_ns)));
-        item.map(|item| Update::create(py, Arc::new(item), false))
-            .transpose()
+        item.map(|item| Update::create(py, item, false)).transpose()
     }
 
     /// Wait for items without holding the interpreter lock. Ctrl-C interrupts it within 0.1 s.
@@ -201,12 +200,12 @@ pub fn follow_spec(
 /// in `skipped` of a later item.
 #[pyclass(frozen, extends = FrozenBook, module = "depthcache")]
 pub struct Update {
-    item: Arc<Item>,
+    item: Item,
     exact: bool,
 }
 
 impl Update {
-    pub fn create(py: Python<'_>, item: Arc<Item>, exact: bool) -> PyResult<Py<Self>> {
+    pub fn create(py: Python<'_>, item: Item, exact: bool) -> PyResult<Py<Self>> {
         let base = FrozenBook::parts(item.book.clone(), exact);
         Py::new(py, base.add_subclass(Self { item, exact }))
     }
@@ -330,5 +329,5 @@ pub fn _restored_update(
         is_fresh,
         changes,
     };
-    Update::create(py, Arc::new(item), exact)
+    Update::create(py, item, exact)
 }

@@ -50,7 +50,7 @@ pub fn book<'py>(py: Python<'py>, frozen: &Arc<Frozen>, options: Options) -> Bou
 }
 
 /// An update as a message.
-pub fn update<'py>(py: Python<'py>, item: &Arc<Item>, options: Options) -> Bound<'py, PyBytes> {
+pub fn update<'py>(py: Python<'py>, item: &Item, options: Options) -> Bound<'py, PyBytes> {
     written(py, count(&item.book), |out| {
         wire::update(out, item, &options)
     })

@@ -508,8 +508,11 @@ fn listed<'py, T>(
     items: impl IntoIterator<Item = T>,
     make: impl Fn(T) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    let made: PyResult<Vec<_>> = items.into_iter().map(make).collect();
-    PyList::new(py, made?)
+    let made = PyList::empty(py);
+    for item in items {
+        made.append(make(item)?)?;
+    }
+    Ok(made)
 }
 
 /// Between which times a snapshot was made.

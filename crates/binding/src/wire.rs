@@ -130,9 +130,7 @@ pub fn _decoded<'py>(py: Python<'py>, message: &Bound<'py, PyAny>) -> PyResult<B
         Decoded::Book(frozen) => Ok(FrozenBook::create(py, Arc::new(frozen), false)?
             .into_bound(py)
             .into_any()),
-        Decoded::Update(item) => Ok(Update::create(py, Arc::new(item), false)?
-            .into_bound(py)
-            .into_any()),
+        Decoded::Update(item) => Ok(Update::create(py, item, false)?.into_bound(py).into_any()),
         Decoded::Status(head) => Ok(facts(py, &head)?.into_any()),
         Decoded::Best(head, pair) => {
             let facts = facts(py, &head)?;

@@ -32,20 +32,17 @@ pub fn made<'py>(
         return classes.tuple(py, run, kind);
     }
     // An error in the middle leaves no shelf.
-    let levels = match shelf.take() {
-        Some(held) => {
-            let levels = held.levels.into_bound(py);
-            match Change::new(&held.run, run) {
-                Some(change) => change.make(&levels, classes, kind)?,
-                None => return fresh(py, shelf, run, kind),
-            }
-            levels
-        }
-        None => return fresh(py, shelf, run, kind),
+    let Some(held) = shelf.take() else {
+        return fresh(py, shelf, run, kind);
     };
+    let levels = held.levels.into_bound(py);
+    let Some(change) = Change::new(&held.run, run) else {
+        return fresh(py, shelf, run, kind);
+    };
+    change.make(&levels, classes, kind)?;
     let made = levels.to_tuple();
     *shelf = Some(Shelf {
-        run: run.clone(),
+        run: copied_into(held.run, run),
         levels: levels.unbind(),
     });
     Ok(made)
@@ -63,6 +60,18 @@ fn fresh<'py>(
         levels: made.to_list().unbind(),
     });
     Ok(made)
+}
+
+/// A copy of a run, in the memory of another one where it has the same width.
+fn copied_into(held: LevelRun, run: &LevelRun) -> LevelRun {
+    let mantissas = match (held.mantissas, &run.mantissas) {
+        (Mantissas::Narrow(mut levels), Mantissas::Narrow(new)) => {
+            levels.clone_from(new);
+            Mantissas::Narrow(levels)
+        }
+        (_, new) => new.clone(),
+    };
+    LevelRun { mantissas, ..*run }
 }
 
 /// What leads from one run of levels to a later one of the same side, both best first.
@@ -94,26 +103,26 @@ impl<'a> Change<'a> {
         })
     }
 
+    fn is_better(&self, one: &Level<i64>, than: &Level<i64>) -> bool {
+        match self.falls {
+            true => one.price > than.price,
+            false => one.price < than.price,
+        }
+    }
+
     fn make<'py>(
-        self,
+        mut self,
         levels: &Bound<'py, PyList>,
         classes: &'py Classes,
         kind: LevelKind,
     ) -> PyResult<()> {
         let py = levels.py();
         let number = |number| classes.numbers(kind.exact).number(py, number);
-        let is_better = |held: &Level<i64>, than: &Level<i64>| match self.falls {
-            true => held.price > than.price,
-            false => held.price < than.price,
-        };
+        let mut spare = None;
         let mut at = 0;
         for (place, level) in self.after.iter().enumerate() {
             let from = at;
-            while self
-                .before
-                .get(at)
-                .is_some_and(|held| is_better(held, level))
-            {
+            while (self.before.get(at)).is_some_and(|held| self.is_better(held, level)) {
                 at += 1;
             }
             let gone = at - from;
@@ -121,6 +130,7 @@ impl<'a> Change<'a> {
                 Some(held) if held.price == level.price => {
                     at += 1;
                     if gone > 0 {
+                        spare = Some(levels.get_item(place)?);
                         levels.del_slice(place, place + gone)?;
                     }
                     if held.quantity != level.quantity {
@@ -137,7 +147,8 @@ impl<'a> Change<'a> {
                     let NumberLevel { price, quantity } = self.run.get(place);
                     let fields = [number(price)?, number(quantity)?];
                     if gone == 0 {
-                        levels.insert(place, classes.one(py, fields, kind)?)?;
+                        let spare = spare.take().or_else(|| self.take_last(levels, at));
+                        levels.insert(place, anew(spare, fields, classes, kind)?)?;
                         continue;
                     }
                     if gone > 1 {
@@ -153,5 +164,36 @@ impl<'a> Change<'a> {
             levels.del_slice(self.after.len(), levels.len())?;
         }
         Ok(())
+    }
+
+    /// The last level of those before, from `at` on, taken out, if it is none of those after.
+    fn take_last<'py>(
+        &mut self,
+        levels: &Bound<'py, PyList>,
+        at: usize,
+    ) -> Option<Bound<'py, PyAny>> {
+        let (last, rest) = self.before.split_last()?;
+        if rest.len() < at || !self.is_better(self.after.last()?, last) {
+            return None;
+        }
+        let place = levels.len().checked_sub(1)?;
+        let taken = levels.get_item(place).ok()?;
+        levels.del_item(place).ok()?;
+        self.before = rest;
+        Some(taken)
+    }
+}
+
+/// A level: the spare one filled anew, if nobody else has it.
+fn anew<'py>(
+    spare: Option<Bound<'py, PyAny>>,
+    fields: [Bound<'py, PyAny>; 2],
+    classes: &Classes,
+    kind: LevelKind,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = fields[0].py();
+    match spare {
+        Some(spare) if raw::refill(&spare, fields.clone().map(Some)) => Ok(spare),
+        _ => classes.one(py, fields, kind),
     }
 }

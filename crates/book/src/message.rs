@@ -2,10 +2,12 @@
 //!
 //! Not here: how bytes become these values (`codec::json`) and what a book does with them (`market`).
 
+pub mod head;
 pub mod shape;
 
 use compact_str::CompactString;
 
+use head::Head;
 use shape::Guess;
 
 /// The most decimals a price or a quantity may carry after trailing zeros beyond it are cut.
@@ -79,6 +81,8 @@ pub struct DepthUpdate {
     pub bids: SideLevels,
     /// `a`
     pub asks: SideLevels,
+    /// What the message before began with.
+    pub head: Head,
 }
 
 /// One REST (or WebSocket API) depth snapshot.

@@ -9,6 +9,7 @@
 //! Not here: what is done with the numbers (`market`), or where a frame belongs (`router`).
 
 mod fast_path;
+mod head;
 mod levels;
 mod number;
 mod reader;
@@ -119,14 +120,33 @@ pub fn frame_announced<'a>(
 ) -> Result<Scanned<'a>, Malformed> {
     if bytes.len() <= MOST_BYTES {
         // Every byte is looked at on the way: the text need not be known to be UTF-8.
-        let usual =
-            fast_path::wrapped(bytes, into, announce).or_else(|| fast_path::bare(bytes, into));
-        if let Some(scanned) = usual {
+        let mut announce = Some(announce);
+        let announce_once = |stream| announce.take().map_or((), |announce| announce(stream));
+        if let Some(scanned) = head::remembered(bytes, into, announce_once) {
+            return Ok(scanned);
+        }
+        if let Some(scanned) = usual(bytes, into, announce) {
             return Ok(scanned);
         }
     }
     check_text(bytes)?;
     any_frame(bytes, into)
+}
+
+/// A frame in the shape of the wire, read key by key.
+#[inline(never)]
+fn usual<'a>(
+    bytes: &'a [u8],
+    into: &mut DepthUpdate,
+    announce: Option<impl FnOnce(&'a str)>,
+) -> Option<Scanned<'a>> {
+    let announce = |stream| announce.map_or((), |announce| announce(stream));
+    let scanned =
+        fast_path::wrapped(bytes, into, announce).or_else(|| fast_path::bare(bytes, into))?;
+    if matches!(scanned.body, Body::Update { .. }) {
+        into.head.on_other(bytes);
+    }
+    Some(scanned)
 }
 
 /// A frame of any shape: first what its top says, then its payload.

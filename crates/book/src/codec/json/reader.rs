@@ -47,6 +47,14 @@ impl<'a> Reader<'a> {
         Err((otherwise, self.at))
     }
 
+    /// Step over exactly this text; false, and nothing done, where something else is next.
+    #[inline(always)]
+    pub fn step_over(&mut self, text: &[u8]) -> bool {
+        let is_next = self.bytes[self.at..].starts_with(text);
+        self.at += if is_next { text.len() } else { 0 };
+        is_next
+    }
+
     /// After a value: true when another one follows, false at the closing byte.
     #[inline]
     pub fn more(&mut self, close: u8) -> Result<bool, Fault> {

@@ -29,6 +29,12 @@ pub trait Mantissa:
         None
     }
 
+    /// How many of these numbers are greater than `limit`; None where there are no vector instructions for the type.
+    #[inline(always)]
+    fn count_above(_vectors: Avx2, _numbers: &[Self; 8], _limit: Self) -> Option<usize> {
+        None
+    }
+
     /// Which of these numbers are equal, the first in the lowest bit.
     #[inline(always)]
     fn equal(_vectors: Option<Avx2>, some: &[Self; 8], others: &[Self; 8]) -> u32 {
@@ -77,6 +83,11 @@ impl Mantissa for i64 {
             return Some(vectors.count_below_of_8(numbers, limit));
         }
         Some(vectors.count_below_of_16(numbers.try_into().ok()?, limit))
+    }
+
+    #[inline(always)]
+    fn count_above(vectors: Avx2, numbers: &[i64; 8], limit: i64) -> Option<usize> {
+        Some(vectors.count_above_of_8(numbers, limit))
     }
 
     #[inline(always)]

@@ -43,6 +43,9 @@ const FEW: usize = 24;
 /// Pairs whose slots are found before the first of them is set.
 const BLOCK: usize = 8;
 
+/// Fences that are compared with a key at once.
+const FENCES: usize = 8;
+
 /// Sorted pairs of key and quantity; no key twice, no quantity zero.
 #[derive(Clone, Debug)]
 pub struct Chunks<N, const CAP: usize = CHUNK> {
@@ -70,7 +73,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     pub fn new() -> Self {
         assert!(CAP.is_power_of_two() && CAP >= 16);
         Chunks {
-            floors: vec![N::ZERO],
+            floors: vec![-N::MAX],
             chunks: vec![Chunk::boxed()],
             len: 0,
             layout: 0,
@@ -95,7 +98,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         pairs: impl Iterator<Item = (N, N)>,
         each: usize,
     ) -> (Vec<N>, Vec<Box<Chunk<N, CAP>>>) {
-        let (mut floors, mut chunks) = (vec![N::ZERO], vec![Chunk::boxed()]);
+        let (mut floors, mut chunks) = (vec![-N::MAX], vec![Chunk::boxed()]);
         let mut chunk = 0;
         for pair in pairs {
             if chunks[chunk].used == each {
@@ -217,18 +220,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         let (mut indexes, mut slots) = ([0; BLOCK], [0; BLOCK]);
         let mut held = [N::ZERO; BLOCK];
         let (mut found, mut thin) = (0u32, 0u32);
-        // The next smaller key most often belongs to the same chunk or to one of the next two.
-        let mut index = self.floors.len() - 1;
-        for at in 0..count {
-            if index >= 2 {
-                let is_below = |floor: N| usize::from(keys[at] < floor);
-                index -= is_below(self.floors[index]) + is_below(self.floors[index - 1]);
-            }
-            if index > 0 && keys[at] < self.floors[index] {
-                index = self.owner(keys[at]);
-            }
-            indexes[at] = index;
-        }
+        self.find_owners(search.vectors, &keys[..count], &mut indexes);
         for at in 0..count {
             slots[at] = search.slot(&self.chunks[indexes[at]], keys[at]);
         }
@@ -270,6 +262,41 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             }
         }
         (changed.count_ones() + new.count_ones()) as usize
+    }
+
+    /// The chunks that own keys, which descend.
+    #[inline(always)]
+    fn find_owners(&self, vectors: Option<Avx2>, keys: &[N], indexes: &mut [usize; BLOCK]) {
+        let last = self.floors.len() - 1;
+        let mut first = last.saturating_sub(FENCES - 1);
+        let fences = |first: usize| self.floors[first..].first_chunk::<FENCES>();
+        if let (Some(vectors), Some(mut near)) = (vectors, fences(first)) {
+            for (at, key) in keys.iter().enumerate() {
+                let Some(above) = N::count_above(vectors, near, *key) else {
+                    break;
+                };
+                indexes[at] = (first + FENCES - 1).saturating_sub(above);
+                if above == FENCES && first > 0 {
+                    let owner = self.owner(*key);
+                    indexes[at] = owner;
+                    first = owner.saturating_sub(FENCES - 1);
+                    near = fences(first).expect("there are more than so many");
+                }
+            }
+            return;
+        }
+        // The next smaller key most often belongs to the same chunk or to one of the next two.
+        let mut index = last;
+        for (at, key) in keys.iter().enumerate() {
+            if index >= 2 {
+                let is_below = |floor: N| usize::from(*key < floor);
+                index -= is_below(self.floors[index]) + is_below(self.floors[index - 1]);
+            }
+            if index > 0 && *key < self.floors[index] {
+                index = self.owner(*key);
+            }
+            indexes[at] = index;
+        }
     }
 
     fn set_one(&mut self, key: N, quantity: N) -> bool {

@@ -55,7 +55,15 @@ impl Avx2 {
         match self {}
     }
 
+    pub fn level_at_end(self, _window: &[u8; WINDOW], _form: &Form, _at: usize) -> Option<Found> {
+        match self {}
+    }
+
     pub fn count_below_of_8(self, _numbers: &[i64; 8], _limit: i64) -> usize {
+        match self {}
+    }
+
+    pub fn count_above_of_8(self, _numbers: &[i64; 8], _limit: i64) -> usize {
         match self {}
     }
 

@@ -169,11 +169,26 @@ impl Avx2 {
         unsafe { level(window, form, start, quotes) }
     }
 
+    /// The same for a level whose price begins at byte `at` (`AT` or later) of the last bytes of a text. `close` of the
+    /// result is counted from there, and what is behind the text is zeros.
+    #[inline(always)]
+    pub fn level_at_end(self, end: &[u8; WINDOW], form: &Form, at: usize) -> Option<Found> {
+        // SAFETY: as above.
+        unsafe { level_at_end(end, form, at) }
+    }
+
     /// How many of these ascending numbers are smaller than one.
     #[inline(always)]
     pub fn count_below_of_8(self, numbers: &[i64; 8], limit: i64) -> usize {
         // SAFETY: as above.
         unsafe { count_below_of_8(numbers, limit) }
+    }
+
+    /// How many of these numbers are greater than one.
+    #[inline(always)]
+    pub fn count_above_of_8(self, numbers: &[i64; 8], limit: i64) -> usize {
+        // SAFETY: as above.
+        unsafe { count_above_of_8(numbers, limit) }
     }
 
     /// How many of these ascending numbers are smaller than one.
@@ -273,12 +288,15 @@ fn form(price: &Half, quantity: &Half) -> Form {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn quotes(window: &[u8; WINDOW]) -> u64 {
-    let quote = _mm256_set1_epi8(b'"' as i8);
-    let of = |at: usize| {
-        let text = load_wide(part(window, at));
-        u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(text, quote)) as u32)
-    };
+    let of = |at: usize| u64::from(quotes_of(part(window, at)));
     of(AT) | of(AT + 32) << 32
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn quotes_of(text: &[u8; 32]) -> u32 {
+    let quote = _mm256_set1_epi8(b'"' as i8);
+    _mm256_movemask_epi8(_mm256_cmpeq_epi8(load_wide(text), quote)) as u32
 }
 
 #[inline]
@@ -306,6 +324,60 @@ fn level(window: &[u8; WINDOW], form: &Form, start: usize, quotes: &mut u64) -> 
         part(window, AT + price_end - 16),
         part(window, AT + quantity_end - 16),
     );
+    let (price, quantity) = values(numbers, form, price_length, quantity_length)?;
+    let behind = u64::from_le_bytes(*part(window, AT + quantity_end));
+    Some(Found {
+        price,
+        quantity,
+        close,
+        behind,
+    })
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn level_at_end(end: &[u8; WINDOW], form: &Form, at: usize) -> Option<Found> {
+    if !(AT..WINDOW).contains(&at) {
+        return None;
+    }
+    let first = u128::from(quotes_of(part(end, 0)));
+    let all = first | u128::from(quotes_of(part(end, 32))) << 32;
+    let all = all | u128::from(quotes_of(part(end, 64))) << 64;
+    let quotes = (all >> at) as u64;
+    let price_length = quotes.trailing_zeros() as usize;
+    let close = _blsr_u64(_blsr_u64(quotes)).trailing_zeros() as usize;
+    let quantity_length = close.wrapping_sub(price_length + 3);
+    if price_length | quantity_length > 15 || at + close >= WINDOW {
+        return None;
+    }
+    let (price_length, quantity_length) = (price_length & 15, quantity_length & 15);
+    let between: &[u8; 4] = end.get(at + price_length..)?.first_chunk()?;
+    if u32::from_le_bytes(*between) & 0xFF_FFFF != BETWEEN_NUMBERS {
+        return None;
+    }
+    let ending = |close: usize| end.get(close - 16..)?.first_chunk();
+    let numbers = pair(ending(at + price_length)?, ending(at + close)?);
+    let (price, quantity) = values(numbers, form, price_length, quantity_length)?;
+    let close_at = at + close;
+    let word_at = close_at.min(WINDOW - 8);
+    let behind = u64::from_le_bytes(*part(end, word_at)) >> (8 * (close_at - word_at));
+    Some(Found {
+        price,
+        quantity,
+        close,
+        behind,
+    })
+}
+
+/// The two numbers that end with each 16 bytes, if they have the form and the price is not zero.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn values(
+    numbers: __m256i,
+    form: &Form,
+    price_length: usize,
+    quantity_length: usize,
+) -> Option<(i64, i64)> {
     let lengths = pair(
         part(&LENGTHS, price_length),
         part(&LENGTHS, quantity_length),
@@ -328,13 +400,7 @@ fn level(window: &[u8; WINDOW], form: &Form, start: usize, quotes: &mut u64) -> 
     if (price - 1) | quantity < 0 {
         return None; // the price is zero; the quantity is here so that the compiler takes it out of the vector now
     }
-    let behind = u64::from_le_bytes(*part(window, AT + quantity_end));
-    Some(Found {
-        price,
-        quantity,
-        close,
-        behind,
-    })
+    Some((price, quantity))
 }
 
 #[inline]
@@ -466,6 +532,15 @@ fn count_below_of_8(numbers: &[i64; 8], limit: i64) -> usize {
     let limit = _mm256_set1_epi64x(limit);
     let below = |at: usize| _mm256_cmpgt_epi64(limit, load_four(numbers, at));
     let eight = _mm256_packs_epi32(below(0), below(4));
+    (_mm256_movemask_epi8(eight) as u32).count_ones() as usize / 4
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn count_above_of_8(numbers: &[i64; 8], limit: i64) -> usize {
+    let limit = _mm256_set1_epi64x(limit);
+    let above = |at: usize| _mm256_cmpgt_epi64(load_four(numbers, at), limit);
+    let eight = _mm256_packs_epi32(above(0), above(4));
     (_mm256_movemask_epi8(eight) as u32).count_ones() as usize / 4
 }
 

@@ -94,16 +94,6 @@ pub fn first_keys<'a>(
     }
 }
 
-/// Both sides, from the opening bracket of the bids on; None where something else is there.
-#[inline(always)]
-pub fn sides(reader: &mut Reader<'_>, depth: usize, into: &mut DepthUpdate) -> Option<()> {
-    levels::side(reader, depth, &mut into.bids).ok()?;
-    if !reader.step_over(b",\"a\":") {
-        return None;
-    }
-    levels::side(reader, depth, &mut into.asks).ok()
-}
-
 /// A side behind its key; false, and the reader where it was, when something else is there.
 #[inline]
 fn side_after(reader: &mut Reader<'_>, key: &[u8], depth: usize, into: &mut SideLevels) -> bool {

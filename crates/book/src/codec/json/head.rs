@@ -6,10 +6,11 @@ use std::borrow::Cow;
 
 use super::number::{ASCII_ZEROS, POWERS, value_of};
 use super::reader::Reader;
-use super::{Body, Scanned, fast_path, is_diff_stream, microseconds};
+use super::{Body, Scanned, is_diff_stream, levels, microseconds};
 use crate::ascii;
 use crate::message::DepthUpdate;
 use crate::message::head::{BLOCK, Head, HeadNumber, MOST};
+use crate::vectors::{Avx2, Work};
 
 /// After so many messages with another head that of the last one is learned.
 const PATIENCE: u8 = 8;
@@ -25,54 +26,98 @@ pub fn remembered<'a>(
     into: &mut DepthUpdate,
     announce: impl FnOnce(&'a str),
 ) -> Option<Scanned<'a>> {
-    let head = &into.head;
-    if !head.is_that_of(bytes) {
-        return None;
-    }
-    let name = |(start, end): (usize, usize)| ascii::text(bytes.get(start..end)?);
-    let stream = match head.stream {
-        Some(at) => {
-            let stream = name(at)?;
-            announce(stream);
-            Some(Cow::Borrowed(stream))
-        }
-        None => None,
-    };
-    let symbol = Cow::Borrowed(name(head.symbol)?);
-    let [event_time, transaction_time, first, last, previous] = head.numbers;
-    let number = |number: Option<HeadNumber>| match number {
-        Some(number) => number.read(bytes).map(Some),
-        None => Some(None),
-    };
-    let event_time = number(event_time)?.and_then(microseconds);
-    let transaction_time = number(transaction_time)?.and_then(microseconds);
-    let (first, last) = (first?.read(bytes)?, last?.read(bytes)?);
-    let previous = number(previous)?;
-    if first > last {
-        return None;
-    }
-    let depth = 1 + usize::from(stream.is_some());
-    let mut reader = Reader {
+    let work = Remembered {
         bytes,
-        at: head.len,
+        into,
+        announce,
     };
-    fast_path::sides(&mut reader, depth, into)?;
-    let closing: &[u8] = if stream.is_some() { b"}}" } else { b"}" };
-    if bytes.get(reader.at..) != Some(closing) {
-        return None;
+    match Avx2::get() {
+        Some(vectors) => vectors.perform(work),
+        None => work.read(None),
     }
-    into.event_time_us = event_time.unwrap_or(0);
-    into.transaction_time_us = transaction_time;
-    into.first_update_id = first;
-    into.final_update_id = last;
-    into.previous_final_update_id = previous;
-    let body = Body::Update { symbol };
-    Some(Scanned { stream, body })
+}
+
+struct Remembered<'a, 'b, F> {
+    bytes: &'a [u8],
+    into: &'b mut DepthUpdate,
+    announce: F,
+}
+
+impl<'a, F: FnOnce(&'a str)> Work for Remembered<'a, '_, F> {
+    type Output = Option<Scanned<'a>>;
+
+    #[inline(always)]
+    fn run(self, vectors: Avx2) -> Option<Scanned<'a>> {
+        self.read(Some(vectors))
+    }
+}
+
+impl<'a, F: FnOnce(&'a str)> Remembered<'a, '_, F> {
+    #[inline(always)]
+    fn read(self, vectors: Option<Avx2>) -> Option<Scanned<'a>> {
+        let Remembered {
+            bytes,
+            into,
+            announce,
+        } = self;
+        let head = &into.head;
+        if !head.is_that_of(bytes) {
+            return None;
+        }
+        let name = |(start, end): (usize, usize)| ascii::text(bytes.get(start..end)?);
+        let stream = match head.stream {
+            Some(at) => Some(name(at)?),
+            None => None,
+        };
+        if let Some(stream) = stream {
+            announce(stream);
+        }
+        let symbol = name(head.symbol)?;
+        let [event_time, transaction_time, first, last, previous] = head.numbers;
+        let number = |number: Option<HeadNumber>| match number {
+            Some(number) => number.read(bytes).map(Some),
+            None => Some(None),
+        };
+        let event_time = number(event_time)?.and_then(microseconds);
+        let transaction_time = number(transaction_time)?.and_then(microseconds);
+        let (first, last) = (first?.read(bytes)?, last?.read(bytes)?);
+        let previous = number(previous)?;
+        if first > last {
+            return None;
+        }
+        let depth = 1 + usize::from(stream.is_some());
+        let mut at = head.len;
+        for (side, behind) in [
+            (&mut into.bids, ",\"a\":"),
+            (&mut into.asks, if stream.is_some() { "}}" } else { "}" }),
+        ] {
+            at = levels::side_at(vectors, bytes, at, depth, side)?;
+            if !bytes[at..].starts_with(behind.as_bytes()) {
+                return None;
+            }
+            at += behind.len();
+        }
+        if at != bytes.len() {
+            return None;
+        }
+        into.event_time_us = event_time.unwrap_or(0);
+        into.transaction_time_us = transaction_time;
+        into.first_update_id = first;
+        into.final_update_id = last;
+        into.previous_final_update_id = previous;
+        let body = Body::Update {
+            symbol: Cow::Borrowed(symbol),
+        };
+        Some(Scanned {
+            stream: stream.map(Cow::Borrowed),
+            body,
+        })
+    }
 }
 
 impl Head {
     /// Whether a message begins with it, but for the digits of its numbers.
-    #[inline]
+    #[inline(always)]
     fn is_that_of(&self, bytes: &[u8]) -> bool {
         let length = self.len.next_multiple_of(BLOCK);
         let (Some(bytes), false) = (bytes.get(..length), length == 0) else {

@@ -14,22 +14,40 @@ use crate::vectors::{self, Avx2, Found, WINDOW, Work};
 /// message.
 pub fn side(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
     into.clear();
-    let start = reader.at;
+    let (bytes, start) = (reader.bytes, reader.at);
     let found = match Avx2::get() {
-        Some(vectors) => vectors.perform(ByVectors {
-            bytes: reader.bytes,
-            start,
-            into,
-        }),
-        None => fast_path(reader.bytes, start, into),
+        Some(vectors) => vectors.perform(ByVectors { bytes, start, into }),
+        None => fast_path(bytes, start, into),
     };
-    if let Some(end) = found {
-        reader.at = end;
-        return Ok(());
+    match found {
+        Some(end) => {
+            reader.at = end;
+            Ok(())
+        }
+        None => slow_path(reader, depth, into),
     }
+}
+
+/// The same for the side whose opening bracket is at `start`: the byte behind it, None for a fault.
+#[inline(always)]
+pub fn side_at(
+    vectors: Option<Avx2>,
+    bytes: &[u8],
+    start: usize,
+    depth: usize,
+    into: &mut SideLevels,
+) -> Option<usize> {
     into.clear();
-    reader.at = start;
-    slow_path(reader, depth, into)
+    let found = match vectors {
+        Some(vectors) => side_by(vectors, bytes, start, into),
+        None => fast_path(bytes, start, into),
+    };
+    if found.is_some() {
+        return found;
+    }
+    let mut reader = Reader { bytes, at: start };
+    slow_path(&mut reader, depth, into).ok()?;
+    Some(reader.at)
 }
 
 /// The common shape; `None` for any other (or a fault). Returns the byte behind it.
@@ -101,25 +119,34 @@ impl Work for ByVectors<'_> {
 
     #[inline(always)]
     fn run(self, vectors: Avx2) -> Option<usize> {
-        let ByVectors { bytes, start, into } = self;
-        match bytes.get(start..start + 4)? {
-            [b'[', b'[', b'"', _] => {}
-            [b'[', b']', ..] => return Some(start + 2),
-            _ => return None,
-        }
-        let mut levels = std::mem::take(&mut into.narrow);
-        let end = read_levels(vectors, bytes, start + 3, into, &mut levels);
-        into.narrow = levels;
-        end
+        side_by(vectors, self.bytes, self.start, self.into)
     }
 }
 
-/// Levels from the price at `at` to the end of the side, and the byte behind it. `levels` is a variable of the caller,
-/// so that the compiler knows that nothing else changes it.
+/// The levels of a side in the common shape, and the byte behind it; `None` for any other shape, or a fault.
+#[inline(always)]
+pub fn side_by(vectors: Avx2, bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
+    match bytes.get(start..start + 4)? {
+        [b'[', b'[', b'"', _] => {}
+        [b'[', b']', ..] => return Some(start + 2),
+        _ => return None,
+    }
+    let Some(end) = bytes.last_chunk() else {
+        return fast_path(bytes, start, into);
+    };
+    let mut levels = std::mem::take(&mut into.narrow);
+    let found = read_levels(vectors, bytes, end, start + 3, into, &mut levels);
+    into.narrow = levels;
+    found
+}
+
+/// Levels from the price at `at` to the end of the side, and the byte behind it. `end`: the last bytes of the text.
+/// `levels` is a variable of the caller, so that the compiler knows that nothing else changes it.
 #[inline(always)]
 fn read_levels(
     vectors: Avx2,
     bytes: &[u8],
+    end: &[u8; WINDOW],
     mut at: usize,
     into: &mut SideLevels,
     levels: &mut Vec<Level<i64>>,
@@ -127,17 +154,16 @@ fn read_levels(
     let mut scales = Scales::expecting(into.guess.places);
     let mut form = vectors.form(scales.places.0, scales.places.1);
     let mut quantities = 0; // whether any as expected is above zero
-    let mut tail = [0; 2 * WINDOW];
+    let end_at = bytes.len() - WINDOW;
     loop {
-        let rest = bytes.get(at.checked_sub(vectors::AT)?..)?;
-        let window = match rest.first_chunk() {
-            Some(window) => window,
-            None => window_at_end(bytes, rest.len(), &mut tail)?,
-        };
-        let mut quotes = vectors.quotes(window);
+        let window = bytes.get(at.checked_sub(vectors::AT)?..)?.first_chunk();
+        let mut quotes = window.map_or(0, |window| vectors.quotes(window));
         let mut start = 0;
-        for is_second in [false, true] {
-            let as_expected = vectors.level(window, &form, start, &mut quotes);
+        for is_last in [window.is_none(), true] {
+            let as_expected = match window {
+                Some(window) => vectors.level(window, &form, start, &mut quotes),
+                None => vectors.level_at_end(end, &form, at.checked_sub(end_at)?),
+            };
             let Some(found) = as_expected else {
                 let seen = (!levels.is_empty(), quantities != 0);
                 let found = scales.odd_level(bytes, at + start, seen)?;
@@ -154,13 +180,13 @@ fn read_levels(
             if found.behind & LOW_5 != BETWEEN_LEVELS {
                 return scales.finish(found.behind, at + found.close, quantities, into);
             }
-            if is_second {
+            if is_last {
                 at += found.close + 5;
-            } else {
-                start = found.close + 5;
-                quotes &= quotes.wrapping_sub(1); // the closing one
-                quotes &= quotes.wrapping_sub(1); // the opening one of the next price
+                break;
             }
+            start = found.close + 5;
+            quotes &= quotes.wrapping_sub(1); // the closing one
+            quotes &= quotes.wrapping_sub(1); // the opening one of the next price
         }
     }
 }
@@ -171,20 +197,6 @@ fn level(found: &Found) -> Level<i64> {
         price: found.price,
         quantity: found.quantity,
     }
-}
-
-/// The window that begins with the last `rest` bytes of a text, zeros behind.
-#[cold]
-fn window_at_end<'a>(
-    bytes: &[u8],
-    rest: usize,
-    tail: &'a mut [u8; 2 * WINDOW],
-) -> Option<&'a [u8; WINDOW]> {
-    match bytes.last_chunk::<WINDOW>() {
-        Some(end) => tail[..WINDOW].copy_from_slice(end),
-        None => tail[WINDOW - bytes.len()..WINDOW].copy_from_slice(bytes),
-    }
-    tail[WINDOW - rest..].first_chunk()
 }
 
 /// The scales of the two numbers of a side, and the decimals that are expected of both.
@@ -287,6 +299,7 @@ const BEHIND_LEVELS: u64 = u64::from_le_bytes(*b"\"]]\0\0\0\0\0");
 
 #[cold]
 fn slow_path(reader: &mut Reader<'_>, depth: usize, into: &mut SideLevels) -> Result<(), Fault> {
+    into.clear();
     let mut found: Vec<(Decimal, Decimal)> = Vec::new();
     let mut another = reader.open(b'[', b']', "a side must be an array of levels")?;
     while another {

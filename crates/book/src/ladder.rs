@@ -219,6 +219,19 @@ impl Ladder {
         Some(self.level(key, quantity))
     }
 
+    /// Whether the best price of these bids is at or above that of some asks.
+    #[inline]
+    pub fn reaches(&self, asks: &Ladder) -> bool {
+        if let (Store::Narrow(bids), Store::Narrow(others)) = (&self.store, &asks.store)
+            && self.price_scale == asks.price_scale
+        {
+            let bests = bids.best().zip(others.best());
+            return bests.is_some_and(|(bid, ask)| bid.0 >= -ask.0); // nearly always
+        }
+        let bests = self.best().zip(asks.best());
+        bests.is_some_and(|(bid, ask)| bid.price.is_at_least(ask.price))
+    }
+
     /// The level at an index, counted from the best.
     pub fn nth(&self, index: usize) -> Option<NumberLevel> {
         let mut found = None;

@@ -347,10 +347,7 @@ impl Market {
     /// Best prices that touch or cross after a whole event: the book is kept up, but not served.
     #[inline]
     fn check_crossed(&mut self, now_ns: i64) {
-        let crossed = match (self.bids.best(), self.asks.best()) {
-            (Some(bid), Some(ask)) => bid.price.is_at_least(ask.price),
-            _ => false,
-        };
+        let crossed = self.bids.reaches(&self.asks);
         if crossed != self.state.is_crossed() {
             self.set_crossed(crossed, now_ns);
         }

@@ -119,17 +119,21 @@ impl OfflineBook {
         if prefetch::is_worthwhile() {
             market.fetch(&update);
         }
-        if let Some(expected) = market.symbol().filter(|own| own != symbol) {
-            let (expected, received) = (expected.to_owned(), symbol.to_string());
-            return Some(Err(ApplyError::SymbolMismatch { expected, received }));
-        }
-        if market.symbol().is_none() && !foreign_text::can_be_symbol(symbol) {
-            return Some(Err(ApplyError::Malformed(json::unnameable(&scanned))));
-        }
+        let is_named = match market.symbol() {
+            Some(own) if own != symbol => {
+                let (expected, received) = (own.to_owned(), symbol.to_string());
+                return Some(Err(ApplyError::SymbolMismatch { expected, received }));
+            }
+            Some(_) => true,
+            None if foreign_text::can_be_symbol(symbol) => false,
+            None => return Some(Err(ApplyError::Malformed(json::unnameable(&scanned)))),
+        };
         let Some(ids) = Ids::of(&update, market.continuity()) else {
             return Some(Err(ApplyError::Malformed(json::unchained(&scanned))));
         };
-        market.accepts(symbol);
+        if !is_named {
+            market.accepts(symbol);
+        }
         Some(Ok(market.on_diff(&update, ids, frame, 0, 0)))
     }
 }

@@ -173,7 +173,14 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         for block in blocks {
             changed += self.set_some(search, block, &pair);
         }
-        changed += self.set_some(search, rest, &pair);
+        match rest {
+            [] => {}
+            [one] => {
+                let (key, quantity) = pair(one);
+                changed += usize::from(self.set_one(search, key, quantity));
+            }
+            rest => changed += self.set_some(search, rest, &pair),
+        }
         self.drop_trailing_tombstones();
         if self.compaction.is_due() {
             self.compact_next();
@@ -202,9 +209,13 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     #[cold]
     #[inline(never)]
     fn set_each(&mut self, keys: &[N], quantities: &[N]) -> usize {
+        let search = Search {
+            vectors: None,
+            prefetching: false,
+        };
         let pairs = keys.iter().zip(quantities);
         pairs
-            .filter(|(key, quantity)| self.set_one(**key, **quantity))
+            .filter(|(key, quantity)| self.set_one(search, **key, **quantity))
             .count()
     }
 
@@ -258,7 +269,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
                     quantities[at],
                 );
             } else {
-                self.set_one(keys[at], quantities[at]);
+                self.set_moved(keys[at], quantities[at]);
             }
         }
         (changed.count_ones() + new.count_ones()) as usize
@@ -299,8 +310,19 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
-    fn set_one(&mut self, key: N, quantity: N) -> bool {
-        let (index, slot) = self.find(key);
+    /// Set a pair of a block after slots have moved.
+    #[cold]
+    #[inline(never)]
+    fn set_moved(&mut self, key: N, quantity: N) {
+        self.set_each(&[key], &[quantity]);
+    }
+
+    #[inline(always)]
+    fn set_one(&mut self, search: Search, key: N, quantity: N) -> bool {
+        let mut indexes = [0; BLOCK];
+        self.find_owners(search.vectors, &[key], &mut indexes);
+        let index = indexes[0];
+        let slot = search.slot(&self.chunks[index], key);
         let chunk = &mut *self.chunks[index];
         if chunk.holds(slot, key) {
             let before = chunk.write(slot, quantity);
@@ -311,7 +333,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             }
             before != quantity
         } else if quantity != N::ZERO {
-            self.insert(None, index, slot, key, quantity);
+            self.insert(search.vectors, index, slot, key, quantity);
             true
         } else {
             false

@@ -59,6 +59,10 @@ impl Avx2 {
         match self {}
     }
 
+    pub fn are_near(self, _text: &[[u8; 32]], _other: &[[u8; 32]], _most: &[[u8; 32]]) -> bool {
+        match self {}
+    }
+
     pub fn count_below_of_8(self, _numbers: &[i64; 8], _limit: i64) -> usize {
         match self {}
     }

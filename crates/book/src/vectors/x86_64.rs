@@ -177,6 +177,13 @@ impl Avx2 {
         unsafe { level_at_end(end, form, at) }
     }
 
+    /// Whether exclusive-or of the bytes of two texts gives at most what is allowed for each; as many as `text` has.
+    #[inline(always)]
+    pub fn are_near(self, text: &[[u8; 32]], other: &[[u8; 32]], most: &[[u8; 32]]) -> bool {
+        // SAFETY: as above.
+        unsafe { are_near(text, other, most) }
+    }
+
     /// How many of these ascending numbers are smaller than one.
     #[inline(always)]
     pub fn count_below_of_8(self, numbers: &[i64; 8], limit: i64) -> usize {
@@ -401,6 +408,17 @@ fn values(
         return None; // the price is zero; the quantity is here so that the compiler takes it out of the vector now
     }
     Some((price, quantity))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn are_near(text: &[[u8; 32]], other: &[[u8; 32]], most: &[[u8; 32]]) -> bool {
+    let mut beyond = _mm256_setzero_si256();
+    for ((text, other), most) in text.iter().zip(other).zip(most) {
+        let difference = _mm256_xor_si256(load_wide(text), load_wide(other));
+        beyond = _mm256_or_si256(beyond, _mm256_subs_epu8(difference, load_wide(most)));
+    }
+    _mm256_testz_si256(beyond, beyond) != 0
 }
 
 #[inline]

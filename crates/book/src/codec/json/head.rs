@@ -61,7 +61,7 @@ impl<'a, F: FnOnce(&'a str)> Remembered<'a, '_, F> {
             announce,
         } = self;
         let head = &into.head;
-        if !head.is_that_of(bytes) {
+        if !head.is_that_of(vectors, bytes) {
             return None;
         }
         let name = |(start, end): (usize, usize)| ascii::text(bytes.get(start..end)?);
@@ -87,18 +87,20 @@ impl<'a, F: FnOnce(&'a str)> Remembered<'a, '_, F> {
         }
         let depth = 1 + usize::from(stream.is_some());
         let mut at = head.len;
-        for (side, behind) in [
-            (&mut into.bids, ",\"a\":"),
-            (&mut into.asks, if stream.is_some() { "}}" } else { "}" }),
-        ] {
+        for is_asks in [false, true] {
+            let side = if is_asks {
+                &mut into.asks
+            } else {
+                &mut into.bids
+            };
             at = levels::side_at(vectors, bytes, at, depth, side)?;
-            if !bytes[at..].starts_with(behind.as_bytes()) {
+            let rest = &bytes[at..];
+            if !is_asks {
+                rest.starts_with(b",\"a\":").then_some(())?;
+                at += 5;
+            } else if rest != if depth == 1 { &b"}"[..] } else { &b"}}"[..] } {
                 return None;
             }
-            at += behind.len();
-        }
-        if at != bytes.len() {
-            return None;
         }
         into.event_time_us = event_time.unwrap_or(0);
         into.transaction_time_us = transaction_time;
@@ -118,15 +120,18 @@ impl<'a, F: FnOnce(&'a str)> Remembered<'a, '_, F> {
 impl Head {
     /// Whether a message begins with it, but for the digits of its numbers.
     #[inline(always)]
-    fn is_that_of(&self, bytes: &[u8]) -> bool {
+    fn is_that_of(&self, vectors: Option<Avx2>, bytes: &[u8]) -> bool {
         let length = self.len.next_multiple_of(BLOCK);
         let (Some(bytes), false) = (bytes.get(..length), length == 0) else {
             return false;
         };
-        let mut beyond = [0; BLOCK];
         let (bytes, _) = bytes.as_chunks::<BLOCK>();
         let (text, _) = self.text.as_chunks::<BLOCK>();
         let (most, _) = self.most.as_chunks::<BLOCK>();
+        if let Some(vectors) = vectors {
+            return vectors.are_near(bytes, text, most);
+        }
+        let mut beyond = [0; BLOCK];
         for ((bytes, text), most) in bytes.iter().zip(text).zip(most) {
             for at in 0..BLOCK {
                 beyond[at] |= (bytes[at] ^ text[at]).saturating_sub(most[at]);

@@ -43,6 +43,9 @@ const FEW: usize = 24;
 /// Pairs whose slots are found before the first of them is set.
 const BLOCK: usize = 8;
 
+/// A thin chunk looks for a neighbour to merge with once in so many deletes.
+const LOOK_EVERY: usize = 8;
+
 /// Fences that are compared with a key at once.
 const FENCES: usize = 8;
 
@@ -246,7 +249,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             let is_left = *quantity != N::ZERO;
             chunk.live = chunk.live + usize::from(is_left) - usize::from(held[at] != N::ZERO);
             found |= u32::from(is_held) << at;
-            thin |= u32::from(chunk.live < Self::THIN) << at;
+            thin |= u32::from((chunk.live < Self::THIN) & (chunk.live % LOOK_EVERY == 0)) << at;
         }
         let zeros = [N::ZERO; BLOCK];
         let set = !N::equal(search.vectors, quantities, &zeros) & ((1 << count) - 1);

@@ -345,10 +345,11 @@ impl Ladder {
 
     /// Bytes of memory held, without the allocator's own.
     pub fn memory_bytes(&self) -> usize {
-        match &self.store {
+        let held = match &self.store {
             Store::Narrow(chunks) => chunks.memory_bytes(),
             Store::Wide(chunks) => chunks.memory_bytes(),
-        }
+        };
+        size_of::<Store>() + held
     }
 
     fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(i128, i128)) {

@@ -31,7 +31,7 @@ pub trait Mantissa:
 
     /// How many of these numbers are greater than `limit`; None where there are no vector instructions for the type.
     #[inline(always)]
-    fn count_above(_vectors: Avx2, _numbers: &[Self; 8], _limit: Self) -> Option<usize> {
+    fn count_above(_vectors: Option<Avx2>, _numbers: &[Self; 16], _limit: Self) -> Option<usize> {
         None
     }
 
@@ -86,8 +86,8 @@ impl Mantissa for i64 {
     }
 
     #[inline(always)]
-    fn count_above(vectors: Avx2, numbers: &[i64; 8], limit: i64) -> Option<usize> {
-        Some(vectors.count_above_of_8(numbers, limit))
+    fn count_above(vectors: Option<Avx2>, numbers: &[i64; 16], limit: i64) -> Option<usize> {
+        Some(vectors?.count_above_of_16(numbers, limit))
     }
 
     #[inline(always)]

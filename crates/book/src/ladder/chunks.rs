@@ -47,12 +47,14 @@ const BLOCK: usize = 8;
 const LOOK_EVERY: usize = 8;
 
 /// Fences that are compared with a key at once.
-const FENCES: usize = 8;
+const FENCES: usize = 16;
 
 /// Sorted pairs of key and quantity; no key twice, no quantity zero.
 #[derive(Clone, Debug)]
 pub struct Chunks<N, const CAP: usize = CHUNK> {
     floors: Vec<N>,
+    /// The fences of the last chunks, without that of chunk 0; before them numbers below all keys.
+    last_floors: [N; FENCES],
     chunks: Vec<Box<Chunk<N, CAP>>>,
     /// Pairs that are not tombstones.
     len: usize,
@@ -76,7 +78,8 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     pub fn new() -> Self {
         assert!(CAP.is_power_of_two() && CAP >= 16);
         Chunks {
-            floors: vec![-N::MAX],
+            floors: vec![N::ZERO],
+            last_floors: [-N::MAX; FENCES],
             chunks: vec![Chunk::boxed()],
             len: 0,
             layout: 0,
@@ -87,12 +90,22 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// From pairs in ascending order of distinct keys, none with quantity zero.
     pub fn from_ascending(pairs: impl Iterator<Item = (N, N)>) -> Self {
         let (floors, chunks) = Self::filled(pairs, Self::LOADED);
-        Chunks {
+        let mut made = Chunks {
             len: chunks.iter().map(|chunk| chunk.live).sum(),
             floors,
             chunks,
             ..Chunks::new()
-        }
+        };
+        made.note_floors();
+        made
+    }
+
+    /// After a change of the fences.
+    fn note_floors(&mut self) {
+        let known = self.floors[1..].iter().rev().copied();
+        let known = known.chain(std::iter::repeat(-N::MAX));
+        let places = self.last_floors.iter_mut().rev();
+        places.zip(known).for_each(|(place, floor)| *place = floor);
     }
 
     /// Such pairs in chunks of `each`, one chunk at least, and their fences: the first keys, but for the
@@ -101,7 +114,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         pairs: impl Iterator<Item = (N, N)>,
         each: usize,
     ) -> (Vec<N>, Vec<Box<Chunk<N, CAP>>>) {
-        let (mut floors, mut chunks) = (vec![-N::MAX], vec![Chunk::boxed()]);
+        let (mut floors, mut chunks) = (vec![N::ZERO], vec![Chunk::boxed()]);
         let mut chunk = 0;
         for pair in pairs {
             if chunks[chunk].used == each {
@@ -278,29 +291,26 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         (changed.count_ones() + new.count_ones()) as usize
     }
 
+    /// The chunk that owns a key.
+    #[inline(always)]
+    fn owner_by(&self, vectors: Option<Avx2>, key: N) -> usize {
+        match N::count_above(vectors, &self.last_floors, key) {
+            Some(above) if above < FENCES => self.floors.len() - 1 - above,
+            _ => self.owner(key),
+        }
+    }
+
     /// The chunks that own keys, which descend.
     #[inline(always)]
     fn find_owners(&self, vectors: Option<Avx2>, keys: &[N], indexes: &mut [usize; BLOCK]) {
-        let last = self.floors.len() - 1;
-        let mut first = last.saturating_sub(FENCES - 1);
-        let fences = |first: usize| self.floors[first..].first_chunk::<FENCES>();
-        if let (Some(vectors), Some(mut near)) = (vectors, fences(first)) {
+        if N::count_above(vectors, &self.last_floors, N::ZERO).is_some() {
             for (at, key) in keys.iter().enumerate() {
-                let Some(above) = N::count_above(vectors, near, *key) else {
-                    break;
-                };
-                indexes[at] = (first + FENCES - 1).saturating_sub(above);
-                if above == FENCES && first > 0 {
-                    let owner = self.owner(*key);
-                    indexes[at] = owner;
-                    first = owner.saturating_sub(FENCES - 1);
-                    near = fences(first).expect("there are more than so many");
-                }
+                indexes[at] = self.owner_by(vectors, *key);
             }
             return;
         }
         // The next smaller key most often belongs to the same chunk or to one of the next two.
-        let mut index = last;
+        let mut index = self.floors.len() - 1;
         for (at, key) in keys.iter().enumerate() {
             if index >= 2 {
                 let is_below = |floor: N| usize::from(*key < floor);
@@ -322,9 +332,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     #[inline(always)]
     fn set_one(&mut self, search: Search, key: N, quantity: N) -> bool {
-        let mut indexes = [0; BLOCK];
-        self.find_owners(search.vectors, &[key], &mut indexes);
-        let index = indexes[0];
+        let index = self.owner_by(search.vectors, key);
         let slot = search.slot(&self.chunks[index], key);
         let chunk = &mut *self.chunks[index];
         if chunk.holds(slot, key) {
@@ -406,6 +414,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         };
         self.floors.insert(index + 1, floor);
         self.chunks.insert(index + 1, upper);
+        self.note_floors();
         self.find(key)
     }
 
@@ -444,6 +453,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     fn take_out(&mut self, index: usize) -> Box<Chunk<N, CAP>> {
         self.layout += 1;
         self.floors.remove(index);
+        self.note_floors();
         self.chunks.remove(index)
     }
 
@@ -600,11 +610,11 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         all_fit.then_some(chunks)
     }
 
-    /// Bytes of memory held, without the allocator's own.
+    /// Bytes of memory held beside this value itself, without the allocator's own.
     pub fn memory_bytes(&self) -> usize {
         let fences = size_of::<N>() * self.floors.capacity();
         let boxes = size_of::<Box<Chunk<N, CAP>>>() * self.chunks.capacity();
-        size_of::<Self>() + fences + boxes + self.chunks.len() * size_of::<Chunk<N, CAP>>()
+        fences + boxes + self.chunks.len() * size_of::<Chunk<N, CAP>>()
     }
 }
 

@@ -193,9 +193,9 @@ impl Avx2 {
 
     /// How many of these numbers are greater than one.
     #[inline(always)]
-    pub fn count_above_of_8(self, numbers: &[i64; 8], limit: i64) -> usize {
+    pub fn count_above_of_16(self, numbers: &[i64; 16], limit: i64) -> usize {
         // SAFETY: as above.
-        unsafe { count_above_of_8(numbers, limit) }
+        unsafe { count_above_of_16(numbers, limit) }
     }
 
     /// How many of these ascending numbers are smaller than one.
@@ -555,11 +555,13 @@ fn count_below_of_8(numbers: &[i64; 8], limit: i64) -> usize {
 
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn count_above_of_8(numbers: &[i64; 8], limit: i64) -> usize {
+fn count_above_of_16(numbers: &[i64; 16], limit: i64) -> usize {
     let limit = _mm256_set1_epi64x(limit);
     let above = |at: usize| _mm256_cmpgt_epi64(load_four(numbers, at), limit);
-    let eight = _mm256_packs_epi32(above(0), above(4));
-    (_mm256_movemask_epi8(eight) as u32).count_ones() as usize / 4
+    let low = _mm256_packs_epi32(above(0), above(4));
+    let high = _mm256_packs_epi32(above(8), above(12));
+    let all = _mm256_packs_epi16(low, high);
+    (_mm256_movemask_epi8(all) as u32).count_ones() as usize / 2
 }
 
 #[inline]

@@ -60,5 +60,6 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         floors[0] = self.floors[start];
         self.floors.splice(start..stop, floors);
         self.chunks.splice(start..stop, chunks);
+        self.note_floors();
     }
 }

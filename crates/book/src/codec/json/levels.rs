@@ -39,7 +39,7 @@ pub fn side_at(
 ) -> Option<usize> {
     into.clear();
     let found = match vectors {
-        Some(vectors) => side_by(vectors, bytes, start, into),
+        Some(vectors) => vectors.perform(ByVectors { bytes, start, into }),
         None => fast_path(bytes, start, into),
     };
     if found.is_some() {
@@ -125,7 +125,7 @@ impl Work for ByVectors<'_> {
 
 /// The levels of a side in the common shape, and the byte behind it; `None` for any other shape, or a fault.
 #[inline(always)]
-pub fn side_by(vectors: Avx2, bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
+fn side_by(vectors: Avx2, bytes: &[u8], start: usize, into: &mut SideLevels) -> Option<usize> {
     match bytes.get(start..start + 4)? {
         [b'[', b'[', b'"', _] => {}
         [b'[', b']', ..] => return Some(start + 2),

@@ -647,6 +647,7 @@ impl Market {
     fn merge(&mut self, rolled: RolledSnapshot, now_ns: i64) -> Comparison {
         let bids = self.bids.merge(rolled.bids);
         let asks = self.asks.merge(rolled.asks);
+        self.depth_target.look_again();
         if bids.altered || asks.altered {
             self.followers.note_altered();
         }
@@ -675,7 +676,8 @@ impl Market {
 
     /// Whether a side has fewer complete levels than are enough, or readers ask for more than was considered.
     pub fn is_shallow(&self) -> bool {
-        !self.depth_target.is_met(&self.bids, &self.asks)
+        let changed = self.counters.levels_changed;
+        !self.depth_target.is_met(&self.bids, &self.asks, changed)
     }
 
     /// The fewest levels that a side has inside its complete range; None where both sides are whole.

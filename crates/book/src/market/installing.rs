@@ -76,6 +76,7 @@ impl Market {
         self.followers.note_altered();
         self.bids = Ladder::from_snapshot(Side::Bids, &snapshot.bids, limit);
         self.asks = Ladder::from_snapshot(Side::Asks, &snapshot.asks, limit);
+        self.depth_target.look_again();
         let snapshot_us = snapshot
             .event_time_us
             .or(snapshot.transaction_time_us)

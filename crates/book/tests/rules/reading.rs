@@ -212,6 +212,48 @@ fn coverage_is_of_each_side_and_the_market_has_the_shallower_one() {
 }
 
 #[test]
+fn a_book_is_shallow_as_soon_as_one_level_too_many_is_gone_and_after_a_shallower_snapshot() {
+    let prices: Vec<String> = (1..=1_000).map(|price| price.to_string()).collect();
+    let with = |quantity: &'static str, count: usize| -> Vec<(&str, &str)> {
+        let best = prices.iter().rev().take(count);
+        best.map(|price| (price.as_str(), quantity)).collect()
+    };
+    for (a_diff, enough) in [(1, 600), (7, 744), (300, 400), (1, 744), (1, 1_000)] {
+        let mut harness = spot();
+        let all = with("1", 1_000);
+        harness.load(&snapshot(10, &all, &[("2000", "1")]).asked(Some(1_000)), 1);
+        harness.market.set_depth_target(enough, 0);
+        let mut left = 1_000;
+        for id in 11.. {
+            assert_eq!(
+                harness.market.is_shallow(),
+                left < enough,
+                "{left} of {enough}"
+            );
+            if left < enough {
+                break;
+            }
+            let gone = with("0", 1_000 - left + a_diff);
+            let gone = &gone[1_000 - left..];
+            harness.feed(&diff(id, id).with(gone, &[]), 1);
+            left -= a_diff;
+        }
+    }
+    let mut harness = spot();
+    harness.load(
+        &snapshot(10, &with("1", 1_000), &[("2000", "1")]).asked(Some(1_000)),
+        1,
+    );
+    harness.market.set_depth_target(5, 0);
+    assert!(!harness.market.is_shallow());
+    harness.load(
+        &snapshot(20, &with("1", 4), &[("2000", "1")]).asked(Some(4)),
+        2,
+    );
+    assert!(harness.market.is_shallow());
+}
+
+#[test]
 fn a_book_is_shallow_where_a_side_has_fewer_complete_levels_than_are_enough() {
     for (limit, enough, shallow) in [
         (4, usize::MAX, false),

@@ -43,6 +43,9 @@ const FEW: usize = 24;
 /// Pairs whose slots are found before the first of them is set.
 const BLOCK: usize = 8;
 
+/// So many pairs and fewer are set one after the other.
+const MOST_ALONE: usize = 2;
+
 /// A thin chunk looks for a neighbour to merge with once in so many deletes.
 const LOOK_EVERY: usize = 8;
 
@@ -189,13 +192,13 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         for block in blocks {
             changed += self.set_some(search, block, &pair);
         }
-        match rest {
-            [] => {}
-            [one] => {
+        if rest.len() > MOST_ALONE {
+            changed += self.set_some(search, rest, &pair);
+        } else {
+            for one in rest {
                 let (key, quantity) = pair(one);
                 changed += usize::from(self.set_one(search, key, quantity));
             }
-            rest => changed += self.set_some(search, rest, &pair),
         }
         self.drop_trailing_tombstones();
         if self.compaction.is_due() {

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -89,7 +89,7 @@ pub struct CountingStream {
 /// A stream with or without TLS.
 enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<BufReader<TcpStream>>>),
 }
 
 /// Why a WebSocket could not be opened.
@@ -152,6 +152,7 @@ pub async fn connect(
         let config = tls().map_err(|why| format!("TLS cannot be set up: {why}"))?;
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(bare.to_owned()).map_err(|why| not_a_url(&why))?;
+        let stream = BufReader::with_capacity(READ_BYTES, stream); // rustls alone reads 4 KiB at a time
         let work = timeout_at(deadline, TlsConnector::from(config).connect(name, stream)).await;
         let stream = work.map_err(|_| late(address, "the TLS handshake did not finish"))?;
         Stream::Tls(Box::new(stream.map_err(|why| describe_error::io(&why))?))

@@ -223,8 +223,10 @@ fn a_book_is_shallow_as_soon_as_one_level_too_many_is_gone_and_after_a_shallower
         let all = with("1", 1_000);
         harness.load(&snapshot(10, &all, &[("2000", "1")]).asked(Some(1_000)), 1);
         harness.market.set_depth_target(enough, 0);
+        assert_eq!(harness.market.is_shallow(), enough > 1_000);
+        harness.feed(&diff(11, 11).with(&with("2", 10), &[]), 1);
         let mut left = 1_000;
-        for id in 11.. {
+        for id in 12.. {
             assert_eq!(
                 harness.market.is_shallow(),
                 left < enough,

@@ -207,6 +207,8 @@ fn what_is_smaller_is_counted() {
     {
         let below = |numbers: &[i64]| numbers.iter().filter(|number| **number < limit).count();
         assert_eq!(vectors.count_below_of_16(&numbers, limit), below(&numbers));
+        let above = numbers.iter().filter(|number| **number > limit).count();
+        assert_eq!(vectors.count_above_of_16(&numbers, limit), above);
         for half in [&numbers[..8], &numbers[8..]] {
             let half = half.try_into().expect("eight");
             assert_eq!(vectors.count_below_of_8(half, limit), below(half));

@@ -265,7 +265,8 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             let is_left = *quantity != N::ZERO;
             chunk.live = chunk.live + usize::from(is_left) - usize::from(held[at] != N::ZERO);
             found |= u32::from(is_held) << at;
-            thin |= u32::from((chunk.live < Self::THIN) & (chunk.live % LOOK_EVERY == 0)) << at;
+            thin |=
+                u32::from((chunk.live < Self::THIN) & chunk.live.is_multiple_of(LOOK_EVERY)) << at;
         }
         let zeros = [N::ZERO; BLOCK];
         let set = !N::equal(search.vectors, quantities, &zeros) & ((1 << count) - 1);

@@ -307,23 +307,27 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// The chunks that own keys, which descend.
     #[inline(always)]
     fn find_owners(&self, vectors: Option<Avx2>, keys: &[N], indexes: &mut [usize; BLOCK]) {
-        if N::count_above(vectors, &self.last_floors, N::ZERO).is_some() {
-            for (at, key) in keys.iter().enumerate() {
-                indexes[at] = self.owner_by(vectors, *key);
+        let last = self.floors.len() - 1;
+        let mut at = 0;
+        while at < keys.len() {
+            match N::count_above(vectors, &self.last_floors, keys[at]) {
+                Some(above) if above < FENCES => indexes[at] = last - above,
+                _ => break, // the keys that follow are smaller still
             }
-            return;
+            at += 1;
         }
         // The next smaller key most often belongs to the same chunk or to one of the next two.
-        let mut index = self.floors.len() - 1;
-        for (at, key) in keys.iter().enumerate() {
+        let mut index = last;
+        while at < keys.len() {
             if index >= 2 {
-                let is_below = |floor: N| usize::from(*key < floor);
+                let is_below = |floor: N| usize::from(keys[at] < floor);
                 index -= is_below(self.floors[index]) + is_below(self.floors[index - 1]);
             }
-            if index > 0 && *key < self.floors[index] {
-                index = self.owner(*key);
+            if index > 0 && keys[at] < self.floors[index] {
+                index = self.owner(keys[at]);
             }
             indexes[at] = index;
+            at += 1;
         }
     }
 

@@ -67,7 +67,7 @@ impl Avx2 {
         match self {}
     }
 
-    pub fn count_above_of_8(self, _numbers: &[i64; 8], _limit: i64) -> usize {
+    pub fn count_above_of_16(self, _numbers: &[i64; 16], _limit: i64) -> usize {
         match self {}
     }
 

@@ -55,17 +55,17 @@ fn run(layer: &str) -> u64 {
         "frame 2,000" => framed(2_000),
         "frame 30,000" => framed(30_000),
         "best" => read(|book| {
-            black_box(book.cell().lock().best());
+            black_box(book.cell().read().best());
         }),
-        "freeze 20" => read(|book| drop(black_box(book.cell().lock().freeze(20)))),
-        "top 20" => read(|book| drop(black_box(book.cell().lock().levels(Side::Bids, 0, 20)))),
+        "freeze 20" => read(|book| drop(black_box(book.cell().read().freeze(20)))),
+        "top 20" => read(|book| drop(black_box(book.cell().read().levels(Side::Bids, 0, 20)))),
         "top 1,000" => {
-            read(|book| drop(black_box(book.cell().lock().levels(Side::Bids, 0, 1_000))))
+            read(|book| drop(black_box(book.cell().read().levels(Side::Bids, 0, 1_000))))
         }
         "top 1,000 as floats" => read(|book| {
             let mut rows = Vec::with_capacity(1_000);
             let mut to = Floats::Rows(&mut rows);
-            book.cell().lock().append_floats(Side::Bids, 1_000, &mut to);
+            book.cell().read().append_floats(Side::Bids, 1_000, &mut to);
             drop(black_box(rows));
         }),
         _ => panic!("no layer {layer}"),

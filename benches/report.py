@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benches.measure import MISSED, WITHIN_NOISE, Row, number, span
+from benches.reasons import reason_of
 
 MOST_SECONDS = 720
 """The time limit of a complete run on two cores."""
@@ -128,7 +129,7 @@ class Report:
             f"{self.summary}.",
         ]
         if self.missed:
-            lines += ["", "Missed:", "", *(f"- {row.what}: {shown(row)}" for row in self.missed)]
+            lines += ["", "Missed:", "", *map(missed, self.missed)]
         for section in self.sections:
             data = f" Data: {section.data}." if section.data else ""
             took = f" The section took {section.seconds:.0f} s."
@@ -166,6 +167,13 @@ def cells(row: Row) -> tuple[str, str, str, str, str, str]:
         number(row.threshold),
         row.result,
     )
+
+
+def missed(row: Row) -> str:
+    """A line about a missed threshold: the figures, the reason, and what could be tried next."""
+    reason = reason_of(row.what)
+    why = f"{reason.why} Next idea: {reason.idea}" if reason else "No reason is known yet."
+    return f"- {row.what}: {shown(row)}. {why}"
 
 
 def shown(row: Row) -> str:

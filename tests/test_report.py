@@ -20,9 +20,11 @@ import pytest
 from benches import columns, cpu, following, paced, plots, reads_against_peers
 from benches.captures import Capture
 from benches.measure import Estimate, Row, above_beside, estimate, ratio_beside
+from benches.reasons import REASONS, reason_of
 from benches.report import Report, Section, machine
 
 ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "BENCHMARKS.md"
 GOOD = Row("a read", "10 ns", 0.4, 0.5)
 BAD = Row("a start", "9 s", 12.5, 5.0)
 PLAIN = Row("a rival", "not measured: not installed")
@@ -37,6 +39,23 @@ def test_missed_thresholds_come_before_the_tables() -> None:
     text = REPORT.as_markdown()
     assert "2 thresholds, 1 missed, 0 within noise; the run took 2 s." in text
     assert text.index("- a start: 12.5, threshold 5.000") < text.index("## Reads")
+
+
+def test_a_missed_threshold_is_followed_by_its_reason_and_the_next_idea() -> None:
+    known = Row("spot: against orjson.loads", "4 us", 0.4, 0.3)
+    text = Report({}, [Section("frames", "Frames", "", "", [known, BAD], 1.0)], 1.0).as_markdown()
+    reason = reason_of(known.what)
+    assert reason is not None
+    assert f"- {known.what}: 0.400, threshold 0.300. {reason.why} Next idea: {reason.idea}\n" in text
+    assert "- a start: 12.5, threshold 5.000. No reason is known yet.\n" in text
+
+
+def test_reasons_are_of_rows_that_have_a_threshold() -> None:
+    table = re.findall(
+        r"^\| (.+) \| .* \| (?:met|MISSED|within noise) \|$", DOCUMENT.read_text("utf-8"), re.M
+    )
+    for reason in REASONS:
+        assert any(re.search(reason.row, what) for what in table), reason.row
 
 
 def test_every_row_is_in_the_document_with_its_result() -> None:

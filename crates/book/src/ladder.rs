@@ -209,14 +209,14 @@ impl Ladder {
     /// The best level.
     #[inline]
     pub fn best(&self) -> Option<NumberLevel> {
-        let (key, quantity) = match &self.store {
-            Store::Narrow(chunks) => {
-                let (key, quantity) = chunks.best()?;
-                (key.widen(), quantity.widen())
-            }
-            Store::Wide(chunks) => chunks.best()?,
-        };
-        Some(self.level(key, quantity))
+        match &self.store {
+            Store::Narrow(chunks) => chunks
+                .best()
+                .map(|(key, quantity)| self.level(key, quantity)),
+            Store::Wide(chunks) => chunks
+                .best()
+                .map(|(key, quantity)| self.level(key, quantity)),
+        }
     }
 
     /// Whether the best price of these bids is at or above that of some asks.
@@ -247,7 +247,7 @@ impl Ladder {
             Store::Narrow(chunks) => Box::new(
                 chunks
                     .iter()
-                    .map(|(key, quantity)| self.level(key.widen(), quantity.widen())),
+                    .map(|(key, quantity)| self.level(key, quantity)),
             ),
             Store::Wide(chunks) => Box::new(
                 chunks
@@ -363,21 +363,20 @@ impl Ladder {
         }
     }
 
-    fn price(&self, key: i128) -> Number {
+    fn price<N: Mantissa>(&self, key: N) -> Number {
         Number {
-            mantissa: to_price(key, self.side),
+            mantissa: to_price(key, self.side).widen(),
             scale: self.price_scale,
         }
     }
 
-    fn level(&self, key: i128, quantity: i128) -> NumberLevel {
-        let quantity = Number {
-            mantissa: quantity,
-            scale: self.quantity_scale,
-        };
+    fn level<N: Mantissa>(&self, key: N, quantity: N) -> NumberLevel {
         NumberLevel {
             price: self.price(key),
-            quantity,
+            quantity: Number {
+                mantissa: quantity.widen(),
+                scale: self.quantity_scale,
+            },
         }
     }
 }

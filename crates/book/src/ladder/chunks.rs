@@ -490,19 +490,32 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
             .flat_map(|chunk| chunk.pairs().rev())
     }
 
+    /// The chunks that hold the pairs from index `start` up to `stop` (exclusive), counted from the greatest key down;
+    /// how many pairs of each to leave out first, and how many follow.
+    #[inline(always)]
+    fn parts(
+        &self,
+        start: usize,
+        stop: usize,
+    ) -> impl Iterator<Item = (&Chunk<N, CAP>, usize, usize)> {
+        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
+        let chunks = self.chunks.iter().rev().map(|chunk| &**chunk);
+        chunks.map_while(move |chunk| {
+            if left == 0 {
+                return None;
+            }
+            let left_out = skip.min(chunk.live);
+            let taken = left.min(chunk.live - left_out);
+            skip -= left_out;
+            left -= taken;
+            Some((chunk, left_out, taken))
+        })
+    }
+
     /// Append what is made of the pairs from index `start` up to `stop` (exclusive), counted from the greatest key
     /// down.
     pub fn copy_in<T>(&self, start: usize, stop: usize, to: &mut Vec<T>, make: impl Fn(N, N) -> T) {
-        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
-        for chunk in self.chunks.iter().rev() {
-            if left == 0 {
-                return;
-            }
-            if skip >= chunk.live {
-                skip -= chunk.live;
-                continue;
-            }
-            let taken = left.min(chunk.live - skip);
+        for (chunk, skip, taken) in self.parts(start, stop) {
             if chunk.live == chunk.used {
                 let end = chunk.used - skip;
                 let slots = end - taken..end;
@@ -515,8 +528,6 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
                 let pairs = chunk.pairs().rev().skip(skip).take(taken);
                 pairs.for_each(|(key, quantity)| to.push(make(key, quantity)));
             }
-            left -= taken;
-            skip = 0;
         }
     }
 
@@ -524,16 +535,7 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
     /// neighbouring keys and their quantities, ascending within a piece.
     #[inline(always)]
     pub fn for_each_piece(&self, start: usize, stop: usize, mut call: impl FnMut(&[N], &[N])) {
-        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
-        for chunk in self.chunks.iter().rev() {
-            if left == 0 {
-                return;
-            }
-            if skip >= chunk.live {
-                skip -= chunk.live;
-                continue;
-            }
-            let taken = left.min(chunk.live - skip);
+        for (chunk, skip, taken) in self.parts(start, stop) {
             if chunk.live == chunk.used {
                 let slots = chunk.used - skip - taken..chunk.used - skip;
                 call(&chunk.keys[slots.clone()], &chunk.quantities[slots]);
@@ -548,27 +550,15 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
                 let slots = CAP - skip - taken..CAP - skip;
                 call(&keys[slots.clone()], &quantities[slots]);
             }
-            left -= taken;
-            skip = 0;
         }
     }
 
     /// Call with the pairs from index `start` up to `stop` (exclusive), counted from the greatest
     /// key down.
     pub fn for_each_in(&self, start: usize, stop: usize, mut call: impl FnMut(N, N)) {
-        let (mut skip, mut left) = (start, stop.min(self.len).saturating_sub(start));
-        for chunk in self.chunks.iter().rev() {
-            if left == 0 {
-                return;
-            }
-            if skip >= chunk.live {
-                skip -= chunk.live;
-                continue;
-            }
-            let pairs = chunk.pairs().rev().skip(skip).take(left);
+        for (chunk, skip, taken) in self.parts(start, stop) {
+            let pairs = chunk.pairs().rev().skip(skip).take(taken);
             pairs.for_each(|(key, quantity)| call(key, quantity));
-            left -= left.min(chunk.live - skip);
-            skip = 0;
         }
     }
 

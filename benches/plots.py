@@ -320,7 +320,10 @@ def _without_sizes(bar: Bar) -> Bar:
 
 
 def _shown(bars: Iterable[Bar], part: str) -> str | None:
-    return next((bar.shown for bar in bars if part in bar.label and bar.value is not None), None)
+    """The figure of a bar, without what is said of its threshold."""
+    return next(
+        (bar.shown.split(" ")[0] for bar in bars if part in bar.label and bar.value is not None), None
+    )
 
 
 def _micro(nanoseconds: str) -> str:

@@ -272,6 +272,16 @@ def test_a_missed_threshold_is_told_by_a_word_and_a_colour() -> None:
     assert svg.count('class="mark"') == 2
 
 
+def test_a_title_has_the_figure_of_what_missed_its_threshold() -> None:
+    svg = a_section(
+        "following",
+        Row("an update, not followed", "400 ns", 20.0),
+        Row("added: idle consumer", "1 ns", 0.1),
+        Row("added: each item taken", "543 ns", 36.2, 10.0),
+    )
+    assert "while nobody reads, and 0.5 µs for each item" in words(svg)
+
+
 def test_noise_is_no_miss() -> None:
     noisy = Row.of("a read", "10 ns", Estimate(1.1, 0.9, 1.3), 1.0)
     svg = a_section("new", noisy, GOOD)

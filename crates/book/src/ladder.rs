@@ -278,7 +278,7 @@ impl Ladder {
     pub fn append_floats(&self, stop: usize, to: &mut Floats<'_>) -> bool {
         let scales = Scales::new(self.price_scale, self.quantity_scale);
         match &self.store {
-            Store::Narrow(chunks) => chunks.for_each_piece(0, stop, |keys, quantities| {
+            Store::Narrow(chunks) => chunks.for_each_piece(stop, |keys, quantities| {
                 to.append_side(scales, self.side, keys, quantities);
             }),
             Store::Wide(chunks) => chunks.for_each_in(0, stop, |key, quantity| {

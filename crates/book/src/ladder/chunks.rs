@@ -531,24 +531,22 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
         }
     }
 
-    /// Call with the pairs from index `start` up to `stop` (exclusive), counted from the greatest key down, in pieces:
-    /// neighbouring keys and their quantities, ascending within a piece.
+    /// Call with the pairs up to index `stop` (exclusive), counted from the greatest key down, in pieces: neighbouring
+    /// keys and their quantities, ascending within a piece.
     #[inline(always)]
-    pub fn for_each_piece(&self, start: usize, stop: usize, mut call: impl FnMut(&[N], &[N])) {
-        for (chunk, skip, taken) in self.parts(start, stop) {
+    pub fn for_each_piece(&self, stop: usize, mut call: impl FnMut(&[N], &[N])) {
+        for (chunk, _, taken) in self.parts(0, stop) {
             if chunk.live == chunk.used {
-                let slots = chunk.used - skip - taken..chunk.used - skip;
+                let slots = chunk.used - taken..chunk.used;
                 call(&chunk.keys[slots.clone()], &chunk.quantities[slots]);
-            } else if skip + taken <= FEW {
+            } else if taken <= FEW {
                 let (mut keys, mut quantities) = ([N::ZERO; FEW], [N::ZERO; FEW]);
-                chunk.gather(skip + taken, &mut keys, &mut quantities);
-                let slots = FEW - skip - taken..FEW - skip;
-                call(&keys[slots.clone()], &quantities[slots]);
+                chunk.gather(taken, &mut keys, &mut quantities);
+                call(&keys[FEW - taken..], &quantities[FEW - taken..]);
             } else {
                 let (mut keys, mut quantities) = ([N::ZERO; CAP], [N::ZERO; CAP]);
-                chunk.gather(skip + taken, &mut keys, &mut quantities);
-                let slots = CAP - skip - taken..CAP - skip;
-                call(&keys[slots.clone()], &quantities[slots]);
+                chunk.gather(taken, &mut keys, &mut quantities);
+                call(&keys[CAP - taken..], &quantities[CAP - taken..]);
             }
         }
     }
@@ -579,17 +577,16 @@ impl<N: Mantissa, const CAP: usize> Chunks<N, CAP> {
 
     /// Whether at least `count` keys are at least this one: looks at no more chunks than it must.
     pub fn has_from(&self, key: N, count: usize) -> bool {
-        let mut left = count;
-        for (index, chunk) in self.chunks.iter().enumerate().rev() {
-            if left == 0 {
-                return true;
-            }
-            if index == 0 || self.floors[index] < key {
-                return chunk.nth_best(left - 1).is_some_and(|held| held >= key);
-            }
-            left = left.saturating_sub(chunk.live);
+        let (mut left, mut index) = (count, self.chunks.len() - 1);
+        while left != 0 && index != 0 && self.floors[index] >= key {
+            left = left.saturating_sub(self.chunks[index].live);
+            index -= 1;
         }
-        left == 0
+        let has = |place: usize| {
+            let held = self.chunks[index].nth_best(place);
+            held.is_some_and(|held| held >= key)
+        };
+        left == 0 || has(left - 1)
     }
 
     /// The same pairs in another form that keeps their order; None where one does not fit it.

@@ -149,10 +149,9 @@ impl<N: Mantissa, const CAP: usize> Chunk<N, CAP> {
         let Some(room) = near else {
             return self.insert_far(slot, key, quantity);
         };
-        // So many runs at most end among the slots that were written.
-        for more in 0..vectors::NEAR / Self::RUN {
-            self.update_top((slot / Self::RUN + more).min(RUNS - 1));
-        }
+        // No other run ends among the slots that were written.
+        const { assert!(vectors::NEAR <= Self::RUN) }
+        self.update_top(slot / Self::RUN);
         self.used = self.used.max(room + 1);
         self.live += 1;
         true

@@ -310,7 +310,7 @@ impl Ladder {
                 Store::Wide(chunks) => chunks.has_from(bound, count),
                 Store::Narrow(chunks) => match i64::narrow(bound) {
                     Some(bound) => chunks.has_from(bound, count),
-                    None => count <= self.len(),
+                    None => count <= self.coverage(),
                 },
             },
         }
@@ -324,7 +324,8 @@ impl Ladder {
             (Range::To(bound), Store::Wide(chunks)) => chunks.count_from(bound),
             (Range::To(bound), Store::Narrow(chunks)) => match i64::narrow(bound) {
                 Some(bound) => chunks.count_from(bound),
-                None => self.len(),
+                None if bound < 0 => self.len(), // below every key
+                None => 0,
             },
         }
     }

@@ -223,6 +223,23 @@ fn widths_that_do_not_fit_64_bits_any_more_make_the_side_wide() {
 }
 
 #[test]
+fn a_bound_that_64_bits_do_not_hold_any_more_still_divides_the_side() {
+    let far = "9000000000000000000";
+    for (side, kept, gone, inside) in [(Bids, "1", far, false), (Asks, "1", far, true)] {
+        let mut ladder = ladder(side, &[(far, "1")], Some(1));
+        ladder.apply(&levels(&[(kept, "1"), (gone, "0")]));
+        ladder.apply(&levels(&[("1.5", "1")]));
+        assert!(ladder.is_narrow());
+        assert_eq!(bound(&ladder), format!("{far}.0"));
+        assert_eq!(ladder.coverage(), if inside { 2 } else { 0 }, "{side:?}");
+        for count in 0..=3 {
+            let complete = count <= ladder.coverage();
+            assert_eq!(ladder.is_complete(count), complete, "{side:?} {count}");
+        }
+    }
+}
+
+#[test]
 fn a_quantity_that_does_not_fit_at_the_sides_width_makes_it_wide() {
     let mut ladder = ladder(Asks, &[("10", "0.000000000001")], None);
     ladder.apply(&levels(&[("11", "900000000"), ("12", "1")]));

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use depthcache_book::ladder::Ladder;
 use depthcache_book::message::{Level, SideLevels};
+use depthcache_book::query::floats::Floats;
 use depthcache_book::query::{CompleteTo, Number, Side};
 use generator::Generator;
 
@@ -104,6 +105,24 @@ impl Model {
             self.bound.is_none() || stop <= self.coverage(),
             "seed {seed}"
         );
+        let nth = ladder.nth(start);
+        let nth = nth.map(|level| (at_18(level.price), at_18(level.quantity)));
+        assert_eq!(nth, expected.get(start).copied(), "seed {seed}");
+        let stop = [more / 2, stop, usize::MAX][generator.below(3)];
+        self.check_floats(ladder, stop, seed);
+    }
+
+    fn check_floats(&self, ladder: &Ladder, stop: usize, seed: u64) {
+        let wanted: Vec<_> = ladder
+            .iter()
+            .take(stop)
+            .map(|level| [level.price.to_f64(), level.quantity.to_f64()])
+            .collect();
+        let mut rows = Vec::new();
+        let complete = ladder.append_floats(stop, &mut Floats::Rows(&mut rows));
+        assert_eq!(rows, wanted, "seed {seed}");
+        let proven = self.bound.is_none() || stop <= self.coverage();
+        assert_eq!(complete, proven, "seed {seed}");
     }
 }
 
@@ -196,6 +215,78 @@ pub fn run(seed: u64) {
 #[test]
 fn any_messages_leave_what_a_sorted_map_holds() {
     (1..=240).for_each(run);
+}
+
+/// Levels near each other, anywhere on a side of so many prices, best or worst first or in any order.
+fn message_anywhere(generator: &mut Generator, prices: usize) -> SideLevels {
+    let mut levels = SideLevels::default();
+    let count = 1 + generator.below(20);
+    let near = [2 * count, 600, prices][generator.below(3)];
+    let from = generator.below(prices);
+    for _ in 0..count {
+        let price = (1 + (from + generator.below(near)) % prices) as i64;
+        let quantity = generator.below(3) as i64;
+        levels.narrow.push(Level { price, quantity });
+    }
+    if generator.below(8) != 0 {
+        levels.narrow.sort_by_key(|level| -level.price);
+        levels.narrow.dedup_by_key(|level| level.price);
+    }
+    if generator.below(2) == 0 {
+        levels.narrow.reverse();
+    }
+    levels
+}
+
+/// A side so deep that most levels lie behind the fences that are compared at once.
+pub fn run_deep(seed: u64) {
+    let mut generator = Generator(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    for side in [Side::Bids, Side::Asks] {
+        let prices = 4_000;
+        let mut first = SideLevels::default();
+        let whole = (1..=prices as i64).map(|price| Level { price, quantity: 1 });
+        first.narrow.extend(whole);
+        let worst = if side == Side::Bids { 1 } else { prices };
+        let mut model = Model {
+            side,
+            levels: BTreeMap::new(),
+            bound: Some(worst as i128 * 10i128.pow(18)),
+        };
+        let mut ladder = Ladder::from_snapshot(side, &first, Some(prices));
+        model.set(&first);
+        for number in 1..=200 {
+            let levels = message_anywhere(&mut generator, prices);
+            assert_eq!(ladder.apply(&levels), model.set(&levels), "seed {seed}");
+            if number % 50 == 0 {
+                model.check(&ladder, &mut generator, seed);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deep_side_is_changed_at_any_depth() {
+    (1..=8).for_each(run_deep);
+}
+
+#[test]
+fn every_price_of_a_deep_side_is_found_again() {
+    let prices = 1..=4_000i64;
+    let set_to = |quantity: i64, prices: &mut dyn Iterator<Item = i64>| SideLevels {
+        narrow: prices.map(|price| Level { price, quantity }).collect(),
+        ..SideLevels::default()
+    };
+    let whole = set_to(1, &mut prices.clone().rev());
+    for size in [1, 3, 8] {
+        let mut ladder = Ladder::from_snapshot(Side::Bids, &whole, None);
+        for some in whole.narrow.chunks(size) {
+            let message = set_to(2, &mut some.iter().map(|level| level.price));
+            assert_eq!(ladder.apply(&message), some.len());
+            assert_eq!(ladder.apply(&message), 0, "they are there already");
+        }
+        assert_eq!(ladder.len(), whole.narrow.len());
+        assert!(ladder.iter().all(|level| level.quantity.mantissa == 2));
+    }
 }
 
 #[test]

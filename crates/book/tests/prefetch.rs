@@ -23,8 +23,10 @@ fn what_is_asked_for_early_changes_nothing() {
     let one_more = market();
     assert!(prefetch::is_worthwhile());
     (1..=120).for_each(ladder::run);
+    (1..=4).for_each(ladder::run_deep);
     vectors::use_portable(true);
     (1..=120).for_each(ladder::run);
+    (1..=4).for_each(ladder::run_deep);
     vectors::use_portable(false);
     drop(one_more);
     assert!(!prefetch::is_worthwhile());

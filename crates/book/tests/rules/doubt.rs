@@ -10,7 +10,7 @@ const S: i64 = 1_000_000_000;
 const STREAM: &str = "btcusdt@depth@100ms";
 
 /// A router with one market, synced at id 11 at `at_ns`, with a time to detect of 60 s.
-fn synced(at_ns: i64) -> Router {
+pub fn synced(at_ns: i64) -> Router {
     let router = Router::new(16, 1 << 20, 0);
     let continuity = Continuity::Contiguous;
     router
@@ -57,8 +57,8 @@ const SILENT: &str = "stale since 61 s: no update for 60 s while the event loop 
 #[test]
 fn unjudged_silence_makes_a_book_stale_and_an_update_heals_it() {
     let router = synced(S / 2);
-    router.judge_silence(60 * S);
-    assert_eq!(status_info(&router), "synced since 0 s: ");
+    router.judge_silence(60 * S + S / 2);
+    assert_eq!(status_info(&router), "synced since 0 s: ", "just in time");
     router.judge_silence(61 * S);
     assert_eq!(status_info(&router), SILENT);
     router.judge_silence(90 * S);

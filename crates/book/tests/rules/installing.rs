@@ -1,10 +1,14 @@
 //! Snapshots and the diffs that were kept for them: which are taken, dropped, replayed, kept again.
 
+use depthcache_book::market::SnapshotRefusal;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
-use depthcache_book::market::sequence::Continuity;
+use depthcache_book::market::sequence::{
+    Continuity, LARGEST_JUMP, LARGEST_PLAUSIBLE_ID, SnapshotTime,
+};
+use depthcache_book::message::DepthSnapshot;
 use depthcache_book::query::Reading;
 
-use crate::builders::{Diff, Levels, MarketHarness, chained, diff, futures, snapshot, spot};
+use crate::builders::{Diff, Levels, MarketHarness, T, chained, diff, futures, snapshot, spot};
 
 /// A diff that adds a bid at its own last id, so that the book shows which were applied.
 fn marked(first: i64, last: i64) -> Diff {
@@ -310,4 +314,70 @@ fn a_change_counts_what_really_changed_on_both_sides() {
         (harness.id(), harness.market.updated_ns()),
         ("11".into(), Some(4))
     );
+}
+
+#[test]
+fn a_snapshot_far_above_what_is_known_is_of_no_exchange() {
+    let check = |harness: &MarketHarness, last_update_id: i64| {
+        harness.market.check(&DepthSnapshot {
+            last_update_id,
+            ..DepthSnapshot::default()
+        })
+    };
+    let most_is = |harness: &MarketHarness, most: i64| {
+        assert_eq!(check(harness, most), Ok(()));
+        assert_eq!(check(harness, most + 1), Err(SnapshotRefusal::Id));
+    };
+    let mut harness = spot();
+    most_is(&harness, LARGEST_PLAUSIBLE_ID);
+    harness.feed(&diff(12, 12).made_at(0), 1);
+    most_is(&harness, LARGEST_PLAUSIBLE_ID);
+    harness.feed(&diff(20, 20), 2);
+    harness.feed(&diff(15, 15), 3);
+    most_is(&harness, 20 + LARGEST_JUMP);
+    most_is(&spot().synced_at(30, &[], &[]), 30 + LARGEST_JUMP);
+}
+
+#[test]
+fn kept_diffs_from_before_a_reset_are_dropped_and_those_behind_it_stay() {
+    const S: i64 = 1_000_000;
+    for (earliest_s, outcome, id, counted) in [
+        (5, SnapshotOutcome::TooOld, "-", ""),
+        (
+            9,
+            SnapshotOutcome::Synced,
+            "6",
+            "applied 1, resets 1, snapshots 1, levels_changed 1",
+        ),
+    ] {
+        let mut harness = spot();
+        harness.feed(&marked(1_000, 1_000), 1);
+        harness.feed(&marked(6, 6).made_at(T + 5 * S), 2);
+        harness.causes();
+        let made = SnapshotTime {
+            earliest_us: T + earliest_s * S,
+            latest_us: T + 20 * S,
+        };
+        let found = harness.load(&snapshot(5, &[], &[]).made(made), 3);
+        assert_eq!((found, harness.id().as_str()), (outcome, id));
+        assert_eq!(harness.counts(), counted);
+        assert_eq!(harness.causes().contains("reset"), id == "6");
+    }
+}
+
+#[test]
+fn an_old_diff_before_any_other_is_kept_and_the_next_snapshot_decides_what_it_was() {
+    for (confirmed, outcome, id) in [
+        (false, SnapshotOutcome::Synced, "5"),
+        (true, SnapshotOutcome::TooOld, "11"),
+    ] {
+        let mut harness = spot();
+        harness.load(&snapshot(10, &[], &[]), 1);
+        if confirmed {
+            harness.feed(&marked(11, 11).made_at(0), 2);
+        }
+        assert_eq!(harness.feed(&marked(5, 5), 3), Outcome::Old);
+        let found = harness.load(&snapshot(4, &[], &[]), 4);
+        assert_eq!((found, harness.id().as_str()), (outcome, id));
+    }
 }

@@ -3,8 +3,9 @@
 use depthcache_book::ladder::Ladder;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::market::sequence::Continuity;
-use depthcache_book::market::{Market, MarketCell};
+use depthcache_book::market::{Market, MarketCell, MarketConfig};
 use depthcache_book::offline::{ApplyError, OfflineBook};
+use depthcache_book::query::floats::Floats;
 use depthcache_book::query::{Reading, Side};
 use depthcache_book::status::{Condition, Status};
 
@@ -490,4 +491,35 @@ fn a_status_never_begins_before_the_one_that_users_saw_before_it() {
         .market
         .set_condition(Some(Condition::Stale), "stamped late", 55);
     assert_eq!(harness.status_info(), "stale since 60: stamped late");
+}
+
+#[test]
+fn quantities_are_contracts_where_the_venue_says_so() {
+    for inverse in [true, false] {
+        let config = MarketConfig {
+            continuity: Continuity::Chained,
+            inverse,
+            buffer_bytes: 0,
+        };
+        let market = Market::new("binance.com-coin_futures", None, config, 0);
+        assert_eq!(market.inverse(), inverse);
+    }
+}
+
+#[test]
+fn floats_are_those_of_the_levels_and_say_whether_all_that_was_asked_for_is_proven() {
+    let mut harness = spot();
+    harness.load(&snapshot(10, BIDS, ASKS).asked(Some(3)), 1);
+    let mut rows = Vec::new();
+    let mut append = |side, stop| {
+        let to = &mut Floats::Rows(&mut rows);
+        harness.market.append_floats(side, stop, to)
+    };
+    assert!(append(Side::Bids, 2));
+    assert!(!append(Side::Bids, 4));
+    assert!(append(Side::Asks, 4), "it is whole");
+    let bids = [[99.0, 1.0], [98.0, 2.0], [97.0, 3.0]];
+    let wanted = [&bids[..2], &bids, &[[101.0, 1.0], [102.0, 2.0]]].concat();
+    assert_eq!(rows, wanted);
+    assert_eq!(harness.market.depth_requested(), 4);
 }

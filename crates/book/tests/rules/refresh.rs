@@ -1,6 +1,7 @@
 //! Snapshots of a live book: rolled to its id, compared, merged, and never leaving sync.
 
 use depthcache_book::events::{Cause, Comparison};
+use depthcache_book::follow::{FollowSpec, Mode, OnStale};
 use depthcache_book::ladder::Tally;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::market::refresh::RefreshOutcome;
@@ -8,6 +9,7 @@ use depthcache_book::market::sequence::{Continuity, SnapshotTime};
 use depthcache_book::query::Reading;
 
 use crate::builders::{Levels, MarketHarness, T, chained, diff, futures, snapshot, spot};
+use crate::doubt;
 
 const MERGED: &str = "merged";
 const WAITING: &str = "waiting";
@@ -393,5 +395,33 @@ fn a_snapshot_behind_a_book_that_stood_still_shows_that_ids_began_again() {
         let fallen = snapshot(5, BIDS, ASKS).made(at(T + later_us));
         assert_eq!(harness.refresh(&fallen, 50), TOO_OLD);
         assert_eq!(harness.status_info(), status_info);
+    }
+}
+
+#[test]
+fn who_follows_a_book_starts_over_where_a_snapshot_alters_a_side() {
+    let spec = FollowSpec {
+        mode: Mode::Latest,
+        levels: 5,
+        interval_ns: 0,
+        start_ns: 0,
+        on_stale: OnStale::Raise,
+        most_items: 0,
+        most_bytes: 0,
+        announces: false,
+    };
+    for (bid, ask, altered) in [("1", "1", false), ("2", "1", true), ("1", "2", true)] {
+        let router = doubt::synced(1);
+        let follower = router.follower(spec);
+        router.follow(&follower, 1).unwrap();
+        assert!(follower.take(2).is_some_and(|item| item.is_fresh));
+        assert!(router.begin_refresh(1).unwrap());
+        let body =
+            format!(r#"{{"lastUpdateId":11,"bids":[["99","{bid}"]],"asks":[["101","{ask}"]]}}"#);
+        let outcome = router.refresh(1, body.as_bytes(), Some(1000), 3, None);
+        assert_eq!(outcome.unwrap().as_str(), MERGED);
+        let item = follower.take(4);
+        assert_eq!(item.is_some(), altered, "{bid} {ask}");
+        assert!(item.is_none_or(|item| item.is_fresh));
     }
 }

@@ -182,6 +182,9 @@ fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {
             "requests_per_second" => limits.requests_per_second = *value as u32,
             "header_bytes" => limits.header_bytes = whole,
             "body_bytes" => limits.body_bytes = whole,
+            "message_bytes" => limits.message_bytes = whole,
+            "messages_per_second" => limits.messages_per_second = *value as u32,
+            "held_bytes" => limits.held_bytes = whole,
             "idle_s" => limits.idle = seconds(name, *value)?,
             "delegation_s" => limits.delegation = seconds(name, *value)?,
             _ => return Err(PyValueError::new_err(format!("there is no limit {name:?}"))),
@@ -202,7 +205,7 @@ pub fn _server_routes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         facts.set_item("words", route.words)?;
         let access = match route.access {
             Access::Open => "open",
-            Access::Read => Role::Read.as_str(),
+            Access::Read | Access::Message => Role::Read.as_str(),
             Access::Manage => Role::Manage.as_str(),
         };
         facts.set_item("access", access)?;

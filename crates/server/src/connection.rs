@@ -11,11 +11,14 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Request;
+use http::header::UPGRADE;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant as Due, sleep_until};
@@ -93,6 +96,34 @@ impl http_body::Body for Sent {
     }
 }
 
+/// What a connection becomes after the response to a request, if anything: its stream is taken over. It comes with
+/// every request that asks for an upgrade, in its extensions.
+#[derive(Clone, Default)]
+pub struct Takeover(Arc<Mutex<Option<(OnUpgrade, Successor)>>>);
+
+type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Successor = Box<dyn FnOnce(Upgraded, watch::Receiver<bool>) -> Served + Send>;
+
+impl Takeover {
+    /// Serve the stream with `successor` from now on. It gets what changes when the server ends, and is waited for.
+    pub fn set(
+        &self,
+        upgrade: OnUpgrade,
+        successor: impl FnOnce(Upgraded, watch::Receiver<bool>) -> Served + Send + 'static,
+    ) {
+        *self.0.lock() = Some((upgrade, Box::new(successor)));
+    }
+
+    async fn run(self, stop: watch::Receiver<bool>) {
+        let successor = self.0.lock().take();
+        if let Some((upgrade, serve)) = successor
+            && let Ok(stream) = upgrade.await
+        {
+            serve(stream, stop).await;
+        }
+    }
+}
+
 /// Serve a connection to its end. `stop` changes when the server ends: requests in flight are answered, then it is
 /// closed.
 pub async fn serve<S>(
@@ -106,10 +137,14 @@ pub async fn serve<S>(
 {
     let limits = shared.limits;
     let activity = Arc::new(Activity::new());
+    let takeover = Takeover::default();
     let service = {
-        let (shared, activity) = (shared.clone(), activity.clone());
+        let (shared, activity, takeover) = (shared.clone(), activity.clone(), takeover.clone());
         let peer = admitted.peer();
-        service_fn(move |request: Request<Incoming>| {
+        service_fn(move |mut request: Request<Incoming>| {
+            if request.headers().contains_key(UPGRADE) {
+                request.extensions_mut().insert(takeover.clone());
+            }
             let in_flight = InFlight::begin(&activity);
             let answered = entrance::respond(shared.clone(), peer.clone(), router.clone(), request);
             async move {
@@ -122,13 +157,13 @@ pub async fn serve<S>(
         })
     };
     let builder = builder(&limits);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let mut idle_until = activity.began + limits.idle;
     let mut is_ending = false;
     loop {
         tokio::select! {
-            _ = connection.as_mut() => return,
+            _ = connection.as_mut() => break,
             () = sleep_until(Due::from_std(idle_until)) => {
                 match activity.idle_until(limits.idle) {
                     Some(until) if until <= Instant::now() => {
@@ -147,6 +182,7 @@ pub async fn serve<S>(
             }
         }
     }
+    takeover.run(stop).await;
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

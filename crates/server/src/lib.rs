@@ -34,6 +34,8 @@ mod registry;
 mod router;
 mod server;
 mod shared;
+#[allow(dead_code, unused_imports)]
+mod socket;
 mod statistics;
 mod table;
 

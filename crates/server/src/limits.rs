@@ -15,8 +15,14 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of the body of a request.
     pub body_bytes: usize,
+    /// Bytes of a message on a WebSocket.
+    pub message_bytes: usize,
+    /// Messages a second on a WebSocket, pings included; as many may come at once.
+    pub messages_per_second: u32,
+    /// Bytes kept for the client of a WebSocket that does not take them.
+    pub held_bytes: usize,
     /// How long a connection may be without a request in flight, and how long a client may take to send one or to
-    /// take a response.
+    /// take a response. On a WebSocket: when the client is asked for a sign of life.
     pub idle: Duration,
     /// How long a request waits for the owner.
     pub delegation: Duration,
@@ -30,6 +36,9 @@ impl Limits {
         requests_per_second: 0,
         header_bytes: 16 << 10,
         body_bytes: 64 << 10,
+        message_bytes: 64 << 10,
+        messages_per_second: 100,
+        held_bytes: 1 << 20,
         idle: Duration::from_secs(30),
         delegation: Duration::from_secs(10),
     };

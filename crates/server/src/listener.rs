@@ -17,12 +17,13 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection;
+use crate::limits::Limits;
 use crate::peers::Admitted;
 use crate::shared::Shared;
 use crate::statistics::Refused;
 
 /// Bind, so that a restart on the same port is possible at once.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     const BACKLOG: u32 = 1_024;
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
@@ -30,6 +31,9 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     };
     #[cfg(unix)] // elsewhere it would let others take the port
     socket.set_reuseaddr(true)?;
+    // What the system keeps for a client that reads slowly is as old as what we would keep. It takes twice the number.
+    let held = u32::try_from(limits.held_bytes / 2).unwrap_or(u32::MAX);
+    socket.set_send_buffer_size(held)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }

@@ -20,7 +20,7 @@ pub struct Peer {
 
 /// Requests that may come now; it fills with time.
 #[derive(Debug)]
-struct Bucket {
+pub struct Bucket {
     tokens: f64,
     filled: Instant,
 }
@@ -29,10 +29,7 @@ impl Peer {
     fn new(limits: &Limits) -> Peer {
         Peer {
             connections: AtomicUsize::new(0),
-            bucket: Mutex::new(Bucket {
-                tokens: f64::from(limits.requests_per_second),
-                filled: Instant::now(),
-            }),
+            bucket: Mutex::new(Bucket::full(limits.requests_per_second)),
         }
     }
 
@@ -48,17 +45,34 @@ impl Peer {
         if per_second == 0 {
             return Ok(());
         }
-        let now = Instant::now();
-        let mut bucket = self.bucket.lock();
-        let passed = now.duration_since(bucket.filled).as_secs_f64();
-        let rate = f64::from(per_second);
-        bucket.tokens = (bucket.tokens + passed * rate).min(rate);
-        bucket.filled = now;
-        if bucket.tokens < 1.0 {
-            return Err(1);
+        match self.bucket.lock().take(per_second) {
+            true => Ok(()),
+            false => Err(1),
         }
-        bucket.tokens -= 1.0;
-        Ok(())
+    }
+}
+
+impl Bucket {
+    /// One that lets a second's worth pass at once.
+    pub fn full(per_second: u32) -> Bucket {
+        Bucket {
+            tokens: f64::from(per_second),
+            filled: Instant::now(),
+        }
+    }
+
+    /// Take one; false where there are too many.
+    pub fn take(&mut self, per_second: u32) -> bool {
+        let now = Instant::now();
+        let passed = now.duration_since(self.filled).as_secs_f64();
+        let rate = f64::from(per_second);
+        self.tokens = (self.tokens + passed * rate).min(rate);
+        self.filled = now;
+        let is_there = self.tokens >= 1.0;
+        if is_there {
+            self.tokens -= 1.0;
+        }
+        is_there
     }
 }
 

@@ -208,7 +208,7 @@ pub(crate) mod tests {
             let number = number as u64;
             let rules = depthcache_book::market::sequence::Continuity::Contiguous;
             router
-                .add_market(number, exchange, symbol, rules)
+                .add_market(number, exchange, symbol, rules, 0)
                 .expect("new numbers");
             let cell = router.market(number).expect("just added");
             registry.add(Book::new(exchange, symbol, cell, Some(router.clone())));

@@ -99,7 +99,7 @@ impl Server {
             .build()?;
         let bound = {
             let _inside = runtime.enter();
-            listener::bind(options.address)?
+            listener::bind(options.address, &shared.limits)?
         };
         let address = bound.local_addr()?;
         #[cfg(unix)]

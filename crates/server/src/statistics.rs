@@ -7,8 +7,9 @@ use http::StatusCode;
 use crate::table::ROUTES;
 
 /// The statuses that are counted one by one; others count as the last.
-pub const STATUSES: [u16; 18] = [
-    200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 429, 431, 503, 500,
+pub const STATUSES: [u16; 20] = [
+    101, 200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 426, 429, 431, 503,
+    500,
 ];
 
 /// Why a connection was closed before it was served.
@@ -42,6 +43,13 @@ pub struct Statistics {
     pub open: AtomicUsize,
     /// Connections that were closed because they were idle or slow.
     pub idle: AtomicU64,
+    /// WebSockets that are open.
+    pub sockets: AtomicUsize,
+    /// Messages on all of them, to clients and from them.
+    pub sent: AtomicU64,
+    pub received: AtomicU64,
+    /// WebSockets that were closed because their client took nothing.
+    pub slow: AtomicU64,
 }
 
 impl Default for Statistics {
@@ -52,6 +60,10 @@ impl Default for Statistics {
             accepted: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             idle: AtomicU64::new(0),
+            sockets: AtomicUsize::new(0),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
         }
     }
 }

@@ -7,6 +7,8 @@ pub enum Access {
     Open,
     /// Tokens of the role read, and above.
     Read,
+    /// The same, in the header or in the first message: a browser sends no header with a WebSocket.
+    Message,
     /// Tokens of the role manage.
     Manage,
 }

@@ -1,6 +1,7 @@
 //! The queue of one follower: marks, at most one a market, and a bounded ring of items.
 
 use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -39,6 +40,8 @@ struct State {
     announced: bool,
     /// A waiting consumer has to look.
     signalled: bool,
+    /// The task that is to be woken then, where the consumer is one.
+    task: Option<Waker>,
     finished: bool,
 }
 
@@ -101,6 +104,9 @@ impl Queue {
     fn signal(&self, state: &mut State) {
         state.signalled = true;
         self.wake_up.notify_all();
+        if let Some(task) = state.task.take() {
+            task.wake();
+        }
     }
 
     /// The oldest entry. Without one the next is announced.
@@ -139,6 +145,19 @@ impl Queue {
         std::mem::take(&mut state.signalled)
     }
 
+    /// The same for a task: ready once there may be something new; until then the task is woken when there is.
+    pub fn poll_wait(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if std::mem::take(&mut state.signalled) {
+            return Poll::Ready(());
+        }
+        match &mut state.task {
+            Some(task) => task.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
     pub fn finish(&self) {
         let mut state = self.state.lock();
         state.finished = true;
@@ -154,9 +173,11 @@ impl Queue {
 
     pub fn clear(&self) {
         let mut state = self.state.lock();
+        let task = state.task.take();
         *state = State {
             finished: true,
             announced: true,
+            task,
             ..State::default()
         };
         self.signal(&mut state);
@@ -165,5 +186,64 @@ impl Queue {
     pub fn held(&self) -> (usize, usize) {
         let state = self.state.lock();
         (state.items, state.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::follow::{Mode, OnStale};
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn queue() -> Queue {
+        let spec = FollowSpec {
+            mode: Mode::Latest,
+            levels: 1,
+            interval_ns: 0,
+            start_ns: 0,
+            on_stale: OnStale::Raise,
+            most_items: 1,
+            most_bytes: 1,
+            announces: false,
+        };
+        Queue::new(1, spec)
+    }
+
+    #[test]
+    fn a_task_that_waits_is_woken_once_by_what_comes() {
+        let (queue, count) = (queue(), Arc::new(Count::default()));
+        let waker = count.clone().into();
+        let mut context = Context::from_waker(&waker);
+        assert!(queue.poll_wait(&mut context).is_pending());
+        queue.mark(7);
+        queue.mark(8); // announced already
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(queue.poll_wait(&mut context).is_ready());
+        assert!(queue.poll_wait(&mut context).is_pending());
+    }
+
+    #[test]
+    fn a_task_learns_of_what_came_before_it_waited_and_of_the_end() {
+        let (queue, count) = (queue(), Arc::new(Count::default()));
+        let waker = count.clone().into();
+        let mut context = Context::from_waker(&waker);
+        queue.mark(7);
+        assert!(queue.poll_wait(&mut context).is_ready());
+        assert!(queue.poll_wait(&mut context).is_pending());
+        queue.clear();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(queue.poll_wait(&mut context).is_ready());
     }
 }

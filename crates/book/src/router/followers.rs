@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -103,6 +104,12 @@ impl Follower {
     /// Until there may be something new, or so long; whether there may be.
     pub fn wait(&self, most: Duration) -> bool {
         self.queue.wait(most)
+    }
+
+    /// The same for a task of an asynchronous runtime, which is woken from the thread that feeds the market. It
+    /// takes the place of the one before: a follower has one consumer.
+    pub fn poll_wait(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.queue.poll_wait(context)
     }
 
     /// Nothing comes after what is there.

@@ -22,7 +22,11 @@ def port() -> Iterator[int]:
 
 def path_of(route: dict[str, str]) -> str:
     filled = route["path"].format(exchange="binance.com", symbol="BTCUSDT")
-    return filled + {"read_fill": "?side=buy&base=1", "read_depth": "?bps=1"}.get(route["name"], "")
+    return filled + {
+        "read_fill": "?side=buy&base=1",
+        "read_depth": "?bps=1",
+        "stream_books": "?symbols=NOUSDT",  # a stream has no end
+    }.get(route["name"], "")
 
 
 WRONG = [None, "", READ[:-1], READ + "x", ADMIN.upper(), "ü" * 20]
@@ -30,12 +34,18 @@ WRONG = [None, "", READ[:-1], READ + "x", ADMIN.upper(), "ü" * 20]
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route["name"])
 def test_each_route_takes_the_tokens_that_it_should_and_no_others(port: int, route: dict[str, str]) -> None:
-    allowed = {"open": [READ, ADMIN, *WRONG], "read": [READ, ADMIN], "manage": [ADMIN]}[route["access"]]
+    allowed = {
+        "open": [READ, ADMIN, *WRONG],
+        "read": [READ, ADMIN],
+        "message": [READ, ADMIN, None],  # who sends none has to send it in the first message
+        "manage": [ADMIN],
+    }[route["access"]]
+    expected = {"open_socket": 426, "stream_books": 404}.get(route["name"], 200)
     for token in [READ, ADMIN, *WRONG]:
         headers = {} if token is None else {"Authorization": f"Bearer {token}".encode().decode("latin-1")}
         answer = ask(port, path_of(route), method=route["method"], token=None, headers=headers)
         if token in allowed:
-            assert answer.status == (503 if route["access"] == "manage" else 200)
+            assert answer.status == (503 if route["access"] == "manage" else expected)
         elif token == READ:
             assert (answer.status, answer.error["code"]) == (403, "role_too_low")
         else:

@@ -185,6 +185,10 @@ fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {
             "message_bytes" => limits.message_bytes = whole,
             "messages_per_second" => limits.messages_per_second = *value as u32,
             "held_bytes" => limits.held_bytes = whole,
+            "subscriptions" => limits.subscriptions = whole,
+            "followed" => limits.followed = whole,
+            "views" => limits.views = whole,
+            "heartbeat_s" => limits.heartbeat = seconds(name, *value)?,
             "idle_s" => limits.idle = seconds(name, *value)?,
             "delegation_s" => limits.delegation = seconds(name, *value)?,
             _ => return Err(PyValueError::new_err(format!("there is no limit {name:?}"))),
@@ -205,7 +209,8 @@ pub fn _server_routes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
         facts.set_item("words", route.words)?;
         let access = match route.access {
             Access::Open => "open",
-            Access::Read | Access::Message => Role::Read.as_str(),
+            Access::Read => Role::Read.as_str(),
+            Access::Message => "message",
             Access::Manage => Role::Manage.as_str(),
         };
         facts.set_item("access", access)?;

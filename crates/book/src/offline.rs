@@ -79,6 +79,7 @@ impl OfflineBook {
         match market.install(&snapshot, limit, true, 0, made) {
             Ok(outcome) => {
                 market.take_symbol(&snapshot);
+                notify_followers(&mut market);
                 Ok(outcome)
             }
             Err(SnapshotRefusal::Id) => Err(ApplyError::Malformed(json::implausible_id())),
@@ -134,6 +135,16 @@ impl OfflineBook {
         if !is_named {
             market.accepts(symbol);
         }
-        Some(Ok(market.on_diff(&update, ids, frame, 0, 0)))
+        let outcome = market.on_diff(&update, ids, frame, 0, 0);
+        notify_followers(&mut market);
+        Some(Ok(outcome))
+    }
+}
+
+/// Consumers of a book that is fed by hand wait for it themselves: nothing is announced.
+#[inline]
+fn notify_followers(market: &mut Market) {
+    if market.is_followed() {
+        market.notify_followers(|_| {});
     }
 }

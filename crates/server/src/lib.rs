@@ -34,9 +34,9 @@ mod registry;
 mod router;
 mod server;
 mod shared;
-#[allow(dead_code, unused_imports)]
 mod socket;
 mod statistics;
+mod stream;
 mod table;
 
 pub use access::{Role, Token};

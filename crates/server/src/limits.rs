@@ -21,6 +21,14 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Bytes kept for the client of a WebSocket that does not take them.
     pub held_bytes: usize,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// Books that one connection follows, in all subscriptions.
+    pub followed: usize,
+    /// Views of one book that are followed, by all connections.
+    pub views: usize,
+    /// How often a connection learns of its books that are silent.
+    pub heartbeat: Duration,
     /// How long a connection may be without a request in flight, and how long a client may take to send one or to
     /// take a response. On a WebSocket: when the client is asked for a sign of life.
     pub idle: Duration,
@@ -39,6 +47,10 @@ impl Limits {
         message_bytes: 64 << 10,
         messages_per_second: 100,
         held_bytes: 1 << 20,
+        subscriptions: 1_000,
+        followed: 10_000,
+        views: 32,
+        heartbeat: Duration::from_secs(5),
         idle: Duration::from_secs(30),
         delegation: Duration::from_secs(10),
     };

@@ -1,7 +1,7 @@
 //! What operators ask: health, readiness, statistics.
 
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use axum::response::{IntoResponse, Response};
 use depthcache_book::query::{Reading, Side};
@@ -13,7 +13,7 @@ use crate::books::TURN;
 use crate::call::{Call, json, typed};
 use crate::problem::{Fact, Problem};
 use crate::shared::Shared;
-use crate::statistics::Refused;
+use crate::statistics::{Refused, Statistics};
 
 /// The text format of Prometheus.
 const PROMETHEUS: HeaderValue =
@@ -105,6 +105,11 @@ pub fn stats(shared: &Shared) -> Response {
     }
     refused.end();
     connections.end();
+    let mut streams = message.object("streams");
+    for (name, _, _, count) in of_streams(statistics) {
+        streams.integer(name, whole(count));
+    }
+    streams.end();
     let mut responses = message.object("responses");
     let mut counts = statistics.responses().peekable();
     while let Some((name, status, count)) = counts.next() {
@@ -217,6 +222,7 @@ fn of_server(shared: &Shared) -> String {
         ),
         ("depthcache_server_responses_total", "counter", "Responses"),
     ]);
+    let mut streams = String::new();
     families.sample(0, "", statistics.open.load(Ordering::Relaxed) as f64);
     families.sample(1, "", statistics.accepted.load(Ordering::Relaxed) as f64);
     families.sample(2, "", statistics.idle.load(Ordering::Relaxed) as f64);
@@ -227,11 +233,81 @@ fn of_server(shared: &Shared) -> String {
             statistics.refused(why) as f64,
         );
     }
+    for (name, kind, words, count) in of_streams(statistics) {
+        let suffix = if kind == "counter" { "_total" } else { "" };
+        let name = format!("depthcache_server_{name}{suffix}");
+        let _ = writeln!(
+            streams,
+            "# HELP {name} {words}\n# TYPE {name} {kind}\n{name} {count}"
+        );
+    }
     for (name, status, count) in statistics.responses() {
         let labels = format!("route=\"{name}\",status=\"{status}\"");
         families.sample(4, &labels, count as f64);
     }
-    families.text()
+    families.text() + &streams
+}
+
+/// What is counted of sockets, streams and those who follow books: name, kind, words, count.
+fn of_streams(of: &Statistics) -> [(&'static str, &'static str, &'static str, u64); 9] {
+    let open = |count: &AtomicUsize| count.load(Ordering::Relaxed) as u64;
+    let all = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    [
+        (
+            "sockets",
+            "gauge",
+            "WebSockets that are open",
+            open(&of.sockets),
+        ),
+        (
+            "event_streams",
+            "gauge",
+            "Streams of events that are open",
+            open(&of.streams),
+        ),
+        (
+            "subscribers",
+            "gauge",
+            "Books that are followed, counted for each connection",
+            open(&of.subscribers),
+        ),
+        (
+            "messages",
+            "counter",
+            "Messages of books to those who follow them",
+            all(&of.messages),
+        ),
+        (
+            "encoded",
+            "counter",
+            "Messages of books that were encoded for that",
+            all(&of.encoded),
+        ),
+        (
+            "encoded_bytes",
+            "counter",
+            "Bytes of messages that were encoded",
+            all(&of.encoded_bytes),
+        ),
+        (
+            "skipped",
+            "counter",
+            "Updates that followers did not get one by one",
+            all(&of.skipped),
+        ),
+        (
+            "received",
+            "counter",
+            "Messages from clients on WebSockets",
+            all(&of.received),
+        ),
+        (
+            "slow",
+            "counter",
+            "Clients that were disconnected because they took nothing",
+            all(&of.slow),
+        ),
+    ]
 }
 
 /// Samples by family: each family is one block.

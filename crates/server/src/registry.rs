@@ -1,15 +1,17 @@
 //! The books that a server serves, by exchange and symbol; its owner adds and removes them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use depthcache_book::market::{Market, MarketCell};
-use depthcache_book::router::Router;
+use depthcache_book::router::{Follower, Router};
 use depthcache_transport::{Moment, clock};
 use http::StatusCode;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::problem::{Fact, Problem, shortened};
+use crate::stream::{Hub, Ready};
 
 /// A book that is served.
 #[derive(Clone, Debug)]
@@ -21,6 +23,10 @@ pub struct Book {
     cell: Arc<MarketCell>,
     /// What feeds it and knows the time; None for a book that is fed by hand.
     router: Option<Arc<Router>>,
+    /// Those who follow it.
+    pub(crate) hub: Arc<Hub>,
+    /// The order in which books came.
+    serial: u64,
 }
 
 impl Book {
@@ -36,6 +42,8 @@ impl Book {
             symbol: symbol.into(),
             cell,
             router,
+            hub: Arc::default(),
+            serial: 0,
         }
     }
 
@@ -49,6 +57,25 @@ impl Book {
             router.tick(moment.now_ns, moment.awake_ns);
         }
         copy(&self.cell.lock())
+    }
+
+    /// Let a follower follow it.
+    pub(crate) fn follow(&self, follower: &Follower) {
+        follower.add(0, self.cell.clone());
+    }
+
+    /// The time for what waits for one: without a clock all of it is due.
+    pub(crate) fn due_now_ns(&self) -> i64 {
+        match &self.router {
+            Some(_) => self.now_ns(),
+            None => i64::MAX,
+        }
+    }
+
+    /// How long it is until a time of the book's clock; None without a clock.
+    pub(crate) fn until(&self, at_ns: i64) -> Option<Duration> {
+        let left_ns = at_ns.saturating_sub(self.router.as_ref().map(|_| self.now_ns())?);
+        Some(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
     }
 
     /// Now, on the clock that stamps the book; 0 where none does.
@@ -65,14 +92,50 @@ type Symbols = BTreeMap<Arc<str>, Book>;
 #[derive(Debug, Default)]
 pub struct Registry {
     exchanges: RwLock<BTreeMap<Arc<str>, Symbols>>,
+    arrivals: Mutex<Arrivals>,
+}
+
+/// Books by the order in which they came, and who wants to know of the next one.
+#[derive(Debug, Default)]
+struct Arrivals {
+    last: u64,
+    books: BTreeMap<u64, Book>,
+    readers: Vec<Weak<Ready>>,
 }
 
 impl Registry {
     /// Serve a book; it takes the place of one of the same names.
-    pub fn add(&self, book: Book) {
+    pub fn add(&self, mut book: Book) {
         let mut exchanges = self.exchanges.write();
         let symbols = exchanges.entry(book.exchange.clone()).or_default();
-        symbols.insert(book.symbol.clone(), book);
+        let mut arrivals = self.arrivals.lock();
+        arrivals.last += 1;
+        book.serial = arrivals.last;
+        arrivals.books.insert(book.serial, book.clone());
+        let former = symbols.insert(book.symbol.clone(), book);
+        if let Some(former) = former {
+            arrivals.books.remove(&former.serial);
+            former.hub.end("another book took its place");
+        }
+        arrivals.readers.retain(|reader| match reader.upgrade() {
+            Some(reader) => {
+                reader.mark_books();
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// The books that came after one of that number, and the number of the last; 0 for all.
+    pub(crate) fn since(&self, serial: u64) -> (Vec<Book>, u64) {
+        let arrivals = self.arrivals.lock();
+        let books = arrivals.books.range(serial + 1..);
+        (books.map(|(_, book)| book.clone()).collect(), arrivals.last)
+    }
+
+    /// Tell a reader of every book that comes, for as long as it is there.
+    pub(crate) fn tell(&self, reader: &Arc<Ready>) {
+        self.arrivals.lock().readers.push(Arc::downgrade(reader));
     }
 
     /// Serve a book no longer; whether it was served.
@@ -81,11 +144,15 @@ impl Registry {
         let Some(symbols) = exchanges.get_mut(exchange) else {
             return false;
         };
-        let was_there = symbols.remove(symbol).is_some();
+        let former = symbols.remove(symbol);
         if symbols.is_empty() {
             exchanges.remove(exchange);
         }
-        was_there
+        if let Some(former) = &former {
+            self.arrivals.lock().books.remove(&former.serial);
+            former.hub.end("the book is not served any more");
+        }
+        former.is_some()
     }
 
     /// How many books there are.

@@ -13,7 +13,7 @@ use crate::parameters::Query;
 use crate::problem::{Problem, shortened};
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, managing, many, operation};
+use crate::{analytics, books, managing, many, operation, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -75,6 +75,8 @@ async fn respond(
         Endpoint::Healthy => Ok(operation::healthy()),
         Endpoint::Ready => operation::ready(shared),
         Endpoint::Document => operation::document(&call),
+        Endpoint::Socket => stream::socket(&call),
+        Endpoint::Stream => stream::stream(&call),
         Endpoint::Delegated => managing::delegate(&call, route, body).await,
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::runtime::{self, Runtime};
@@ -89,6 +89,8 @@ impl Server {
             peers: Peers::default(),
             delegation: Delegation::default(),
             is_draining: AtomicBool::new(false),
+            ending: watch::Sender::new(false),
+            instance: instance(),
         });
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(options.workers.max(1))
@@ -178,6 +180,7 @@ impl Server {
             return true;
         };
         self.shared.is_draining.store(true, Ordering::Release);
+        self.shared.ending.send_replace(true);
         let _ = self.stop.send(true);
         // Every connection holds a receiver until it is done.
         let all_done = runtime.block_on(async {
@@ -189,6 +192,13 @@ impl Server {
         runtime.shutdown_timeout(Duration::from_secs(1));
         all_done
     }
+}
+
+/// Of the process and of the time: it need not be a secret.
+fn instance() -> Arc<str> {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now_us = since_1970.map_or(0, |since| since.as_micros() as u64);
+    format!("{now_us:x}{:x}", std::process::id()).into()
 }
 
 impl Drop for Server {

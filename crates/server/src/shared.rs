@@ -1,12 +1,14 @@
 //! What all connections of a server share.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use tokio::sync::watch;
 
 use crate::access::{Origins, Tokens};
 use crate::delegation::Delegation;
@@ -26,6 +28,10 @@ pub struct Shared {
     pub peers: Peers,
     pub delegation: Delegation,
     pub is_draining: AtomicBool,
+    /// Turns true when the server ends.
+    pub ending: watch::Sender<bool>,
+    /// What tells this server from others, and from itself before a restart.
+    pub instance: Arc<str>,
 }
 
 impl Shared {

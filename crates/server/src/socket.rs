@@ -7,6 +7,7 @@
 
 mod driver;
 mod handshake;
+#[allow(dead_code, reason = "for sessions whose messages are pushed to them")]
 mod outbox;
 
 pub use driver::Session;
@@ -16,7 +17,7 @@ pub use handshake::open;
     reason = "for sessions whose messages are pushed to them"
 )]
 pub use outbox::{Full, Outbox};
-pub use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;

@@ -45,10 +45,20 @@ pub struct Statistics {
     pub idle: AtomicU64,
     /// WebSockets that are open.
     pub sockets: AtomicUsize,
-    /// Messages on all of them, to clients and from them.
+    /// Streams of events that are open.
+    pub streams: AtomicUsize,
+    /// Messages on all WebSockets, to clients and from them.
     pub sent: AtomicU64,
     pub received: AtomicU64,
-    /// WebSockets that were closed because their client took nothing.
+    /// Books that are followed by connections, counted for each of them.
+    pub subscribers: AtomicUsize,
+    /// Messages to followers; how many were encoded for that, and their bytes.
+    pub messages: AtomicU64,
+    pub encoded: AtomicU64,
+    pub encoded_bytes: AtomicU64,
+    /// Updates that followers did not get one by one: they were slow, or the book started over.
+    pub skipped: AtomicU64,
+    /// WebSockets and streams that were closed because their client took nothing.
     pub slow: AtomicU64,
 }
 
@@ -61,8 +71,14 @@ impl Default for Statistics {
             open: AtomicUsize::new(0),
             idle: AtomicU64::new(0),
             sockets: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
+            subscribers: AtomicUsize::new(0),
+            messages: AtomicU64::new(0),
+            encoded: AtomicU64::new(0),
+            encoded_bytes: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             slow: AtomicU64::new(0),
         }
     }
@@ -74,6 +90,18 @@ impl Statistics {
         let last = STATUSES.len() - 1;
         let place = STATUSES.iter().position(|each| *each == status.as_u16());
         self.responses[route][place.unwrap_or(last)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A message to followers was encoded.
+    pub fn encoded(&self, bytes: usize) {
+        self.encoded.fetch_add(1, Ordering::Relaxed);
+        self.encoded_bytes
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// A follower did not get so many updates one by one.
+    pub fn skip(&self, updates: u64) {
+        self.skipped.fetch_add(updates, Ordering::Relaxed);
     }
 
     pub fn refuse(&self, why: Refused) {

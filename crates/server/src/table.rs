@@ -71,6 +71,8 @@ pub(crate) enum Endpoint {
     Healthy,
     Ready,
     Document,
+    Socket,
+    Stream,
     Delegated,
 }
 
@@ -290,6 +292,70 @@ pub const ROUTES: &[Route] = &[
             "How the sides compare, from -1 to 1; of the best level unless levels or bps is given.",
             Access::Read,
             Endpoint::Imbalance,
+        )
+    },
+    Route {
+        successes: &[101],
+        errors: &[426],
+        ..get(
+            "/v1/ws",
+            "open_socket",
+            "Follow many books on a WebSocket, in JSON or MessagePack.",
+            Access::Message,
+            Endpoint::Socket,
+        )
+    },
+    Route {
+        parameters: &[
+            query(
+                "symbols",
+                r#"{"type":"string"}"#,
+                "SYMBOL or EXCHANGE/SYMBOL with commas between them, or patterns with * and ?.",
+            ),
+            query(
+                "mode",
+                r#"{"enum":["every","latest","interval","best","levels","status"],"default":"latest"}"#,
+                "When there is a message.",
+            ),
+            query(
+                "levels",
+                r#"{"anyOf":[{"type":"integer","minimum":1,"maximum":100000},{"const":"all"}],"default":20}"#,
+                "Levels of each side, or groups of them; or all.",
+            ),
+            query(
+                "group",
+                r#"{"type":"string"}"#,
+                "Sum levels up to multiples of this step of prices.",
+            ),
+            query(
+                "interval_ms",
+                r#"{"type":"integer","minimum":1,"maximum":3600000,"default":1000}"#,
+                "The interval of the mode interval.",
+            ),
+            query(
+                "on_stale",
+                r#"{"enum":["raise","serve","wait"],"default":"raise"}"#,
+                "A book that is not synced: only its state, the last known levels, too, or nothing.",
+            ),
+            EXACT,
+            query(
+                "resume",
+                r#"{"type":"integer"}"#,
+                "Go on after this id of one book, where the server still can; Last-Event-ID does the same.",
+            ),
+            query(
+                "server",
+                r#"{"type":"string"}"#,
+                "The server that gave this id.",
+            ),
+        ],
+        errors: &[400, 404],
+        ..get(
+            "/v1/stream",
+            "stream_books",
+            "Follow books as server-sent events.",
+            Access::Read,
+            Endpoint::Stream,
         )
     },
     get(

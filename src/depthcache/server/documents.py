@@ -12,6 +12,7 @@ from depthcache._native import _server_routes
 __all__ = ["documents", "openapi"]
 
 _WORDS = {
+    101: "The socket is open; docs/reference/stream.md has its messages.",
     200: "As asked.",
     201: "The book is begun.",
     204: "Done; nothing to say.",
@@ -22,11 +23,12 @@ _WORDS = {
     404: "Not held here, with the names most like it.",
     409: "There is such a book, and it is kept otherwise.",
     410: "The book is closed for good, with the reason.",
+    426: "This is a WebSocket: connect to it with HTTP/1.1.",
     425: "The book is not synced, or too old; Retry-After says when to ask again.",
     429: "Too many requests from this address.",
     503: "Not now; Retry-After says when to ask again.",
 }
-_TEXT = {"read_metrics": "text/plain", "read_docs": "text/html"}
+_TEXT = {"read_metrics": "text/plain", "read_docs": "text/html", "stream_books": "text/event-stream"}
 _ARROW = "application/vnd.apache.arrow.stream"
 
 
@@ -72,6 +74,14 @@ _MESSAGE: dict[str, Any] = {
 }
 
 
+_SECURITY: dict[str, list[dict[str, list[str]]]] = {
+    "open": [],
+    "read": [{"read": []}],
+    "message": [{"read": []}, {}],  # the token may come in the first message
+    "manage": [{"manage": []}],
+}
+
+
 def _operation(route: dict[str, Any]) -> dict[str, Any]:
     access = route["access"]
     own_errors: list[int] = route["errors"]
@@ -79,7 +89,7 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": route["name"],
         "summary": route["words"],
-        "security": [] if access == "open" else [{access: []}],
+        "security": _SECURITY[access],
         "parameters": [
             {
                 "name": each["name"],
@@ -99,7 +109,7 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
 
 def _success(route: dict[str, Any], status: int) -> dict[str, Any]:
     response: dict[str, Any] = {"description": _WORDS[status]}
-    if status in (204, 304):
+    if status in (101, 204, 304):
         return response
     if kind := _TEXT.get(route["name"]):
         return response | {"content": {kind: {"schema": {"type": "string"}}}}
@@ -131,6 +141,9 @@ td:first-child { white-space: nowrap; font-family: ui-monospace, monospace }
 """
 
 
+_NEEDS = {"open": "no token", "message": "role read, in the header or in the first message"}
+
+
 def _page() -> str:
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>depthcache book server</title>',
@@ -141,7 +154,7 @@ def _page() -> str:
     ]
     for route in _server_routes():
         parts.append(f"<h2>{route['method']} {escape(route['path'])}</h2>")
-        needs = "no token" if route["access"] == "open" else f"role {route['access']}"
+        needs = _NEEDS.get(route["access"], f"role {route['access']}")
         parts.append(f"<p>{escape(route['words'])} ({needs})</p>")
         rows = [
             f"<tr><td>{escape(each['name'])}</td><td>{escape(each['words'])}</td></tr>"

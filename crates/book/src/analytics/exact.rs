@@ -140,6 +140,17 @@ impl Exact {
         self.digits.is_zero()
     }
 
+    /// The same as a number of a book; None where that is too narrow, beyond 38 digits.
+    pub fn number(&self) -> Option<Number> {
+        match self.digits {
+            Digits::Small(mantissa) => Some(Number {
+                mantissa,
+                scale: self.scale.try_into().ok()?,
+            }),
+            Digits::Big(_) => None,
+        }
+    }
+
     /// Whether it is above another.
     pub fn is_above(&self, other: &Exact) -> bool {
         let difference = self.minus(other).digits;

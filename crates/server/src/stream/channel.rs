@@ -1,0 +1,465 @@
+//! One view of one book, shared by all who subscribed to it: its newest state and its newest messages.
+//!
+//! Nothing is queued for a subscriber. Each has a cursor in the ring of messages; who is too far behind gets the newest
+//! state, and so does everybody after a restart of the view (the first book, a resync, a merged snapshot). A message
+//! is encoded when its first reader in that encoding takes it, and shared by the others.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use depthcache_book::follow::{Item, Mode, OnStale};
+use depthcache_book::query::Reading;
+use depthcache_book::status::Status;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+
+use super::format::{Format, completed};
+use super::messages::{self, Change, Label, Moment};
+use super::ready::Ready;
+use super::view::{Sides, View};
+use crate::statistics::Statistics;
+
+/// One view of one book.
+pub struct Channel {
+    pub view: View,
+    pub label: Label,
+    most_bytes: usize,
+    state: Mutex<State>,
+    /// A subscriber came or left, or the book ends.
+    pub altered: Notify,
+}
+
+struct State {
+    moment: Moment,
+    /// What is seen; None until the book can be read, and after that unless `on_stale` is serve.
+    sides: Option<Sides>,
+    /// Updates of the book that were applied, as far as this channel knows of them.
+    applied: u64,
+    entries: VecDeque<Entry>,
+    /// The number of the first entry, and the bytes of all.
+    first: u64,
+    bytes: usize,
+    /// The number of the newest entry after which the view started over.
+    restart: Option<u64>,
+    /// The id at that moment: a reader that holds it may hold the levels before the restart, or after it.
+    restart_id: Option<i64>,
+    snapshot: Encodings<Bytes>,
+    whole_snapshot: Encodings<Message>,
+    current: Encodings<Message>,
+    readers: Vec<(Arc<Ready>, u32)>,
+    is_over: bool,
+}
+
+struct Entry {
+    what: What,
+    applied: u64,
+    bytes: usize,
+    encoded: Encodings<Message>,
+}
+
+enum What {
+    Update {
+        change: Change,
+        /// Whether the view was proven before and after it: then another server says the same at these ids.
+        complete: (bool, bool),
+    },
+    State(Moment),
+    Restart,
+}
+
+/// One value for each encoding in use.
+struct Encodings<T>([Option<T>; Format::COUNT]);
+
+impl<T> Default for Encodings<T> {
+    fn default() -> Self {
+        Encodings([const { None }; Format::COUNT])
+    }
+}
+
+impl<T: Clone> Encodings<T> {
+    /// The value, made now where it is new.
+    fn get(&mut self, format: Format, make: impl FnOnce() -> T) -> T {
+        self.0[format as usize].get_or_insert_with(make).clone()
+    }
+}
+
+/// How far a subscriber is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cursor {
+    /// The next entry; None for a subscriber that has nothing yet.
+    next: Option<u64>,
+    applied: u64,
+}
+
+/// What a subscriber gets next.
+pub enum Taken {
+    /// This, and perhaps more.
+    Message(Message),
+    /// This, and nothing after it: the book has ended.
+    Last(Message),
+    /// Nothing now.
+    Nothing,
+}
+
+/// From where a subscriber wants to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Resume {
+    pub id: i64,
+    /// It got that id from this very server.
+    pub is_own: bool,
+}
+
+impl Channel {
+    pub fn new(view: View, label: Label, moment: Moment, most_bytes: usize) -> Channel {
+        Channel {
+            view,
+            label,
+            most_bytes,
+            altered: Notify::new(),
+            state: Mutex::new(State {
+                moment,
+                sides: None,
+                applied: 0,
+                entries: VecDeque::new(),
+                first: 0,
+                bytes: 0,
+                restart: None,
+                restart_id: None,
+                snapshot: Encodings::default(),
+                whole_snapshot: Encodings::default(),
+                current: Encodings::default(),
+                readers: Vec::new(),
+                is_over: false,
+            }),
+        }
+    }
+
+    /// One more subscriber: its cursor, and the mark by which it learns that there is something.
+    pub fn join(&self, ready: &Arc<Ready>, key: u32, resume: Option<Resume>) -> Cursor {
+        let mut state = self.state.lock();
+        state.readers.push((ready.clone(), key));
+        let cursor = resume.and_then(|resume| state.found(resume));
+        drop(state);
+        self.altered.notify_one();
+        ready.mark(key);
+        cursor.unwrap_or_default()
+    }
+
+    /// One subscriber less.
+    pub fn leave(&self, ready: &Arc<Ready>, key: u32) {
+        let mut state = self.state.lock();
+        state
+            .readers
+            .retain(|(other, number)| !(Arc::ptr_eq(other, ready) && *number == key));
+        drop(state);
+        self.altered.notify_one();
+    }
+
+    /// Whether nobody is subscribed.
+    pub fn is_empty(&self) -> bool {
+        self.state.lock().readers.is_empty()
+    }
+
+    /// Whether the book has ended.
+    pub fn is_over(&self) -> bool {
+        self.state.lock().is_over
+    }
+
+    /// The book has an item for this view.
+    pub fn publish(&self, item: &Item) {
+        let moment = Moment::of(&*item.book);
+        let is_synced = moment.status == Status::Synced;
+        // Levels are summed up and copied before the lock is taken: readers hold it for a message.
+        let is_readable = item.book.readable(true).is_ok() && item.book.last_update_id().is_some();
+        let is_seen = self.view.mode != Mode::Status && is_readable;
+        let sides = is_seen.then(|| Sides::of(&self.view, &item.book));
+        let mut state = self.state.lock();
+        let brings = u64::from(is_synced && !item.is_fresh);
+        state.applied += item.skipped + brings;
+        if self.view.mode == Mode::Status || !is_synced {
+            state.lose(moment, self.view.on_stale);
+            if let Some(sides) = sides.filter(|_| self.view.on_stale == OnStale::Serve) {
+                state.restart(sides);
+            }
+        } else if let Some(sides) = sides {
+            state.advance(self, moment, sides, item.is_fresh);
+        }
+        state.trim(self.most_bytes);
+        state.wake();
+    }
+
+    /// The book is served no longer.
+    pub fn end(&self, reason: &str) {
+        let mut state = self.state.lock();
+        if state.is_over {
+            return;
+        }
+        let moment = Moment {
+            status: Status::Closed,
+            reason: reason.into(),
+            ..state.moment.clone()
+        };
+        state.lose(moment, OnStale::Raise);
+        state.wake();
+        drop(state);
+        self.altered.notify_one();
+    }
+
+    /// The next message of a subscriber.
+    pub fn take(&self, cursor: &mut Cursor, format: Format, counts: &Statistics) -> Taken {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        let end = state.first + state.entries.len() as u64;
+        let from = cursor.next.filter(|next| *next >= state.first);
+        let is_chained = |next: u64| state.restart.is_none_or(|restart| restart < next);
+        match from {
+            Some(next) if next >= end => Taken::Nothing,
+            Some(next) if is_chained(next) && !self.is_behind(state, next, format) => {
+                cursor.next = Some(next + 1);
+                self.entry(state, next, cursor, format, counts)
+            }
+            _ => match state.state_since(cursor.next) {
+                // What happened to the book is told before the state that followed.
+                Some(next) if state.sides.is_some() && !state.is_over => {
+                    cursor.next = Some(next + 1);
+                    let applied = cursor.applied;
+                    let taken = self.entry(state, next, cursor, format, counts);
+                    cursor.applied = applied;
+                    taken
+                }
+                _ => {
+                    let is_new = cursor.next.is_none();
+                    cursor.next = Some(end);
+                    self.newest_state(state, cursor, is_new, format, counts)
+                }
+            },
+        }
+    }
+
+    /// Whether the newest state is less to send than what leads to it; never where each update is wanted.
+    fn is_behind(&self, state: &State, next: u64, format: Format) -> bool {
+        let start = (next - state.first) as usize;
+        let behind = state.entries.len() - start;
+        if behind < 2 || self.view.is_every() || state.sides.is_none() {
+            return false;
+        }
+        let Some(snapshot) = &state.snapshot.0[format as usize] else {
+            return behind > MANY;
+        };
+        let is_state = |entry: &Entry| matches!(entry.what, What::State(_));
+        let bytes: usize = state.entries.range(start..).map(|entry| entry.bytes).sum();
+        bytes > snapshot.len() && !state.entries.range(start..).any(is_state)
+    }
+
+    fn entry(
+        &self,
+        state: &mut State,
+        number: u64,
+        cursor: &mut Cursor,
+        format: Format,
+        counts: &Statistics,
+    ) -> Taken {
+        let is_last = state.is_over && number + 1 == state.first + state.entries.len() as u64;
+        let entry = &mut state.entries[(number - state.first) as usize];
+        cursor.applied = entry.applied;
+        let what = &entry.what;
+        let made = entry.encoded.get(format, || {
+            let bytes = match what {
+                What::Update { change, .. } => messages::update(&self.label, change, format),
+                What::State(moment) => messages::state(&self.label, moment, format),
+                What::Restart => Vec::new(), // never read: the newest state is
+            };
+            counts.encoded(bytes.len());
+            message(bytes, format)
+        });
+        match is_last {
+            true => Taken::Last(made),
+            false => Taken::Message(made),
+        }
+    }
+
+    fn newest_state(
+        &self,
+        state: &mut State,
+        cursor: &mut Cursor,
+        is_new: bool,
+        format: Format,
+        counts: &Statistics,
+    ) -> Taken {
+        let missed = state.applied.saturating_sub(cursor.applied);
+        let skipped = if is_new { 0 } else { missed };
+        cursor.applied = state.applied;
+        let moment = &state.moment;
+        if let Some(sides) = state.sides.as_ref().filter(|_| !state.is_over) {
+            let head = state.snapshot.get(format, || {
+                let bytes = messages::snapshot(&self.label, moment, sides, format);
+                counts.encoded(bytes.len());
+                bytes.into()
+            });
+            counts.skip(skipped);
+            let count = i64::try_from(skipped).unwrap_or(i64::MAX);
+            let make = || message(completed(&head, count, format), format);
+            return Taken::Message(match skipped {
+                0 => state.whole_snapshot.get(format, make),
+                _ => make(),
+            });
+        }
+        // Of a new channel of a synced book the levels are on their way.
+        let is_told = match self.view.mode {
+            Mode::Status => true,
+            _ => moment.status != Status::Synced && self.view.on_stale != OnStale::Wait,
+        };
+        if !is_told && !state.is_over {
+            return Taken::Nothing;
+        }
+        let made = state.current.get(format, || {
+            let bytes = messages::state(&self.label, moment, format);
+            counts.encoded(bytes.len());
+            message(bytes, format)
+        });
+        match state.is_over {
+            true => Taken::Last(made),
+            false => Taken::Message(made),
+        }
+    }
+}
+
+/// A subscriber with so many messages before it gets the newest state instead.
+const MANY: usize = 8;
+
+impl State {
+    /// The book is not synced, or this is all that is told of it.
+    fn lose(&mut self, moment: Moment, on_stale: OnStale) {
+        self.is_over = moment.status == Status::Closed;
+        self.moment = moment.clone();
+        if on_stale != OnStale::Serve || self.is_over {
+            self.sides = None;
+        }
+        self.forget();
+        self.push(What::State(moment), 0);
+    }
+
+    /// The view starts over.
+    fn restart(&mut self, sides: Sides) {
+        self.restart = Some(self.first + self.entries.len() as u64);
+        self.restart_id = self.moment.id;
+        self.sides = Some(sides);
+        self.forget();
+        self.push(What::Restart, 0);
+    }
+
+    /// The synced book moved on.
+    fn advance(&mut self, channel: &Channel, moment: Moment, sides: Sides, is_fresh: bool) {
+        let was_synced = self.moment.status == Status::Synced;
+        let older = self.sides.take().filter(|_| !is_fresh && was_synced);
+        let changes = older.as_ref().and_then(|older| older.changes_to(&sides));
+        let (Some(older), Some(changes)) = (older, changes) else {
+            self.moment = moment;
+            return self.restart(sides);
+        };
+        let is_silent =
+            changes.is_empty() && matches!(channel.view.mode, Mode::Levels | Mode::Best);
+        if is_silent {
+            self.sides = Some(older);
+            return;
+        }
+        let applied = self.entries.back().map_or(0, |entry| entry.applied);
+        let change = Change {
+            previous: self.moment.id,
+            moment: moment.clone(),
+            skipped: self.applied.saturating_sub(applied + 1),
+            changes,
+        };
+        let bytes = change.changes.memory_bytes();
+        let complete = (older.complete(), sides.complete());
+        self.moment = moment;
+        self.sides = Some(sides);
+        self.forget();
+        self.push(What::Update { change, complete }, bytes);
+    }
+
+    fn push(&mut self, what: What, levels_bytes: usize) {
+        let bytes = size_of::<Entry>() + 2 * levels_bytes; // in memory, and encoded about once
+        self.bytes += bytes;
+        self.entries.push_back(Entry {
+            what,
+            applied: self.applied,
+            bytes,
+            encoded: Encodings::default(),
+        });
+    }
+
+    /// What was encoded of the newest state is old.
+    fn forget(&mut self) {
+        self.snapshot = Encodings::default();
+        self.whole_snapshot = Encodings::default();
+        self.current = Encodings::default();
+    }
+
+    fn trim(&mut self, most_bytes: usize) {
+        while self.bytes > most_bytes && self.entries.len() > 1 {
+            let gone = self.entries.pop_front();
+            self.bytes -= gone.map_or(0, |entry| entry.bytes);
+            self.first += 1;
+        }
+    }
+
+    fn wake(&self) {
+        for (ready, key) in &self.readers {
+            ready.mark(*key);
+        }
+    }
+
+    /// The newest word on the book's state that a subscriber has not had, before the view started over.
+    fn state_since(&self, next: Option<u64>) -> Option<u64> {
+        let start = next?.max(self.first) - self.first;
+        let restart = self.restart?.checked_sub(self.first)?;
+        let (start, restart) = (start as usize, restart as usize);
+        (start..=restart)
+            .rev()
+            .find(|index| {
+                matches!(
+                    self.entries.get(*index).map(|entry| &entry.what),
+                    Some(What::State(_))
+                )
+            })
+            .map(|index| self.first + index as u64)
+    }
+
+    /// Where a subscriber goes on that has an id; None where it must start over.
+    fn found(&self, resume: Resume) -> Option<Cursor> {
+        if self.restart_id == Some(resume.id) || self.sides.is_none() {
+            return None;
+        }
+        let chained = self.restart.map_or(self.first, |restart| restart + 1);
+        let start = usize::try_from(chained.max(self.first) - self.first).ok()?;
+        for (index, entry) in self.entries.iter().enumerate().skip(start) {
+            let What::Update { change, complete } = &entry.what else {
+                continue;
+            };
+            let skipped = change.skipped + 1;
+            if change.previous == Some(resume.id) && (complete.0 || resume.is_own) {
+                return Some(Cursor {
+                    next: Some(self.first + index as u64),
+                    applied: entry.applied.saturating_sub(skipped),
+                });
+            }
+            if change.moment.id == Some(resume.id) && (complete.1 || resume.is_own) {
+                return Some(Cursor {
+                    next: Some(self.first + index as u64 + 1),
+                    applied: entry.applied,
+                });
+            }
+        }
+        None
+    }
+}
+
+fn message(bytes: Vec<u8>, format: Format) -> Message {
+    match format {
+        Format::MessagePack => Message::Binary(bytes.into()),
+        // serde_json and the keys of this crate are UTF-8.
+        _ => Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default()),
+    }
+}

@@ -1,0 +1,176 @@
+//! The channels of one book, and what feeds them: a follower each, whose items are published as they come.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use depthcache_book::follow::{FollowSpec, Mode};
+use depthcache_book::router::Follower;
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+use super::channel::{Channel, Cursor, Resume};
+use super::messages::{Label, Moment};
+use super::ready::Ready;
+use super::view::View;
+use crate::registry::Book;
+use crate::shared::Shared;
+
+/// The channels of one book.
+#[derive(Default)]
+pub struct Hub(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    channels: Vec<Arc<Channel>>,
+    /// Why there are no channels any more.
+    ended: Option<String>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Hub({} channels)", self.0.lock().channels.len())
+    }
+}
+
+/// Why there is no channel for a subscriber.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoChannel {
+    /// The book has as many views as it may have.
+    TooMany,
+    /// The book is served no longer.
+    Ended,
+}
+
+impl Hub {
+    /// Subscribe to a view of the book; made where it is the first of its kind.
+    pub fn join(
+        &self,
+        book: &Book,
+        view: View,
+        reader: (&Arc<Ready>, u32),
+        resume: Option<Resume>,
+        shared: &Arc<Shared>,
+    ) -> Result<(Arc<Channel>, Cursor), NoChannel> {
+        let mut state = self.0.lock();
+        if state.ended.is_some() {
+            return Err(NoChannel::Ended);
+        }
+        let known = state
+            .channels
+            .iter()
+            .find(|channel| channel.view == view && !channel.is_over());
+        let channel = match known {
+            Some(known) => known.clone(),
+            None if state.channels.len() >= shared.limits.views => return Err(NoChannel::TooMany),
+            None => {
+                let made = Arc::new(new_channel(book, view, shared));
+                state.channels.push(made.clone());
+                tokio::spawn(pump(book.clone(), made.clone()));
+                made
+            }
+        };
+        let cursor = channel.join(reader.0, reader.1, resume);
+        Ok((channel, cursor))
+    }
+
+    /// The book is served no longer.
+    pub fn end(&self, reason: &str) {
+        let mut state = self.0.lock();
+        state.ended = Some(reason.to_owned());
+        let channels = std::mem::take(&mut state.channels);
+        drop(state);
+        for channel in channels {
+            channel.end(reason);
+        }
+    }
+
+    /// Forget a channel that nobody reads; false where somebody does again.
+    fn retire(&self, channel: &Arc<Channel>) -> bool {
+        let mut state = self.0.lock();
+        let is_unused = channel.is_over() || channel.is_empty();
+        if is_unused {
+            state.channels.retain(|other| !Arc::ptr_eq(other, channel));
+        }
+        is_unused
+    }
+}
+
+fn new_channel(book: &Book, view: View, shared: &Shared) -> Channel {
+    /// Of messages that conflate: some seconds, for readers who lost their connection for so long.
+    const RECENT_BYTES: usize = 64 << 10;
+    let label = Label {
+        exchange: book.exchange.clone(),
+        symbol: book.symbol.clone(),
+        view: view.name(),
+        numbers: view.numbers,
+        server: shared.instance.clone(),
+    };
+    let most_bytes = match view.is_every() {
+        true => shared.limits.held_bytes,
+        false => RECENT_BYTES.min(shared.limits.held_bytes),
+    };
+    let moment = book.look(|market| Moment::of(market));
+    Channel::new(view, label, moment, most_bytes)
+}
+
+fn follower(view: &View) -> Follower {
+    /// Apart from the numbers that routers give.
+    const FIRST: u64 = 1 << 62;
+    static COUNT: AtomicU64 = AtomicU64::new(FIRST);
+    /// Updates that wait for their turn on a worker.
+    const MOST_ITEMS: usize = 1_024;
+    const MOST_BYTES: usize = 4 << 20;
+    let mode = match view.mode {
+        Mode::Levels => Mode::Latest, // the channel compares what is seen, while the book goes on
+        mode => mode,
+    };
+    let spec = FollowSpec {
+        mode,
+        levels: view.needed_levels(),
+        interval_ns: i64::from(view.interval_ms.max(1)) * 1_000_000,
+        start_ns: 0,
+        on_stale: view.on_stale,
+        most_items: MOST_ITEMS,
+        most_bytes: MOST_BYTES,
+        announces: false,
+    };
+    Follower::new(COUNT.fetch_add(1, Ordering::Relaxed), spec)
+}
+
+/// Publish what the book brings for a view until it ends, or nobody has read it for a while.
+async fn pump(book: Book, channel: Arc<Channel>) {
+    /// So long a view is kept for a reader that comes back.
+    const LINGER: Duration = Duration::from_secs(10);
+    let follower = follower(&channel.view);
+    book.follow(&follower);
+    loop {
+        while let Some(item) = follower.take(book.due_now_ns()) {
+            channel.publish(&item);
+        }
+        if channel.is_over() {
+            book.hub.retire(&channel);
+            return;
+        }
+        let is_empty = channel.is_empty();
+        let due = follower
+            .due_ns()
+            .map(|due_ns| book.until(due_ns).unwrap_or(interval(&channel.view)));
+        tokio::select! {
+            () = poll_fn(|context| follower.poll_wait(context)) => {}
+            () = sleep(due.unwrap_or_default()), if due.is_some() => {}
+            () = channel.altered.notified() => {}
+            () = sleep(LINGER), if is_empty => {
+                if book.hub.retire(&channel) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The interval of a view whose book is fed by hand and has no clock.
+fn interval(view: &View) -> Duration {
+    Duration::from_millis(view.interval_ms.into())
+}

@@ -1,0 +1,380 @@
+//! The subscriptions of one connection, and the next message of all of them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
+
+use depthcache_book::query::Reading;
+use depthcache_wire::Numbers;
+use http::StatusCode;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::channel::{Channel, Cursor, Resume, Taken};
+use super::format::{Format, Writer};
+use super::hub::NoChannel;
+use super::ready::{Due, Ready};
+use super::request::{Selector, Wanted};
+use super::view::View;
+use crate::problem::{Fact, Problem};
+use crate::registry::Book;
+use crate::shared::Shared;
+
+/// The subscriptions of one connection; dropping it leaves nothing in the books.
+pub struct Reader {
+    shared: Arc<Shared>,
+    ready: Arc<Ready>,
+    format: Format,
+    subscriptions: BTreeMap<u64, Subscription>,
+    last_subscription: u64,
+    /// By key.
+    followed: Vec<Option<Followed>>,
+    free: Vec<u32>,
+    /// Each view of a book is followed once.
+    known: HashSet<(usize, Arc<str>)>,
+    /// Books that came up to this number were compared with the subscriptions.
+    seen: u64,
+    is_told: bool,
+    heartbeat: Interval,
+    /// Where the next heartbeat begins, if it cannot name all books.
+    turn: usize,
+}
+
+/// Some books in one view.
+pub struct Subscription {
+    pub selectors: Vec<Selector>,
+    pub view: View,
+    name: Arc<str>,
+}
+
+struct Followed {
+    subscription: u64,
+    book: Book,
+    channel: Arc<Channel>,
+    cursor: Cursor,
+    known: (usize, Arc<str>),
+    /// Nothing was sent since the last heartbeat.
+    is_silent: bool,
+}
+
+impl Reader {
+    pub fn new(shared: Arc<Shared>, format: Format) -> Reader {
+        let period = shared.limits.heartbeat;
+        let mut heartbeat = interval_at(Instant::now() + period, period);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Reader {
+            shared,
+            ready: Arc::default(),
+            format,
+            subscriptions: BTreeMap::new(),
+            last_subscription: 0,
+            followed: Vec::new(),
+            free: Vec::new(),
+            known: HashSet::new(),
+            seen: 0,
+            is_told: false,
+            heartbeat,
+            turn: 0,
+        }
+    }
+
+    /// All subscriptions by number, with the names of their books.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (u64, &Subscription, Vec<String>)> {
+        self.subscriptions
+            .iter()
+            .map(|(number, subscription)| (*number, subscription, self.books(*number)))
+    }
+
+    fn books(&self, subscription: u64) -> Vec<String> {
+        let of_it = self
+            .followed
+            .iter()
+            .flatten()
+            .filter(|followed| followed.subscription == subscription);
+        of_it
+            .map(|followed| format!("{}/{}", followed.book.exchange, followed.book.symbol))
+            .collect()
+    }
+
+    /// Subscribe: the number of the subscription, and the names of its books. Nothing is done where that fails.
+    pub fn subscribe(&mut self, wanted: Wanted) -> Result<(u64, String, Vec<String>), Problem> {
+        let most = self.shared.limits.subscriptions;
+        if self.subscriptions.len() >= most {
+            let message = format!("a connection has at most {most} subscriptions");
+            return Err(too_many("too_many_subscriptions", message, most));
+        }
+        if !self.is_told {
+            self.shared.registry.tell(&self.ready);
+            self.is_told = true;
+        }
+        self.look_for_books();
+        let is_own = wanted.server.as_deref() == Some(&*self.shared.instance);
+        let number = self.last_subscription + 1;
+        let name: Arc<str> = wanted.view.name().into();
+        for book in self.shared.registry.all() {
+            if !wanted.selectors.iter().any(|each| each.matches(&book)) {
+                continue;
+            }
+            let resume = wanted.resume_of(&book);
+            let resume = resume.map(|id| Resume { id, is_own });
+            if let Err(why) = self.follow(number, &book, wanted.view, &name, resume) {
+                self.leave(number);
+                return Err(why);
+            }
+        }
+        self.last_subscription = number;
+        let subscription = Subscription {
+            selectors: wanted.selectors,
+            view: wanted.view,
+            name: name.clone(),
+        };
+        self.subscriptions.insert(number, subscription);
+        Ok((number, name.to_string(), self.books(number)))
+    }
+
+    /// End a subscription; false where there is none of that number.
+    pub fn unsubscribe(&mut self, number: u64) -> bool {
+        let was_there = self.subscriptions.remove(&number).is_some();
+        if was_there {
+            self.leave(number);
+            self.seen = 0; // another subscription may name the same books
+            self.look_for_books();
+        }
+        was_there
+    }
+
+    /// End all subscriptions.
+    pub fn unsubscribe_all(&mut self) -> Vec<u64> {
+        let numbers: Vec<u64> = self.subscriptions.keys().copied().collect();
+        self.subscriptions.clear();
+        for number in &numbers {
+            self.leave(*number);
+        }
+        numbers
+    }
+
+    /// The next message; without one the task is woken when there is.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Message> {
+        loop {
+            if self.heartbeat.poll_tick(context).is_ready() {
+                if let Some(message) = self.beat() {
+                    return Poll::Ready(message);
+                }
+                continue;
+            }
+            match ready!(self.ready.poll_next(context)) {
+                Due::Books => self.look_for_books(),
+                Due::Read(key) => {
+                    if let Some(message) = self.take(key) {
+                        self.shared
+                            .statistics
+                            .messages
+                            .fetch_add(1, Ordering::Relaxed);
+                        return Poll::Ready(message);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, key: u32) -> Option<Message> {
+        let followed = self.followed.get_mut(key as usize)?.as_mut()?;
+        let cursor = &mut followed.cursor;
+        let counts = &self.shared.statistics;
+        match followed.channel.take(cursor, self.format, counts) {
+            Taken::Message(message) => {
+                followed.is_silent = false;
+                self.ready.mark_again(key); // after the others had a turn
+                Some(message)
+            }
+            Taken::Last(message) => {
+                self.drop_key(key);
+                Some(message)
+            }
+            Taken::Nothing => None,
+        }
+    }
+
+    /// Follow books that came and are subscribed to.
+    fn look_for_books(&mut self) {
+        let (books, last) = self.shared.registry.since(self.seen);
+        self.seen = last;
+        for book in books {
+            let wanted: Vec<(u64, View, Arc<str>)> = self
+                .subscriptions
+                .iter()
+                .filter(|(_, each)| {
+                    each.selectors
+                        .iter()
+                        .any(|selector| selector.matches(&book))
+                })
+                .map(|(number, each)| (*number, each.view, each.name.clone()))
+                .collect();
+            for (number, view, name) in wanted {
+                // A book beyond a limit is not followed: nobody is there to be told.
+                let _ = self.follow(number, &book, view, &name, None);
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        subscription: u64,
+        book: &Book,
+        view: View,
+        name: &Arc<str>,
+        resume: Option<Resume>,
+    ) -> Result<(), Problem> {
+        let known = (Arc::as_ptr(&book.hub) as usize, name.clone());
+        if self.known.contains(&known) {
+            return Ok(());
+        }
+        let limits = &self.shared.limits;
+        if self.known.len() >= limits.followed {
+            let most = limits.followed;
+            let message = format!("a connection follows at most {most} books");
+            return Err(too_many("too_many_books", message, most));
+        }
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.followed.push(None);
+            self.followed.len() as u32 - 1
+        });
+        let reader = (&self.ready, key);
+        let (channel, cursor) = match book.hub.join(book, view, reader, resume, &self.shared) {
+            Ok(joined) => joined,
+            Err(why) => {
+                self.free.push(key);
+                return match why {
+                    NoChannel::Ended => Ok(()),
+                    NoChannel::TooMany => {
+                        let (symbol, most) = (&book.symbol, limits.views);
+                        let message = format!(
+                            "{symbol} is followed in {most} other views, by all clients together"
+                        );
+                        Err(too_many("too_many_views", message, most))
+                    }
+                };
+            }
+        };
+        self.known.insert(known.clone());
+        self.shared
+            .statistics
+            .subscribers
+            .fetch_add(1, Ordering::Relaxed);
+        self.followed[key as usize] = Some(Followed {
+            subscription,
+            book: book.clone(),
+            channel,
+            cursor,
+            known,
+            is_silent: true,
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self, subscription: u64) {
+        for key in 0..self.followed.len() {
+            let is_of_it = self.followed[key]
+                .as_ref()
+                .is_some_and(|followed| followed.subscription == subscription);
+            if is_of_it {
+                self.drop_key(key as u32);
+            }
+        }
+    }
+
+    fn drop_key(&mut self, key: u32) {
+        if let Some(followed) = self.followed[key as usize].take() {
+            followed.channel.leave(&self.ready, key);
+            self.known.remove(&followed.known);
+            self.free.push(key);
+            self.shared
+                .statistics
+                .subscribers
+                .fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The newest id and status of books of which nothing was sent since the last time; None where there are none.
+    fn beat(&mut self) -> Option<Message> {
+        /// Books that one message names; the next one goes on behind them.
+        const MOST: usize = 256;
+        let count = self.followed.len();
+        let mut silent = Vec::new();
+        for step in 0..count {
+            let place = (self.turn + step) % count;
+            let Some(followed) = &mut self.followed[place] else {
+                continue;
+            };
+            if std::mem::replace(&mut followed.is_silent, true) && silent.len() < MOST {
+                silent.push(place);
+            }
+        }
+        self.turn = silent.last().map_or(0, |last| last + 1);
+        (!silent.is_empty()).then(|| self.heartbeat_of(&silent))
+    }
+
+    fn heartbeat_of(&self, places: &[usize]) -> Message {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now_us = now.map_or(0, |since| since.as_micros() as i64);
+        // In a stream of events it is a comment, which clients skip.
+        let written = match self.format {
+            Format::Events => Format::Json,
+            format => format,
+        };
+        let mut message = Writer::new(written, Numbers::Text, "", None);
+        message.map(3);
+        message.key("type");
+        message.text("heartbeat");
+        message.key("time_us");
+        message.integer(Some(now_us));
+        message.key("books");
+        message.list(places.len());
+        for place in places {
+            let Some(followed) = &self.followed[*place] else {
+                continue;
+            };
+            let (id, status) = followed
+                .book
+                .look(|market| (market.last_update_id(), market.status_info().status));
+            message.map(5);
+            for (key, text) in [
+                ("exchange", &*followed.book.exchange),
+                ("symbol", &*followed.book.symbol),
+                ("view", &*followed.known.1),
+                ("status", status.as_str()),
+            ] {
+                message.key(key);
+                message.text(text);
+            }
+            message.key("id");
+            message.integer(id);
+            message.end_map();
+        }
+        message.end_list();
+        message.end_map();
+        let bytes = message.done();
+        let text = |bytes| Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default());
+        match self.format {
+            Format::MessagePack => Message::Binary(bytes.into()),
+            Format::Json => text(bytes),
+            Format::Events => text([b": ", &*bytes, b"\n\n"].concat()),
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        for key in 0..self.followed.len() {
+            self.drop_key(key as u32);
+        }
+    }
+}
+
+fn too_many(code: &'static str, message: String, most: usize) -> Problem {
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    Problem::new(status, code, message).fact("most", Fact::Integer(Some(most)))
+}

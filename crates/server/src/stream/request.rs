@@ -1,0 +1,283 @@
+//! What clients ask for: parsed once, refused with the name of the field, its value and what is allowed.
+
+use depthcache_book::codec::json;
+use depthcache_book::follow::{Mode, OnStale};
+use depthcache_book::query::Number;
+use depthcache_wire::Numbers;
+use serde_json::{Map, Value};
+
+use super::view::{MODES, View};
+use crate::parameters::{Pattern, USUAL_LEVELS};
+use crate::problem::{Problem, shortened};
+use crate::registry::{Book, Registry};
+
+/// The fields of a subscription.
+pub const FIELDS: [&str; 9] = [
+    "symbols",
+    "mode",
+    "levels",
+    "group",
+    "interval_ms",
+    "on_stale",
+    "exact",
+    "resume",
+    "server",
+];
+
+/// What is subscribed to.
+#[derive(Debug)]
+pub struct Wanted {
+    pub selectors: Vec<Selector>,
+    pub view: View,
+    pub resume: Vec<(Option<String>, i64)>,
+    /// The server that gave the ids to resume from.
+    pub server: Option<String>,
+}
+
+/// A name, or a pattern of names.
+#[derive(Debug)]
+pub struct Selector {
+    /// As it was given.
+    pub text: String,
+    exchange: Option<Pattern>,
+    symbol: Pattern,
+    pub is_pattern: bool,
+}
+
+impl Selector {
+    fn parse(text: &str) -> Result<Selector, Problem> {
+        let (exchange, symbol) = match text.split_once('/') {
+            Some((exchange, symbol)) => (Some(exchange), symbol),
+            None => (None, text),
+        };
+        Ok(Selector {
+            text: text.to_owned(),
+            exchange: exchange
+                .map(|exchange| Pattern::parse("symbols", exchange))
+                .transpose()?,
+            symbol: Pattern::parse("symbols", symbol)?,
+            is_pattern: Pattern::is_in(text),
+        })
+    }
+
+    pub fn matches(&self, book: &Book) -> bool {
+        let of_exchange = |pattern: &Pattern| pattern.matches(&book.exchange);
+        self.exchange.as_ref().is_none_or(of_exchange) && self.symbol.matches(&book.symbol)
+    }
+
+    /// A name must be held, and on one exchange only; the name is completed by that of the exchange.
+    fn resolved(self, registry: &Registry, hints: bool) -> Result<Selector, Problem> {
+        if self.is_pattern {
+            return Ok(self);
+        }
+        let (exchange, symbol) = match self.text.split_once('/') {
+            Some((exchange, symbol)) => (Some(exchange), symbol),
+            None => (None, &*self.text),
+        };
+        let book = registry.find(exchange, symbol, hints)?;
+        Selector::parse(&format!("{}/{}", book.exchange, book.symbol))
+    }
+}
+
+impl Wanted {
+    /// A subscription as JSON, or as the parameters of a query.
+    pub fn parse(fields: &Map<String, Value>, registry: &Registry) -> Result<Wanted, Problem> {
+        /// Each is compared with every book that comes.
+        const MOST: usize = 1_000;
+        const MOST_PATTERNS: usize = 16;
+        let names = names(fields.get("symbols"))?;
+        let of_symbols = |allowed: String| Problem::parameter("symbols", &names.join(","), allowed);
+        if names.is_empty() || names.len() > MOST {
+            return Err(of_symbols(format!("1 to {MOST} names or patterns")));
+        }
+        let mut selectors = Vec::with_capacity(names.len());
+        for name in &names {
+            selectors.push(Selector::parse(name)?.resolved(registry, selectors.is_empty())?);
+        }
+        if selectors.iter().filter(|each| each.is_pattern).count() > MOST_PATTERNS {
+            return Err(of_symbols(format!("{MOST_PATTERNS} patterns at most")));
+        }
+        Ok(Wanted {
+            view: view(fields)?,
+            resume: resume(fields.get("resume"), &selectors)?,
+            server: match fields.get("server") {
+                None | Some(Value::Null) => None,
+                Some(Value::String(server)) => Some(server.clone()),
+                Some(other) => return Err(refused("server", other, "text")),
+            },
+            selectors,
+        })
+    }
+
+    /// The id from which a book goes on.
+    pub fn resume_of(&self, book: &Book) -> Option<i64> {
+        let name = || format!("{}/{}", book.exchange, book.symbol);
+        let found = self
+            .resume
+            .iter()
+            .find(|(given, _)| given.as_ref().is_none_or(|given| *given == name()));
+        found.map(|(_, id)| *id)
+    }
+}
+
+fn view(fields: &Map<String, Value>) -> Result<View, Problem> {
+    let modes = || MODES.map(|(word, _)| word).join(", ");
+    let mode = match fields.get("mode") {
+        None => Mode::Latest,
+        Some(value) => value
+            .as_str()
+            .and_then(Mode::parse)
+            .ok_or_else(|| refused("mode", value, &modes()))?,
+    };
+    let has_levels = !matches!(mode, Mode::Best | Mode::Status);
+    for (name, is_used) in [
+        ("levels", has_levels),
+        ("group", has_levels),
+        ("interval_ms", mode == Mode::Interval),
+    ] {
+        if let Some(value) = fields.get(name).filter(|_| !is_used) {
+            return Err(refused(name, value, "nothing with this mode"));
+        }
+    }
+    Ok(View {
+        mode,
+        levels: match mode {
+            Mode::Best => 1,
+            Mode::Status => 0,
+            _ => levels(fields.get("levels"))?,
+        },
+        group: fields.get("group").map(group).transpose()?,
+        interval_ms: match mode {
+            Mode::Interval => interval_ms(fields.get("interval_ms"))?,
+            _ => 0,
+        },
+        on_stale: match fields.get("on_stale") {
+            None => OnStale::Raise,
+            Some(value) => value
+                .as_str()
+                .and_then(OnStale::parse)
+                .ok_or_else(|| refused("on_stale", value, "raise, serve or wait"))?,
+        },
+        numbers: match fields.get("exact") {
+            None | Some(Value::Bool(true)) => Numbers::Text,
+            Some(Value::Bool(false)) => Numbers::Float,
+            Some(Value::String(word)) if word == "true" => Numbers::Text,
+            Some(Value::String(word)) if word == "false" => Numbers::Float,
+            Some(other) => return Err(refused("exact", other, "true or false")),
+        },
+    })
+}
+
+fn levels(value: Option<&Value>) -> Result<usize, Problem> {
+    const MOST: u64 = 100_000;
+    let Some(value) = value else {
+        return Ok(USUAL_LEVELS);
+    };
+    if value == "all" {
+        return Ok(usize::MAX);
+    }
+    let found = whole(value).filter(|levels| (1..=MOST).contains(levels));
+    let found = found.and_then(|levels| usize::try_from(levels).ok());
+    found.ok_or_else(|| refused("levels", value, &format!("1 to {MOST}, or all")))
+}
+
+fn interval_ms(value: Option<&Value>) -> Result<u32, Problem> {
+    const USUAL: u32 = 1_000;
+    const MOST: u64 = 3_600_000;
+    let Some(value) = value else {
+        return Ok(USUAL);
+    };
+    let found = whole(value).filter(|interval| (1..=MOST).contains(interval));
+    let found = found.and_then(|interval| u32::try_from(interval).ok());
+    found.ok_or_else(|| refused("interval_ms", value, &format!("1 to {MOST}")))
+}
+
+fn group(value: &Value) -> Result<Number, Problem> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
+    };
+    let found = json::decimal(text.as_bytes())
+        .ok()
+        .filter(|found| found.mantissa > 0);
+    let allowed = "a number above 0 and below 10^20, of at most 18 decimals; best as text";
+    let found = found.ok_or_else(|| refused("group", value, allowed))?;
+    let (mut mantissa, mut scale) = (found.mantissa, found.scale);
+    while scale > 0 && mantissa % 10 == 0 {
+        (mantissa, scale) = (mantissa / 10, scale - 1); // 0.50 and 0.5 are one view
+    }
+    Ok(Number { mantissa, scale })
+}
+
+fn names(value: Option<&Value>) -> Result<Vec<String>, Problem> {
+    let allowed = "a list of names or patterns: SYMBOL or EXCHANGE/SYMBOL, with * and ?";
+    match value {
+        Some(Value::String(text)) => Ok(text.split(',').map(str::to_owned).collect()),
+        Some(Value::Array(names)) => names
+            .iter()
+            .map(|name| match name {
+                Value::String(name) => Ok(name.clone()),
+                other => Err(refused("symbols", other, allowed)),
+            })
+            .collect(),
+        Some(other) => Err(refused("symbols", other, allowed)),
+        None => Err(refused("symbols", &Value::Null, allowed)),
+    }
+}
+
+/// Ids by book; the name may be left out where one book is subscribed to.
+fn resume(
+    value: Option<&Value>,
+    selectors: &[Selector],
+) -> Result<Vec<(Option<String>, i64)>, Problem> {
+    let allowed = "the id of the last message of one book, or an object of ids by EXCHANGE/SYMBOL";
+    let id = |value: &Value| match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_i64(),
+    };
+    match value {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Object(ids)) => ids
+            .iter()
+            .map(|(name, value)| {
+                let id = id(value).ok_or_else(|| refused("resume", value, allowed))?;
+                Ok((Some(name.clone()), id))
+            })
+            .collect(),
+        Some(value) => match (id(value), selectors) {
+            (Some(id), [one]) if !one.is_pattern => Ok(vec![(None, id)]),
+            _ => Err(refused("resume", value, allowed)),
+        },
+    }
+}
+
+/// A whole number, also as text: queries have only text.
+pub fn whole(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A field that cannot work.
+pub fn refused(name: &str, value: &Value, allowed: &str) -> Problem {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Problem::parameter(name, &shortened(&text), allowed)
+}
+
+/// Fields that are not known are refused, not skipped: a misspelled one would silently change what is sent.
+pub fn check_names(fields: &Map<String, Value>, known: &[&str]) -> Result<(), Problem> {
+    let unknown = fields.iter().find(|(name, _)| !known.contains(&&***name));
+    match unknown {
+        None => Ok(()),
+        Some((name, value)) => {
+            let allowed = format!("the fields {}", known.join(", "));
+            Err(refused(name, value, &allowed))
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! `/v1/ws`: the operations that a client sends, the replies to them, and the messages of its subscriptions.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::response::Response;
+use depthcache_wire::writer::{Object, string};
+use http::StatusCode;
+use http::header::AUTHORIZATION;
+use serde_json::{Map, Value};
+use tokio::time::{Sleep, sleep};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::format::Format;
+use super::reader::Reader;
+use super::request::{FIELDS, Wanted, check_names, refused, whole};
+use crate::call::Call;
+use crate::problem::Problem;
+use crate::shared::Shared;
+use crate::socket::{self, Closing, Outgoing, Session};
+
+/// The subprotocols; the first where a client names none.
+const JSON: &str = "depthcache.v1.json";
+const MESSAGE_PACK: &str = "depthcache.v1.msgpack";
+
+/// Open the socket.
+pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
+    let (shared, request) = (call.shared, call.request);
+    let is_known = request.headers.contains_key(AUTHORIZATION); // and was checked
+    socket::open(shared, request, &[JSON, MESSAGE_PACK], |protocol| {
+        let format = match protocol {
+            Some(MESSAGE_PACK) => Format::MessagePack,
+            _ => Format::Json,
+        };
+        Client {
+            shared: shared.clone(),
+            reader: Reader::new(shared.clone(), format),
+            format,
+            replies: VecDeque::new(),
+            held: 0,
+            stranger: (!is_known).then(|| Box::pin(sleep(shared.limits.idle))),
+        }
+    })
+}
+
+/// A client on a socket.
+struct Client {
+    shared: Arc<Shared>,
+    reader: Reader,
+    format: Format,
+    replies: VecDeque<Message>,
+    /// Bytes of all replies.
+    held: usize,
+    /// How long a client that sent no token yet may go on so.
+    stranger: Option<Pin<Box<Sleep>>>,
+}
+
+impl Session for Client {
+    fn on_message(&mut self, message: Message) -> Result<(), Closing> {
+        let fields = self.parsed(&message);
+        let request = match &fields {
+            Ok(fields) => fields.get("request").cloned(),
+            Err(_) => None,
+        };
+        let request = request.filter(is_request);
+        let done = fields.and_then(|fields| self.act(&fields));
+        let is_refused = done.is_err() && self.stranger.is_some();
+        self.reply(&reply(request.as_ref(), done));
+        if is_refused {
+            return Err(Closing::policy(
+                "the first message must be {\"op\":\"auth\"} with a token",
+            ));
+        }
+        if self.held > self.shared.limits.held_bytes {
+            return Err(Closing::policy("replies are not taken"));
+        }
+        Ok(())
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Outgoing> {
+        if let Some(reply) = self.replies.pop_front() {
+            self.held -= reply.len();
+            return Poll::Ready(Outgoing::Message(reply));
+        }
+        if let Some(stranger) = &mut self.stranger {
+            return stranger
+                .as_mut()
+                .poll(context)
+                .map(|()| Outgoing::Close(Closing::policy("no token came in time")));
+        }
+        self.reader.poll_next(context).map(Outgoing::Message)
+    }
+}
+
+/// The type of a reply, and its fields as JSON, each with a comma before it.
+type Reply = (&'static str, Vec<u8>);
+
+impl Client {
+    fn parsed(&self, message: &Message) -> Result<Map<String, Value>, Problem> {
+        let is_text = matches!(message, Message::Text(_));
+        let value: Result<Value, String> = match (self.format, message) {
+            (Format::MessagePack, Message::Binary(bytes)) => {
+                let mut rest = &bytes[..];
+                match rmp_serde::from_read(&mut rest) {
+                    Ok(value) if rest.is_empty() => Ok(value),
+                    Ok(_) => Err("there is more than one value".to_owned()),
+                    Err(why) => Err(why.to_string()),
+                }
+            }
+            (Format::MessagePack, _) => Err("it must be binary: MessagePack".to_owned()),
+            (_, Message::Text(text)) => serde_json::from_str(text).map_err(|why| why.to_string()),
+            _ => Err("it must be text: JSON".to_owned()),
+        };
+        let what = if is_text { "JSON" } else { "MessagePack" };
+        match value {
+            Ok(Value::Object(fields)) => Ok(fields),
+            Ok(other) => Err(refused("message", &other, "an object with the field op")),
+            Err(why) => {
+                let message = format!("the message cannot be read as {what}: {why}");
+                Err(Problem::new(
+                    StatusCode::BAD_REQUEST,
+                    "malformed_message",
+                    message,
+                ))
+            }
+        }
+    }
+
+    fn act(&mut self, fields: &Map<String, Value>) -> Result<Reply, Problem> {
+        if let Some(request) = fields.get("request").filter(|request| !is_request(request)) {
+            let allowed = format!("a whole number, or text of at most {MOST_REQUEST} characters");
+            return Err(refused("request", request, &allowed));
+        }
+        let op = fields.get("op").unwrap_or(&Value::Null);
+        if self.stranger.is_some() && op != "auth" {
+            return Err(Problem::unauthorized());
+        }
+        let own = |names: &[&'static str]| [&["op", "request"], names].concat();
+        match op.as_str() {
+            Some("auth") => {
+                check_names(fields, &own(&["token"]))?;
+                self.authenticate(fields.get("token"))
+            }
+            Some("subscribe") => {
+                check_names(fields, &own(&FIELDS))?;
+                self.subscribe(fields)
+            }
+            Some("unsubscribe") => {
+                check_names(fields, &own(&["subscription"]))?;
+                self.unsubscribe(fields.get("subscription"))
+            }
+            Some("list") => {
+                check_names(fields, &own(&[]))?;
+                Ok(self.list())
+            }
+            _ => Err(refused("op", op, "auth, subscribe, unsubscribe, list")),
+        }
+    }
+
+    fn authenticate(&mut self, token: Option<&Value>) -> Result<Reply, Problem> {
+        let secret = token.and_then(Value::as_str).unwrap_or_default();
+        match self.shared.tokens.role_of(secret.as_bytes()) {
+            None => Err(Problem::unauthorized()),
+            Some(role) => {
+                self.stranger = None;
+                let mut out = b",\"role\":".to_vec();
+                string(&mut out, role.as_str());
+                Ok(("authenticated", out))
+            }
+        }
+    }
+
+    fn subscribe(&mut self, fields: &Map<String, Value>) -> Result<Reply, Problem> {
+        let wanted = Wanted::parse(fields, &self.shared.registry)?;
+        let (number, view, books) = self.reader.subscribe(wanted)?;
+        let mut out = format!(",\"subscription\":{number},\"server\":").into_bytes();
+        string(&mut out, &self.shared.instance);
+        out.extend_from_slice(b",\"view\":");
+        string(&mut out, &view);
+        out.extend_from_slice(b",\"books\":");
+        texts(&mut out, &books);
+        Ok(("subscribed", out))
+    }
+
+    fn unsubscribe(&mut self, number: Option<&Value>) -> Result<Reply, Problem> {
+        let ended = match number {
+            None => self.reader.unsubscribe_all(),
+            Some(value) => {
+                let found = whole(value).filter(|number| self.reader.unsubscribe(*number));
+                let allowed = "the number of a subscription of this connection, or nothing for all";
+                vec![found.ok_or_else(|| refused("subscription", value, allowed))?]
+            }
+        };
+        let numbers: Vec<String> = ended.iter().map(u64::to_string).collect();
+        let out = format!(",\"subscriptions\":[{}]", numbers.join(","));
+        Ok(("unsubscribed", out.into_bytes()))
+    }
+
+    fn list(&self) -> Reply {
+        let mut out = b",\"subscriptions\":[".to_vec();
+        for (index, (number, subscription, books)) in self.reader.subscriptions().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            let mut line = Object::begin(&mut out);
+            line.integer("subscription", i64::try_from(number).unwrap_or(i64::MAX));
+            let names: Vec<String> = subscription
+                .selectors
+                .iter()
+                .map(|selector| selector.text.clone())
+                .collect();
+            texts(line.key("symbols"), &names);
+            line.text("view", &subscription.view.name());
+            texts(line.key("books"), &books);
+            line.end();
+        }
+        out.push(b']');
+        ("subscriptions", out)
+    }
+
+    fn reply(&mut self, json: &[u8]) {
+        let message = match self.format {
+            Format::MessagePack => {
+                let value: Value = serde_json::from_slice(json).unwrap_or_default();
+                Message::Binary(rmp_serde::to_vec_named(&value).unwrap_or_default().into())
+            }
+            _ => Message::Text(Utf8Bytes::try_from(json.to_vec()).unwrap_or_default()),
+        };
+        self.held += message.len();
+        self.replies.push_back(message);
+    }
+}
+
+fn reply(request: Option<&Value>, done: Result<Reply, Problem>) -> Vec<u8> {
+    let mut out = b"{\"type\":".to_vec();
+    let (kind, fields) = done.unwrap_or_else(|problem| {
+        let mut fields = b",\"error\":".to_vec();
+        problem.write(&mut fields);
+        ("error", fields)
+    });
+    string(&mut out, kind);
+    out.extend_from_slice(b",\"request\":");
+    out.extend_from_slice(request.unwrap_or(&Value::Null).to_string().as_bytes());
+    out.extend_from_slice(&fields);
+    out.push(b'}');
+    out
+}
+
+/// A reply repeats what its request is called.
+const MOST_REQUEST: usize = 64;
+
+fn is_request(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Number(number) => number.is_i64() || number.is_u64(),
+        Value::String(text) => text.chars().count() <= MOST_REQUEST,
+        _ => false,
+    }
+}
+
+fn texts(out: &mut Vec<u8>, texts: &[String]) {
+    out.push(b'[');
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(out, text);
+    }
+    out.push(b']');
+}

@@ -16,6 +16,11 @@ from depthcache import Book
 from tests.server.asking import DEADLINE_S, READ
 
 JSON, MESSAGE_PACK = "depthcache.v1.json", "depthcache.v1.msgpack"
+HANDSHAKE = (
+    "GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    f"Authorization: Bearer {READ}\r\n\r\n"
+).encode()
 Levels = list[tuple[Decimal, Decimal]]
 
 
@@ -85,9 +90,14 @@ class Client:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket = socket
         self.packed = socket.protocol == MESSAGE_PACK
+        self.requests = 0
         self.mirrors: dict[tuple[str, str, str], Mirror] = {}
 
     async def send(self, **fields: Any) -> None:
+        await self.put(fields)
+
+    async def put(self, fields: dict[str, Any]) -> None:
+        """Send any object."""
         if self.packed:
             await self.socket.send_bytes(msgpack.packb(fields))
         else:
@@ -117,10 +127,15 @@ class Client:
 
     async def ask(self, **fields: Any) -> dict[str, Any]:
         """Send, and return the reply."""
-        self.requests = getattr(self, "requests", 0) + 1
-        await self.send(request=self.requests, **fields)
-        while (message := await self.receive()).get("request") != self.requests:
+        return await self.ask_as(fields)
+
+    async def ask_as(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The same with a request of its own name, if it has one."""
+        self.requests += 1
+        await self.put({"request": self.requests, **fields})
+        while "request" not in (message := await self.receive()):
             pass
+        assert message["request"] == (None if "request" in fields else self.requests)
         return message
 
     async def subscribe(self, *symbols: str, **fields: Any) -> dict[str, Any]:

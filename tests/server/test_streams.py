@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import json
 import random
-from collections.abc import Iterator
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
-from depthcache import Book
-from tests.server.asking import ask, book, diff, serving
-from tests.server.following import JSON, MESSAGE_PACK, Client, connected, expected
+import depthcache
+from depthcache import Book, server, simulator
+from tests.server.asking import DEADLINE_S, READ, ask, book, diff, serving, snapshot
+from tests.server.following import (
+    HANDSHAKE,
+    JSON,
+    MESSAGE_PACK,
+    Client,
+    Mirror,
+    connected,
+    expected,
+    session,
+)
 
 BOOK = "binance.com/BTCUSDT"
 
@@ -53,12 +69,10 @@ class Fed:
 
     def finish(self) -> None:
         """Both best prices change, so that every mode but status has a message."""
-        self.apply([["999.999", "3.3"]], [["1000.001", "4.4"]])
+        self.apply([["999.99", f"{self.id}.3"]], [["1000.01", f"{self.id}.4"]])
 
 
 def text(levels: list[list[str]]) -> bytes:
-    import json
-
     return json.dumps(levels).encode()
 
 
@@ -117,3 +131,443 @@ async def test_every_update_is_a_message_and_chained(native: Any) -> None:
         messages = [await client.receive() for _ in range(50)]
         assert [message["previous"] for message in messages] == ids[:-1]
         assert [message["skipped"] for message in messages] == [0] * 50
+
+
+async def test_prices_with_other_decimals_start_over(native: Any) -> None:
+    """Readers keep levels by the text of their price: 999.990 would be another one than 999.99."""
+    fed = Fed(native, 6)
+    async with connected(native.port) as client:
+        await client.subscribe(BOOK)
+        await client.until("snapshot")
+        fed.watch(20, None)
+        fed.apply([["999.995", "1"]], [])
+        message = await client.receive()
+        assert (message["type"], message["bids"][1][0]) == ("snapshot", "999.990")
+        assert client.mirror(message).sides == fed.views[20, None][fed.id]
+
+
+# --- ids --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["every", "latest"])
+async def test_a_reader_goes_on_from_an_id_that_the_server_still_has(native: Any, mode: str) -> None:
+    fed = Fed(native, 7)
+    fed.watch(5, None)
+    async with connected(native.port) as client, connected(native.port) as other:
+        reply = await client.subscribe(BOOK, mode=mode, levels=5)
+        await other.subscribe(BOOK, mode=mode, levels=5)
+        mirror = client.mirror(await client.receive())
+        for _ in range(5):
+            fed.step()
+        fed.finish()
+        while mirror.id != fed.id:
+            await client.receive()
+    for _ in range(5):
+        fed.step()
+    fed.finish()
+    async with connected(native.port) as client:
+        client.mirrors["binance.com", "BTCUSDT", reply["view"]] = mirror
+        await client.subscribe(BOOK, mode=mode, levels=5, resume=mirror.id, server=reply["server"])
+        while mirror.id != fed.id:
+            assert (await client.receive())["type"] == "update"
+        assert mirror.sides == fed.views[5, None][fed.id]
+
+
+@pytest.mark.parametrize("resume", [1, 100, 10**15])
+async def test_an_id_that_the_server_has_not_gets_a_snapshot(native: Any, resume: int) -> None:
+    """100 is the id of the first snapshot itself: a reader may hold what was there before it, or after."""
+    fed = Fed(native, 8)
+    async with connected(native.port) as first, connected(native.port) as client:
+        await first.subscribe(BOOK, mode="every")
+        await first.until("snapshot")
+        fed.step()
+        await first.until("update")
+        fields: dict[str, Any] = {"mode": "every", "resume": {BOOK: resume}}
+        await client.subscribe("BTC*", **fields)
+        assert (await client.receive())["type"] == "snapshot"
+
+
+async def test_a_view_that_is_not_proven_goes_on_only_on_the_server_that_showed_it(native: Any) -> None:
+    fed = Fed(native, 9)
+    fed.book.load_snapshot(snapshot(100, 50), limit=50)  # there may be more
+    async with connected(native.port) as client:
+        reply = await client.subscribe(BOOK, mode="every", levels="all")
+        assert (await client.until("snapshot"))["complete"] is False
+        fed.finish()
+        last = await client.until("update")
+        fed.step()
+        for server, kind in ((None, "snapshot"), ("another", "snapshot"), (reply["server"], "update")):
+            async with connected(native.port) as later:
+                later.mirrors = copy.deepcopy(client.mirrors)
+                given = {"server": server} if server else {}
+                await later.subscribe(BOOK, mode="every", levels="all", resume=last["id"], **given)
+                assert (await later.receive())["type"] == kind
+
+
+# --- states -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["every", "latest", "best", "levels"])
+async def test_a_gap_is_told_and_then_the_book_starts_over(native: Any, mode: str) -> None:
+    fed = Fed(native, 11)
+    async with connected(native.port) as client:
+        reply = await client.subscribe(BOOK, mode=mode)
+        mirror = client.mirror(await client.receive())
+        fed.book.apply(diff("BTCUSDT", 900, 901, []))
+        state = await client.receive()
+        assert (state["type"], state["status"]) == ("state", "buffering")
+        assert "gap" in state["reason"] or "missing" in state["reason"], state
+        fed.book.load_snapshot(snapshot(1_000, 30), limit=100)
+        fed.id = 1_000
+        levels = 1 if mode == "best" else 20
+        fed.watch(levels, None)
+        again = await client.until("snapshot")
+        assert (again["id"], again["status"]) == (1_000, "synced")
+        assert mirror.sides == fed.views[levels, None][1_000]
+        fed.finish()
+        while mirror.id != fed.id:
+            await client.receive()
+        assert mirror.sides == fed.views[levels, None][fed.id]
+        assert reply["type"] == "subscribed"
+
+
+async def test_a_book_that_is_not_synced_says_so_at_once_or_waits(native: Any) -> None:
+    late = Book("binance.com", "LATEUSDT")
+    native.add("binance.com", "LATEUSDT", late)
+    async with connected(native.port) as client, connected(native.port) as patient:
+        await client.subscribe("LATEUSDT")
+        assert (await client.receive())["status"] == "empty"
+        await patient.subscribe("LATEUSDT", on_stale="wait")
+        late.load_snapshot(snapshot(5, 3), limit=100)
+        assert (await client.until("snapshot"))["id"] == 5
+        assert (await patient.receive())["type"] == "snapshot"
+        late.apply(diff("LATEUSDT", 50, 51, []))
+        assert (await client.receive())["type"] == "state"
+        late.load_snapshot(snapshot(60, 3), limit=100)
+        assert (await patient.receive())["id"] == 60
+
+
+async def test_the_last_known_levels_are_served_on_request(native: Any) -> None:
+    fed = Fed(native, 12)
+    fed.book.apply(diff("BTCUSDT", 900, 901, []))
+    async with connected(native.port) as client:
+        await client.subscribe(BOOK, on_stale="serve", levels=3)
+        shown = await client.until("snapshot")
+        assert (shown["status"], shown["id"], len(shown["bids"])) == ("buffering", 100, 3)
+
+
+async def test_the_mode_status_brings_states_only(native: Any) -> None:
+    fed = Fed(native, 13)
+    async with connected(native.port) as client:
+        await client.subscribe(BOOK, mode="status")
+        assert (await client.receive())["status"] == "synced"
+        fed.step()
+        fed.book.apply(diff("BTCUSDT", 900, 901, []))
+        assert (await client.receive())["status"] == "buffering"
+        fed.book.load_snapshot(snapshot(1_000, 30), limit=100)
+        assert (await client.receive())["status"] == "synced"
+
+
+async def test_books_that_come_are_followed_and_those_that_go_are_closed(native: Any) -> None:
+    Fed(native, 14)
+    async with connected(native.port) as client:
+        reply = await client.subscribe("btc*", "*/ETH*", levels=2)
+        assert reply["books"] == [BOOK]
+        await client.until("snapshot")
+        native.add("binance.us", "ETHUSDT", book("ETHUSDT", "binance.us"))
+        native.add("binance.com", "BNBUSDT", book("BNBUSDT"))
+        came = await client.until("snapshot")
+        assert (came["exchange"], came["symbol"]) == ("binance.us", "ETHUSDT")
+        native.remove("binance.com", "BTCUSDT")
+        gone = await client.receive()
+        assert (gone["type"], gone["symbol"], gone["status"]) == ("state", "BTCUSDT", "closed")
+        native.add("binance.com", "BTCUSDT", book("BTCUSDT"))
+        back = await client.receive()
+        assert (back["type"], back["symbol"], back["skipped"]) == ("snapshot", "BTCUSDT", 0)
+        native.add("binance.com", "BTCUSDT", book("BTCUSDT"))  # takes its place
+        assert [(await client.receive())["type"] for _ in range(2)] == ["state", "snapshot"]
+        (listed,) = (await client.ask(op="list"))["subscriptions"]
+        assert listed["symbols"] == ["btc*", "*/ETH*"]
+        assert sorted(listed["books"]) == [BOOK, "binance.us/ETHUSDT"]
+
+
+async def test_what_is_not_subscribed_to_any_more_is_silent(native: Any) -> None:
+    fed = Fed(native, 15)
+    async with connected(native.port) as client:
+        await client.subscribe("*", levels=2)
+        second = await client.subscribe(BOOK, levels=2)  # the same view: followed once
+        assert second["books"] == []
+        assert (await client.ask(op="unsubscribe", subscription=1))["subscriptions"] == [1]
+        assert (await client.until("snapshot"))["symbol"] == "BTCUSDT"  # of the second
+        assert (await client.ask(op="unsubscribe"))["subscriptions"] == [2]
+        fed.finish()
+        assert (await client.ask(op="list"))["subscriptions"] == []
+
+
+async def test_a_heartbeat_names_the_silent_books_alone() -> None:
+    with serving(heartbeat_s=0.1) as native:
+        Fed(native, 16)
+        busy = Fed(native, 17, "ETHUSDT")
+        async with connected(native.port) as client:
+            await client.subscribe("*", mode="best")
+            message = await client.receive()
+            while message["type"] != "heartbeat" or len(message["books"]) != 1:
+                if message.get("id") == busy.id:
+                    busy.finish()
+                message = await client.receive()
+            assert message["books"] == [
+                {
+                    "exchange": "binance.com",
+                    "symbol": "BTCUSDT",
+                    "view": "best",
+                    "status": "synced",
+                    "id": 100,
+                }
+            ]
+            assert message["time_us"] > 1_700_000_000_000_000
+
+
+# --- many, and slow ones ----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_200_subscribers_share_each_encoding(native: Any) -> None:
+    fed = Fed(native, 18)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(connected(native.port)) for _ in range(200)]
+        for client in clients:
+            await client.subscribe(BOOK, mode="every", levels=5)
+            await client.until("snapshot")
+        for _ in range(5):
+            fed.finish()
+        for client in clients:
+            for _ in range(5):
+                assert (await client.receive())["type"] == "update"
+        streams = (await asyncio.to_thread(ask, native.port, "/v1/stats")).json["streams"]
+        assert streams["subscribers"] == streams["sockets"] == 200
+        assert streams["messages"] == 200 * 6
+        assert streams["encoded"] == 6
+    text = (await asyncio.to_thread(ask, native.port, "/metrics")).body.decode()
+    assert "\ndepthcache_server_encoded_total 6\n" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["every", "latest"])
+async def test_a_slow_reader_gets_the_newest_state_and_delays_nobody(mode: str) -> None:
+    """It reads nothing while the book changes far more than is kept for it, and then reads on."""
+    with serving(held_bytes=1 << 14, heartbeat_s=30) as native:
+        fed = Fed(native, 19)
+        fed.watch("all", None)
+        slow_socket = dial_small(native.port)
+        async with connected(native.port) as client:
+            await subscribe_raw(slow_socket, mode)
+            await client.subscribe(BOOK, mode=mode, levels="all")
+            for _ in range(1_500):
+                fed.step()
+                if fed.id % 50 == 0:
+                    await asyncio.sleep(0)
+            fed.finish()
+            mirror = client.mirror(await client.receive())
+            while mirror.id != fed.id:
+                await client.receive()
+            assert mirror.sides == fed.views["all", None][fed.id]
+        slow = Mirror()
+        skipped = 0
+        for message in frames(slow_socket):
+            if message["type"] in ("snapshot", "update"):
+                slow.apply(message)
+                skipped += message["skipped"]
+                assert slow.sides == fed.views["all", None][slow.id]
+            if slow.id == fed.id:
+                break
+        assert skipped > 0
+        slow_socket.close()
+
+
+def dial_small(port: int) -> socket.socket:
+    """A socket for which the system keeps little."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    made.settimeout(DEADLINE_S)
+    made.connect(("127.0.0.1", port))
+    made.sendall(HANDSHAKE)
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += made.recv(1)
+    return made
+
+
+async def subscribe_raw(made: socket.socket, mode: str) -> None:
+    fields = {"op": "subscribe", "symbols": ["BTCUSDT"], "mode": mode, "levels": "all"}
+    payload = json.dumps(fields).encode()
+    assert len(payload) < 126
+    made.sendall(bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload)  # masked with zeros
+    assert next(frames(made))["type"] == "subscribed"
+
+
+def frames(made: socket.socket) -> Iterator[dict[str, Any]]:
+    """The text messages of a server."""
+    while True:
+        head = exactly(made, 2)
+        length = head[1]
+        if length >= 126:
+            length = int.from_bytes(exactly(made, 2 if length == 126 else 8), "big")
+        payload = exactly(made, length)
+        if head[0] == 0x81:
+            yield json.loads(payload)
+
+
+def exactly(made: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        part = made.recv(count - len(found))
+        assert part, "the server closed the socket"
+        found += part
+    return found
+
+
+@pytest.mark.slow
+async def test_a_reader_that_never_reads_is_closed_and_counted() -> None:
+    with serving(held_bytes=1 << 14, idle_s=0.2) as native:
+        fed = Fed(native, 20)
+        made = dial_small(native.port)
+        await subscribe_raw(made, "every")
+
+        def slow() -> int:
+            for _ in range(300):
+                fed.step()
+            count: int = ask(native.port, "/v1/stats").json["streams"]["slow"]
+            return count
+
+        async with asyncio.timeout(DEADLINE_S):
+            while await asyncio.to_thread(slow) == 0:
+                pass
+        made.close()
+
+
+# --- server-sent events -----------------------------------------------------------------------------
+
+
+class Events:
+    """The messages of a stream of events."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+        self.comments: list[str] = []
+
+    async def next(self) -> tuple[str, str | None, dict[str, Any]]:
+        """Kind, id and message of the next event."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(DEADLINE_S):
+            while line := (await self.response.content.readline()).decode().rstrip("\n"):
+                if line.startswith(":"):
+                    self.comments.append(line)
+                    await self.response.content.readline()  # the empty line behind it
+                    continue
+                name, _, value = line.partition(": ")
+                fields[name] = value
+        if not fields:
+            raise EOFError
+        return fields["event"], fields.get("id"), json.loads(fields["data"])
+
+
+@asynccontextmanager
+async def streamed(port: int, query: str, **headers: str) -> AsyncIterator[Events]:
+    given = {"Authorization": f"Bearer {READ}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    async with (
+        session() as made,
+        made.get(f"http://127.0.0.1:{port}/v1/stream?{query}", headers=given) as response,
+    ):
+        assert response.status == 200, await response.text()
+        assert response.headers["content-type"] == "text/event-stream"
+        yield Events(response)
+
+
+async def test_a_stream_of_events_has_the_same_messages_and_goes_on_from_the_last_id(native: Any) -> None:
+    fed = Fed(native, 21)
+    fed.watch(5, None)
+    mirror = Mirror()
+    async with streamed(native.port, "symbols=BTCUSDT&mode=every&levels=5") as events:
+        kind, last, message = await events.next()
+        assert kind == message["type"] == "snapshot"
+        mirror.apply(message)
+        fed.step()
+        kind, last, message = await events.next()
+        assert (kind, last) == ("update", f"{str(last).split('-')[0]}-{fed.id}")
+        mirror.apply(message)
+    for _ in range(3):
+        fed.step()
+    assert last is not None
+    async with streamed(native.port, "symbols=BTCUSDT&mode=every&levels=5", Last_Event_ID=last) as events:
+        while mirror.id != fed.id:
+            kind, _, message = await events.next()
+            assert kind == "update"
+            mirror.apply(message)
+    assert mirror.sides == fed.views[5, None][fed.id]
+    for strange in ("x", "another-100", "-", last.split("-")[0] + "-1"):
+        async with streamed(
+            native.port, "symbols=BTCUSDT&mode=every&levels=5", Last_Event_ID=strange
+        ) as events:
+            assert (await events.next())[0] == "snapshot"
+
+
+async def test_a_stream_of_events_beats_in_comments_and_ends_with_the_server() -> None:
+    with serving(heartbeat_s=0.05) as native:
+        Fed(native, 22)
+        async with streamed(native.port, "symbols=*&mode=best") as events:
+            assert (await events.next())[0] == "snapshot"
+            line = await events.response.content.readline()
+            assert line.startswith(b': {"type":"heartbeat"')
+            drained = asyncio.create_task(asyncio.to_thread(native.drain, DEADLINE_S))
+            while await events.response.content.readline():
+                pass
+            assert await drained is True
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "name"),
+    [
+        ("", 400, "symbols"),
+        ("symbols=BTCUSDT&mode=fast", 400, "mode"),
+        ("symbols=BTCUSDT&levels=-1", 400, "levels"),
+        ("symbols=BTCUSDT&group=x", 400, "group"),
+        ("symbols=BTCUSDT&level=1", 400, "level"),
+        ("symbols=BTCUSD", 404, None),
+    ],
+)
+def test_a_stream_that_cannot_work_is_refused(native: Any, query: str, status: int, name: str | None) -> None:
+    Fed(native, 23)
+    answer = ask(native.port, f"/v1/stream?{query}")
+    assert (answer.status, answer.error.get("name")) == (status, name)
+
+
+# --- live -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_a_live_book_is_followed(tmp_path: Path) -> None:
+    config = server.ServerConfig(port=0, workers=1, data_dir=tmp_path)
+    with simulator.serve(seed=3) as exchange:
+        async with (
+            depthcache.connect("binance.com", ["BTCUSDT"], settings=exchange.settings) as books,
+            server.serve(books, config) as running,
+            connected(running.port, token=running.read_token) as client,
+        ):
+            await client.subscribe("BTCUSDT", mode="interval", interval_ms=20, levels=5)
+            mirror = client.mirror(await client.until("snapshot"))
+            await client.until("update")
+            await client.subscribe("BTCUSDT", mode="every", levels=5)
+            seen = 0
+            while seen < 3:
+                message = await client.receive()
+                held = books["BTCUSDT"].freeze(5)
+                if message.get("id") == held.last_update_id and message["type"] == "update":
+                    sides = client.mirror(message).sides
+                    for mine, theirs in zip(sides, (held.exact.bids, held.exact.asks), strict=True):
+                        assert mine == [(level.price, level.quantity) for level in theirs]
+                    assert message["received_time_us"] is not None
+                    seen += 1
+            assert mirror.status == "synced"
+            books.remove("BTCUSDT")
+            while (await client.receive()).get("status") != "closed":
+                pass

@@ -332,12 +332,15 @@ impl State {
     /// The book is not synced, or this is all that is told of it.
     fn lose(&mut self, moment: Moment, on_stale: OnStale) {
         self.is_over = moment.status == Status::Closed;
+        let is_told = self.moment.is_same_state(&moment) && self.entries.is_empty();
         self.moment = moment.clone();
         if on_stale != OnStale::Serve || self.is_over {
             self.sides = None;
         }
         self.forget();
-        self.push(What::State(moment), 0);
+        if !is_told {
+            self.push(What::State(moment), 0); // who comes first is told the state anyway
+        }
     }
 
     /// The view starts over.

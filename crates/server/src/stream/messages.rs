@@ -49,6 +49,14 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// Whether both say the same of the book's state.
+    pub fn is_same_state(&self, other: &Moment) -> bool {
+        (self.status, &self.reason, self.since_time_us)
+            == (other.status, &other.reason, other.since_time_us)
+    }
+}
+
 /// How one view became the next.
 #[derive(Debug)]
 pub struct Change {

@@ -231,6 +231,19 @@ async def test_a_gap_is_told_and_then_the_book_starts_over(native: Any, mode: st
         assert reply["type"] == "subscribed"
 
 
+@pytest.mark.parametrize("levels", [1, 3])
+async def test_a_merged_snapshot_starts_the_view_over(levels: int) -> None:
+    with serving(heartbeat_s=30) as native:
+        held = book()
+        native.add("binance.com", "BTCUSDT", held)
+        async with connected(native.port) as client:
+            await client.subscribe("BTCUSDT", levels=levels)
+            await client.until("snapshot")
+            await asyncio.to_thread(held.load_snapshot, snapshot(200, 40), limit=100)
+            assert (await client.until("snapshot"))["id"] == 200
+            assert ask(native.port, "/v1/stats").json["streams"]["subscribers"] == 1
+
+
 async def test_a_book_that_is_not_synced_says_so_at_once_or_waits(native: Any) -> None:
     late = Book("binance.com", "LATEUSDT")
     native.add("binance.com", "LATEUSDT", late)

@@ -42,8 +42,11 @@ class ServerConfig:
         connections: connections at once.
         connections_per_address: connections at once from one address.
         requests_per_second: requests a second from one address; 0 for any number.
+        messages_per_second: messages a second from one client on a WebSocket, pings included.
+        subscriptions: subscriptions of one connection.
+        heartbeat_s: seconds between two heartbeats, which name the followed books that are silent.
         idle_s: seconds after which a connection without a request is closed, and that a client may take to
-            send a request or to take a response.
+            send a request or to take a response. A WebSocket is asked for a sign of life then.
         drain_s: seconds that requests in flight have at the end.
         manage_timeout_s: seconds that a request waits for this program; then it gets status 503.
     """
@@ -61,6 +64,9 @@ class ServerConfig:
     connections: int = 10_000
     connections_per_address: int = 10_000
     requests_per_second: int = 0
+    messages_per_second: int = 100
+    subscriptions: int = 1_000
+    heartbeat_s: float = 5.0
     idle_s: float = 30.0
     drain_s: float = 10.0
     manage_timeout_s: float = 10.0
@@ -72,12 +78,19 @@ class ServerConfig:
             ("connections", 1, 1_000_000),
             ("connections_per_address", 1, 1_000_000),
             ("requests_per_second", 0, 1_000_000),
+            ("messages_per_second", 1, 1_000_000),
+            ("subscriptions", 1, 1_000_000),
         ):
             value = parse_whole(
                 getattr(self, name), name=name, allowed=f"{least:,} to {most:,}", least=least, most=most
             )
             object.__setattr__(self, name, value)
-        for name, least_s in (("idle_s", 0.1), ("drain_s", 0.0), ("manage_timeout_s", 0.1)):
+        for name, least_s in (
+            ("heartbeat_s", 0.1),
+            ("idle_s", 0.1),
+            ("drain_s", 0.0),
+            ("manage_timeout_s", 0.1),
+        ):
             allowed = f"seconds, {least_s:g} to 3,600"
             value_s = parse_real(getattr(self, name), name=name, allowed=allowed, least=least_s, most=3_600)
             object.__setattr__(self, name, value_s)

@@ -74,6 +74,7 @@ pub async fn run<S: Session>(
         heard: Instant::now(),
         pinged: false,
         is_blocked: false,
+        is_broken: false,
         refused: None,
         bucket: Bucket::full(shared.limits.messages_per_second),
     };
@@ -102,6 +103,8 @@ struct Driver<'a, S> {
     pinged: bool,
     /// The client takes nothing now.
     is_blocked: bool,
+    /// What the client sends cannot be read any more.
+    is_broken: bool,
     /// To be closed once the session has nothing more to say.
     refused: Option<Closing>,
     bucket: Bucket,
@@ -125,7 +128,10 @@ impl<S: Session> Driver<'_, S> {
                     self.refused = self.on_message(message).err();
                 }
                 Event::Close(closing) => return Some(closing),
-                Event::Ended(why) => return self.on_end(why),
+                Event::Ended(why) => {
+                    self.is_broken = why.is_some();
+                    return self.on_end(why);
+                }
                 Event::Idle if self.pinged => {
                     let statistics = &self.shared.statistics;
                     let count = if self.is_blocked {
@@ -240,16 +246,19 @@ impl<S: Session> Driver<'_, S> {
             if let Some(closing) = closing {
                 let _ = socket.close(Some(closing.frame())).await;
             }
-            // What the client sent before it learned of the end is read and dropped.
-            while let Some(Ok(_)) =
-                poll_fn(|context| Pin::new(&mut *socket).poll_next(context)).await
-            {}
-            // The same below the WebSocket: unread bytes would make the system drop our last words.
-            let stream = socket.get_mut();
-            if stream.shutdown().await.is_ok() {
-                let mut dropped = [0; 4 << 10];
-                while stream.read(&mut dropped).await.is_ok_and(|read| read > 0) {}
+            if !self.is_broken {
+                // What the client sent before it learned of the end is read and dropped.
+                while let Some(Ok(_)) =
+                    poll_fn(|context| Pin::new(&mut *socket).poll_next(context)).await
+                {
+                }
+                let _ = socket.get_mut().shutdown().await;
             }
+            // The same below the WebSocket: unread bytes would make the system drop our last words. A client that
+            // still sends gets no end of stream from us, at which some give up before they read why.
+            let mut dropped = [0; 4 << 10];
+            let stream = socket.get_mut();
+            while stream.read(&mut dropped).await.is_ok_and(|read| read > 0) {}
         };
         let _ = timeout(LAST_WORDS.min(self.shared.limits.idle), told).await;
     }

@@ -1,4 +1,4 @@
-//! The book server: HTTP reads of live books, on threads of their own, straight from the books' memory.
+//! The book server: HTTP and WebSocket reads of live books, on threads of their own, straight from the books' memory.
 //!
 //! Theory of operation. A `Server` has one listener and a few worker threads, which never need the interpreter.
 //! Every connection passes `listener` (limits, TLS), every request `entrance` (Host, Origin, rate), then `router` by
@@ -7,7 +7,10 @@
 //! slow, delays a book. What needs a decision (begin a book, end one) is handed to the owner of the server through a
 //! bounded queue (`delegation`); reads never wait for the owner.
 //!
-//! Locks: the registry's, then one market's, never both for longer than a look-up.
+//! Readers that follow books share one channel per book and view (`views`), and take messages from it while their
+//! client takes them (`stream`, on a `socket`).
+//!
+//! Locks: the registry's, then one market's, never both for longer than a look-up; those of `views` beside them.
 //!
 //! It knows nothing of Python and decides nothing: which books there are is its owner's business.
 
@@ -35,9 +38,11 @@ mod router;
 mod server;
 mod shared;
 mod socket;
+mod source;
 mod statistics;
 mod stream;
 mod table;
+mod views;
 
 pub use access::{Role, Token};
 pub use certificate::{Certificate, make_certificate};

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use depthcache_book::market::{Market, MarketCell};
-use depthcache_book::router::{Follower, Router};
-use depthcache_transport::{Moment, clock};
+use depthcache_book::router::Router;
 use http::StatusCode;
 use parking_lot::{Mutex, RwLock};
 
+use crate::limits::Limits;
 use crate::problem::{Fact, Problem, shortened};
-use crate::stream::{Hub, Ready};
+use crate::source::Source;
+use crate::views::{Channel, Cursor, Hub, Label, NoChannel, Ready, Resume, View};
 
 /// A book that is served.
 #[derive(Clone, Debug)]
@@ -20,9 +20,7 @@ pub struct Book {
     pub exchange: Arc<str>,
     /// The symbol, as the exchange spells it.
     pub symbol: Arc<str>,
-    cell: Arc<MarketCell>,
-    /// What feeds it and knows the time; None for a book that is fed by hand.
-    router: Option<Arc<Router>>,
+    source: Source,
     /// Those who follow it.
     pub(crate) hub: Arc<Hub>,
     /// The order in which books came.
@@ -40,8 +38,7 @@ impl Book {
         Book {
             exchange: exchange.into(),
             symbol: symbol.into(),
-            cell,
-            router,
+            source: Source::new(cell, router),
             hub: Arc::default(),
             serial: 0,
         }
@@ -49,40 +46,31 @@ impl Book {
 
     /// Look at the book while no frame changes it: copy out, and no more.
     pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
-        if let Some(router) = &self.router
-            && router.is_overdue(clock::now_ns)
-        {
-            // After a pause of the machine the first reader marks the books stale.
-            let moment = Moment::now();
-            router.tick(moment.now_ns, moment.awake_ns);
-        }
-        copy(&self.cell.lock())
-    }
-
-    /// Let a follower follow it.
-    pub(crate) fn follow(&self, follower: &Follower) {
-        follower.add(0, self.cell.clone());
-    }
-
-    /// The time for what waits for one: without a clock all of it is due.
-    pub(crate) fn due_now_ns(&self) -> i64 {
-        match &self.router {
-            Some(_) => self.now_ns(),
-            None => i64::MAX,
-        }
-    }
-
-    /// How long it is until a time of the book's clock; None without a clock.
-    pub(crate) fn until(&self, at_ns: i64) -> Option<Duration> {
-        let left_ns = at_ns.saturating_sub(self.router.as_ref().map(|_| self.now_ns())?);
-        Some(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
+        self.source.look(copy)
     }
 
     /// Now, on the clock that stamps the book; 0 where none does.
     pub fn now_ns(&self) -> i64 {
-        self.router
-            .as_ref()
-            .map_or(0, |router| router.timebase().now_ns(clock::now_ns))
+        self.source.now_ns()
+    }
+
+    /// Follow a view of it; made where it is the first of its kind. `server`: the name of this one.
+    pub(crate) fn join(
+        &self,
+        view: View,
+        reader: (&Arc<Ready>, u32),
+        resume: Option<Resume>,
+        (server, limits): (&Arc<str>, &Limits),
+    ) -> Result<(Arc<Channel>, Cursor), NoChannel> {
+        let label = || Label {
+            exchange: self.exchange.clone(),
+            symbol: self.symbol.clone(),
+            view: view.name(),
+            numbers: view.numbers,
+            server: server.clone(),
+        };
+        self.hub
+            .join(&self.source, (view, label), reader, resume, limits)
     }
 }
 

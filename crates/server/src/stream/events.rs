@@ -16,12 +16,12 @@ use http::header::CONTENT_TYPE;
 use http_body::Frame;
 use serde_json::{Map, Value};
 
-use super::format::Format;
 use super::reader::Reader;
-use super::request::{FIELDS, Wanted};
+use super::request::{FIELDS, SubscriptionSpec};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::shared::Shared;
+use crate::views::Format;
 
 /// Open a stream of the books that the query names.
 pub fn stream(call: &Call<'_>) -> Result<Response, Problem> {
@@ -45,7 +45,7 @@ pub fn stream(call: &Call<'_>) -> Result<Response, Problem> {
         fields.insert("resume".to_owned(), id.into());
     }
     let mut reader = Reader::new(shared.clone(), Format::Events);
-    reader.subscribe(Wanted::parse(&fields, &shared.registry)?)?;
+    reader.subscribe(SubscriptionSpec::parse(&fields, &shared.registry)?)?;
     shared.statistics.streams.fetch_add(1, Ordering::Relaxed);
     let mut ending = shared.ending.subscribe();
     let events = Events {

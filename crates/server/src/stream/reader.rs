@@ -12,15 +12,11 @@ use http::StatusCode;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::channel::{Channel, Cursor, Resume, Taken};
-use super::format::{Format, Writer};
-use super::hub::NoChannel;
-use super::ready::{Due, Ready};
-use super::request::{Selector, Wanted};
-use super::view::View;
+use super::request::{Selector, SubscriptionSpec};
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;
+use crate::views::{Channel, Cursor, Due, Format, NoChannel, Ready, Resume, Taken, View, Writer};
 
 /// The subscriptions of one connection; dropping it leaves nothing in the books.
 pub struct Reader {
@@ -99,7 +95,10 @@ impl Reader {
     }
 
     /// Subscribe: the number of the subscription, and the names of its books. Nothing is done where that fails.
-    pub fn subscribe(&mut self, wanted: Wanted) -> Result<(u64, String, Vec<String>), Problem> {
+    pub fn subscribe(
+        &mut self,
+        wanted: SubscriptionSpec,
+    ) -> Result<(u64, String, Vec<String>), Problem> {
         let most = self.shared.limits.subscriptions;
         if self.subscriptions.len() >= most {
             let message = format!("a connection has at most {most} subscriptions");
@@ -242,7 +241,8 @@ impl Reader {
             self.followed.len() as u32 - 1
         });
         let reader = (&self.ready, key);
-        let (channel, cursor) = match book.hub.join(book, view, reader, resume, &self.shared) {
+        let of_server = (&self.shared.instance, limits);
+        let (channel, cursor) = match book.join(view, reader, resume, of_server) {
             Ok(joined) => joined,
             Err(why) => {
                 self.free.push(key);

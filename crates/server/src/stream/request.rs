@@ -1,4 +1,4 @@
-//! What clients ask for: parsed once, refused with the name of the field, its value and what is allowed.
+//! EntryKind clients ask for: parsed once, refused with the name of the field, its value and what is allowed.
 
 use depthcache_book::codec::json;
 use depthcache_book::follow::{Mode, OnStale};
@@ -6,10 +6,10 @@ use depthcache_book::query::Number;
 use depthcache_wire::Numbers;
 use serde_json::{Map, Value};
 
-use super::view::{MODES, View};
 use crate::parameters::{Pattern, USUAL_LEVELS};
 use crate::problem::{Problem, shortened};
 use crate::registry::{Book, Registry};
+use crate::views::{MODES, View};
 
 /// The fields of a subscription.
 pub const FIELDS: [&str; 9] = [
@@ -24,9 +24,9 @@ pub const FIELDS: [&str; 9] = [
     "server",
 ];
 
-/// What is subscribed to.
+/// EntryKind is subscribed to.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct SubscriptionSpec {
     pub selectors: Vec<Selector>,
     pub view: View,
     pub resume: Vec<(Option<String>, i64)>,
@@ -79,9 +79,12 @@ impl Selector {
     }
 }
 
-impl Wanted {
+impl SubscriptionSpec {
     /// A subscription as JSON, or as the parameters of a query.
-    pub fn parse(fields: &Map<String, Value>, registry: &Registry) -> Result<Wanted, Problem> {
+    pub fn parse(
+        fields: &Map<String, Value>,
+        registry: &Registry,
+    ) -> Result<SubscriptionSpec, Problem> {
         /// Each is compared with every book that comes.
         const MOST: usize = 1_000;
         const MOST_PATTERNS: usize = 16;
@@ -97,7 +100,7 @@ impl Wanted {
         if selectors.iter().filter(|each| each.is_pattern).count() > MOST_PATTERNS {
             return Err(of_symbols(format!("{MOST_PATTERNS} patterns at most")));
         }
-        Ok(Wanted {
+        Ok(SubscriptionSpec {
             view: view(fields)?,
             resume: resume(fields.get("resume"), &selectors)?,
             server: match fields.get("server") {

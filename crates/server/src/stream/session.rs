@@ -14,13 +14,13 @@ use serde_json::{Map, Value};
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::format::Format;
 use super::reader::Reader;
-use super::request::{FIELDS, Wanted, check_names, refused, whole};
+use super::request::{FIELDS, SubscriptionSpec, check_names, refused, whole};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Outgoing, Session};
+use crate::views::Format;
 
 /// The subprotocols; the first where a client names none.
 const JSON: &str = "depthcache.v1.json";
@@ -174,7 +174,7 @@ impl Client {
     }
 
     fn subscribe(&mut self, fields: &Map<String, Value>) -> Result<Reply, Problem> {
-        let wanted = Wanted::parse(fields, &self.shared.registry)?;
+        let wanted = SubscriptionSpec::parse(fields, &self.shared.registry)?;
         let (number, view, books) = self.reader.subscribe(wanted)?;
         let mut out = format!(",\"subscription\":{number},\"server\":").into_bytes();
         string(&mut out, &self.shared.instance);

@@ -32,7 +32,7 @@ pub struct Channel {
 
 struct State {
     moment: Moment,
-    /// What is seen; None until the book can be read, and after that unless `on_stale` is serve.
+    /// EntryKind is seen; None until the book can be read, and after that unless `on_stale` is serve.
     sides: Option<Sides>,
     /// Updates of the book that were applied, as far as this channel knows of them.
     applied: u64,
@@ -52,13 +52,13 @@ struct State {
 }
 
 struct Entry {
-    what: What,
+    what: EntryKind,
     applied: u64,
     bytes: usize,
     encoded: Encodings<Message>,
 }
 
-enum What {
+enum EntryKind {
     Update {
         change: Change,
         /// Whether the view was proven before and after it: then another server says the same at these ids.
@@ -92,7 +92,7 @@ pub struct Cursor {
     applied: u64,
 }
 
-/// What a subscriber gets next.
+/// EntryKind a subscriber gets next.
 pub enum Taken {
     /// This, and perhaps more.
     Message(Message),
@@ -220,7 +220,7 @@ impl Channel {
                 self.entry(state, next, cursor, format, counts)
             }
             _ => match state.state_since(cursor.next) {
-                // What happened to the book is told before the state that followed.
+                // EntryKind happened to the book is told before the state that followed.
                 Some(next) if state.sides.is_some() && !state.is_over => {
                     cursor.next = Some(next + 1);
                     let applied = cursor.applied;
@@ -247,7 +247,7 @@ impl Channel {
         let Some(snapshot) = &state.snapshot.0[format as usize] else {
             return behind > MANY;
         };
-        let is_state = |entry: &Entry| matches!(entry.what, What::State(_));
+        let is_state = |entry: &Entry| matches!(entry.what, EntryKind::State(_));
         let bytes: usize = state.entries.range(start..).map(|entry| entry.bytes).sum();
         bytes > snapshot.len() && !state.entries.range(start..).any(is_state)
     }
@@ -266,9 +266,9 @@ impl Channel {
         let what = &entry.what;
         let made = entry.encoded.get(format, || {
             let bytes = match what {
-                What::Update { change, .. } => messages::update(&self.label, change, format),
-                What::State(moment) => messages::state(&self.label, moment, format),
-                What::Restart => Vec::new(), // never read: the newest state is
+                EntryKind::Update { change, .. } => messages::update(&self.label, change, format),
+                EntryKind::State(moment) => messages::state(&self.label, moment, format),
+                EntryKind::Restart => Vec::new(), // never read: the newest state is
             };
             counts.encoded(bytes.len());
             message(bytes, format)
@@ -339,7 +339,7 @@ impl State {
         }
         self.forget();
         if !is_told {
-            self.push(What::State(moment), 0); // who comes first is told the state anyway
+            self.push(EntryKind::State(moment), 0); // who comes first is told the state anyway
         }
     }
 
@@ -349,7 +349,7 @@ impl State {
         self.restart_id = self.moment.id;
         self.sides = Some(sides);
         self.forget();
-        self.push(What::Restart, 0);
+        self.push(EntryKind::Restart, 0);
     }
 
     /// The synced book moved on.
@@ -379,10 +379,10 @@ impl State {
         self.moment = moment;
         self.sides = Some(sides);
         self.forget();
-        self.push(What::Update { change, complete }, bytes);
+        self.push(EntryKind::Update { change, complete }, bytes);
     }
 
-    fn push(&mut self, what: What, levels_bytes: usize) {
+    fn push(&mut self, what: EntryKind, levels_bytes: usize) {
         let bytes = size_of::<Entry>() + 2 * levels_bytes; // in memory, and encoded about once
         self.bytes += bytes;
         self.entries.push_back(Entry {
@@ -393,7 +393,7 @@ impl State {
         });
     }
 
-    /// What was encoded of the newest state is old.
+    /// EntryKind was encoded of the newest state is old.
     fn forget(&mut self) {
         self.snapshot = Encodings::default();
         self.whole_snapshot = Encodings::default();
@@ -424,7 +424,7 @@ impl State {
             .find(|index| {
                 matches!(
                     self.entries.get(*index).map(|entry| &entry.what),
-                    Some(What::State(_))
+                    Some(EntryKind::State(_))
                 )
             })
             .map(|index| self.first + index as u64)
@@ -438,7 +438,7 @@ impl State {
         let chained = self.restart.map_or(self.first, |restart| restart + 1);
         let start = usize::try_from(chained.max(self.first) - self.first).ok()?;
         for (index, entry) in self.entries.iter().enumerate().skip(start) {
-            let What::Update { change, complete } = &entry.what else {
+            let EntryKind::Update { change, complete } = &entry.what else {
                 continue;
             };
             let skipped = change.skipped + 1;

@@ -14,8 +14,8 @@ use super::channel::{Channel, Cursor, Resume};
 use super::messages::{Label, Moment};
 use super::ready::Ready;
 use super::view::View;
-use crate::registry::Book;
-use crate::shared::Shared;
+use crate::limits::Limits;
+use crate::source::Source;
 
 /// The channels of one book.
 #[derive(Default)]
@@ -46,12 +46,12 @@ pub enum NoChannel {
 impl Hub {
     /// Subscribe to a view of the book; made where it is the first of its kind.
     pub fn join(
-        &self,
-        book: &Book,
-        view: View,
+        self: &Arc<Self>,
+        source: &Source,
+        (view, label): (View, impl FnOnce() -> Label),
         reader: (&Arc<Ready>, u32),
         resume: Option<Resume>,
-        shared: &Arc<Shared>,
+        limits: &Limits,
     ) -> Result<(Arc<Channel>, Cursor), NoChannel> {
         let mut state = self.0.lock();
         if state.ended.is_some() {
@@ -63,11 +63,13 @@ impl Hub {
             .find(|channel| channel.view == view && !channel.is_over());
         let channel = match known {
             Some(known) => known.clone(),
-            None if state.channels.len() >= shared.limits.views => return Err(NoChannel::TooMany),
+            None if state.channels.len() >= limits.views => return Err(NoChannel::TooMany),
             None => {
-                let made = Arc::new(new_channel(book, view, shared));
+                let moment = source.look(|market| Moment::of(market));
+                let most_bytes = most_bytes(&view, limits);
+                let made = Arc::new(Channel::new(view, label(), moment, most_bytes));
                 state.channels.push(made.clone());
-                tokio::spawn(pump(book.clone(), made.clone()));
+                tokio::spawn(pump(self.clone(), source.clone(), made.clone()));
                 made
             }
         };
@@ -97,22 +99,14 @@ impl Hub {
     }
 }
 
-fn new_channel(book: &Book, view: View, shared: &Shared) -> Channel {
+/// How much of its messages a channel keeps.
+fn most_bytes(view: &View, limits: &Limits) -> usize {
     /// Of messages that conflate: some seconds, for readers who lost their connection for so long.
     const RECENT_BYTES: usize = 64 << 10;
-    let label = Label {
-        exchange: book.exchange.clone(),
-        symbol: book.symbol.clone(),
-        view: view.name(),
-        numbers: view.numbers,
-        server: shared.instance.clone(),
-    };
-    let most_bytes = match view.is_every() {
-        true => shared.limits.held_bytes,
-        false => RECENT_BYTES.min(shared.limits.held_bytes),
-    };
-    let moment = book.look(|market| Moment::of(market));
-    Channel::new(view, label, moment, most_bytes)
+    match view.is_every() {
+        true => limits.held_bytes,
+        false => RECENT_BYTES.min(limits.held_bytes),
+    }
 }
 
 fn follower(view: &View) -> Follower {
@@ -140,29 +134,29 @@ fn follower(view: &View) -> Follower {
 }
 
 /// Publish what the book brings for a view until it ends, or nobody has read it for a while.
-async fn pump(book: Book, channel: Arc<Channel>) {
+async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
     /// So long a view is kept for a reader that comes back.
     const LINGER: Duration = Duration::from_secs(10);
     let follower = follower(&channel.view);
-    book.follow(&follower);
+    source.follow(&follower);
     loop {
-        while let Some(item) = follower.take(book.due_now_ns()) {
+        while let Some(item) = follower.take(source.due_now_ns()) {
             channel.publish(&item);
         }
         if channel.is_over() {
-            book.hub.retire(&channel);
+            hub.retire(&channel);
             return;
         }
         let is_empty = channel.is_empty();
         let due = follower
             .due_ns()
-            .map(|due_ns| book.until(due_ns).unwrap_or(interval(&channel.view)));
+            .map(|due_ns| source.until(due_ns).unwrap_or(interval(&channel.view)));
         tokio::select! {
             () = poll_fn(|context| follower.poll_wait(context)) => {}
             () = sleep(due.unwrap_or_default()), if due.is_some() => {}
             () = channel.altered.notified() => {}
             () = sleep(LINGER), if is_empty => {
-                if book.hub.retire(&channel) {
+                if hub.retire(&channel) {
                     return;
                 }
             }

@@ -1,4 +1,4 @@
-//! What subscribers are sent of a book: `snapshot`, `update` and `state`.
+//! EntryKind subscribers are sent of a book: `snapshot`, `update` and `state`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use depthcache_wire::Numbers;
 use super::format::{Format, Writer, completed};
 use super::view::Sides;
 
-/// What the messages of one channel say alike.
+/// EntryKind the messages of one channel say alike.
 #[derive(Debug)]
 pub struct Label {
     pub exchange: Arc<str>,
@@ -21,7 +21,7 @@ pub struct Label {
     pub server: Arc<str>,
 }
 
-/// What a message says of a book at one moment.
+/// EntryKind a message says of a book at one moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
     pub status: Status,

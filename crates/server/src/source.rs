@@ -1,0 +1,60 @@
+//! Where a book comes from: its market, and what feeds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use depthcache_book::market::{Market, MarketCell};
+use depthcache_book::router::{Follower, Router};
+use depthcache_transport::{Moment, clock};
+
+/// Where a book comes from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    cell: Arc<MarketCell>,
+    /// What feeds it and knows the time; None for a book that is fed by hand.
+    router: Option<Arc<Router>>,
+}
+
+impl Source {
+    pub fn new(cell: Arc<MarketCell>, router: Option<Arc<Router>>) -> Source {
+        Source { cell, router }
+    }
+
+    /// Look at the book while no frame changes it: copy out, and no more.
+    pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
+        if let Some(router) = &self.router
+            && router.is_overdue(clock::now_ns)
+        {
+            // After a pause of the machine the first reader marks the books stale.
+            let moment = Moment::now();
+            router.tick(moment.now_ns, moment.awake_ns);
+        }
+        copy(&self.cell.read())
+    }
+
+    /// Now, on the clock that stamps the book; 0 where none does.
+    pub fn now_ns(&self) -> i64 {
+        self.router
+            .as_ref()
+            .map_or(0, |router| router.timebase().now_ns(clock::now_ns))
+    }
+
+    /// Let a follower follow it.
+    pub fn follow(&self, follower: &Follower) {
+        follower.add(0, self.cell.clone());
+    }
+
+    /// The time for what waits for one: without a clock all of it is due.
+    pub fn due_now_ns(&self) -> i64 {
+        match &self.router {
+            Some(_) => self.now_ns(),
+            None => i64::MAX,
+        }
+    }
+
+    /// How long it is until a time of the book's clock; None without a clock.
+    pub fn until(&self, at_ns: i64) -> Option<Duration> {
+        let left_ns = at_ns.saturating_sub(self.router.as_ref().map(|_| self.now_ns())?);
+        Some(Duration::from_nanos(u64::try_from(left_ns).unwrap_or(0)))
+    }
+}

@@ -304,6 +304,18 @@ async def test_books_that_come_are_followed_and_those_that_go_are_closed(native:
         assert sorted(listed["books"]) == [BOOK, "binance.us/ETHUSDT"]
 
 
+async def test_a_book_that_comes_beyond_a_limit_is_not_followed_and_the_client_is_told() -> None:
+    with serving(followed=1, heartbeat_s=30) as native:
+        Fed(native, 24)
+        async with connected(native.port) as client:
+            await client.subscribe("*")
+            await client.until("snapshot")
+            Fed(native, 25, "ETHUSDT")
+            error = await client.receive()
+            assert (error["type"], error["request"]) == ("error", None)
+            assert (error["error"]["code"], error["error"]["symbol"]) == ("too_many_books", "ETHUSDT")
+
+
 async def test_what_is_not_subscribed_to_any_more_is_silent(native: Any) -> None:
     fed = Fed(native, 15)
     async with connected(native.port) as client:

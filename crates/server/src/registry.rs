@@ -89,6 +89,8 @@ struct Arrivals {
     last: u64,
     books: BTreeMap<u64, Book>,
     readers: Vec<Weak<Ready>>,
+    /// Forget those that are gone once there are so many.
+    sweep_at: usize,
 }
 
 impl Registry {
@@ -123,7 +125,13 @@ impl Registry {
 
     /// Tell a reader of every book that comes, for as long as it is there.
     pub(crate) fn tell(&self, reader: &Arc<Ready>) {
-        self.arrivals.lock().readers.push(Arc::downgrade(reader));
+        const FEWEST: usize = 64;
+        let mut arrivals = self.arrivals.lock();
+        if arrivals.readers.len() >= arrivals.sweep_at.max(FEWEST) {
+            arrivals.readers.retain(|reader| reader.strong_count() > 0);
+            arrivals.sweep_at = 2 * arrivals.readers.len();
+        }
+        arrivals.readers.push(Arc::downgrade(reader));
     }
 
     /// Serve a book no longer; whether it was served.

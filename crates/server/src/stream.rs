@@ -6,6 +6,7 @@
 
 mod events;
 mod reader;
+mod reply;
 mod request;
 mod session;
 

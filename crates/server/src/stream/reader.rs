@@ -1,6 +1,6 @@
 //! The subscriptions of one connection, and the next message of all of them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -12,7 +12,8 @@ use http::StatusCode;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::request::{Selector, SubscriptionSpec};
+use super::reply::{reply, written};
+use super::request::{Selectors, SubscriptionSpec};
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;
@@ -36,11 +37,13 @@ pub struct Reader {
     heartbeat: Interval,
     /// Where the next heartbeat begins, if it cannot name all books.
     turn: usize,
+    /// Of books that came and cannot be followed.
+    complaints: VecDeque<Message>,
 }
 
 /// Some books in one view.
 pub struct Subscription {
-    pub selectors: Vec<Selector>,
+    pub selectors: Selectors,
     pub view: View,
     name: Arc<str>,
 }
@@ -73,6 +76,7 @@ impl Reader {
             is_told: false,
             heartbeat,
             turn: 0,
+            complaints: VecDeque::new(),
         }
     }
 
@@ -113,7 +117,7 @@ impl Reader {
         let number = self.last_subscription + 1;
         let name: Arc<str> = wanted.view.name().into();
         for book in self.shared.registry.all() {
-            if !wanted.selectors.iter().any(|each| each.matches(&book)) {
+            if !wanted.selectors.match_any(&book) {
                 continue;
             }
             let resume = wanted.resume_of(&book);
@@ -157,6 +161,9 @@ impl Reader {
     /// The next message; without one the task is woken when there is.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Message> {
         loop {
+            if let Some(complaint) = self.complaints.pop_front() {
+                return Poll::Ready(complaint);
+            }
             if self.heartbeat.poll_tick(context).is_ready() {
                 if let Some(message) = self.beat() {
                     return Poll::Ready(message);
@@ -193,6 +200,10 @@ impl Reader {
                 Some(message)
             }
             Taken::Nothing => None,
+            Taken::Over => {
+                self.drop_key(key);
+                None
+            }
         }
     }
 
@@ -204,17 +215,28 @@ impl Reader {
             let wanted: Vec<(u64, View, Arc<str>)> = self
                 .subscriptions
                 .iter()
-                .filter(|(_, each)| {
-                    each.selectors
-                        .iter()
-                        .any(|selector| selector.matches(&book))
-                })
+                .filter(|(_, each)| each.selectors.match_any(&book))
                 .map(|(number, each)| (*number, each.view, each.name.clone()))
                 .collect();
             for (number, view, name) in wanted {
-                // A book beyond a limit is not followed: nobody is there to be told.
-                let _ = self.follow(number, &book, view, &name, None);
+                if let Err(why) = self.follow(number, &book, view, &name, None) {
+                    self.complain(&book, why);
+                }
             }
+        }
+    }
+
+    /// A book that came cannot be followed: the client is told, though it did not ask now.
+    fn complain(&mut self, book: &Book, why: Problem) {
+        /// More would say the same.
+        const MOST: usize = 16;
+        if self.complaints.len() < MOST {
+            let why = why
+                .text("exchange", &*book.exchange)
+                .text("symbol", &*book.symbol);
+            let message = reply(None, Err(why));
+            self.complaints
+                .push_back(written(&message, "error", self.format));
         }
     }
 

@@ -1,4 +1,7 @@
-//! EntryKind clients ask for: parsed once, refused with the name of the field, its value and what is allowed.
+//! What clients ask for: parsed once, refused with the name of the field, its value and what is allowed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use depthcache_book::codec::json;
 use depthcache_book::follow::{Mode, OnStale};
@@ -24,58 +27,74 @@ pub const FIELDS: [&str; 9] = [
     "server",
 ];
 
-/// EntryKind is subscribed to.
+/// What is subscribed to.
 #[derive(Debug)]
 pub struct SubscriptionSpec {
-    pub selectors: Vec<Selector>,
+    pub selectors: Selectors,
     pub view: View,
     pub resume: Vec<(Option<String>, i64)>,
     /// The server that gave the ids to resume from.
     pub server: Option<String>,
 }
 
-/// A name, or a pattern of names.
-#[derive(Debug)]
-pub struct Selector {
-    /// As it was given.
-    pub text: String,
-    exchange: Option<Pattern>,
-    symbol: Pattern,
-    pub is_pattern: bool,
+/// The books that are meant: names and patterns.
+#[derive(Debug, Default)]
+pub struct Selectors {
+    /// As they were given.
+    pub given: Vec<String>,
+    names: HashSet<(Arc<str>, Arc<str>)>,
+    patterns: Vec<(Option<Pattern>, Pattern)>,
 }
 
-impl Selector {
-    fn parse(text: &str) -> Result<Selector, Problem> {
-        let (exchange, symbol) = match text.split_once('/') {
-            Some((exchange, symbol)) => (Some(exchange), symbol),
-            None => (None, text),
-        };
-        Ok(Selector {
-            text: text.to_owned(),
-            exchange: exchange
-                .map(|exchange| Pattern::parse("symbols", exchange))
-                .transpose()?,
-            symbol: Pattern::parse("symbols", symbol)?,
-            is_pattern: Pattern::is_in(text),
-        })
-    }
-
-    pub fn matches(&self, book: &Book) -> bool {
-        let of_exchange = |pattern: &Pattern| pattern.matches(&book.exchange);
-        self.exchange.as_ref().is_none_or(of_exchange) && self.symbol.matches(&book.symbol)
-    }
-
-    /// A name must be held, and on one exchange only; the name is completed by that of the exchange.
-    fn resolved(self, registry: &Registry, hints: bool) -> Result<Selector, Problem> {
-        if self.is_pattern {
-            return Ok(self);
+impl Selectors {
+    /// A name must be held, on one exchange only; a pattern may match nothing yet.
+    fn parse(given: Vec<String>, registry: &Registry) -> Result<Selectors, Problem> {
+        /// Names are looked up; each pattern is compared with every book that comes.
+        const MOST: usize = 1_000;
+        const MOST_PATTERNS: usize = 16;
+        let refused =
+            |given: &[String], allowed| Problem::parameter("symbols", &given.join(","), allowed);
+        if given.is_empty() || given.len() > MOST {
+            return Err(refused(&given, format!("1 to {MOST} names or patterns")));
         }
-        let (exchange, symbol) = match self.text.split_once('/') {
-            Some((exchange, symbol)) => (Some(exchange), symbol),
-            None => (None, &*self.text),
+        let mut selectors = Selectors::default();
+        for (index, text) in given.iter().enumerate() {
+            let (exchange, symbol) = match text.split_once('/') {
+                Some((exchange, symbol)) => (Some(exchange), symbol),
+                None => (None, &**text),
+            };
+            let pattern = |text| Pattern::parse("symbols", text);
+            let parsed = (exchange.map(pattern).transpose()?, pattern(symbol)?);
+            if Pattern::is_in(text) {
+                selectors.patterns.push(parsed);
+            } else {
+                let book = registry.find(exchange, symbol, index == 0)?;
+                selectors.names.insert((book.exchange, book.symbol));
+            }
+        }
+        if selectors.patterns.len() > MOST_PATTERNS {
+            return Err(refused(&given, format!("{MOST_PATTERNS} patterns at most")));
+        }
+        selectors.given = given;
+        Ok(selectors)
+    }
+
+    /// Whether a book is meant.
+    pub fn match_any(&self, book: &Book) -> bool {
+        let is_named = || {
+            let name = (book.exchange.clone(), book.symbol.clone());
+            !self.names.is_empty() && self.names.contains(&name)
         };
-        let book = registry.find(exchange, symbol, hints)?;
-        Selector::parse(&format!("{}/{}", book.exchange, book.symbol))
+        is_named()
+            || self.patterns.iter().any(|(exchange, symbol)| {
+                let of_exchange = |pattern: &Pattern| pattern.matches(&book.exchange);
+                exchange.as_ref().is_none_or(of_exchange) && symbol.matches(&book.symbol)
+            })
+    }
+
+    /// Whether one book is meant, and no pattern.
+    fn is_one(&self) -> bool {
+        self.patterns.is_empty() && self.names.len() == 1
     }
 }
 
@@ -85,21 +104,7 @@ impl SubscriptionSpec {
         fields: &Map<String, Value>,
         registry: &Registry,
     ) -> Result<SubscriptionSpec, Problem> {
-        /// Each is compared with every book that comes.
-        const MOST: usize = 1_000;
-        const MOST_PATTERNS: usize = 16;
-        let names = names(fields.get("symbols"))?;
-        let of_symbols = |allowed: String| Problem::parameter("symbols", &names.join(","), allowed);
-        if names.is_empty() || names.len() > MOST {
-            return Err(of_symbols(format!("1 to {MOST} names or patterns")));
-        }
-        let mut selectors = Vec::with_capacity(names.len());
-        for name in &names {
-            selectors.push(Selector::parse(name)?.resolved(registry, selectors.is_empty())?);
-        }
-        if selectors.iter().filter(|each| each.is_pattern).count() > MOST_PATTERNS {
-            return Err(of_symbols(format!("{MOST_PATTERNS} patterns at most")));
-        }
+        let selectors = Selectors::parse(names(fields.get("symbols"))?, registry)?;
         Ok(SubscriptionSpec {
             view: view(fields)?,
             resume: resume(fields.get("resume"), &selectors)?,
@@ -232,7 +237,7 @@ fn names(value: Option<&Value>) -> Result<Vec<String>, Problem> {
 /// Ids by book; the name may be left out where one book is subscribed to.
 fn resume(
     value: Option<&Value>,
-    selectors: &[Selector],
+    selectors: &Selectors,
 ) -> Result<Vec<(Option<String>, i64)>, Problem> {
     let allowed = "the id of the last message of one book, or an object of ids by EXCHANGE/SYMBOL";
     let id = |value: &Value| match value {
@@ -248,9 +253,9 @@ fn resume(
                 Ok((Some(name.clone()), id))
             })
             .collect(),
-        Some(value) => match (id(value), selectors) {
-            (Some(id), [one]) if !one.is_pattern => Ok(vec![(None, id)]),
-            _ => Err(refused("resume", value, allowed)),
+        Some(value) => match id(value).filter(|_| selectors.is_one()) {
+            Some(id) => Ok(vec![(None, id)]),
+            None => Err(refused("resume", value, allowed)),
         },
     }
 }

@@ -12,9 +12,10 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 use tokio::time::{Sleep, sleep};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::reader::Reader;
+use super::reply::{Reply, reply, texts, written};
 use super::request::{FIELDS, SubscriptionSpec, check_names, refused, whole};
 use crate::call::Call;
 use crate::problem::Problem;
@@ -94,9 +95,6 @@ impl Session for Client {
         self.reader.poll_next(context).map(Outgoing::Message)
     }
 }
-
-/// The type of a reply, and its fields as JSON, each with a comma before it.
-type Reply = (&'static str, Vec<u8>);
 
 impl Client {
     fn parsed(&self, message: &Message) -> Result<Map<String, Value>, Problem> {
@@ -207,12 +205,7 @@ impl Client {
             }
             let mut line = Object::begin(&mut out);
             line.integer("subscription", i64::try_from(number).unwrap_or(i64::MAX));
-            let names: Vec<String> = subscription
-                .selectors
-                .iter()
-                .map(|selector| selector.text.clone())
-                .collect();
-            texts(line.key("symbols"), &names);
+            texts(line.key("symbols"), &subscription.selectors.given);
             line.text("view", &subscription.view.name());
             texts(line.key("books"), &books);
             line.end();
@@ -222,31 +215,10 @@ impl Client {
     }
 
     fn reply(&mut self, json: &[u8]) {
-        let message = match self.format {
-            Format::MessagePack => {
-                let value: Value = serde_json::from_slice(json).unwrap_or_default();
-                Message::Binary(rmp_serde::to_vec_named(&value).unwrap_or_default().into())
-            }
-            _ => Message::Text(Utf8Bytes::try_from(json.to_vec()).unwrap_or_default()),
-        };
+        let message = written(json, "reply", self.format);
         self.held += message.len();
         self.replies.push_back(message);
     }
-}
-
-fn reply(request: Option<&Value>, done: Result<Reply, Problem>) -> Vec<u8> {
-    let mut out = b"{\"type\":".to_vec();
-    let (kind, fields) = done.unwrap_or_else(|problem| {
-        let mut fields = b",\"error\":".to_vec();
-        problem.write(&mut fields);
-        ("error", fields)
-    });
-    string(&mut out, kind);
-    out.extend_from_slice(b",\"request\":");
-    out.extend_from_slice(request.unwrap_or(&Value::Null).to_string().as_bytes());
-    out.extend_from_slice(&fields);
-    out.push(b'}');
-    out
 }
 
 /// A reply repeats what its request is called.
@@ -259,15 +231,4 @@ fn is_request(value: &Value) -> bool {
         Value::String(text) => text.chars().count() <= MOST_REQUEST,
         _ => false,
     }
-}
-
-fn texts(out: &mut Vec<u8>, texts: &[String]) {
-    out.push(b'[');
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        string(out, text);
-    }
-    out.push(b']');
 }

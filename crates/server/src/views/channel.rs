@@ -26,13 +26,15 @@ pub struct Channel {
     pub label: Label,
     most_bytes: usize,
     state: Mutex<State>,
+    /// Who is marked when there is something; locked alone, so that readers go on meanwhile.
+    readers: Mutex<Vec<(Arc<Ready>, u32)>>,
     /// A subscriber came or left, or the book ends.
     pub altered: Notify,
 }
 
 struct State {
     moment: Moment,
-    /// EntryKind is seen; None until the book can be read, and after that unless `on_stale` is serve.
+    /// What is seen; None until the book can be read, and after that unless `on_stale` is serve.
     sides: Option<Sides>,
     /// Updates of the book that were applied, as far as this channel knows of them.
     applied: u64,
@@ -47,7 +49,6 @@ struct State {
     snapshot: Encodings<Bytes>,
     whole_snapshot: Encodings<Message>,
     current: Encodings<Message>,
-    readers: Vec<(Arc<Ready>, u32)>,
     is_over: bool,
 }
 
@@ -92,7 +93,7 @@ pub struct Cursor {
     applied: u64,
 }
 
-/// EntryKind a subscriber gets next.
+/// What a subscriber gets next.
 pub enum Taken {
     /// This, and perhaps more.
     Message(Message),
@@ -100,6 +101,8 @@ pub enum Taken {
     Last(Message),
     /// Nothing now.
     Nothing,
+    /// Nothing any more: the end was told.
+    Over,
 }
 
 /// From where a subscriber wants to go on.
@@ -116,6 +119,7 @@ impl Channel {
             view,
             label,
             most_bytes,
+            readers: Mutex::default(),
             altered: Notify::new(),
             state: Mutex::new(State {
                 moment,
@@ -129,7 +133,6 @@ impl Channel {
                 snapshot: Encodings::default(),
                 whole_snapshot: Encodings::default(),
                 current: Encodings::default(),
-                readers: Vec::new(),
                 is_over: false,
             }),
         }
@@ -137,10 +140,8 @@ impl Channel {
 
     /// One more subscriber: its cursor, and the mark by which it learns that there is something.
     pub fn join(&self, ready: &Arc<Ready>, key: u32, resume: Option<Resume>) -> Cursor {
-        let mut state = self.state.lock();
-        state.readers.push((ready.clone(), key));
-        let cursor = resume.and_then(|resume| state.found(resume));
-        drop(state);
+        self.readers.lock().push((ready.clone(), key));
+        let cursor = resume.and_then(|resume| self.state.lock().found(resume));
         self.altered.notify_one();
         ready.mark(key);
         cursor.unwrap_or_default()
@@ -148,17 +149,14 @@ impl Channel {
 
     /// One subscriber less.
     pub fn leave(&self, ready: &Arc<Ready>, key: u32) {
-        let mut state = self.state.lock();
-        state
-            .readers
-            .retain(|(other, number)| !(Arc::ptr_eq(other, ready) && *number == key));
-        drop(state);
+        let is_it = |reader: &(Arc<Ready>, u32)| Arc::ptr_eq(&reader.0, ready) && reader.1 == key;
+        self.readers.lock().retain(|reader| !is_it(reader));
         self.altered.notify_one();
     }
 
     /// Whether nobody is subscribed.
     pub fn is_empty(&self) -> bool {
-        self.state.lock().readers.is_empty()
+        self.readers.lock().is_empty()
     }
 
     /// Whether the book has ended.
@@ -186,7 +184,14 @@ impl Channel {
             state.advance(self, moment, sides, item.is_fresh);
         }
         state.trim(self.most_bytes);
-        state.wake();
+        drop(state);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for (ready, key) in &*self.readers.lock() {
+            ready.mark(*key);
+        }
     }
 
     /// The book is served no longer.
@@ -201,8 +206,8 @@ impl Channel {
             ..state.moment.clone()
         };
         state.lose(moment, OnStale::Raise);
-        state.wake();
         drop(state);
+        self.wake();
         self.altered.notify_one();
     }
 
@@ -214,13 +219,14 @@ impl Channel {
         let from = cursor.next.filter(|next| *next >= state.first);
         let is_chained = |next: u64| state.restart.is_none_or(|restart| restart < next);
         match from {
+            Some(next) if next >= end && state.is_over => Taken::Over,
             Some(next) if next >= end => Taken::Nothing,
             Some(next) if is_chained(next) && !self.is_behind(state, next, format) => {
                 cursor.next = Some(next + 1);
                 self.entry(state, next, cursor, format, counts)
             }
             _ => match state.state_since(cursor.next) {
-                // EntryKind happened to the book is told before the state that followed.
+                // What happened to the book is told before the state that followed.
                 Some(next) if state.sides.is_some() && !state.is_over => {
                     cursor.next = Some(next + 1);
                     let applied = cursor.applied;
@@ -271,6 +277,8 @@ impl Channel {
                 EntryKind::Restart => Vec::new(), // never read: the newest state is
             };
             counts.encoded(bytes.len());
+            entry.bytes += bytes.len();
+            state.bytes += bytes.len();
             message(bytes, format)
         });
         match is_last {
@@ -383,7 +391,7 @@ impl State {
     }
 
     fn push(&mut self, what: EntryKind, levels_bytes: usize) {
-        let bytes = size_of::<Entry>() + 2 * levels_bytes; // in memory, and encoded about once
+        let bytes = size_of::<Entry>() + levels_bytes;
         self.bytes += bytes;
         self.entries.push_back(Entry {
             what,
@@ -393,7 +401,7 @@ impl State {
         });
     }
 
-    /// EntryKind was encoded of the newest state is old.
+    /// What was encoded of the newest state is old.
     fn forget(&mut self) {
         self.snapshot = Encodings::default();
         self.whole_snapshot = Encodings::default();
@@ -405,12 +413,6 @@ impl State {
             let gone = self.entries.pop_front();
             self.bytes -= gone.map_or(0, |entry| entry.bytes);
             self.first += 1;
-        }
-    }
-
-    fn wake(&self) {
-        for (ready, key) in &self.readers {
-            ready.mark(*key);
         }
     }
 
@@ -464,5 +466,183 @@ fn message(bytes: Vec<u8>, format: Format) -> Message {
         Format::MessagePack => Message::Binary(bytes.into()),
         // serde_json and the keys of this crate are UTF-8.
         _ => Message::Text(Utf8Bytes::try_from(bytes).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use depthcache_book::follow::FollowSpec;
+    use depthcache_book::market::sequence::Continuity;
+    use depthcache_book::offline::OfflineBook;
+    use depthcache_book::router::Follower;
+    use depthcache_wire::Numbers;
+
+    use super::*;
+
+    struct Rig {
+        book: OfflineBook,
+        follower: Follower,
+        channel: Channel,
+        counts: Statistics,
+        last_id: i64,
+    }
+
+    impl Rig {
+        fn new(mode: Mode, most_bytes: usize) -> Rig {
+            let book = OfflineBook::new("binance.com", Some("X"), Continuity::Contiguous, 1 << 20);
+            let body = br#"{"lastUpdateId":1,"bids":[["9.0","1"]],"asks":[["11.0","1"]]}"#;
+            book.load_snapshot(body, Some(100), None).expect("it fits");
+            let view = View {
+                mode,
+                levels: 5,
+                group: None,
+                interval_ms: 0,
+                on_stale: OnStale::Raise,
+                numbers: Numbers::Text,
+            };
+            let label = Label {
+                exchange: "binance.com".into(),
+                symbol: "X".into(),
+                view: view.name(),
+                numbers: view.numbers,
+                server: "s".into(),
+            };
+            let moment = Moment::of(&*book.cell().lock());
+            let spec = FollowSpec {
+                mode,
+                levels: 5,
+                interval_ns: 1,
+                start_ns: 0,
+                on_stale: OnStale::Raise,
+                most_items: 1_000,
+                most_bytes: 1 << 20,
+                announces: false,
+            };
+            let follower = Follower::new(1, spec);
+            follower.add(0, book.cell().clone());
+            let rig = Rig {
+                channel: Channel::new(view, label, moment, most_bytes),
+                counts: Statistics::default(),
+                book,
+                follower,
+                last_id: 1,
+            };
+            rig.pump();
+            rig
+        }
+
+        fn pump(&self) {
+            while let Some(item) = self.follower.take(i64::MAX) {
+                self.channel.publish(&item);
+            }
+        }
+
+        fn update(&mut self) {
+            self.last_id += 1;
+            let id = self.last_id;
+            let frame = format!(
+                r#"{{"e":"depthUpdate","E":1,"s":"X","U":{id},"u":{id},"b":[["9.0","{id}"]],"a":[]}}"#
+            );
+            self.book.apply(frame.as_bytes()).expect("a diff");
+            self.pump();
+        }
+
+        /// The types and skipped counts of all that a reader gets now.
+        fn read(&self, cursor: &mut Cursor) -> Vec<(String, u64)> {
+            let mut found = Vec::new();
+            while let Taken::Message(message) | Taken::Last(message) =
+                self.channel.take(cursor, Format::Json, &self.counts)
+            {
+                let text = message.into_text().expect("JSON");
+                let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let kind = value["type"].as_str().unwrap_or_default().to_owned();
+                found.push((kind, value["skipped"].as_u64().unwrap_or_default()));
+            }
+            found
+        }
+    }
+
+    fn expected(kinds: &[(&str, u64)]) -> Vec<(String, u64)> {
+        let owned = |(kind, skipped): &(&str, u64)| ((*kind).to_owned(), *skipped);
+        kinds.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn messages_are_written_once_for_all_readers() {
+        let mut rig = Rig::new(Mode::Every, 1 << 20);
+        let mut cursors = [Cursor::default(); 3];
+        for cursor in &mut cursors {
+            assert_eq!(rig.read(cursor), expected(&[("snapshot", 0)]));
+        }
+        rig.update();
+        rig.update();
+        for cursor in &mut cursors {
+            assert_eq!(rig.read(cursor), expected(&[("update", 0), ("update", 0)]));
+        }
+        assert_eq!(rig.counts.encoded.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_reader_beyond_the_ring_gets_the_newest_state_and_what_it_missed() {
+        let mut rig = Rig::new(Mode::Every, 4 << 10);
+        let (mut slow, mut quick) = (Cursor::default(), Cursor::default());
+        rig.read(&mut slow);
+        rig.read(&mut quick);
+        for _ in 0..100 {
+            rig.update();
+            assert_eq!(rig.read(&mut quick), expected(&[("update", 0)]));
+        }
+        assert_eq!(rig.read(&mut slow), expected(&[("snapshot", 100)]));
+        rig.update();
+        let state = rig.channel.state.lock();
+        assert!(state.bytes <= 4 << 10);
+        assert_eq!(
+            state.bytes,
+            state.entries.iter().map(|entry| entry.bytes).sum::<usize>()
+        );
+    }
+
+    #[test]
+    fn a_slow_reader_of_a_mode_that_conflates_gets_the_newest_state_sooner() {
+        let mut rig = Rig::new(Mode::Latest, 1 << 20);
+        let mut cursor = Cursor::default();
+        rig.read(&mut cursor);
+        for _ in 0..20 {
+            rig.update();
+        }
+        assert_eq!(rig.read(&mut cursor), expected(&[("snapshot", 20)]));
+        rig.update();
+        assert_eq!(rig.read(&mut cursor), expected(&[("update", 0)]));
+    }
+
+    #[test]
+    fn an_id_goes_on_where_it_was() {
+        let mut rig = Rig::new(Mode::Every, 1 << 20);
+        for _ in 0..5 {
+            rig.update();
+        }
+        let resume = |id| {
+            let found = rig.channel.state.lock().found(Resume { id, is_own: true });
+            rig.read(&mut found.unwrap_or_default())
+        };
+        assert_eq!(resume(4), expected(&[("update", 0), ("update", 0)]));
+        assert_eq!(resume(6), []);
+        for id in [1, 7] {
+            assert_eq!(resume(id), expected(&[("snapshot", 0)]), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_reader_of_a_book_that_has_ended_is_told_once_and_let_go() {
+        let rig = Rig::new(Mode::Latest, 1 << 20);
+        let mut cursor = Cursor::default();
+        rig.read(&mut cursor);
+        rig.channel.end("a test");
+        let take = |cursor: &mut Cursor| rig.channel.take(cursor, Format::Json, &rig.counts);
+        assert!(matches!(take(&mut cursor), Taken::Last(_)));
+        assert!(matches!(take(&mut cursor), Taken::Over));
+        assert!(matches!(take(&mut Cursor::default()), Taken::Last(_)));
     }
 }

@@ -137,11 +137,18 @@ fn follower(view: &View) -> Follower {
 async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
     /// So long a view is kept for a reader that comes back.
     const LINGER: Duration = Duration::from_secs(10);
+    /// Items between two turns of others on the same worker.
+    const TURN: u32 = 64;
     let follower = follower(&channel.view);
     source.follow(&follower);
     loop {
+        let mut published = 0;
         while let Some(item) = follower.take(source.due_now_ns()) {
             channel.publish(&item);
+            published += 1;
+            if published % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
         }
         if channel.is_over() {
             hub.retire(&channel);

@@ -1,4 +1,4 @@
-//! EntryKind subscribers are sent of a book: `snapshot`, `update` and `state`.
+//! What subscribers are sent of a book: `snapshot`, `update` and `state`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use depthcache_wire::Numbers;
 use super::format::{Format, Writer, completed};
 use super::view::Sides;
 
-/// EntryKind the messages of one channel say alike.
+/// What the messages of one channel say alike.
 #[derive(Debug)]
 pub struct Label {
     pub exchange: Arc<str>,
@@ -21,7 +21,7 @@ pub struct Label {
     pub server: Arc<str>,
 }
 
-/// EntryKind a message says of a book at one moment.
+/// What a message says of a book at one moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
     pub status: Status,

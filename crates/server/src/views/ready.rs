@@ -19,7 +19,7 @@ struct State {
     task: Option<Waker>,
 }
 
-/// EntryKind a connection has to do.
+/// What a connection has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// Read the channel of this key.
@@ -57,7 +57,7 @@ impl Ready {
         state.wake();
     }
 
-    /// EntryKind is first; without anything the task is woken by the next mark.
+    /// What is first; without anything the task is woken by the next mark.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Due> {
         let mut state = self.0.lock();
         if let Some(key) = state.queue.pop_front() {

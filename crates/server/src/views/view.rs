@@ -1,4 +1,4 @@
-//! EntryKind a subscriber sees of a book: some levels, perhaps in coarser steps, and how two such views differ.
+//! What a subscriber sees of a book: some levels, perhaps in coarser steps, and how two such views differ.
 
 use depthcache_book::analytics::{Exact, grouped};
 use depthcache_book::follow::{Mode, OnStale};
@@ -6,7 +6,7 @@ use depthcache_book::frozen::Frozen;
 use depthcache_book::query::{LevelRun, Number, NumberLevel, Reading, Side};
 use depthcache_wire::Numbers;
 
-/// EntryKind a subscriber sees of a book, and when.
+/// What a subscriber sees of a book, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// When there is a message.
@@ -17,7 +17,7 @@ pub struct View {
     pub group: Option<Number>,
     /// Between two messages of the mode interval.
     pub interval_ms: u32,
-    /// EntryKind is said of a book that is not synced.
+    /// What is said of a book that is not synced.
     pub on_stale: OnStale,
     /// How prices and quantities are written.
     pub numbers: Numbers,
@@ -93,7 +93,7 @@ pub struct Sides {
 }
 
 impl Sides {
-    /// EntryKind a view shows of a book.
+    /// What a view shows of a book.
     pub fn of(view: &View, book: &Frozen) -> Sides {
         let side = |side| match view.group {
             None => book.levels(side, 0, view.levels),
@@ -110,7 +110,7 @@ impl Sides {
         self.bids.complete && self.asks.complete
     }
 
-    /// EntryKind makes one view out of another: levels that are new or have another quantity, and those that are gone,
+    /// What makes one view out of another: levels that are new or have another quantity, and those that are gone,
     /// with the quantity 0. None where prices are written otherwise (with other decimals), so that readers who keep
     /// levels by the text of their price must start over.
     pub fn changes_to(&self, newer: &Sides) -> Option<Sides> {

@@ -112,6 +112,14 @@ async def test_the_own_page_may_open_it(native: Any) -> None:
         await client.subscribe(BOOK)
 
 
+async def test_a_socket_counts_as_a_connection_for_as_long_as_it_is_open() -> None:
+    with serving(connections=2) as native:
+        async with connected(native.port), connected(native.port) as second:
+            await second.ask(op="list")
+            assert await asyncio.to_thread(raw, native.port, b"") == b""  # closed at once
+            await second.ask(op="list")
+
+
 # --- what it takes of clients -----------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import gc
 import os
 import socket as sockets
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -113,11 +114,19 @@ async def test_the_own_page_may_open_it(native: Any) -> None:
 
 
 async def test_a_socket_counts_as_a_connection_for_as_long_as_it_is_open() -> None:
-    with serving(connections=2) as native:
+    def refused() -> int:
+        count: int = ask(native.port, "/v1/stats").json["connections"]["refused"]["connections"]
+        return count
+
+    with serving(connections=2, idle_s=1) as native:
         async with connected(native.port), connected(native.port) as second:
             await second.ask(op="list")
-            assert await asyncio.to_thread(raw, native.port, b"") == b""  # closed at once
+            assert await asyncio.to_thread(raw, native.port, b"") == b""
             await second.ask(op="list")
+        while True:  # the end of a connection is noticed soon, not at once
+            with suppress(OSError):
+                assert await asyncio.to_thread(refused) >= 1
+                break
 
 
 # --- what it takes of clients -----------------------------------------------------------------------
@@ -195,6 +204,7 @@ REFUSED = [
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "group": "0"}, "group"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "group": "-1"}, "group"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "group": None}, "group"),
+    ({"op": "subscribe", "symbols": ["BTCUSDT"], "group": "1" + "0" * 19}, "group"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "interval_ms": 5}, "interval_ms"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "mode": "interval", "interval_ms": 0}, "interval_ms"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "on_stale": "ignore"}, "on_stale"),

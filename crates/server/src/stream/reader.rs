@@ -335,7 +335,9 @@ impl Reader {
             }
         }
         self.turn = silent.last().map_or(0, |last| last + 1);
-        (!silent.is_empty()).then(|| self.heartbeat_of(&silent))
+        // Of a stream of events it is also the only sign by which a client that is gone is noticed.
+        let is_due = !silent.is_empty() || self.format == Format::Events;
+        is_due.then(|| self.heartbeat_of(&silent))
     }
 
     fn heartbeat_of(&self, places: &[usize]) -> Message {

@@ -201,15 +201,20 @@ fn interval_ms(value: Option<&Value>) -> Result<u32, Problem> {
 }
 
 fn group(value: &Value) -> Result<Number, Problem> {
+    const MOST_DIGITS: u32 = 19;
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
+    // Multiples of it must be numbers, too.
+    let is_usable = |mantissa: i128, scale: u8| {
+        mantissa > 0 && mantissa < 10i128.pow(MOST_DIGITS + u32::from(scale))
+    };
     let found = json::decimal(text.as_bytes())
         .ok()
-        .filter(|found| found.mantissa > 0);
-    let allowed = "a number above 0 and below 10^20, of at most 18 decimals; best as text";
+        .filter(|found| is_usable(found.mantissa, found.scale));
+    let allowed = "a number above 0 and below 10^19, of at most 18 decimals; best as text";
     let found = found.ok_or_else(|| refused("group", value, allowed))?;
     let (mut mantissa, mut scale) = (found.mantissa, found.scale);
     while scale > 0 && mantissa % 10 == 0 {

@@ -133,11 +133,11 @@ impl Sides {
 
 fn in_steps(book: &Frozen, side: Side, step: Number, groups: usize) -> LevelRun {
     let found = grouped(book, side, step, groups);
-    /// No exchange has so much: 38 digits.
-    const MOST: i128 = i128::MAX;
+    let run = book.run(side);
+    let price_scale = run.price_scale.max(step.scale);
     let number = |exact: &Exact, scale| {
         let wide = Number {
-            mantissa: MOST,
+            mantissa: i128::MAX, // more than 38 digits, which no exchange has
             scale,
         };
         exact.number().unwrap_or(wide)
@@ -146,8 +146,8 @@ fn in_steps(book: &Frozen, side: Side, step: Number, groups: usize) -> LevelRun 
         .groups
         .iter()
         .map(|group| NumberLevel {
-            price: number(&group.price, step.scale),
-            quantity: number(&group.quantity, 0),
+            price: number(&group.price, price_scale),
+            quantity: number(&group.quantity, run.quantity_scale),
         })
         .collect();
     LevelRun::of(&levels, found.complete)

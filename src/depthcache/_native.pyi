@@ -776,12 +776,14 @@ class BookServer:
         documents: Mapping[str, tuple[str, bytes]],
         tls: tuple[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
+        compat: Sequence[tuple[str, int, str, Sequence[str], bool]] = (),
     ) -> Self:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
         `tls`: certificate chain and key in PEM. `limits`: `connections`, `connections_per_address`,
         `requests_per_second` (0: any number), `header_bytes`, `body_bytes`, `idle_s`,
-        `delegation_s`; others have their defaults."""
+        `delegation_s`; others have their defaults. `compat`: listeners for old clients, each with its address,
+        port, the name that its clients look for, the networks it takes, and whether it manages."""
     @property
     def port(self) -> int:
         """The port that it listens on."""
@@ -789,8 +791,11 @@ class BookServer:
     def is_foreign(self) -> bool:
         """Whether this process was forked from the one whose threads serve."""
     @property
-    def listener(self) -> int | None:
-        """Descriptor of the listening socket, for a forked child to close; None at the end, and where there
+    def compat_ports(self) -> list[int]:
+        """Where it listens for old clients, in the order they were given."""
+    @property
+    def listeners(self) -> list[int]:
+        """Descriptors of the listening sockets, for a forked child to close; none at the end, and where there
         are no forks."""
     def add(self, exchange: str, symbol: str, book: BookReader[float | Decimal]) -> None:
         """Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a

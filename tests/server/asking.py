@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -68,7 +68,12 @@ def raw(port: int, data: bytes) -> bytes:
 
 
 @contextmanager
-def serving(*, documents: Mapping[str, tuple[str, bytes]] | None = None, **limits: float) -> Iterator[Any]:
+def serving(
+    *,
+    documents: Mapping[str, tuple[str, bytes]] | None = None,
+    compat: Sequence[Any] = (),
+    **limits: float,
+) -> Iterator[Any]:
     """A native server without books."""
     native = _native.BookServer(
         "127.0.0.1",
@@ -78,6 +83,7 @@ def serving(*, documents: Mapping[str, tuple[str, bytes]] | None = None, **limit
         hosts=["books.example"],
         documents=documents or {},
         limits=limits,
+        compat=compat,
     )
     try:
         yield native

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use depthcache_server::{
-    Access, Book, Certificate, DelegatedResponse, Document, Limits, Options, Parameter,
-    ParameterLocation, ROUTES, Role, Server, StartError, Token,
+    Access, Book, Certificate, CompatOptions, DelegatedResponse, Document, Limits, Options,
+    Parameter, ParameterLocation, ROUTES, Role, Server, StartError, Token,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -14,6 +14,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::handles::BookReader;
 use crate::source::Source;
+
+/// Address, port, name, networks, whether it manages.
+type CompatListener = (String, u16, String, Vec<String>, bool);
 
 /// Number, route, exchange, symbol, body.
 type Request<'py> = (u64, &'static str, String, String, Bound<'py, PyBytes>);
@@ -32,10 +35,10 @@ impl BookServer {
     }
 
     /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path.
-    /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. Raises
-    /// OSError, ValueError.
+    /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
+    /// listeners for old clients. Raises OSError, ValueError.
     #[new]
-    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None))]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = Vec::new()))]
     #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
     fn new(
         py: Python<'_>,
@@ -47,12 +50,10 @@ impl BookServer {
         documents: HashMap<String, (String, Vec<u8>)>,
         tls: Option<(String, String)>,
         limits: Option<HashMap<String, f64>>,
+        compat: Vec<CompatListener>,
     ) -> PyResult<Self> {
-        let host: IpAddr = host
-            .parse()
-            .map_err(|_| PyValueError::new_err(format!("{host:?} is no address")))?;
         let options = Options {
-            address: SocketAddr::new(host, port),
+            address: address(host, port)?,
             workers,
             tls: tls.map(|(certificate, key)| Certificate { certificate, key }),
             tokens: tokens.into_iter().map(token).collect::<PyResult<_>>()?,
@@ -62,6 +63,7 @@ impl BookServer {
                 .map(document)
                 .collect::<PyResult<_>>()?,
             limits: limits_of(&limits.unwrap_or_default())?,
+            compat: compat.into_iter().map(compat_of).collect::<PyResult<_>>()?,
         };
         let inner = py
             .detach(|| Server::start(options))
@@ -84,13 +86,20 @@ impl BookServer {
         self.inner.is_foreign()
     }
 
-    /// Descriptor of the listening socket, for a forked child to close; None where there are no forks.
+    /// Where it listens for old clients, in the order they were given.
     #[getter]
-    fn listener(&self) -> Option<i32> {
+    fn compat_ports(&self) -> Vec<u16> {
+        let addresses = self.inner.compat_addresses().iter();
+        addresses.map(SocketAddr::port).collect()
+    }
+
+    /// Descriptors of the listening sockets, for a forked child to close; none where there are no forks.
+    #[getter]
+    fn listeners(&self) -> Vec<i32> {
         #[cfg(unix)]
-        return self.inner.listener();
+        return self.inner.listeners().to_vec();
         #[cfg(not(unix))]
-        None
+        Vec::new()
     }
 
     /// Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a frozen one.
@@ -156,6 +165,25 @@ impl BookServer {
         let most = seconds("timeout_s", timeout_s)?;
         Ok(py.detach(|| self.inner.drain(most)))
     }
+}
+
+fn address(host: &str, port: u16) -> PyResult<SocketAddr> {
+    let host: IpAddr = host
+        .parse()
+        .map_err(|_| PyValueError::new_err(format!("{host:?} is no address")))?;
+    Ok(SocketAddr::new(host, port))
+}
+
+fn compat_of((host, port, name, networks, manages): CompatListener) -> PyResult<CompatOptions> {
+    let networks = networks.iter().map(|text| text.parse());
+    Ok(CompatOptions {
+        address: address(&host, port)?,
+        name,
+        networks: networks
+            .collect::<Result<_, String>>()
+            .map_err(PyValueError::new_err)?,
+        manages,
+    })
 }
 
 fn token((role, secret): (String, String)) -> PyResult<Token> {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::Request;
@@ -23,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant as Due, sleep_until};
 
-use crate::entrance;
+use crate::entrance::{self, Entry};
 use crate::limits::Limits;
 use crate::peers::Admitted;
 use crate::shared::Shared;
@@ -129,7 +128,7 @@ impl Takeover {
 pub async fn serve<S>(
     stream: S,
     shared: Arc<Shared>,
-    router: Router,
+    entry: Entry,
     admitted: Admitted,
     mut stop: watch::Receiver<bool>,
 ) where
@@ -146,7 +145,7 @@ pub async fn serve<S>(
                 request.extensions_mut().insert(takeover.clone());
             }
             let in_flight = InFlight::begin(&activity);
-            let answered = entrance::respond(shared.clone(), peer.clone(), router.clone(), request);
+            let answered = entrance::respond(shared.clone(), peer.clone(), entry.clone(), request);
             async move {
                 let response = answered.await;
                 Ok::<_, Infallible>(response.map(|body| Sent {

@@ -13,29 +13,49 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use hyper::body::Incoming;
 use tower_service::Service;
 
+use crate::compat::Compat;
 use crate::peers::Peer;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::table::ROUTES;
 
+/// What a listener leads to.
+#[derive(Clone)]
+pub struct Entry {
+    pub router: Router,
+    /// Where its clients are old ones.
+    pub compat: Option<Arc<Compat>>,
+}
+
+impl Entry {
+    /// For our own clients.
+    pub fn own(router: Router) -> Entry {
+        Entry {
+            router,
+            compat: None,
+        }
+    }
+}
+
 /// Answer one request; it cannot fail.
 pub async fn respond(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
-    mut router: Router,
+    mut entry: Entry,
     request: Request<Incoming>,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let is_page = shared.documents.contains_key(parts.uri.path());
-    let admitted = shared
-        .origins
-        .check(&parts, is_page)
-        .and_then(|()| admit(&shared, &peer));
+    let is_page = entry.compat.is_none() && shared.documents.contains_key(parts.uri.path());
+    let checked = match &entry.compat {
+        None => shared.origins.check(&parts, is_page),
+        Some(compat) => compat.check(&parts),
+    };
+    let admitted = checked.and_then(|()| admit(&shared, &peer));
     let mut response = match admitted {
         Ok(()) => {
             let request = Request::from_parts(parts, Body::new(body));
             // The router never waits to be ready and never fails.
-            match router.call(request).await {
+            match entry.router.call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             }

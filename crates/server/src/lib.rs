@@ -22,7 +22,9 @@ mod books;
 mod call;
 mod certificate;
 mod columns;
+mod compat;
 mod connection;
+mod contract;
 mod delegation;
 mod entrance;
 mod limits;
@@ -46,6 +48,7 @@ mod views;
 
 pub use access::{Role, Token};
 pub use certificate::{Certificate, make_certificate};
+pub use compat::{CompatOptions, Network};
 pub use delegation::{DelegatedRequest, DelegatedResponse};
 pub use limits::Limits;
 pub use registry::{Book, Registry};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -17,6 +16,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::connection;
+use crate::entrance::Entry;
 use crate::limits::Limits;
 use crate::peers::Admitted;
 use crate::shared::Shared;
@@ -64,7 +64,7 @@ pub async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
-    router: Router,
+    entry: Entry,
     mut stop: watch::Receiver<bool>,
 ) {
     /// After an error that concerns no single connection, such as a lack of descriptors.
@@ -79,6 +79,12 @@ pub async fn accept(
             sleep(PAUSE).await;
             continue;
         };
+        if let Some(compat) = &entry.compat
+            && !compat.takes(address.ip())
+        {
+            shared.statistics.refuse(Refused::Network);
+            continue;
+        }
         let Ok(permit) = room.clone().try_acquire_owned() else {
             shared.statistics.refuse(Refused::Connections);
             continue;
@@ -87,12 +93,12 @@ pub async fn accept(
             shared.statistics.refuse(Refused::Address);
             continue;
         };
-        let (shared, router) = (shared.clone(), router.clone());
+        let (shared, entry) = (shared.clone(), entry.clone());
         let (tls, stop) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
             let _open = Open::count(&shared);
-            serve(stream, tls, shared, router, admitted, stop).await;
+            serve(stream, tls, shared, entry, admitted, stop).await;
         });
     }
 }
@@ -101,7 +107,7 @@ async fn serve(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
-    router: Router,
+    entry: Entry,
     admitted: Admitted,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -111,14 +117,14 @@ async fn serve(
     stream.set_write_timeout(Some(shared.limits.idle));
     let stream = Box::pin(stream);
     let Some(tls) = tls else {
-        return connection::serve(stream, shared, router, admitted, stop).await;
+        return connection::serve(stream, shared, entry, admitted, stop).await;
     };
     let agreed = tokio::select! {
         agreed = timeout(shared.limits.idle, tls.accept(stream)) => agreed,
         _ = stop.changed() => return,
     };
     match agreed {
-        Ok(Ok(stream)) => connection::serve(stream, shared, router, admitted, stop).await,
+        Ok(Ok(stream)) => connection::serve(stream, shared, entry, admitted, stop).await,
         Ok(Err(_)) | Err(_) => shared.statistics.refuse(Refused::Tls),
     }
 }

@@ -3,13 +3,14 @@
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::call::Call;
 use crate::delegation::DelegatedRequest;
+use crate::limits::Limits;
 use crate::problem::{JSON, Problem};
 use crate::table::Route;
 
@@ -20,7 +21,7 @@ pub async fn delegate(
     body: Body,
 ) -> Result<Response, Problem> {
     let limits = &call.shared.limits;
-    let body = whole(call, body).await?;
+    let body = whole(limits, &call.request.headers, body).await?;
     let make = |number| DelegatedRequest {
         number,
         route: route.name,
@@ -39,8 +40,7 @@ pub async fn delegate(
 }
 
 /// The whole body: JSON, bounded in size and time.
-async fn whole(call: &Call<'_>, body: Body) -> Result<Bytes, Problem> {
-    let limits = &call.shared.limits;
+pub async fn whole(limits: &Limits, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
     let bytes = timeout(limits.idle, Limited::new(body, limits.body_bytes).collect())
         .await
         .map_err(|_| {
@@ -55,7 +55,7 @@ async fn whole(call: &Call<'_>, body: Body) -> Result<Bytes, Problem> {
             false => Problem::new(StatusCode::BAD_REQUEST, "broken_body", "the body broke off"),
         })?
         .to_bytes();
-    let kind = call.request.headers.get(CONTENT_TYPE);
+    let kind = headers.get(CONTENT_TYPE);
     let is_json = kind
         .and_then(|kind| kind.to_str().ok()?.split(';').next())
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));

@@ -58,6 +58,11 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, code, message)
     }
 
+    /// The message alone.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn fact(mut self, name: &'static str, fact: Fact) -> Problem {
         self.facts.push((name, fact));
         self

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::router::Router;
@@ -20,6 +21,8 @@ pub struct Book {
     pub exchange: Arc<str>,
     /// The symbol, as the exchange spells it.
     pub symbol: Arc<str>,
+    /// Since when it is served.
+    pub added: SystemTime,
     source: Source,
     /// Those who follow it.
     pub(crate) hub: Arc<Hub>,
@@ -38,6 +41,7 @@ impl Book {
         Book {
             exchange: exchange.into(),
             symbol: symbol.into(),
+            added: SystemTime::now(),
             source: Source::new(cell, router),
             hub: Arc::default(),
             serial: 0,

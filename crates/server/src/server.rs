@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -15,7 +16,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Origins, Token, Tokens};
 use crate::certificate::Certificate;
+use crate::compat::{self, Compat, CompatOptions};
 use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
+use crate::entrance::Entry;
 use crate::limits::Limits;
 use crate::listener;
 use crate::peers::Peers;
@@ -40,6 +43,8 @@ pub struct Options {
     pub documents: HashMap<String, Document>,
     /// What it takes from its clients.
     pub limits: Limits,
+    /// Listeners for old clients.
+    pub compat: Vec<CompatOptions>,
 }
 
 /// Why a server did not start.
@@ -61,12 +66,12 @@ impl From<io::Error> for StartError {
 /// `drain`. Dropping it ends it at once.
 pub struct Server {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     runtime: Mutex<Option<Runtime>>,
     process: u32,
     #[cfg(unix)]
-    listener: std::os::fd::RawFd,
+    listeners: Vec<std::os::fd::RawFd>,
 }
 
 impl Server {
@@ -79,6 +84,7 @@ impl Server {
             .transpose()
             .map_err(StartError::Certificate)?
             .map(TlsAcceptor::from);
+        let hosts = options.hosts.clone();
         let shared = Arc::new(Shared {
             registry: Registry::default(),
             tokens: Tokens::new(options.tokens),
@@ -99,36 +105,63 @@ impl Server {
             .enable_io()
             .enable_time()
             .build()?;
-        let bound = {
-            let _inside = runtime.enter();
-            listener::bind(options.address, &shared.limits)?
-        };
-        let address = bound.local_addr()?;
-        #[cfg(unix)]
-        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&bound);
         let (stop, stopped) = watch::channel(false);
-        let router = router::router(shared.clone());
-        runtime.spawn(listener::accept(
-            bound,
-            tls,
-            shared.clone(),
-            router,
-            stopped,
-        ));
+        let mut bound = Vec::new();
+        {
+            let _inside = runtime.enter();
+            bound.push(listener::bind(options.address, &shared.limits)?);
+            for each in &options.compat {
+                bound.push(listener::bind(each.address, &shared.limits)?);
+            }
+        }
+        let addresses = bound
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<io::Result<Vec<_>>>()?;
+        #[cfg(unix)]
+        let descriptors = bound.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
+        let mut tls = tls;
+        let mut compat = options.compat.into_iter();
+        for (index, (bound, address)) in bound.into_iter().zip(&addresses).enumerate() {
+            let entry = match index {
+                0 => Entry::own(router::router(shared.clone())),
+                _ => {
+                    let options = compat.next().expect("one for each further address");
+                    let compat = Arc::new(Compat::new(options, *address, hosts.clone()));
+                    Entry {
+                        router: compat::router(shared.clone(), compat.clone()),
+                        compat: Some(compat),
+                    }
+                }
+            };
+            runtime.spawn(listener::accept(
+                bound,
+                tls.take(), // old clients have none
+                shared.clone(),
+                entry,
+                stopped.clone(),
+            ));
+        }
+        drop(stopped);
         Ok(Server {
             shared,
-            address,
+            addresses,
             stop,
             runtime: Mutex::new(Some(runtime)),
             process: std::process::id(),
             #[cfg(unix)]
-            listener: descriptor,
+            listeners: descriptors,
         })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// Where it listens for old clients, in the order of the options.
+    pub fn compat_addresses(&self) -> &[SocketAddr] {
+        &self.addresses[1..]
     }
 
     /// The books that it serves.
@@ -141,11 +174,14 @@ impl Server {
         std::process::id() != self.process
     }
 
-    /// The descriptor that a forked child is to close, or the port would stay taken for as long as the child lives;
-    /// None once the server ends.
+    /// The descriptors that a forked child is to close, or the ports would stay taken for as long as the child
+    /// lives; none once the server ends.
     #[cfg(unix)]
-    pub fn listener(&self) -> Option<std::os::fd::RawFd> {
-        (!self.shared.is_draining()).then_some(self.listener)
+    pub fn listeners(&self) -> &[std::os::fd::RawFd] {
+        match self.shared.is_draining() {
+            true => &[],
+            false => &self.listeners,
+        }
     }
 
     /// The next request for the owner; None after so long, and at the end.

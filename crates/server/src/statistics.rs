@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use http::StatusCode;
 
+use crate::contract::ENDPOINTS;
 use crate::table::ROUTES;
 
 /// The statuses that are counted one by one; others count as the last.
@@ -21,20 +22,23 @@ pub enum Refused {
     Address,
     /// TLS could not be agreed on.
     Tls,
+    /// The listener takes no connections of that address.
+    Network,
 }
 
 impl Refused {
-    pub const ALL: [(Refused, &'static str); 3] = [
+    pub const ALL: [(Refused, &'static str); 4] = [
         (Refused::Connections, "connections"),
         (Refused::Address, "connections_of_address"),
         (Refused::Tls, "tls"),
+        (Refused::Network, "network"),
     ];
 }
 
 /// The counters.
 #[derive(Debug)]
 pub struct Statistics {
-    /// By route (one more for what is none) and status.
+    /// By route (one more for what is none) and status; then the same for old clients.
     responses: Vec<[AtomicU64; STATUSES.len()]>,
     refused: [AtomicU64; Refused::ALL.len()],
     /// Connections that were accepted.
@@ -65,7 +69,9 @@ pub struct Statistics {
 impl Default for Statistics {
     fn default() -> Self {
         Statistics {
-            responses: (0..=ROUTES.len()).map(|_| Default::default()).collect(),
+            responses: (0..ROUTES.len() + ENDPOINTS.len() + 2)
+                .map(|_| Default::default())
+                .collect(),
             refused: Default::default(),
             accepted: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -104,6 +110,11 @@ impl Statistics {
         self.skipped.fetch_add(updates, Ordering::Relaxed);
     }
 
+    /// One more response to an old client; `endpoint`: an index of `ENDPOINTS`, or their number for what is no path of theirs.
+    pub fn count_compat(&self, endpoint: usize, status: StatusCode) {
+        self.count(ROUTES.len() + 1 + endpoint, status);
+    }
+
     pub fn refuse(&self, why: Refused) {
         self.refused[why as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -118,7 +129,7 @@ impl Statistics {
             .iter()
             .enumerate()
             .flat_map(|(index, counts)| {
-                let name = ROUTES.get(index).map_or("other", |route| route.name);
+                let name = name(index);
                 counts
                     .iter()
                     .zip(STATUSES)
@@ -127,5 +138,15 @@ impl Statistics {
                         (count > 0).then_some((name, status, count))
                     })
             })
+    }
+}
+
+fn name(index: usize) -> &'static str {
+    let compat = index.wrapping_sub(ROUTES.len() + 1);
+    match (ROUTES.get(index), ENDPOINTS.get(compat)) {
+        (Some(route), _) => route.name,
+        (None, Some(endpoint)) => endpoint.name,
+        (None, None) if index == ROUTES.len() => "other",
+        (None, None) => "compat_other",
     }
 }

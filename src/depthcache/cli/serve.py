@@ -34,6 +34,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--key", metavar="FILE", type=_FILE, help="PEM file of its private key.")
 @click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
 @click.option(
+    "--compat-listen", metavar="ADDR:PORT", help="A listener for clients of the old cluster: HTTP, no token."
+)
+@click.option("--compat-listen-2-8", metavar="ADDR:PORT", help="The same for their releases up to 2.8.")
+@click.option("--compat-allow", multiple=True, metavar="NETWORK", help="Whose old clients may connect.")
+@click.option("--compat-manage", is_flag=True, default=None, help="Let those of this machine begin books.")
+@click.option(
     "--sync-timeout",
     type=click.FloatRange(0),
     default=30.0,
@@ -164,6 +170,8 @@ def _ready_line(running: BookServer, synced: int, count: int) -> str:
         "books": count,
         "synced": synced,
     }
+    if running.compat_urls:
+        facts["compat_urls"] = running.compat_urls
     if running.fingerprint is not None:
         facts |= {"certificate_file": str(running.certificate_file), "fingerprint": running.fingerprint}
     return json.dumps(facts)
@@ -180,6 +188,7 @@ def _ready_lines(running: BookServer, books: Books, synced: int, after_s: float)
         f'  read   curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"',
         f"  docs   {url}/docs    {_admin(running)}",
     ]
+    lines += [f"  old    {url}    old clients, without a token" for url in running.compat_urls]
     if running.fingerprint:
         lines.append(f"  tls    {running.certificate_file}, SHA-256 {running.fingerprint}")
     return lines

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,6 +16,7 @@ from depthcache import _native, blocking
 from depthcache.client.aio import Books
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.pickling import OneProcess
+from depthcache.server.compat_management import CompatManagement
 from depthcache.server.config import ServerConfig
 from depthcache.server.documents import documents
 from depthcache.server.management import Management
@@ -72,10 +74,17 @@ class BookServer(OneProcess):
     def url(self) -> str:
         """Where it is reached: scheme, host and port, without a path. Raises UsageError before it runs."""
         config = self.config
-        wildcards = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-        host = f"[{config.address}]" if ":" in config.address else config.address
-        shown = next(iter(config.hosts), wildcards.get(config.address, host))
+        shown = next(iter(config.hosts), _in_url(config.address))
         return f"{'https' if config.is_tls else 'http'}://{shown}:{self.port}"
+
+    @property
+    def compat_urls(self) -> tuple[str, ...]:
+        """Where old clients reach it: those of release 2.9 and later, then older ones; as configured."""
+        given = self.config.compat_listeners()
+        ports = self._running().compat_ports
+        return tuple(
+            f"http://{_in_url(host)}:{port}" for (host, _, _), port in zip(given, ports, strict=True)
+        )
 
     @property
     def read_token(self) -> str:
@@ -172,6 +181,7 @@ class BookServer(OneProcess):
         len(self._books)  # raises before anything is opened where the client does not run
         self._tokens, self._tls = load_tokens(self.config), load_tls(self.config)
         config, tls = self.config, self._tls
+        self._compat = CompatManagement(self._books)
         self._management = Management(self._books, depth=self._books._config.depth)  # noqa: SLF001
         try:
             native = _native.BookServer(
@@ -194,6 +204,10 @@ class BookServer(OneProcess):
                     "idle_s": config.idle_s,
                     "delegation_s": config.manage_timeout_s,
                 },
+                compat=[
+                    (host, port, name, list(config.compat_allow), config.compat_manage)
+                    for host, port, name in config.compat_listeners()
+                ],
             )
         except ValueError as error:
             raise InvalidArgument(
@@ -227,7 +241,10 @@ class BookServer(OneProcess):
     def _answer(self, number: int, route: str, exchange: str, symbol: str, body: bytes) -> None:
         native = self._running()
         if native.is_waiting(number):  # else nobody would learn what was done
-            native.respond(number, *self._management.answer(route, exchange, symbol, body))
+            if self._compat.answers(route):
+                native.respond(number, HTTPStatus.OK, self._compat.answer(route, body))
+            else:
+                native.respond(number, *self._management.answer(route, exchange, symbol, body))
 
     def _on_request(self, request: tuple[int, str, str, str, bytes]) -> None:
         """On the thread of requests."""
@@ -236,6 +253,12 @@ class BookServer(OneProcess):
             return
         with suppress(RuntimeError):  # the loop has ended: the sender gets status 503
             self._loop.call_soon_threadsafe(self._answer, *request)
+
+
+def _in_url(address: str) -> str:
+    wildcards = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+    shown = wildcards.get(address, address)
+    return f"[{shown}]" if ":" in shown else shown
 
 
 def _take_requests(server: weakref.ref[BookServer], native: _native.BookServer) -> None:
@@ -253,9 +276,9 @@ def _close_listeners() -> None:
     """In a forked child: its copy of a listening socket would keep the port taken, and answer nobody."""
     for server in list(_SERVERS):
         native = server._native  # noqa: SLF001
-        if native is not None and native.listener is not None:
+        for descriptor in [] if native is None else native.listeners:
             with suppress(OSError):
-                os.close(native.listener)
+                os.close(descriptor)
 
 
 if hasattr(os, "register_at_fork"):

@@ -19,6 +19,7 @@ PREFIX = "DEPTHCACHE_SERVER_"
 """Every field of the configuration has a variable: this and its name in capitals."""
 
 _FEWEST_SECRET = 16
+_MOST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,12 @@ class ServerConfig:
             send a request or to take a response. A WebSocket is asked for a sign of life then.
         drain_s: seconds that requests in flight have at the end.
         manage_timeout_s: seconds that a request waits for this program; then it gets status 503.
+        compat_listen: address and port, such as `127.0.0.1:42080`, of a separate listener for clients of the
+            old cluster (UBDCC): plain HTTP without a token, for reads. None: no such listener.
+        compat_listen_2_8: the same for the old library up to release 2.8, which expects another server name.
+        compat_allow: networks such as `10.0.0.0/8` whose hosts may connect to these listeners; this machine
+            always may.
+        compat_manage: whether old clients may begin and end books; on this machine alone.
     """
 
     listen: str = "127.0.0.1"
@@ -70,10 +77,14 @@ class ServerConfig:
     idle_s: float = 30.0
     drain_s: float = 10.0
     manage_timeout_s: float = 10.0
+    compat_listen: str | None = None
+    compat_listen_2_8: str | None = None
+    compat_allow: tuple[str, ...] = ()
+    compat_manage: bool = False
 
     def __post_init__(self) -> None:
         for name, least, most in (
-            ("port", 0, 65_535),
+            ("port", 0, _MOST_PORT),
             ("workers", 1, 64),
             ("connections", 1, 1_000_000),
             ("connections_per_address", 1, 1_000_000),
@@ -94,11 +105,13 @@ class ServerConfig:
             allowed = f"seconds, {least_s:g} to 3,600"
             value_s = parse_real(getattr(self, name), name=name, allowed=allowed, least=least_s, most=3_600)
             object.__setattr__(self, name, value_s)
-        if not isinstance(self.tls, bool):
-            raise InvalidArgument(name="tls", value=self.tls, allowed="True or False")
+        for name in ("tls", "compat_manage"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidArgument(name=name, value=getattr(self, name), allowed="True or False")
         self._check_names()
         self._check_secrets()
         self._check_exposure()
+        self._check_compat()
 
     @property
     def address(self) -> str:
@@ -119,6 +132,43 @@ class ServerConfig:
     def folder(self) -> Path:
         """Where tokens and the server's own certificate are kept."""
         return default_data_dir() if self.data_dir is None else Path(self.data_dir)
+
+    def compat_listeners(self) -> list[tuple[str, int, str]]:
+        """Address, port and the name that its clients look for, of each listener for old clients."""
+        return [
+            (*_endpoint(field_name, text), app)
+            for field_name, app in _COMPAT_NAMES.items()
+            if (text := getattr(self, field_name)) is not None
+        ]
+
+    def _check_compat(self) -> None:
+        allowed = "networks such as 10.0.0.0/8"
+        if isinstance(self.compat_allow, str):
+            raise InvalidArgument(name="compat_allow", value=self.compat_allow, allowed=allowed)
+        networks = tuple(self.compat_allow)
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise InvalidArgument(name="compat_allow", value=network, allowed=allowed) from None
+        object.__setattr__(self, "compat_allow", networks)
+        listeners = self.compat_listeners()
+        if not listeners and (networks or self.compat_manage):
+            name = "compat_allow" if networks else "compat_manage"
+            raise InvalidArgument(
+                name=name, value=getattr(self, name), allowed="nothing without compat_listen"
+            )
+        for (host, _, _), name in zip(
+            listeners, (each for each in _COMPAT_NAMES if getattr(self, each) is not None), strict=True
+        ):
+            if ipaddress.ip_address(host).is_loopback:
+                continue
+            if self.compat_manage:
+                allowed = "an address of this machine alone with compat_manage"
+                raise InvalidArgument(name=name, value=getattr(self, name), allowed=allowed)
+            if not networks:
+                allowed = "an address of this machine alone, unless compat_allow names networks"
+                raise InvalidArgument(name=name, value=getattr(self, name), allowed=allowed)
 
     def _check_names(self) -> None:
         try:
@@ -156,6 +206,25 @@ class ServerConfig:
                 "certificate and key"
             )
             raise InvalidArgument(name="listen", value=self.listen, allowed=allowed)
+
+
+_COMPAT_NAMES = {"compat_listen": "ubdcc-restapi", "compat_listen_2_8": "lucit-ubdcc-restapi"}
+"""The name of the server that old clients look for, by the field of their listener."""
+
+
+def _endpoint(name: str, text: object) -> tuple[str, int]:
+    """Address and port. Raises InvalidArgument."""
+    allowed = "an address and a port such as 127.0.0.1:42080 or [::1]:42080"
+    refused = InvalidArgument(name=name, value=text, allowed=allowed)
+    host, separator, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise refused from None
+    if not separator or not port.isascii() or not port.isdigit() or int(port) > _MOST_PORT:
+        raise refused
+    return host, int(port)
 
 
 def is_secret(text: object) -> bool:

@@ -58,8 +58,9 @@ def read_serve_file(path: str | PathLike[str]) -> ServeFile:
     server = _table(content, "server", shown)
     names = tuple(each.name for each in fields(ServerConfig) if each.name not in _SECRETS)
     _known(server, names, f"[server] of {shown}")
-    if isinstance(server.get("hosts"), list):
-        server["hosts"] = tuple(server["hosts"])
+    for name in ("hosts", "compat_allow"):
+        if isinstance(server.get(name), list):
+            server[name] = tuple(server[name])
     books: dict[str, tuple[str, ...]] = {}
     for exchange, symbols in _table(content, "books", shown).items():
         if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):

@@ -116,8 +116,8 @@ mod tests {
         assert_eq!(given("threshold_volume=nan").threshold(), Err("nan"));
         assert_eq!(given("threshold_volume=1e30").threshold(), Ok(None));
         for (text, mantissa, scale) in [("0.5", 5, 1), ("+.5", 50_000_000, 8), ("-1", 0, 0)] {
-            let found =
-                given(&format!("threshold_volume={}", text.replace('+', "%2B"))).threshold();
+            let given = given(&format!("threshold_volume={}", text.replace('+', "%2B")));
+            let found = given.threshold();
             let expected = Number { mantissa, scale };
             assert!(
                 found.is_ok_and(|found| found.is_some_and(|found| found.is_same(expected))),

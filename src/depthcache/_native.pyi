@@ -777,13 +777,15 @@ class BookServer:
         tls: tuple[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
         compat: Sequence[tuple[str, int, str, Sequence[str], bool]] = (),
+        access_log: str | None = None,
     ) -> Self:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
         `tls`: certificate chain and key in PEM. `limits`: `connections`, `connections_per_address`,
         `requests_per_second` (0: any number), `header_bytes`, `body_bytes`, `idle_s`,
         `delegation_s`; others have their defaults. `compat`: listeners for old clients, each with its address,
-        port, the name that its clients look for, the networks it takes, and whether it manages."""
+        port, the name that its clients look for, the networks it takes, and whether it manages.
+        `access_log`: a file for one JSON line a request; `-` for standard error."""
     @property
     def port(self) -> int:
         """The port that it listens on."""
@@ -808,6 +810,11 @@ class BookServer:
         """The next request that Python is to answer: number, route, exchange, symbol, body.
 
         None after so long, and at the end. Waits without the interpreter."""
+    def set_metrics(self, text: bytes) -> None:
+        """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
+    @property
+    def metrics_reads(self) -> int:
+        """How often `/metrics` was asked for."""
     @property
     def is_over(self) -> bool:
         """Whether `take_request` gives nothing any more."""

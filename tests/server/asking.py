@@ -72,6 +72,8 @@ def serving(
     *,
     documents: Mapping[str, tuple[str, bytes]] | None = None,
     compat: Sequence[Any] = (),
+    access_log: str | None = None,
+    tls: tuple[str, str] | None = None,
     **limits: float,
 ) -> Iterator[Any]:
     """A native server without books."""
@@ -84,6 +86,8 @@ def serving(
         documents=documents or {},
         limits=limits,
         compat=compat,
+        access_log=access_log,
+        tls=tls,
     )
     try:
         yield native

@@ -81,6 +81,33 @@ def test_an_update_shows_at_once_in_both_sides_and_the_tag(served: Served) -> No
     assert changed.headers["etag"] != tag
 
 
+@pytest.mark.parametrize("query", ["", "?levels=3", "?exact=false", "?levels=all", "?levels=0"])
+def test_a_body_that_is_given_again_is_that_of_the_book_now(served: Served, query: str) -> None:
+    held = served.books["binance.com/BTCUSDT"]
+    for number in range(3):
+        first, second = (ask(served.port, PATH + query) for _ in range(2))
+        assert (first.body, first.headers["etag"]) == (second.body, second.headers["etag"])
+        assert second.json["last_update_id"] == held.last_update_id == 100 + number
+        held.apply(diff("BTCUSDT", 101 + number, 101 + number, [["999.99", f"{number + 3}.5"]]))
+    held.apply(diff("BTCUSDT", 900, 901, []))  # a gap
+    assert ask(served.port, PATH + query).status == 425
+    stale = ask(served.port, f"{PATH}{query}{'&' if query else '?'}on_stale=serve")
+    assert (stale.status, stale.json["status"]) == (200, "buffering")
+    assert ask(served.port, PATH + query).status == 425, "what was served stale is not given again"
+
+
+def test_a_body_that_is_given_again_is_not_too_old() -> None:
+    rig = Rig(load("native")).synced()
+    with serving() as native:
+        native.add("binance.com", "BTCUSDT", rig.book)
+        for _ in range(2):
+            assert ask(native.port, f"{PATH}?max_age=5").status == 200
+        rig.router.set_virtual_time(10**12, 10**18)
+        assert ask(native.port, f"{PATH}?max_age=5").error["code"] == "too_old"
+        moved = ask(native.port, PATH).json["received_time_us"]
+        assert moved == (rig.book.updated_ns + 10**18 - 10**12) // 1_000, "the wall clock was set"
+
+
 def test_best_and_analytics_are_those_of_the_book(served: Served) -> None:
     held = served.books["binance.com/BTCUSDT"]
     assert ask(served.port, f"{PATH}/best").body == wire.encode_best(held)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import pickle
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.client import HTTPSConnection
@@ -20,7 +23,7 @@ import depthcache
 from depthcache import Settings, blocking, server, simulator, wire
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.server import ServerConfig
-from tests.server.asking import ADMIN, DEADLINE_S, PATH, ask, book, serving
+from tests.server.asking import ADMIN, DEADLINE_S, PATH, READ, ask, book, serving
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +288,34 @@ def over_tls(port: int, context: ssl.SSLContext) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_books_are_read_over_http_2(tmp_path: Path) -> None:
+    from depthcache import _native
+
+    curl = shutil.which("curl")
+    if curl is None or b"HTTP2" not in subprocess.run([curl, "--version"], capture_output=True).stdout:
+        pytest.skip("no curl with HTTP/2 here")
+    certificate, key = _native._make_certificate(["localhost", "127.0.0.1"])
+    (tmp_path / "own.pem").write_text(certificate)
+    with serving(tls=(certificate, key)) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        url = f"https://127.0.0.1:{native.port}"
+        command = [curl, "--silent", "--http2", "--cacert", str(tmp_path / "own.pem"), "--noproxy", "*"]
+        command += [
+            "--header",
+            f"Authorization: Bearer {READ}",
+            "--write-out",
+            "\n%{http_version} %{http_code}\n",
+        ]
+        paths = [f"{url}{PATH}?levels=2", f"{url}/metrics", f"{url}{PATH}?levels=-1", f"{url}/readyz"]
+        ran = subprocess.run([*command, *paths], capture_output=True, text=True, check=True)
+        answers = ran.stdout.splitlines()
+        assert json.loads(answers[0])["bids"][0] == ["999.99", "1.12500000"]
+        assert [line for line in answers if line.startswith("2 ")] == ["2 200", "2 200", "2 400", "2 200"]
+        foreign = [*command, "--header", "Host: evil.example", paths[0]]
+        ran = subprocess.run(foreign, capture_output=True, text=True, check=True)
+        assert ran.stdout.splitlines()[-1] == "2 403"
 
 
 def test_tls_agrees_on_http_2_and_plain_senders_are_ended(tmp_path: Path) -> None:

@@ -37,6 +37,11 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "idle_s": ("1.5", 1.5),
     "drain_s": ("1.5", 1.5),
     "manage_timeout_s": ("1.5", 1.5),
+    "access_log": ("access.jsonl", "access.jsonl"),
+    "compat_listen": ("127.0.0.1:42080", "127.0.0.1:42080"),
+    "compat_listen_2_8": ("[::1]:42079", "[::1]:42079"),
+    "compat_allow": ("10.0.0.0/8, 192.0.2.0/24", ("10.0.0.0/8", "192.0.2.0/24")),
+    "compat_manage": ("true", True),
 }
 
 

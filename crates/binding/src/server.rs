@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use depthcache_server::{
@@ -36,9 +37,9 @@ impl BookServer {
 
     /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path.
     /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
-    /// listeners for old clients. Raises OSError, ValueError.
+    /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. Raises OSError, ValueError.
     #[new]
-    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = Vec::new()))]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = Vec::new(), access_log = None))]
     #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
     fn new(
         py: Python<'_>,
@@ -51,6 +52,7 @@ impl BookServer {
         tls: Option<(String, String)>,
         limits: Option<HashMap<String, f64>>,
         compat: Vec<CompatListener>,
+        access_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         let options = Options {
             address: address(host, port)?,
@@ -63,6 +65,7 @@ impl BookServer {
                 .map(document)
                 .collect::<PyResult<_>>()?,
             limits: limits_of(&limits.unwrap_or_default())?,
+            access_log,
             compat: compat.into_iter().map(compat_of).collect::<PyResult<_>>()?,
         };
         let inner = py
@@ -157,6 +160,17 @@ impl BookServer {
     fn respond(&self, number: u64, status: u16, body: Vec<u8>) -> bool {
         self.inner
             .respond(number, DelegatedResponse { status, body })
+    }
+
+    /// What `/metrics` says beside what the server knows itself: text of Prometheus.
+    fn set_metrics(&self, text: Vec<u8>) {
+        self.inner.set_metrics(text.into());
+    }
+
+    /// How often `/metrics` was asked for.
+    #[getter]
+    fn metrics_reads(&self) -> u64 {
+        self.inner.metrics_reads()
     }
 
     /// Take no connection any more, answer what was asked, and end; cut what is not done by then. Whether all was

@@ -17,7 +17,7 @@ const CONTRACTS: &str =
     "nothing on COIN-M, where quantities are contracts of a fixed value: give base";
 
 /// What a market order would get.
-pub fn fill(call: &Call<'_>) -> Result<Response, Problem> {
+pub async fn fill(call: &Call<'_>) -> Result<Response, Problem> {
     let query = &call.query;
     let taker = match query.needed("side", "buy or sell")? {
         "buy" => Taker::Buy,
@@ -33,7 +33,7 @@ pub fn fill(call: &Call<'_>) -> Result<Response, Problem> {
             return Err(Problem::parameter("base", given, ONE_OF_TWO));
         }
     };
-    let book = call.book()?;
+    let book = call.settled_book().await?;
     let is_inverse = book.look(|market| market.inverse());
     if let (true, Some(text)) = (is_inverse, query.get("quote")) {
         return Err(Problem::parameter("quote", text, CONTRACTS));
@@ -67,11 +67,11 @@ pub fn fill(call: &Call<'_>) -> Result<Response, Problem> {
 }
 
 /// What rests within a distance of the mid.
-pub fn depth(call: &Call<'_>) -> Result<Response, Problem> {
+pub async fn depth(call: &Call<'_>) -> Result<Response, Problem> {
     let bps = call.query.size("bps")?;
     let allowed = "a number above 0: the distance from the mid in basis points";
     let bps = bps.ok_or_else(|| Problem::parameter("bps", "", allowed))?;
-    let book = call.book()?;
+    let book = call.settled_book().await?;
     let (found, is_inverse) = look(&book, call.query.policy()?, |market| {
         (analytics::depth_within(market, bps), market.inverse())
     })?;
@@ -96,7 +96,7 @@ fn of_side(mut side: Object<'_>, found: &Depth, is_inverse: bool) {
 }
 
 /// How the sides compare.
-pub fn imbalance(call: &Call<'_>) -> Result<Response, Problem> {
+pub async fn imbalance(call: &Call<'_>) -> Result<Response, Problem> {
     let query = &call.query;
     let bps = query.size("bps")?;
     let levels = match (query.get("levels"), bps) {
@@ -110,7 +110,7 @@ pub fn imbalance(call: &Call<'_>) -> Result<Response, Problem> {
         }
         (None, _) => 1,
     };
-    let book = call.book()?;
+    let book = call.settled_book().await?;
     let found = look(&book, query.policy()?, |market| match bps {
         Some(bps) => analytics::imbalance_within(market, bps),
         // Of a copy: a book that is read itself is deepened for its reader.

@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::response::Response;
+use bytes::Bytes;
 use depthcache_book::frozen::Frozen;
 use depthcache_book::market::Market;
 use depthcache_book::query::{ReadPolicy, Reading, Side};
@@ -13,6 +14,7 @@ use http::header::{ETAG, IF_NONE_MATCH};
 use http::{HeaderValue, StatusCode};
 
 use crate::call::{Call, json};
+use crate::kept::KeptBody;
 use crate::parameters::Pattern;
 use crate::problem::{Fact, Problem, shortened};
 use crate::registry::Book;
@@ -24,32 +26,55 @@ const RETRY_S: u32 = 1;
 pub const TURN: usize = 64;
 
 /// Both sides at one update id.
-pub fn read(call: &Call<'_>) -> Result<Response, Problem> {
-    let book = call.book()?;
+pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
     let (levels, policy) = (call.query.levels()?, call.query.policy()?);
     let options = wire::Options {
         numbers: call.query.numbers()?,
         counters: false,
     };
-    let (tag, frozen) = look(&book, policy, |market| {
-        let tag = entity_tag(market);
-        let frozen = (!is_known(call, &tag)).then(|| market.copy(levels));
-        (tag, frozen)
-    })?;
-    let mut response = match frozen {
-        Some(frozen) => {
-            let mut out = Vec::with_capacity(usual_bytes(&frozen));
-            wire::book(&mut out, &frozen, &options);
-            json(out)
+    let book = call.settled_book().await?;
+    if let Some(kept) = book.kept(levels, options.numbers, policy) {
+        return Ok(tagged(call, kept.tag, || kept.body));
+    }
+    let (version, is_kept, tag, frozen) = book
+        .look_at_version(|market, version| {
+            policy.check(market, || book.now_ns())?;
+            let tag = entity_tag(market);
+            let frozen = (!is_known(call, &tag)).then(|| market.copy(levels));
+            // What is served stale is nobody else's.
+            Ok((version, market.readable(false).is_ok(), tag, frozen))
+        })
+        .map_err(|why| refused(&book, &why))?;
+    let body = frozen.map(|frozen| {
+        let view = book.kept_view(version, levels, options.numbers);
+        let mut out = Vec::with_capacity(usual_bytes(&frozen));
+        wire::book(&mut out, &frozen, &options);
+        let body = Bytes::from(out);
+        if is_kept && view.wall_offset_ns == frozen.wall_offset_ns() {
+            book.keep(KeptBody {
+                view,
+                updated_ns: frozen.updated_ns(),
+                tag: tag.clone(),
+                body: body.clone(),
+            });
         }
-        None => {
+        body
+    });
+    Ok(tagged(call, tag, || body.unwrap_or_default()))
+}
+
+/// A response with a tag, without a body where its sender has that.
+fn tagged(call: &Call<'_>, tag: HeaderValue, body: impl FnOnce() -> Bytes) -> Response {
+    let mut response = match is_known(call, &tag) {
+        false => json(body()),
+        true => {
             let mut response = Response::default();
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         }
     };
     response.headers_mut().insert(ETAG, tag);
-    Ok(response)
+    response
 }
 
 /// How long the message of a book usually is.
@@ -60,8 +85,8 @@ pub fn usual_bytes(book: &Frozen) -> usize {
 }
 
 /// Both best levels.
-pub fn best(call: &Call<'_>) -> Result<Response, Problem> {
-    let book = call.book()?;
+pub async fn best(call: &Call<'_>) -> Result<Response, Problem> {
+    let book = call.settled_book().await?;
     let options = wire::Options {
         numbers: call.query.numbers()?,
         counters: false,
@@ -93,7 +118,7 @@ pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
     const USUAL: usize = 100;
     const MOST: usize = 1_000;
     let query = &call.query;
-    for name in ["levels", "exact", "on_stale", "max_age"] {
+    for name in ["levels", "exact", "on_stale", "max_age", "wait_s"] {
         if let Some(value) = query.get(name) {
             return Err(Problem::parameter(name, value, "nothing without symbols"));
         }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::response::Response;
+use bytes::Bytes;
 use http::HeaderValue;
 use http::request::Parts;
 
@@ -31,18 +33,32 @@ impl Call<'_> {
         let registry = &self.shared.registry;
         registry.find(Some(self.path("exchange")), self.path("symbol"), true)
     }
+
+    /// The same, once it may be read, or after as long as the sender waits for that.
+    pub async fn settled_book(&self) -> Result<Book, Problem> {
+        let book = self.book()?;
+        self.settle(std::slice::from_ref(&book)).await?;
+        Ok(book)
+    }
+
+    /// Wait for books as long as the sender does.
+    pub async fn settle(&self, books: &[Book]) -> Result<(), Problem> {
+        let patience = self.query.patience()?;
+        let is_over = || self.shared.is_draining();
+        self.shared.waiting.settle(books, patience, is_over).await
+    }
 }
 
 /// A body of JSON.
-pub fn json(body: Vec<u8>) -> Response {
+pub fn json(body: impl Into<Bytes>) -> Response {
     typed(JSON, body)
 }
 
 /// A body of any type.
-pub fn typed(kind: HeaderValue, body: Vec<u8>) -> Response {
+pub fn typed(kind: HeaderValue, body: impl Into<Bytes>) -> Response {
     /// What endpoints, the entrance and hyper add.
     const HEADERS: usize = 10;
-    let mut response = Response::new(body.into());
+    let mut response = Response::new(Body::from(body.into()));
     response.headers_mut().reserve(HEADERS);
     response
         .headers_mut()

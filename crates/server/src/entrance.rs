@@ -1,6 +1,8 @@
 //! What every request passes: whether its host and origin are ours, and whether its sender sends too many.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,14 +12,18 @@ use http::header::{
     X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
 
+use crate::access_log;
 use crate::compat::Compat;
 use crate::peers::Peer;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::table::ROUTES;
+
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// What a listener leads to.
 #[derive(Clone)]
@@ -25,6 +31,8 @@ pub struct Entry {
     pub router: Router,
     /// Where its clients are old ones.
     pub compat: Option<Arc<Compat>>,
+    /// The address of the client, once there is one.
+    pub peer: IpAddr,
 }
 
 impl Entry {
@@ -33,12 +41,56 @@ impl Entry {
         Entry {
             router,
             compat: None,
+            peer: NOBODY,
+        }
+    }
+
+    /// For old ones.
+    pub fn compat(router: Router, compat: Arc<Compat>) -> Entry {
+        Entry {
+            router,
+            compat: Some(compat),
+            peer: NOBODY,
+        }
+    }
+
+    /// For the connection of this client.
+    pub fn of(&self, peer: IpAddr) -> Entry {
+        Entry {
+            peer,
+            ..self.clone()
         }
     }
 }
 
-/// Answer one request; it cannot fail.
+/// Answer one request, and log it where the owner wants that; it cannot fail.
 pub async fn respond(
+    shared: Arc<Shared>,
+    peer: Arc<Peer>,
+    entry: Entry,
+    request: Request<Incoming>,
+) -> Response {
+    let Some(log) = &shared.access_log else {
+        return answer(shared, peer, entry, request).await;
+    };
+    let (began, address) = (Instant::now(), entry.peer);
+    let mut parts = Request::new(()).into_parts().0;
+    parts.method = request.method().clone();
+    parts.uri = request.uri().clone();
+    let role = shared.tokens.role(request.headers());
+    let response = answer(shared.clone(), peer, entry, request).await;
+    log.log(&access_log::Entry {
+        peer: address,
+        request: &parts,
+        role,
+        status: response.status(),
+        bytes: response.body().size_hint().exact(),
+        took: began.elapsed(),
+    });
+    response
+}
+
+async fn answer(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
     mut entry: Entry,

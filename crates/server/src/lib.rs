@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod access_log;
 mod analytics;
 mod books;
 mod call;
@@ -27,6 +28,7 @@ mod connection;
 mod contract;
 mod delegation;
 mod entrance;
+mod kept;
 mod limits;
 mod listener;
 mod managing;
@@ -45,6 +47,7 @@ mod statistics;
 mod stream;
 mod table;
 mod views;
+mod waiting;
 
 pub use access::{Role, Token};
 pub use certificate::{Certificate, make_certificate};

@@ -38,6 +38,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
     }
     let (levels, policy, numbers) = (query.levels()?, query.policy()?, query.numbers()?);
     let (books, mut absent) = chosen(call)?;
+    call.settle(&books).await?;
     let mut frozen = Vec::with_capacity(books.len());
     let mut held = 0;
     for (index, book) in books.iter().enumerate() {

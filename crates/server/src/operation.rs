@@ -110,6 +110,7 @@ pub fn stats(shared: &Shared) -> Response {
         streams.integer(name, whole(count));
     }
     streams.end();
+    message.integer("waiting", shared.waiting.count() as i64);
     let mut responses = message.object("responses");
     let mut counts = statistics.responses().peekable();
     while let Some((name, status, count)) = counts.next() {
@@ -194,7 +195,9 @@ pub async fn metrics(shared: &Shared) -> Response {
         out += &text;
     }
     out += &of_server(shared);
-    typed(PROMETHEUS, out.into_bytes())
+    let mut out = out.into_bytes();
+    out.extend_from_slice(&shared.metrics.read());
+    typed(PROMETHEUS, out)
 }
 
 fn of_server(shared: &Shared) -> String {

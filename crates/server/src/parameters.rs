@@ -1,11 +1,14 @@
 //! Parameters of a request: parsed once, each refused with its name, its value and what is allowed.
 
+use std::time::Duration;
+
 use depthcache_book::codec::json;
 use depthcache_book::query::{Number, ReadPolicy};
 use depthcache_wire::Numbers;
 
 use crate::problem::{Problem, shortened};
 use crate::table::{ParameterLocation, Route};
+use crate::waiting::Patience;
 
 /// Levels a side where a request says nothing.
 pub const USUAL_LEVELS: usize = 20;
@@ -67,13 +70,44 @@ impl Query {
         }
     }
 
+    /// `on_stale`, `max_age` and `wait_s`.
+    pub fn patience(&self) -> Result<Patience, Problem> {
+        const USUAL_S: f64 = 5.0;
+        const MOST_S: f64 = 30.0;
+        let policy = self.policy()?;
+        let is_waiting = self.get("on_stale") == Some("wait");
+        let wait_s = match self.get("wait_s") {
+            Some(text) if !is_waiting => {
+                return Err(Problem::parameter(
+                    "wait_s",
+                    text,
+                    "nothing without on_stale=wait",
+                ));
+            }
+            None => USUAL_S,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|seconds| *seconds > 0.0 && *seconds <= MOST_S)
+                .ok_or_else(|| {
+                    let allowed = format!("seconds above 0, {MOST_S} at most");
+                    Problem::parameter("wait_s", text, allowed)
+                })?,
+        };
+        Ok(Patience {
+            policy,
+            most: is_waiting.then(|| Duration::from_secs_f64(wait_s)),
+        })
+    }
+
     /// `on_stale` and `max_age`.
     pub fn policy(&self) -> Result<ReadPolicy, Problem> {
         let serve_stale = match self.get("on_stale") {
-            None | Some("raise") => false,
+            None | Some("raise" | "wait") => false,
             Some("serve") => true,
             Some(text) => {
-                let allowed = "raise (status 425) or serve (the last known book)";
+                let allowed =
+                    "raise (status 425), serve (the last known book) or wait (wait_s at most)";
                 return Err(Problem::parameter("on_stale", text, allowed));
             }
         };
@@ -225,8 +259,15 @@ mod tests {
             let problem = query(text).expect("known").levels().expect_err(text);
             assert_eq!(problem.status, StatusCode::BAD_REQUEST);
         }
-        for text in ["max_age=0", "max_age=-1", "max_age=nan", "on_stale=wait"] {
+        for text in ["max_age=0", "max_age=-1", "max_age=nan", "on_stale=later"] {
             query(text).expect("known").policy().expect_err(text);
+        }
+        for text in [
+            "wait_s=1",
+            "on_stale=wait&wait_s=0",
+            "on_stale=wait&wait_s=31",
+        ] {
+            query(text).expect("known").patience().expect_err(text);
         }
         query("exact=1")
             .expect("known")

@@ -1,22 +1,43 @@
 //! The books that a server serves, by exchange and symbol; its owner adds and removes them.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use depthcache_book::follow::FollowSpec;
 use depthcache_book::market::{Market, MarketCell};
-use depthcache_book::router::Router;
+use depthcache_book::query::ReadPolicy;
+use depthcache_book::router::{Follower, Router};
+use depthcache_wire::Numbers;
 use http::StatusCode;
 use parking_lot::{Mutex, RwLock};
 
+use crate::kept::{Kept, KeptBody, KeptView};
 use crate::limits::Limits;
 use crate::problem::{Fact, Problem, shortened};
 use crate::source::Source;
 use crate::views::{Channel, Cursor, Hub, Label, NoChannel, Ready, Resume, View};
 
-/// A book that is served.
+/// A book that is served; a copy is another name of the same.
 #[derive(Clone, Debug)]
 pub struct Book {
+    served: Arc<Served>,
+    /// The order in which books came.
+    serial: u64,
+}
+
+impl Deref for Book {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
+}
+
+/// What is served.
+#[derive(Debug)]
+pub struct Served {
     /// The exchange's name.
     pub exchange: Arc<str>,
     /// The symbol, as the exchange spells it.
@@ -26,8 +47,7 @@ pub struct Book {
     source: Source,
     /// Those who follow it.
     pub(crate) hub: Arc<Hub>,
-    /// The order in which books came.
-    serial: u64,
+    kept: Kept,
 }
 
 impl Book {
@@ -38,19 +58,59 @@ impl Book {
         cell: Arc<MarketCell>,
         router: Option<Arc<Router>>,
     ) -> Book {
-        Book {
+        let served = Served {
             exchange: exchange.into(),
             symbol: symbol.into(),
             added: SystemTime::now(),
             source: Source::new(cell, router),
             hub: Arc::default(),
+            kept: Kept::default(),
+        };
+        Book {
+            served: Arc::new(served),
             serial: 0,
         }
     }
+}
 
+impl Served {
     /// Look at the book while no frame changes it: copy out, and no more.
     pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
         self.source.look(copy)
+    }
+
+    /// The same, with the version that is seen.
+    pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, u64) -> T) -> T {
+        self.source.look_at_version(copy)
+    }
+
+    /// The body that a read of so many levels would make now, if it is kept and is not too old.
+    pub fn kept(&self, levels: usize, numbers: Numbers, policy: ReadPolicy) -> Option<KeptBody> {
+        let version = self.source.version();
+        let found = self.kept.get(&self.kept_view(version, levels, numbers))?;
+        policy
+            .takes_age_of(found.updated_ns, || self.now_ns())
+            .then_some(found)
+    }
+
+    /// Keep a body of a book that could be read.
+    pub fn keep(&self, body: KeptBody) {
+        self.kept.keep(body);
+    }
+
+    /// What makes a body.
+    pub fn kept_view(&self, version: u64, levels: usize, numbers: Numbers) -> KeptView {
+        KeptView {
+            version,
+            wall_offset_ns: self.source.wall_offset_ns(),
+            levels,
+            numbers,
+        }
+    }
+
+    /// A follower of this book alone; None for one that is fed by hand.
+    pub fn follower(&self, spec: FollowSpec) -> Option<Follower> {
+        self.source.follower(spec)
     }
 
     /// Now, on the clock that stamps the book; 0 where none does.
@@ -178,15 +238,12 @@ impl Registry {
     /// The book of these names, or the one of that symbol on any exchange; the symbol in any case. `hints`: whether an
     /// error names neighbours, for which every book is looked at.
     pub fn find(&self, exchange: Option<&str>, symbol: &str, hints: bool) -> Result<Book, Problem> {
-        let held: Vec<Book> = {
-            let exchanges = self.exchanges.read();
-            let of_one = exchange.map(|name| exchanges.get(name));
-            let found = |symbols| get(symbols, symbol).cloned();
-            match of_one {
-                Some(symbols) => symbols.and_then(found).into_iter().collect(),
-                None => exchanges.values().filter_map(found).collect(),
-            }
-        };
+        let found = |symbols| get(symbols, symbol).cloned();
+        if let Some(name) = exchange {
+            let book = self.exchanges.read().get(name).and_then(found);
+            return book.ok_or_else(|| self.unknown(exchange, symbol, hints));
+        }
+        let held: Vec<Book> = self.exchanges.read().values().filter_map(found).collect();
         match held.as_slice() {
             [] => Err(self.unknown(exchange, symbol, hints)),
             [book] => Ok(book.clone()),

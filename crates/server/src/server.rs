@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
@@ -15,6 +17,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Origins, Token, Tokens};
+use crate::access_log::AccessLog;
 use crate::certificate::Certificate;
 use crate::compat::{self, Compat, CompatOptions};
 use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
@@ -26,6 +29,7 @@ use crate::registry::Registry;
 use crate::router;
 use crate::shared::{Document, Shared};
 use crate::statistics::Statistics;
+use crate::waiting::Waiting;
 
 /// How a server behaves.
 pub struct Options {
@@ -45,6 +49,8 @@ pub struct Options {
     pub limits: Limits,
     /// Listeners for old clients.
     pub compat: Vec<CompatOptions>,
+    /// A file for one line a request; `-`: standard error.
+    pub access_log: Option<PathBuf>,
 }
 
 /// Why a server did not start.
@@ -94,6 +100,13 @@ impl Server {
             statistics: Statistics::default(),
             peers: Peers::default(),
             delegation: Delegation::default(),
+            waiting: Waiting::default(),
+            access_log: options
+                .access_log
+                .as_deref()
+                .map(AccessLog::open)
+                .transpose()?,
+            metrics: RwLock::default(),
             is_draining: AtomicBool::new(false),
             ending: watch::Sender::new(false),
             instance: instance(),
@@ -128,10 +141,7 @@ impl Server {
                 _ => {
                     let options = compat.next().expect("one for each further address");
                     let compat = Arc::new(Compat::new(options, *address, hosts.clone()));
-                    Entry {
-                        router: compat::router(shared.clone(), compat.clone()),
-                        compat: Some(compat),
-                    }
+                    Entry::compat(compat::router(shared.clone(), compat.clone()), compat)
                 }
             };
             runtime.spawn(listener::accept(
@@ -194,6 +204,20 @@ impl Server {
         self.shared.delegation.is_over()
     }
 
+    /// What `/metrics` says beside what the server knows itself: text of Prometheus, of other families.
+    pub fn set_metrics(&self, text: Bytes) {
+        *self.shared.metrics.write() = text;
+    }
+
+    /// How often `/metrics` was asked for.
+    pub fn metrics_reads(&self) -> u64 {
+        let responses = self.shared.statistics.responses();
+        responses
+            .filter(|(name, ..)| *name == "read_metrics")
+            .map(|(_, _, count)| count)
+            .sum()
+    }
+
     /// Whether somebody still waits for the answer to a request.
     pub fn is_waiting(&self, number: u64) -> bool {
         self.shared.delegation.is_waiting(number)
@@ -218,6 +242,7 @@ impl Server {
         self.shared.is_draining.store(true, Ordering::Release);
         self.shared.ending.send_replace(true);
         let _ = self.stop.send(true);
+        self.shared.waiting.finish();
         // Every connection holds a receiver until it is done.
         let all_done = runtime.block_on(async {
             let all_done = timeout(most, self.stop.closed()).await.is_ok();
@@ -226,6 +251,9 @@ impl Server {
             all_done
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
+        if let Some(log) = &self.shared.access_log {
+            log.finish();
+        }
         all_done
     }
 }

@@ -8,14 +8,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::access::{Origins, Tokens};
+use crate::access_log::AccessLog;
 use crate::delegation::Delegation;
 use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::statistics::Statistics;
+use crate::waiting::Waiting;
 
 /// What all connections share.
 pub struct Shared {
@@ -27,6 +30,11 @@ pub struct Shared {
     pub statistics: Statistics,
     pub peers: Peers,
     pub delegation: Delegation,
+    pub waiting: Waiting,
+    /// None where nobody asked for it.
+    pub access_log: Option<AccessLog>,
+    /// What the owner adds to the metrics.
+    pub metrics: RwLock<Bytes>,
     pub is_draining: AtomicBool,
     /// Turns true when the server ends.
     pub ending: watch::Sender<bool>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use depthcache_book::follow::FollowSpec;
 use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::router::{Follower, Router};
 use depthcache_transport::{Moment, clock};
@@ -22,14 +23,31 @@ impl Source {
 
     /// Look at the book while no frame changes it: copy out, and no more.
     pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
+        self.look_at_clock();
+        copy(&self.cell.read())
+    }
+
+    /// The same, with the version that is seen.
+    pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, u64) -> T) -> T {
+        self.look_at_clock();
+        let market = self.cell.read();
+        copy(&market, market.version())
+    }
+
+    /// The version of the book now.
+    pub fn version(&self) -> u64 {
+        self.look_at_clock();
+        self.cell.version()
+    }
+
+    /// After a pause of the machine the first reader marks the books stale.
+    fn look_at_clock(&self) {
         if let Some(router) = &self.router
             && router.is_overdue(clock::now_ns)
         {
-            // After a pause of the machine the first reader marks the books stale.
             let moment = Moment::now();
             router.tick(moment.now_ns, moment.awake_ns);
         }
-        copy(&self.cell.read())
     }
 
     /// Now, on the clock that stamps the book; 0 where none does.
@@ -37,6 +55,19 @@ impl Source {
         self.router
             .as_ref()
             .map_or(0, |router| router.timebase().now_ns(clock::now_ns))
+    }
+
+    /// By how much the wall clock is ahead of the clock that stamps the book.
+    pub fn wall_offset_ns(&self) -> Option<i64> {
+        let router = self.router.as_ref()?;
+        router.timebase().wall_offset_ns()
+    }
+
+    /// A follower of this book alone; None for one that is fed by hand.
+    pub fn follower(&self, spec: FollowSpec) -> Option<Follower> {
+        let follower = self.router.as_ref()?.follower(spec);
+        self.follow(&follower);
+        Some(follower)
     }
 
     /// Let a follower follow it.

@@ -108,13 +108,18 @@ const EXACT: Parameter = query(
 );
 const ON_STALE: Parameter = query(
     "on_stale",
-    r#"{"enum":["raise","serve"],"default":"raise"}"#,
-    "What a book does that is not synced: status 425, or the last known book.",
+    r#"{"enum":["raise","serve","wait"],"default":"raise"}"#,
+    "What a book does that is not synced: status 425, the last known book, or wait_s of waiting first.",
 );
 const MAX_AGE: Parameter = query(
     "max_age",
     r#"{"type":"number","exclusiveMinimum":0}"#,
     "Status 425 for a book whose last update was received more seconds ago.",
+);
+const WAIT: Parameter = query(
+    "wait_s",
+    r#"{"type":"number","exclusiveMinimum":0,"maximum":30,"default":5}"#,
+    "With on_stale=wait: how many seconds to wait for the book.",
 );
 const BPS: Parameter = query(
     "bps",
@@ -182,6 +187,7 @@ pub const ROUTES: &[Route] = &[
             EXACT,
             ON_STALE,
             MAX_AGE,
+            WAIT,
         ],
         errors: &[400],
         ..get(
@@ -193,7 +199,7 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
-        parameters: &[EXCHANGE, SYMBOL, LEVELS, EXACT, ON_STALE, MAX_AGE],
+        parameters: &[EXCHANGE, SYMBOL, LEVELS, EXACT, ON_STALE, MAX_AGE, WAIT],
         successes: &[200, 304],
         errors: OF_BOOK,
         ..get(
@@ -231,7 +237,7 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
-        parameters: &[EXCHANGE, SYMBOL, EXACT, ON_STALE, MAX_AGE],
+        parameters: &[EXCHANGE, SYMBOL, EXACT, ON_STALE, MAX_AGE, WAIT],
         errors: OF_BOOK,
         ..get(
             "/v1/books/{exchange}/{symbol}/best",
@@ -262,6 +268,7 @@ pub const ROUTES: &[Route] = &[
             ),
             ON_STALE,
             MAX_AGE,
+            WAIT,
         ],
         errors: OF_BOOK,
         ..get(
@@ -273,7 +280,7 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
-        parameters: &[EXCHANGE, SYMBOL, BPS, ON_STALE, MAX_AGE],
+        parameters: &[EXCHANGE, SYMBOL, BPS, ON_STALE, MAX_AGE, WAIT],
         errors: OF_BOOK,
         ..get(
             "/v1/books/{exchange}/{symbol}/depth",
@@ -284,7 +291,7 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
-        parameters: &[EXCHANGE, SYMBOL, LEVELS, BPS, ON_STALE, MAX_AGE],
+        parameters: &[EXCHANGE, SYMBOL, LEVELS, BPS, ON_STALE, MAX_AGE, WAIT],
         errors: OF_BOOK,
         ..get(
             "/v1/books/{exchange}/{symbol}/imbalance",

@@ -16,6 +16,7 @@ from depthcache import _native, blocking
 from depthcache.client.aio import Books
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.pickling import OneProcess
+from depthcache.server.client_metrics import ClientMetrics
 from depthcache.server.compat_management import CompatManagement
 from depthcache.server.config import ServerConfig
 from depthcache.server.documents import documents
@@ -208,12 +209,13 @@ class BookServer(OneProcess):
                     (host, port, name, list(config.compat_allow), config.compat_manage)
                     for host, port, name in config.compat_listeners()
                 ],
+                access_log=None if config.access_log is None else os.fspath(config.access_log),
             )
         except ValueError as error:
             raise InvalidArgument(
                 name="certificate", value=str(config.certificate or ""), allowed=str(error)
             ) from None
-        self._native = native
+        self._native, self._metrics = native, ClientMetrics(self._books, native)
         _SERVERS.add(self)
         self._unwatch: Callable[[], None] = self._books._watch(self._on_books)  # noqa: SLF001
         self._on_books()
@@ -263,6 +265,9 @@ def _in_url(address: str) -> str:
 
 def _take_requests(server: weakref.ref[BookServer], native: _native.BookServer) -> None:
     while not native.is_over:
+        if (holder := server()) is not None:
+            holder._metrics.renew()  # noqa: SLF001
+        del holder
         request = native.take_request(_LOOK_S)
         holder = server()
         if holder is None:

@@ -50,6 +50,8 @@ class ServerConfig:
             send a request or to take a response. A WebSocket is asked for a sign of life then.
         drain_s: seconds that requests in flight have at the end.
         manage_timeout_s: seconds that a request waits for this program; then it gets status 503.
+        access_log: file to which one JSON line a request is appended, without secrets; `-` for standard
+            error. None: no such log.
         compat_listen: address and port, such as `127.0.0.1:42080`, of a separate listener for clients of the
             old cluster (UBDCC): plain HTTP without a token, for reads. None: no such listener.
         compat_listen_2_8: the same for the old library up to release 2.8, which expects another server name.
@@ -77,6 +79,7 @@ class ServerConfig:
     idle_s: float = 30.0
     drain_s: float = 10.0
     manage_timeout_s: float = 10.0
+    access_log: str | os.PathLike[str] | None = None
     compat_listen: str | None = None
     compat_listen_2_8: str | None = None
     compat_allow: tuple[str, ...] = ()

@@ -69,7 +69,8 @@ impl Selectors {
                 selectors.patterns.push(parsed);
             } else {
                 let book = registry.find(exchange, symbol, index == 0)?;
-                selectors.names.insert((book.exchange, book.symbol));
+                let name = (book.exchange.clone(), book.symbol.clone());
+                selectors.names.insert(name);
             }
         }
         if selectors.patterns.len() > MOST_PATTERNS {

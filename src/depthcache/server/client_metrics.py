@@ -1,0 +1,67 @@
+"""What `/metrics` says of the client: its connections, weight budgets, and what only Python counts of books.
+
+The server has the rest natively and answers while Python is busy; this part is as old as the last look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from depthcache import Book, _native
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+__all__ = ["ClientMetrics"]
+
+_EVERY_S = 10.0
+_NATIVE = frozenset(
+    f"depthcache_book_{name}"
+    for name in (
+        "synced",
+        "age_seconds",
+        "confirmed_seconds",
+        "complete_levels",
+        *Book("binance.com", "BTCUSDT").counters,
+    )
+)
+
+
+class ClientMetrics:
+    """The client's metrics of one server, renewed while somebody asks for them."""
+
+    def __init__(self, books: Any, native: _native.BookServer) -> None:
+        self._native = native
+        self._collector = books.collector() if find_spec("prometheus_client") else None
+        self._seen_reads, self._due_s = -1, 0.0
+
+    def renew(self, clock: Callable[[], float] = monotonic) -> None:
+        """Look at the client, if `/metrics` was asked for since the last look and that is long ago enough.
+
+        Called from a thread that may wait for the client's event loop.
+        """
+        reads, now_s = self._native.metrics_reads, clock()
+        if self._collector is None or reads == self._seen_reads or now_s < self._due_s:
+            return
+        self._seen_reads, self._due_s = reads, now_s + _EVERY_S
+        try:
+            self._native.set_metrics(_text(self._collector.collect))
+        except TimeoutError:
+            return  # the loop is held: the text before stays
+
+
+def _text(collect: Callable[[], Iterator[Metric]]) -> bytes:
+    """All families but those that the server has natively."""
+    from prometheus_client import generate_latest
+    from prometheus_client.registry import CollectorRegistry
+
+    class Others:
+        def collect(self) -> Iterator[Metric]:
+            return (family for family in collect() if family.name not in _NATIVE)
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Others())
+    return generate_latest(registry)

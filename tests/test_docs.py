@@ -200,7 +200,7 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
                     depthcache.Settings.from_environment({name: value})
             case [program, *_]:
                 assert Path(program).name in others | {
-                    "depthcache", "source", "python", "python3", "pip", "curl", "jupyter"
+                    "depthcache", "source", "python", "python3", "pip", "curl", "jupyter", "cat"
                 }, program  # fmt: skip
 
 

@@ -181,6 +181,7 @@ def test_the_folder_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ("[server]\nprot = 1", "prot"),
         ("port = 1", "port"),
         ("settings = 5", "settings"),
+        ("sync_timeout_s = -1", "sync_timeout_s"),
         ("not toml", "config file"),
     ],
 )
@@ -196,7 +197,7 @@ def test_a_file_that_cannot_be_meant_so_is_refused_by_its_key(tmp_path: Path, te
 
 def test_settings_of_the_client_lie_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[policy]\nlimit_share = 0.25\n")
-    (tmp_path / "serve.toml").write_text('depth = 500\nsettings = "settings.toml"\n')
+    (tmp_path / "serve.toml").write_text('depth = 500\nsync_timeout_s = 5\nsettings = "settings.toml"\n')
     file = read_serve_file(tmp_path / "serve.toml")
-    assert file.connect["depth"] == 500
+    assert (file.connect["depth"], file.sync_timeout_s) == (500, 5)
     assert file.connect["settings"].policy.limit_share == 0.25

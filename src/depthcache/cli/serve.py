@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from depthcache.cli.exchange_name import exchange_option
+from depthcache.cli.service_manager import notify
 
 if TYPE_CHECKING:
     from depthcache import Books
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _FILE = click.Path(path_type=Path)
+_SYNC_TIMEOUT_S = 30.0
 
 
 @click.command(short_help="Serve live books to every program over HTTP.")
@@ -43,9 +45,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--sync-timeout",
     type=click.FloatRange(0),
-    default=30.0,
-    show_default=True,
-    help="Seconds to wait for all books before the line that says it is ready.",
+    help="Seconds to wait for all books before the line that says it is ready.  [default: 30]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
 @click.option("--check", is_flag=True, help="Check books and options, open nothing.")
@@ -54,7 +54,7 @@ def serve(
     exchange: str,
     config_file: Path | None,
     depth: int | None,
-    sync_timeout: float,
+    sync_timeout: float | None,
     as_json: bool,
     check: bool,
     **options: Any,
@@ -77,7 +77,8 @@ def serve(
     import depthcache
     from depthcache.cli.interrupt import Interrupt
 
-    books, connect, config = _wanted(symbols, exchange, config_file, options)
+    books, connect, config, file_timeout_s = _wanted(symbols, exchange, config_file, options)
+    timeout_s = file_timeout_s if sync_timeout is None else sync_timeout
     if depth is not None:
         connect["depth"] = depth
     if not books:
@@ -89,14 +90,17 @@ def serve(
         click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}): nothing is wrong")
         return 0
     with Interrupt() as interrupt:
-        asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=sync_timeout, as_json=as_json))
+        asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json))
     return 0
 
 
 def _wanted(
     symbols: Sequence[str], exchange: str, config_file: Path | None, options: dict[str, Any]
-) -> tuple[dict[str, list[str]], dict[str, Any], ServerConfig]:
-    """Books by exchange, and the arguments of `connect` and of the server. Raises InvalidArgument."""
+) -> tuple[dict[str, list[str]], dict[str, Any], ServerConfig, float]:
+    """Books by exchange, the arguments of `connect`, those of the server, and how long to wait for the books.
+
+    Raises InvalidArgument.
+    """
     import os
 
     from depthcache.server.config import ServerConfig, from_environment
@@ -105,14 +109,16 @@ def _wanted(
     books: dict[str, list[str]] = {}
     connect: dict[str, Any] = {}
     server: dict[str, Any] = {}
+    timeout_s = _SYNC_TIMEOUT_S
     if config_file is not None:
         file = read_serve_file(config_file)
         books = {name: list(listed) for name, listed in file.books.items()}
         connect, server = dict(file.connect), dict(file.server)
+        timeout_s = _SYNC_TIMEOUT_S if file.sync_timeout_s is None else file.sync_timeout_s
     if symbols:
         books[exchange] = [*books.get(exchange, []), *symbols]
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    return books, connect, ServerConfig(**{**server, **from_environment(os.environ), **given})
+    return books, connect, ServerConfig(**{**server, **from_environment(os.environ), **given}), timeout_s
 
 
 async def _run(
@@ -136,10 +142,12 @@ async def _run(
                     if as_json
                     else "\n".join(_ready_lines(running, books, synced, monotonic() - began_s))
                 )
+                notify(f"READY=1\nSTATUS={synced} of {len(books)} books synced")
             await ended
         finally:
             for task in (ready, ended):
                 task.cancel()
+        notify("STOPPING=1")
         click.echo("depthcache: ending, requests in flight are answered", err=True)
 
 

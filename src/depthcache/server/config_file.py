@@ -1,6 +1,7 @@
 """The TOML file of `depthcache serve`: which books, and every field of `ServerConfig` but the secrets.
 
 depth = 100                       # as for connect; so is speed_ms
+sync_timeout_s = 30               # how long to wait for the books before the server says it is ready
 settings = "settings.toml"        # of the client, beside this file; without it the environment's
 
 [books]
@@ -21,6 +22,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
+from depthcache.arguments import parse_real
 from depthcache.errors import InvalidArgument
 from depthcache.server.config import ServerConfig
 from depthcache.settings import Settings
@@ -38,6 +40,7 @@ class ServeFile:
     books: Mapping[str, tuple[str, ...]]
     connect: Mapping[str, Any]
     server: Mapping[str, Any]
+    sync_timeout_s: float | None
 
 
 def read_serve_file(path: str | PathLike[str]) -> ServeFile:
@@ -48,7 +51,7 @@ def read_serve_file(path: str | PathLike[str]) -> ServeFile:
     except (OSError, ValueError, RecursionError) as error:
         allowed = f"the path of a TOML file ({error})"
         raise InvalidArgument(name="config file", value=shown, allowed=allowed) from None
-    _known(content, ("depth", "speed_ms", "settings", "books", "server"), shown)
+    _known(content, ("depth", "speed_ms", "sync_timeout_s", "settings", "books", "server"), shown)
     connect: dict[str, Any] = {name: content[name] for name in ("depth", "speed_ms") if name in content}
     if "settings" in content:
         if not isinstance(content["settings"], str):
@@ -67,7 +70,10 @@ def read_serve_file(path: str | PathLike[str]) -> ServeFile:
             allowed = 'a list of symbols: ["BTCUSDT"]'
             raise InvalidArgument(name=f"books.{exchange!r} in {shown}", value=symbols, allowed=allowed)
         books[exchange] = tuple(symbols)
-    return ServeFile(books=books, connect=connect, server=server)
+    timeout_s = content.get("sync_timeout_s")
+    if timeout_s is not None:
+        timeout_s = parse_real(timeout_s, name="sync_timeout_s", allowed="seconds, 0 or more", least=0)
+    return ServeFile(books=books, connect=connect, server=server, sync_timeout_s=timeout_s)
 
 
 def _table(content: Mapping[str, Any], name: str, shown: str) -> dict[str, Any]:

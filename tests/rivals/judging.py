@@ -1,7 +1,7 @@
-"""Other people's clients as judges of the embedded exchange.
+"""Other people's clients as judges of the embedded exchange, and other people's tests of the book server.
 
-Each keeps books of it over real sockets; every look at a book is compared with the truth at the update id
-that the client holds.
+Each client keeps books of the exchange over real sockets; every look at a book is compared with the truth at
+the update id that the client holds.
 
 One file a judge, `judges/judge_*.py`: a program for an environment of its own, which begins with its
 requirements (the inline metadata of PEP 723) and with what it wants to be judged on (its table [tool.judge]).
@@ -15,16 +15,17 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from benches.environments import Unavailable, python_with
-from depthcache import simulator
+from depthcache import blocking, server, simulator
 from depthcache.errors import InvalidArgument
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,8 @@ class Judge:
     """Whether it takes wss and https alone."""
     smoke: bool
     """Whether `make test` runs it, too: cheap, and the only one of its kind."""
+    server: bool = False
+    """Whether it judges the book server, with these books, instead of keeping books itself."""
 
     @property
     def version(self) -> str:
@@ -81,6 +84,8 @@ def judges() -> list[Judge]:
 def find(judge: Judge, *, seed: int = 11, updates: int = 10, looks: int = 5) -> list[Finding]:
     """Let a judge keep its books, and compare. Raises Unavailable; AssertionError where it did not finish."""
     python = environment(judge)
+    if judge.server:
+        return [_of_server(judge, python, seed=seed)]
     with simulator.serve(seed=seed, symbols=judge.books, tls=judge.tls) as server:
         seen = list(_looks(judge, python, server, updates=updates, looks=looks))
         found = [_finding(server, exchange, seen) for exchange in judge.books]
@@ -113,6 +118,7 @@ def _read(path: Path) -> Judge:
         books=own["books"],
         tls=own.get("tls", False),
         smoke=own.get("smoke", False),
+        server=own.get("server", False),
     )
 
 
@@ -131,6 +137,13 @@ def _looks(
         "updates": updates,
         "looks": looks,
     }
+    yield from _told(judge, python, task, server.environment)
+
+
+def _told(
+    judge: Judge, python: str, task: dict[str, Any], environment: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The lines of its program. AssertionError where it did not finish."""
     proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
     ran = subprocess.run(
         [python, str(judge.path), json.dumps(task)],
@@ -138,12 +151,32 @@ def _looks(
         text=True,
         check=False,
         timeout=PROGRAM_S,
-        env={**os.environ, **proxies, **server.environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, **proxies, **environment, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert ran.returncode == 0, f"{judge.client} failed: {ran.stderr[:3_000]}"
     for line in ran.stdout.splitlines():
         if line.startswith("{"):  # some print
             yield json.loads(line)
+
+
+def _of_server(judge: Judge, python: str, *, seed: int) -> Finding:
+    """What a judge of the book server found: its requests count as looks, its failures as differences."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        simulator.serve(seed=seed, symbols=judge.books) as exchange,
+        blocking.connect(judge.books, settings=exchange.settings) as books,
+        server.serve(books, server.ServerConfig(port=0, data_dir=folder)) as running,
+    ):
+        books.wait_synced()
+        task = {"url": running.url, "read_token": running.read_token, "admin_token": running.admin_token}
+        told = list(_told(judge, python, task, {}))
+    return Finding(
+        exchange="book server",
+        books=sum(map(len, judge.books.values())),
+        updates=0,
+        looks=sum(each["requests"] for each in told),
+        differences=sum(each["failures"] for each in told),
+    )
 
 
 def _finding(server: simulator.Server, exchange: str, seen: Sequence[dict[str, Any]]) -> Finding:

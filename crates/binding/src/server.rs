@@ -278,6 +278,7 @@ fn parameter<'py>(py: Python<'py>, parameter: &Parameter) -> PyResult<Bound<'py,
     facts.set_item("in", place)?;
     facts.set_item("schema", parameter.schema)?;
     facts.set_item("words", parameter.words)?;
+    facts.set_item("required", parameter.required)?;
     Ok(facts)
 }
 

@@ -33,6 +33,8 @@ pub struct Parameter {
     pub schema: &'static str,
     /// What it does.
     pub words: &'static str,
+    /// Whether it must be given.
+    pub required: bool,
 }
 
 /// A route.
@@ -82,6 +84,7 @@ const fn path(name: &'static str, words: &'static str) -> Parameter {
         location: ParameterLocation::Path,
         schema: r#"{"type":"string"}"#,
         words,
+        required: true,
     }
 }
 
@@ -91,6 +94,14 @@ const fn query(name: &'static str, schema: &'static str, words: &'static str) ->
         location: ParameterLocation::Query,
         schema,
         words,
+        required: false,
+    }
+}
+
+const fn needed(parameter: Parameter) -> Parameter {
+    Parameter {
+        required: true,
+        ..parameter
     }
 }
 
@@ -251,11 +262,11 @@ pub const ROUTES: &[Route] = &[
         parameters: &[
             EXCHANGE,
             SYMBOL,
-            query(
+            needed(query(
                 "side",
                 r#"{"enum":["buy","sell"]}"#,
                 "buy walks the asks, sell the bids.",
-            ),
+            )),
             query(
                 "base",
                 r#"{"type":"number","exclusiveMinimum":0}"#,
@@ -280,7 +291,7 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
-        parameters: &[EXCHANGE, SYMBOL, BPS, ON_STALE, MAX_AGE, WAIT],
+        parameters: &[EXCHANGE, SYMBOL, needed(BPS), ON_STALE, MAX_AGE, WAIT],
         errors: OF_BOOK,
         ..get(
             "/v1/books/{exchange}/{symbol}/depth",
@@ -314,11 +325,11 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         parameters: &[
-            query(
+            needed(query(
                 "symbols",
                 r#"{"type":"string"}"#,
                 "SYMBOL or EXCHANGE/SYMBOL with commas between them, or patterns with * and ?.",
-            ),
+            )),
             query(
                 "mode",
                 r#"{"enum":["every","latest","interval","best","levels","status"],"default":"latest"}"#,

@@ -94,7 +94,7 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
             {
                 "name": each["name"],
                 "in": each["in"],
-                "required": each["in"] == "path",
+                "required": each["required"],
                 "description": each["words"],
                 "schema": json.loads(each["schema"]),
             }

@@ -86,6 +86,40 @@ def test_a_head_that_is_too_large_is_refused(native: Any, sent: bytes) -> None:
     )
 
 
+OLD = ("127.0.0.1", 0, "ubdcc-restapi", [], True)
+
+
+@pytest.fixture(scope="module")
+def old() -> Iterator[Any]:
+    limits = {"idle_s": IDLE_S, "body_bytes": 1_000, "header_bytes": 8_192, "delegation_s": 0.01}
+    with serving(compat=[OLD], **limits) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        (b"", b""),
+        (b"GET /test HTTP/1.1\r\n", b""),
+        (b"GET /test HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"a" * 10_000 + b"\r\n\r\n", b"431"),
+        (
+            head("Content-Length: 1001", method="POST", path="/create_depthcache") + b"x" * 1_001,
+            b"1000 bytes",
+        ),
+        (
+            head("Content-Length: 100", method="POST", path="/create_depthcache") + b"{",
+            b"did not come in time",
+        ),
+        (head(method="GET", path="/create_depthcache?exchange=x&market=y"), b"#1014"),
+    ],
+    ids=["nothing", "half a head", "a long head", "a long body", "half a body", "a silent program"],
+)
+def test_old_clients_have_the_same_limits(old: Any, sent: bytes, found: bytes) -> None:
+    """What is not refused as HTTP is an error of their contract."""
+    assert found in raw(old.compat_ports[0], sent)
+    assert ask(old.compat_ports[0], "/test", token=None).json["result"] == "OK"
+
+
 def test_a_reader_that_takes_nothing_is_ended_and_delays_nobody(native: Any) -> None:
     with dial(native) as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)

@@ -36,6 +36,7 @@ LEAST_OF_BARE = 0.7
 MOST_P99 = 1.2
 MOST_MANY_MS = 10.0
 BOOKS, LEVELS, HELD = 500, 20, 1_000
+UPDATE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,38 @@ def load(program: Path, port: int, path: str, *, seconds: float, rate: int = 0, 
 
 @contextmanager
 def served() -> Iterator[int]:
-    """A server of 500 books in this process; its port."""
+    """A server of 500 books in this process, of which the one that is read changes; its port."""
     native = _native.BookServer("127.0.0.1", 0, workers=2, tokens=[("read", TOKEN)], hosts=[], documents={})
     kept = [book(f"S{number:03}USDT") for number in range(BOOKS)]
     for each in kept:
         native.add("binance.com", each.symbol, each)
     try:
-        yield native.port
+        with changing(kept[1]):
+            yield native.port
     finally:
         native.drain(0)
+
+
+@contextmanager
+def changing(held: Book) -> Iterator[None]:
+    """An update of the best levels as often as the exchange sends one."""
+    is_over = threading.Event()
+
+    def change() -> None:
+        update_id = 1
+        while not is_over.wait(UPDATE_S):
+            update_id += 1
+            level = ["59999.99000000", f"{1 + update_id % 7}.00000000"]
+            event = {"e": "depthUpdate", "E": 1_700_000_000_000, "s": held.symbol, "b": [level], "a": []}
+            held.apply(json.dumps({**event, "U": update_id, "u": update_id}).encode())
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def book(symbol: str) -> Book:

@@ -71,6 +71,12 @@ def test_a_file_names_books_and_options_and_options_win(environment: dict[str, s
         "serve", "--config", str(path), "--check", environment=environment | {"DEPTHCACHE_SERVER_PORT": "2"}
     ) as program:
         assert program.rest() == (0, "2 books on 127.0.0.1 port 2 (http): nothing is wrong\n", "")
+    old = ("--compat-listen", "127.0.0.1:42080", "--compat-manage")
+    with running("serve", "BTCUSDT", "--check", *old, environment=environment) as program:
+        words = (
+            "1 book on 127.0.0.1 port 42081 (http), old clients on 127.0.0.1 port 42080: nothing is wrong\n"
+        )
+        assert program.rest() == (0, words, "")
     with running("serve", "--config", str(path), "--port", "0", "--json", environment=environment) as program:
         assert json.loads(program.line())["books"] == 2
         assert program.end()[0] == 0
@@ -85,6 +91,7 @@ def test_a_file_names_books_and_options_and_options_win(environment: dict[str, s
         (("BTCUSDT", "--listen", "books.example"), "invalid listen"),
         (("B!", "--check"), "invalid symbol"),
         (("BTCUSDT", "--certificate", "a.pem"), "invalid key"),
+        (("BTCUSDT", "--compat-listen", "0.0.0.0:0", "--check"), "invalid compat_listen"),
         (("NOSUCH", "--port", "0"), "unknown symbol 'NOSUCH'"),
     ],
 )

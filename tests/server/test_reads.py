@@ -116,6 +116,21 @@ def test_best_and_analytics_are_those_of_the_book(served: Served) -> None:
     depth, within = ask(served.port, f"{PATH}/depth?bps=1.5").json, held.depth_within(1.5)
     assert depth["bids"] == within.bids._asdict()
     assert (depth["mid"], depth["update_id"]) == (within.mid, within.update_id)
+    prices = ask(served.port, f"{PATH}/prices").json
+    assert (prices["bid"], prices["ask"]) == (held.bids[0].price, held.asks[0].price)
+    for name in ("mid", "microprice", "spread", "spread_bps"):
+        assert prices[name] == getattr(held, name)
+    for side in ("buy", "sell"):
+        move = ask(served.port, f"{PATH}/size_to_move?side={side}&bps=1.5").json
+        size = held.size_to_move(side, 1.5)  # type: ignore[arg-type]
+        assert {name: move[name] for name in size._fields} == size._asdict()
+    for size, levels in ((0.05, 3), (0.1, None), (7, 100)):
+        query = f"size={size}&levels={'all' if levels is None else levels}"
+        summed, groups = ask(served.port, f"{PATH}/grouped?{query}").json, held.grouped(size, levels)
+        assert [summed["bids"], summed["asks"]] == [
+            [list(level) for level in found] for found in (groups.bids, groups.asks)
+        ]
+        assert (summed["complete"], summed["update_id"]) == (groups.complete, groups.update_id)
     for query, arguments in (("", {}), ("?levels=7", {"levels": 7}), ("?bps=3", {"bps": 3})):
         answer, imbalance = ask(served.port, f"{PATH}/imbalance{query}").json, held.imbalance(**arguments)
         assert {name: answer[name] for name in imbalance._fields} == imbalance._asdict()
@@ -273,7 +288,15 @@ def test_a_read_does_not_deepen_the_book() -> None:
     assert not is_shallow()
     with serving() as native:
         native.add("binance.com", "BTCUSDT", rig.book)
-        for path in ("?levels=50", "?levels=all", "/best", "/imbalance?levels=9", "/fill?side=buy&base=1"):
+        for path in (
+            "?levels=50",
+            "?levels=all",
+            "/best",
+            "/imbalance?levels=9",
+            "/fill?side=buy&base=1",
+            "/grouped?size=1&levels=50",
+            "/prices",
+        ):
             assert ask(native.port, PATH + path).status == 200
         arrow = {"Accept": "application/vnd.apache.arrow.stream"}
         for headers in ({}, arrow):

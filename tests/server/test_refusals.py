@@ -65,6 +65,11 @@ def test_a_parameter_that_cannot_work_is_named(port: int, query: str, name: str)
         (f"{PATH}/fill?side=buy&base=0", "base"),
         (f"{PATH}/fill?side=buy&base=1e400", "base"),
         (f"{PATH}/depth", "bps"),
+        (f"{PATH}/size_to_move?side=buy", "bps"),
+        (f"{PATH}/size_to_move?bps=1", "side"),
+        (f"{PATH}/grouped", "size"),
+        (f"{PATH}/grouped?size=0", "size"),
+        (f"{PATH}/grouped?size=1e19", "size"),
         (f"{PATH}/imbalance?levels=0", "levels"),
         (f"{PATH}/imbalance?levels=1&bps=1", "levels"),
         ("/v1/books/binance.com-coin_futures/BTCUSD_PERP/fill?side=buy&quote=1", "quote"),
@@ -84,7 +89,19 @@ def test_an_unknown_book_names_its_neighbours(port: int) -> None:
     assert ask(port, "/v1/books/binance.com/" + "A" * 5_000).error["near"] == []
 
 
-@pytest.mark.parametrize("rest", ["", "/best", "/fill?side=buy&base=1", "/depth?bps=1", "/imbalance"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        "/best",
+        "/fill?side=buy&base=1",
+        "/depth?bps=1",
+        "/imbalance",
+        "/prices",
+        "/size_to_move?side=buy&bps=1",
+        "/grouped?size=1",
+    ],
+)
 def test_a_book_that_is_not_synced_says_why_and_when_to_ask_again(port: int, rest: str) -> None:
     answer = ask(port, f"/v1/books/binance.com/LOSTUSDT{rest}")
     assert (answer.status, answer.headers["retry-after"]) == (425, "1")

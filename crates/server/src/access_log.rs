@@ -24,7 +24,7 @@ use crate::problem::shortened;
 const CAPACITY: usize = 8_192;
 
 /// Parameters whose values are logged; of others only the names are.
-const KNOWN: [&str; 24] = [
+const KNOWN: [&str; 25] = [
     "base",
     "bps",
     "cursor",
@@ -42,6 +42,7 @@ const KNOWN: [&str; 24] = [
     "quote",
     "refresh_interval",
     "side",
+    "size",
     "status",
     "streams",
     "symbol",

@@ -2,9 +2,9 @@
 
 use axum::response::Response;
 use depthcache_book::analytics::{self, Amount, Depth, Exact, Taker, Value};
-use depthcache_book::query::Reading;
+use depthcache_book::query::{Number, Reading, Side};
 use depthcache_wire as wire;
-use depthcache_wire::writer::Object;
+use depthcache_wire::writer::{self, Object};
 
 use crate::books::look;
 use crate::call::{Call, json};
@@ -19,11 +19,7 @@ const CONTRACTS: &str =
 /// What a market order would get.
 pub async fn fill(call: &Call<'_>) -> Result<Response, Problem> {
     let query = &call.query;
-    let taker = match query.needed("side", "buy or sell")? {
-        "buy" => Taker::Buy,
-        "sell" => Taker::Sell,
-        other => return Err(Problem::parameter("side", other, "buy or sell")),
-    };
+    let taker = taker(call)?;
     let (base, quote) = (query.size("base")?, query.size("quote")?);
     let amount = match (base, quote) {
         (Some(base), None) => Amount::Base(base),
@@ -68,9 +64,7 @@ pub async fn fill(call: &Call<'_>) -> Result<Response, Problem> {
 
 /// What rests within a distance of the mid.
 pub async fn depth(call: &Call<'_>) -> Result<Response, Problem> {
-    let bps = call.query.size("bps")?;
-    let allowed = "a number above 0: the distance from the mid in basis points";
-    let bps = bps.ok_or_else(|| Problem::parameter("bps", "", allowed))?;
+    let bps = needed_bps(call)?;
     let book = call.settled_book().await?;
     let (found, is_inverse) = look(&book, call.query.policy()?, |market| {
         (analytics::depth_within(market, bps), market.inverse())
@@ -125,6 +119,104 @@ pub async fn imbalance(call: &Call<'_>) -> Result<Response, Problem> {
     message.integer("update_id", found.update_id);
     message.end();
     Ok(json(out))
+}
+
+/// Prices made of the best levels; null where a side is empty.
+pub async fn prices(call: &Call<'_>) -> Result<Response, Problem> {
+    let policy = call.query.policy()?;
+    let book = call.settled_book().await?;
+    let found = look(&book, policy, |market| market.copy(1))?;
+    let value = |value: analytics::OfBest<Value>| value.ok().map(|value| value.to_f64());
+    let mut out = Vec::new();
+    let mut message = begin(&mut out, "prices", &book);
+    let best = found.best();
+    for (key, level) in [("bid", best.bid), ("ask", best.ask)] {
+        message.float(key, level.map(|level| level.price.to_f64()));
+    }
+    message.float("mid", value(analytics::mid(&found)));
+    message.float(
+        "microprice",
+        value(analytics::microprice(&found).map(|(price, _)| price)),
+    );
+    message.float("spread", value(analytics::spread(&found)));
+    message.float("spread_bps", value(analytics::spread_bps(&found)));
+    message.flag("complete", found.complete());
+    message.integer("update_id", best.update_id);
+    message.end();
+    Ok(json(out))
+}
+
+/// What a market order takes that moves the best price so far.
+pub async fn size_to_move(call: &Call<'_>) -> Result<Response, Problem> {
+    let (taker, bps) = (taker(call)?, needed_bps(call)?);
+    let policy = call.query.policy()?;
+    let book = call.settled_book().await?;
+    let (found, is_inverse) = look(&book, policy, |market| {
+        let found = analytics::size_to_move(market, taker, bps);
+        (found, market.inverse())
+    })?;
+    let mut out = Vec::new();
+    let mut message = begin(&mut out, "size_to_move", &book);
+    message.float("base", Some(found.base.to_f64()));
+    message.float("quote", (!is_inverse).then(|| found.quote.to_f64()));
+    message.float("price", float(&found.price));
+    message.integer("levels", found.levels as i64);
+    message.flag("complete", found.complete);
+    message.integer("update_id", found.update_id);
+    message.end();
+    Ok(json(out))
+}
+
+/// Levels summed at multiples of a size, best first.
+pub async fn grouped(call: &Call<'_>) -> Result<Response, Problem> {
+    const BELOW: i128 = 10i128.pow(19);
+    let query = &call.query;
+    let allowed = "a number above 0 and below 10^19, of at most 18 decimals";
+    let given = query.needed("size", allowed)?;
+    let size = query.size("size")?;
+    let size = size
+        .filter(|size| size.mantissa / 10i128.pow(size.scale.into()) < BELOW)
+        .ok_or_else(|| Problem::parameter("size", given, allowed))?;
+    let (groups, policy) = (query.levels()?, query.policy()?);
+    let book = call.settled_book().await?;
+    // Of a copy: sums of a whole side are not made while the book is held.
+    let found = look(&book, policy, |market| market.copy(usize::MAX))?;
+    let mut out = Vec::new();
+    let mut message = begin(&mut out, "grouped", &book);
+    let mut complete = true;
+    for (key, side) in [("bids", Side::Bids), ("asks", Side::Asks)] {
+        let side = analytics::grouped(&found, side, size, groups);
+        complete &= side.complete;
+        let out = message.key(key);
+        out.push(b'[');
+        for (index, group) in side.groups.iter().enumerate() {
+            out.extend_from_slice(if index > 0 { b",[" } else { b"[" });
+            writer::float(out, Some(group.price.to_f64()));
+            out.push(b',');
+            writer::float(out, Some(group.quantity.to_f64()));
+            out.push(b']');
+        }
+        out.push(b']');
+    }
+    message.float("size", Some(size.to_f64()));
+    message.flag("complete", complete);
+    message.integer("update_id", found.best().update_id);
+    message.end();
+    Ok(json(out))
+}
+
+fn taker(call: &Call<'_>) -> Result<Taker, Problem> {
+    match call.query.needed("side", "buy or sell")? {
+        "buy" => Ok(Taker::Buy),
+        "sell" => Ok(Taker::Sell),
+        other => Err(Problem::parameter("side", other, "buy or sell")),
+    }
+}
+
+fn needed_bps(call: &Call<'_>) -> Result<Number, Problem> {
+    let allowed = "a number above 0: the distance in basis points";
+    let bps = call.query.size("bps")?;
+    bps.ok_or_else(|| Problem::parameter("bps", "", allowed))
 }
 
 fn begin<'a>(out: &'a mut Vec<u8>, kind: &str, book: &Book) -> Object<'a> {

@@ -68,6 +68,9 @@ pub(crate) enum Endpoint {
     Fill,
     Depth,
     Imbalance,
+    Prices,
+    SizeToMove,
+    Grouped,
     Stats,
     Metrics,
     Healthy,
@@ -137,6 +140,12 @@ const BPS: Parameter = query(
     r#"{"type":"number","exclusiveMinimum":0}"#,
     "The distance from the mid in basis points.",
 );
+
+const SIDE: Parameter = needed(query(
+    "side",
+    r#"{"enum":["buy","sell"]}"#,
+    "buy walks the asks, sell the bids.",
+));
 
 const OF_BOOK: &[u16] = &[400, 404, 410, 425];
 
@@ -262,11 +271,7 @@ pub const ROUTES: &[Route] = &[
         parameters: &[
             EXCHANGE,
             SYMBOL,
-            needed(query(
-                "side",
-                r#"{"enum":["buy","sell"]}"#,
-                "buy walks the asks, sell the bids.",
-            )),
+            SIDE,
             query(
                 "base",
                 r#"{"type":"number","exclusiveMinimum":0}"#,
@@ -310,6 +315,51 @@ pub const ROUTES: &[Route] = &[
             "How the sides compare, from -1 to 1; of the best level unless levels or bps is given.",
             Access::Read,
             Endpoint::Imbalance,
+        )
+    },
+    Route {
+        parameters: &[EXCHANGE, SYMBOL, ON_STALE, MAX_AGE, WAIT],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/prices",
+            "read_prices",
+            "Best bid and ask, mid, microprice, spread and spread in basis points.",
+            Access::Read,
+            Endpoint::Prices,
+        )
+    },
+    Route {
+        parameters: &[EXCHANGE, SYMBOL, SIDE, needed(BPS), ON_STALE, MAX_AGE, WAIT],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/size_to_move",
+            "read_size_to_move",
+            "What a market order takes that moves the best price by a distance.",
+            Access::Read,
+            Endpoint::SizeToMove,
+        )
+    },
+    Route {
+        parameters: &[
+            EXCHANGE,
+            SYMBOL,
+            needed(query(
+                "size",
+                r#"{"type":"number","exclusiveMinimum":0}"#,
+                "The distance between two groups.",
+            )),
+            LEVELS,
+            ON_STALE,
+            MAX_AGE,
+            WAIT,
+        ],
+        errors: OF_BOOK,
+        ..get(
+            "/v1/books/{exchange}/{symbol}/grouped",
+            "read_grouped",
+            "Levels summed at multiples of a price, best first; levels are groups of each side.",
+            Access::Read,
+            Endpoint::Grouped,
         )
     },
     Route {

@@ -87,7 +87,8 @@ def serve(
     count = sum(map(len, books.values()))
     if check:
         scheme = "https" if config.is_tls else "http"
-        click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}): nothing is wrong")
+        old = "".join(f", old clients on {host} port {port}" for host, port, _ in config.compat_listeners())
+        click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}){old}: nothing is wrong")
         return 0
     with Interrupt() as interrupt:
         asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json))

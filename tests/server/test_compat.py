@@ -267,9 +267,16 @@ def test_what_a_page_makes_a_browser_send_is_refused(
 
 
 @pytest.mark.parametrize(
-    "headers", [BROWSER, BROWSER | {"Referer": "http://evil.example/"}, {"Referer": "http://127.0.0.1/"}]
+    "headers",
+    [
+        BROWSER,
+        BROWSER | {"Referer": "http://evil.example/"},
+        {"Referer": "http://127.0.0.1/"},
+        BROWSER | {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
 )
-def test_an_image_tag_of_a_browser_that_names_no_site_begins_no_book(
+def test_neither_an_image_tag_nor_a_link_begins_a_book(
     managed: tuple[int, Any], headers: dict[str, str]
 ) -> None:
     port, books = managed

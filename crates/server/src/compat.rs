@@ -82,14 +82,14 @@ impl Compat {
         if !is_managing {
             return Ok(());
         }
-        // Browsers of before 2023 do not say for which site they ask, and a page can suppress the referrer.
+        // Browsers of before 2023 do not say for which site they ask, a page can suppress the referrer, and a link in
+        // a letter looks like a typed address: no browser manages books.
         let headers = &request.headers;
         let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes());
-        let is_browser = agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"));
-        let is_typed = headers
-            .get("sec-fetch-site")
-            .is_some_and(|site| site == "none");
-        if headers.contains_key(REFERER) || (is_browser && !is_typed) {
+        let is_browser = agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"))
+            || headers.contains_key("sec-fetch-site")
+            || headers.contains_key(REFERER);
+        if is_browser {
             let message = "a page may have made this request; books are managed by programs";
             return Err(Problem::forbidden("foreign_site", message));
         }

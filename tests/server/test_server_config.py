@@ -37,6 +37,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "idle_s": ("1.5", 1.5),
     "drain_s": ("1.5", 1.5),
     "manage_timeout_s": ("1.5", 1.5),
+    "keep_books": ("true", True),
     "access_log": ("access.jsonl", "access.jsonl"),
     "compat_listen": ("127.0.0.1:42080", "127.0.0.1:42080"),
     "compat_listen_2_8": ("[::1]:42079", "[::1]:42079"),

@@ -35,6 +35,7 @@ _SYNC_TIMEOUT_S = 30.0
 @click.option("--certificate", metavar="FILE", type=_FILE, help="PEM file of a certificate; with --key.")
 @click.option("--key", metavar="FILE", type=_FILE, help="PEM file of its private key.")
 @click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
+@click.option("--keep-books", is_flag=True, default=None, help="Begin again what requests began.")
 @click.option("--access-log", metavar="FILE", help="One JSON line a request; - for standard error.")
 @click.option(
     "--compat-listen", metavar="ADDR:PORT", help="A listener for clients of the old cluster: HTTP, no token."

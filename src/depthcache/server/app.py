@@ -12,14 +12,15 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from depthcache import _native, blocking
+from depthcache import _native, blocking, logs
 from depthcache.client.aio import Books
-from depthcache.errors import InvalidArgument, UsageError
+from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.pickling import OneProcess
 from depthcache.server.client_metrics import ClientMetrics
 from depthcache.server.compat_management import CompatManagement
 from depthcache.server.config import ServerConfig
 from depthcache.server.documents import documents
+from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import Management
 from depthcache.server.private_files import load_tls, load_tokens
 
@@ -182,8 +183,9 @@ class BookServer(OneProcess):
         len(self._books)  # raises before anything is opened where the client does not run
         self._tokens, self._tls = load_tokens(self.config), load_tls(self.config)
         config, tls = self.config, self._tls
-        self._compat = CompatManagement(self._books)
-        self._management = Management(self._books, depth=self._books._config.depth)  # noqa: SLF001
+        kept = KeptBooks(config.folder / "books.json" if config.keep_books else None)
+        self._compat = CompatManagement(self._books, kept)
+        self._management = Management(self._books, kept, depth=self._books._config.depth)  # noqa: SLF001
         try:
             native = _native.BookServer(
                 config.address,
@@ -218,11 +220,19 @@ class BookServer(OneProcess):
         self._native, self._metrics = native, ClientMetrics(self._books, native)
         _SERVERS.add(self)
         self._unwatch: Callable[[], None] = self._books._watch(self._on_books)  # noqa: SLF001
+        self._begin_kept(kept)
         self._on_books()
         self._thread = threading.Thread(
             target=_take_requests, args=(weakref.ref(self), native), name="depthcache-requests", daemon=True
         )
         self._thread.start()
+
+    def _begin_kept(self, kept: KeptBooks) -> None:
+        for exchange, symbol in kept.all():
+            try:
+                self._books.add(symbol, exchange)
+            except DepthCacheError as error:  # such as an exchange that this release does not know
+                logs.unexpected(where=f"the kept book {symbol} on {exchange}", error=error)
 
     def _running(self) -> _native.BookServer:
         if self._native is None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from depthcache import logs
 from depthcache.errors import DepthCacheError
 from depthcache.model import Status, compact_json
+from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import ManagedBooks
 
 __all__ = ["CompatManagement"]
@@ -56,8 +57,8 @@ class _Credential:
 class CompatManagement:
     """Answers the managing requests of old clients; for an asyncio client, only on its loop."""
 
-    def __init__(self, books: ManagedBooks) -> None:
-        self._books = books
+    def __init__(self, books: ManagedBooks, kept: KeptBooks) -> None:
+        self._books, self._kept = books, kept
         self._credentials: dict[str, _Credential] = {}
         self._handlers: dict[str, Callable[[_Given], _Given]] = {
             "create_depthcache": self._create,
@@ -76,6 +77,7 @@ class CompatManagement:
         """The facts of an answer as JSON. Never raises: a bug is error #9000 and a log line."""
         try:
             facts = {"result": "OK"} | self._handlers[route.removeprefix(_PREFIX)](_parsed(body))
+            self._kept.save()
         except _Refused as error:
             facts = _error(error.error_id, error.message)
         except Exception as error:  # noqa: BLE001 - the sender gets an answer, the log the error
@@ -115,6 +117,7 @@ class CompatManagement:
         if held is None:
             raise _Refused("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
         self._books.remove(held.symbol, held.exchange)
+        self._kept.end(held.exchange, held.symbol)
         return {}
 
     def _held(self, exchange: str, market: str) -> Any:
@@ -127,9 +130,10 @@ class CompatManagement:
     def _begin(self, exchange: str, market: str) -> None:
         """Raises _Refused, also for an exchange that does not exist."""
         try:
-            self._books.add(market, exchange)
+            book = self._books.add(market, exchange)
         except DepthCacheError as error:
             raise _Refused("#1017", str(error)) from None
+        self._kept.begin(book.exchange, book.symbol)
 
     # --- credentials ----------------------------------------------------------------------------
 

@@ -50,6 +50,8 @@ class ServerConfig:
             send a request or to take a response. A WebSocket is asked for a sign of life then.
         drain_s: seconds that requests in flight have at the end.
         manage_timeout_s: seconds that a request waits for this program; then it gets status 503.
+        keep_books: whether a restart begins again the books that requests began; they are kept in a file in
+            `data_dir`.
         access_log: file to which one JSON line a request is appended, without secrets; `-` for standard
             error. None: no such log.
         compat_listen: address and port, such as `127.0.0.1:42080`, of a separate listener for clients of the
@@ -79,6 +81,7 @@ class ServerConfig:
     idle_s: float = 30.0
     drain_s: float = 10.0
     manage_timeout_s: float = 10.0
+    keep_books: bool = False
     access_log: str | os.PathLike[str] | None = None
     compat_listen: str | None = None
     compat_listen_2_8: str | None = None
@@ -108,7 +111,7 @@ class ServerConfig:
             allowed = f"seconds, {least_s:g} to 3,600"
             value_s = parse_real(getattr(self, name), name=name, allowed=allowed, least=least_s, most=3_600)
             object.__setattr__(self, name, value_s)
-        for name in ("tls", "compat_manage"):
+        for name in ("tls", "keep_books", "compat_manage"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidArgument(name=name, value=getattr(self, name), allowed="True or False")
         self._check_names()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from depthcache import logs
 from depthcache.errors import BookClosed, InvalidArgument, UnknownExchange, UnknownSymbol
 from depthcache.model import Status, compact_json
+from depthcache.server.kept_books import KeptBooks
 
 __all__ = ["ManagedBooks", "Management"]
 
@@ -30,16 +31,17 @@ class ManagedBooks(Protocol):
 class Management:
     """Answers the requests of one server. Not thread-safe for an asyncio client: call it on its loop."""
 
-    def __init__(self, books: ManagedBooks, *, depth: int) -> None:
+    def __init__(self, books: ManagedBooks, kept: KeptBooks, *, depth: int) -> None:
         """`depth`: levels a side that the client keeps complete, of every book."""
-        self._books, self._depth = books, depth
+        self._books, self._kept, self._depth = books, kept, depth
 
     def answer(self, route: str, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         """Status and JSON. Never raises: a bug is status 500 and a log line."""
         handlers: dict[str, Callable[[str, str, bytes], tuple[int, bytes]]]
         handlers = {"begin_book": self._begin, "end_book": self._end}
         try:
-            return handlers[route](exchange, symbol, body)
+            answer = handlers[route](exchange, symbol, body)
+            self._kept.save()
         except UnknownExchange as error:
             return _error(HTTPStatus.NOT_FOUND, "unknown_exchange", str(error), exchange=exchange)
         except UnknownSymbol as error:
@@ -54,12 +56,17 @@ class Management:
                 value=value,
                 allowed=allowed,
             )
+        except OSError as error:
+            logs.unexpected(where="the file of kept books", error=error)
+            words = f"done, but a restart will not know it: {error}"
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "not_kept", words)
         except BookClosed as error:
             return _error(HTTPStatus.SERVICE_UNAVAILABLE, "draining", str(error))
         except Exception as error:  # noqa: BLE001 - the sender gets a status, the log the error
             logs.unexpected(where="a request of the book server", error=error)
             words = "a bug in the server: its log has the error"
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", words)
+        return answer
 
     def _begin(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         wanted = self._wanted_depth(body)
@@ -72,6 +79,8 @@ class Management:
             allowed = f"{self._depth}, the depth of this server"
             raise InvalidArgument(name="depth", value=wanted, allowed=allowed)
         book = held if is_there else self._books.add(symbol, exchange)
+        if not is_there:
+            self._kept.begin(book.exchange, book.symbol)
         status = HTTPStatus.OK if is_there else HTTPStatus.CREATED
         facts = {"exchange": book.exchange, "symbol": book.symbol, "status": book.status.value}
         return status, compact_json({**facts, "reason": book.reason, "depth": self._depth})
@@ -79,8 +88,10 @@ class Management:
     def _end(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         if body:
             raise InvalidArgument(name="body", value="a body", allowed="no body")
-        if self._books.get((exchange, symbol)) is not None:
+        held = self._books.get((exchange, symbol))
+        if held is not None:
             self._books.remove(symbol, exchange)
+            self._kept.end(held.exchange, held.symbol)
         return HTTPStatus.NO_CONTENT, b""
 
     def _wanted_depth(self, body: bytes) -> int | None:

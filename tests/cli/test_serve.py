@@ -77,9 +77,15 @@ def test_a_file_names_books_and_options_and_options_win(environment: dict[str, s
             "1 book on 127.0.0.1 port 42081 (http), old clients on 127.0.0.1 port 42080: nothing is wrong\n"
         )
         assert program.rest() == (0, words, "")
-    with running("serve", "--config", str(path), "--port", "0", "--json", environment=environment) as program:
-        assert json.loads(program.line())["books"] == 2
+    more = ("--port", "0", "--json", "--compat-listen", "127.0.0.1:0", "--access-log", str(tmp_path / "log"))
+    with running("serve", "--config", str(path), *more, environment=environment) as program:
+        facts = json.loads(program.line())
+        assert facts["books"] == 2
+        [old_url] = facts["compat_urls"]
+        asked = "/get_bids?exchange=binance.com&market=BTCUSDT"
+        assert ask(int(old_url.rpartition(":")[2]), asked, token=None).json["result"] == "OK"
         assert program.end()[0] == 0
+    assert json.loads((tmp_path / "log").read_text())["path"] == "/get_bids"
     assert not (tmp_path / "depthcache" / "nothing").exists()
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from depthcache import _native
 from tests.server.asking import ADMIN, DEADLINE_S, PATH, ask, book, raw, serving
 
 IDLE_S = 0.15
@@ -182,7 +185,7 @@ def test_many_connects_leak_nothing(connects: int) -> None:
         for _ in range(50):  # what is made once is there
             ask(native.port, PATH)
         gc.collect()
-        before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110, PTH208
+        before = open_files()
         memory = resident_bytes()
         for number in range(connects):
             if number % 3 == 0:
@@ -194,9 +197,43 @@ def test_many_connects_leak_nothing(connects: int) -> None:
                     connection.sendall(head()[: number % 60])
         while (open_ := ask(native.port, "/v1/stats").json["connections"]["open"]) > 1:
             assert open_ <= connects
-        after = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110, PTH208
+        after = open_files()
         assert after - before <= 2
         assert resident_bytes() - memory < 8 << 20
+
+
+@pytest.mark.parametrize("connects", [100, pytest.param(3_000, marks=pytest.mark.slow)])
+def test_connects_to_tls_and_of_old_clients_leak_nothing(connects: int) -> None:
+    """They break off in the middle of the handshake, or of what it protects."""
+    pair = _native._make_certificate(["localhost", "127.0.0.1"])
+    context = ssl._create_unverified_context()  # noqa: S323
+    with serving(tls=pair, compat=[OLD]) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        [old] = native.compat_ports
+
+        def connect(number: int) -> None:
+            if number % 3 == 0:
+                with dial(native) as plain:
+                    plain.sendall(b"\x16\x03\x01\x02\x00\x01"[: number % 7])
+            elif number % 3 == 1:
+                with dial(native) as plain, context.wrap_socket(plain) as agreed:
+                    agreed.sendall(head()[: number % 60])
+            else:
+                ask(old, "/get_asks?exchange=binance.com&market=BTCUSDT", token=None)
+
+        for number in range(60):  # what is made once is there
+            connect(number)
+        before, memory = open_files(), resident_bytes()
+        for number in range(connects):
+            connect(number)
+        ends_s = monotonic() + DEADLINE_S
+        while open_files() - before > 2:
+            assert monotonic() < ends_s
+        assert resident_bytes() - memory < 8 << 20
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0  # noqa: PTH110, PTH208
 
 
 def resident_bytes() -> int:

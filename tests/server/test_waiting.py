@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from tests.engine import load
 from tests.markets.test_router import Rig
-from tests.server.asking import DEADLINE_S, PATH, Answer, ask, serving
+from tests.server.asking import DEADLINE_S, PATH, READ, Answer, ask, serving
 
 WAIT = f"on_stale=wait&wait_s={DEADLINE_S}"
 
@@ -96,3 +98,14 @@ def test_the_end_of_the_server_ends_the_wait(waited: Waited) -> None:
     future = waited.begin(f"{PATH}?{WAIT}")
     assert waited.native.drain(DEADLINE_S / 2), "else it would be cut"
     assert future.result(DEADLINE_S).status == 425
+
+
+def test_a_reader_that_hangs_up_does_not_wait_any_more(waited: Waited) -> None:
+    head = f"GET {PATH}?{WAIT} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {READ}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", waited.port), timeout=DEADLINE_S) as connection:
+        connection.sendall(head.encode())
+        while not waited.waiting():
+            pass
+    deadline_s = monotonic() + DEADLINE_S / 2
+    while waited.waiting():
+        assert monotonic() < deadline_s

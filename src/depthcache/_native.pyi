@@ -776,7 +776,7 @@ class BookServer:
         documents: Mapping[str, tuple[str, bytes]],
         tls: tuple[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
-        compat: Sequence[tuple[str, int, str, Sequence[str], bool]] = (),
+        compat: Sequence[tuple[str, int, str, Sequence[str], bool]] | None = None,
         access_log: str | None = None,
     ) -> Self:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that

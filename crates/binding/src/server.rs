@@ -39,7 +39,7 @@ impl BookServer {
     /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
     /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. Raises OSError, ValueError.
     #[new]
-    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = Vec::new(), access_log = None))]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = None, access_log = None))]
     #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
     fn new(
         py: Python<'_>,
@@ -51,7 +51,7 @@ impl BookServer {
         documents: HashMap<String, (String, Vec<u8>)>,
         tls: Option<(String, String)>,
         limits: Option<HashMap<String, f64>>,
-        compat: Vec<CompatListener>,
+        compat: Option<Vec<CompatListener>>,
         access_log: Option<PathBuf>,
     ) -> PyResult<Self> {
         let options = Options {
@@ -66,7 +66,11 @@ impl BookServer {
                 .collect::<PyResult<_>>()?,
             limits: limits_of(&limits.unwrap_or_default())?,
             access_log,
-            compat: compat.into_iter().map(compat_of).collect::<PyResult<_>>()?,
+            compat: compat
+                .unwrap_or_default()
+                .into_iter()
+                .map(compat_of)
+                .collect::<PyResult<_>>()?,
         };
         let inner = py
             .detach(|| Server::start(options))

@@ -66,10 +66,11 @@ def read_serve_file(path: str | PathLike[str]) -> ServeFile:
             server[name] = tuple(server[name])
     books: dict[str, tuple[str, ...]] = {}
     for exchange, symbols in _table(content, "books", shown).items():
-        if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
+        listed: list[Any] = cast("list[Any]", symbols)
+        if not isinstance(symbols, list) or not all(isinstance(each, str) for each in listed):
             allowed = 'a list of symbols: ["BTCUSDT"]'
-            raise InvalidArgument(name=f"books.{exchange!r} in {shown}", value=symbols, allowed=allowed)
-        books[exchange] = tuple(symbols)
+            raise InvalidArgument(name=f"books.{exchange!r} in {shown}", value=listed, allowed=allowed)
+        books[exchange] = tuple(listed)
     timeout_s = content.get("sync_timeout_s")
     if timeout_s is not None:
         timeout_s = parse_real(timeout_s, name="sync_timeout_s", allowed="seconds, 0 or more", least=0)

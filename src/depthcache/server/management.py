@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from depthcache import logs
 from depthcache.errors import BookClosed, InvalidArgument, UnknownExchange, UnknownSymbol
@@ -78,7 +78,7 @@ class Management:
                 return _error(HTTPStatus.CONFLICT, "exists_otherwise", words, depth=self._depth)
             allowed = f"{self._depth}, the depth of this server"
             raise InvalidArgument(name="depth", value=wanted, allowed=allowed)
-        book = held if is_there else self._books.add(symbol, exchange)
+        book: Any = held if is_there else self._books.add(symbol, exchange)
         if not is_there:
             self._kept.begin(book.exchange, book.symbol)
         status = HTTPStatus.OK if is_there else HTTPStatus.CREATED
@@ -97,15 +97,16 @@ class Management:
     def _wanted_depth(self, body: bytes) -> int | None:
         allowed = 'no body, or JSON such as {"depth": 100}'
         try:
-            given = json.loads(body) if body else {}
+            given: Any = json.loads(body or b"{}")
         except (ValueError, RecursionError):
             raise InvalidArgument(name="body", value="no JSON", allowed=allowed) from None
         if not isinstance(given, dict):
             raise InvalidArgument(name="body", value=type(given).__name__, allowed=allowed)
-        for name in given:
+        wanted = cast("dict[str, Any]", given)
+        for name in wanted:
             if name != "depth":
-                raise InvalidArgument(name=name, value=given[name], allowed="depth alone")
-        depth = given.get("depth")
+                raise InvalidArgument(name=name, value=wanted[name], allowed="depth alone")
+        depth = wanted.get("depth")
         if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
             raise InvalidArgument(name="depth", value=depth, allowed="a whole number, 1 or more")
         return depth

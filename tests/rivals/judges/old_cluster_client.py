@@ -57,7 +57,8 @@ def main() -> None:
         SPOT, ubdcc_address="127.0.0.1", ubdcc_port=given["port"], warn_on_update=False
     )
     cluster = manager.cluster
-    told: list[Any] = [["test_connection", [], cluster.test_connection()]]
+    told: list[Any] = [["version", [], manager.version]]
+    told.append(["test_connection", [], cluster.test_connection()])
     told.append(["test_connection_async", [], asyncio.run(cluster.test_connection_async())])
     for name, arguments in calls(hasattr(cluster, "add_credentials")):
         told.append([name, arguments, getattr(cluster, name)(*arguments)])

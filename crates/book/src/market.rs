@@ -7,7 +7,7 @@
 //! This file is the machine: what each input does. Its parts hold what it knows, one file each: `state`
 //! (what the book is and why), `position` (the id it holds), `timeline` (what was held when), `buffer` (diffs
 //! that wait for a snapshot), `arbitration` (redundant feeds), `refresh` (the snapshot beside the live book),
-//! `depth_target`, `followers` and `pending_events`. `installing` takes snapshots, `read` answers readers.
+//! `depth_target`, `followers`, `diff_tap` and `pending_events`. `installing` takes snapshots, `read` answers readers.
 //!
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
 //! levels are kept (`ladder`), when to fetch which snapshot (the client's core).
@@ -17,6 +17,7 @@ mod buffer;
 mod cell;
 pub mod delays;
 mod depth_target;
+mod diff_tap;
 mod doubt;
 mod followers;
 mod installing;
@@ -45,6 +46,7 @@ use arbitration::{Feed, Feeds};
 use buffer::Buffer;
 use delays::Delays;
 use depth_target::DepthTarget;
+use diff_tap::DiffTap;
 use doubt::Doubt;
 use followers::Followers;
 use outcome::Outcome;
@@ -56,6 +58,7 @@ use state::State;
 use timeline::Timeline;
 
 pub use cell::{MarketCell, ReadGuard, WriteGuard};
+pub use diff_tap::{DiffListener, TappedDiff};
 
 /// What a market is made of.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +119,7 @@ pub struct Market {
     counters: Counters,
     events: PendingEvents,
     followers: Followers,
+    diff_tap: DiffTap,
     /// The clocks of its router; None for a book that is fed by hand.
     timebase: Option<Arc<Timebase>>,
     _counted: prefetch::CountedMarket,
@@ -142,6 +146,7 @@ impl Market {
             counters: Counters::default(),
             events: PendingEvents::default(),
             followers: Followers::default(),
+            diff_tap: DiffTap::default(),
             timebase: None,
             _counted: prefetch::CountedMarket::default(),
         }
@@ -194,6 +199,9 @@ impl Market {
             match self.position.check(self.config.continuity, held, ids) {
                 SequenceCheck::Next => {
                     self.apply(update, received_ns);
+                    if self.diff_tap.is_on() {
+                        self.diff_tap.on_diff(ids, frame);
+                    }
                     self.settle(received_ns);
                     if self.state.is_doubted() {
                         self.prove_with(update, received_ns);
@@ -276,6 +284,7 @@ impl Market {
             let has_diff = self.position.has_diff;
             let base_us = self.timeline.base_us_of(ids, update, received_ns, has_diff);
             if !looks_reset(update.event_time_us, base_us) {
+                self.diff_tap.on_diff(ids, frame);
                 if update.event_time_us != 0 && base_us.is_some() {
                     self.timeline
                         .on_unapplied(update.event_time_us, received_ns);
@@ -422,6 +431,7 @@ impl Market {
     #[cold]
     fn reset_ids(&mut self, now_ns: i64) {
         self.timeline.on_reset();
+        self.diff_tap.on_reset();
         self.counters.resets += 1;
         self.events.add(Cause::Reset, now_ns);
         self.enter(

@@ -17,6 +17,8 @@ mod shape;
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use crate::message::{DepthSnapshot, DepthUpdate};
 use reader::{Fault, Reader};
 
@@ -491,6 +493,39 @@ pub fn is_one_object(bytes: &[u8]) -> bool {
         && check_text(bytes).is_ok()
         && reader.skip(1).is_ok()
         && reader.at == bytes.len()
+}
+
+/// The payload of a valid frame, byte for byte: the object `data` of a wrapped one, else all of it.
+pub fn payload_of(frame: &[u8]) -> &[u8] {
+    usual_payload(frame).unwrap_or_else(|| {
+        let mut reader = Reader {
+            bytes: frame,
+            at: 0,
+        };
+        reader.space();
+        let (start, mut stream, mut data) = (reader.at, None, None);
+        let is_read = look_at_top(&mut reader, &mut stream, &mut data).is_ok();
+        let stop = reader.at;
+        match (is_read, stream, data) {
+            (true, Some(_), Some(at)) => {
+                reader.at = at;
+                let _ = reader.skip(2);
+                &frame[at..reader.at]
+            }
+            _ => &frame[start..stop],
+        }
+    })
+}
+
+/// The same for a frame as the exchange writes it: `data` is the last key. With no object inside, the last brace but
+/// one can only be the one that closes it.
+fn usual_payload(frame: &[u8]) -> Option<&[u8]> {
+    const DATA: &[u8] = b"\",\"data\":";
+    let name = frame.strip_prefix(b"{\"stream\":\"")?;
+    let data = name[memchr(b'"', name)?..].strip_prefix(DATA)?;
+    let data = data.strip_suffix(b"}")?;
+    let is_alone = data.starts_with(b"{") && memchr(b'{', &data[1..]).is_none();
+    (is_alone && data.ends_with(b"}")).then_some(data)
 }
 
 /// Size and encoding, before anything is read.

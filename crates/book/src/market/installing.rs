@@ -94,6 +94,8 @@ impl Market {
         }
         if self.position.has_diff || live {
             self.sync(now_ns);
+            self.diff_tap
+                .on_snapshot(self.position.update_id.unwrap_or(snapshot_id));
             return Ok(SnapshotOutcome::Synced);
         }
         self.enter(
@@ -132,6 +134,7 @@ impl Market {
     /// with the diff behind the hole and all later ones buffered.
     fn replay(&mut self, snapshot_id: i64, now_ns: i64) -> bool {
         let buffer = std::mem::take(&mut self.buffer);
+        let mut tapped = self.diff_tap.is_on().then(Vec::new);
         let (mut update, mut whole) = (DepthUpdate::default(), true);
         for (diff, frame) in buffer.iter() {
             let held = self.position.update_id.unwrap_or(snapshot_id);
@@ -141,13 +144,21 @@ impl Market {
                 continue;
             }
             match self.position.check(self.config.continuity, held, diff.ids) {
-                SequenceCheck::Old => self.counters.old += 1,
+                SequenceCheck::Old => {
+                    self.counters.old += 1;
+                    if let Some(tapped) = &mut tapped {
+                        tapped.push((diff.ids, frame));
+                    }
+                }
                 SequenceCheck::Next => {
                     // It was read before it was buffered: the same bytes are read the same way.
                     if json::frame(frame, &mut update).is_ok() {
                         self.apply(&update, diff.received_ns);
                         self.position.has_diff = true;
                         self.check_crossed(diff.received_ns);
+                        if let Some(tapped) = &mut tapped {
+                            tapped.push((diff.ids, frame));
+                        }
                     }
                 }
                 SequenceCheck::Gap => {
@@ -156,6 +167,10 @@ impl Market {
                     whole = false;
                 }
             }
+        }
+        if let Some(tapped) = tapped {
+            let held = self.position.update_id.unwrap_or(snapshot_id);
+            self.diff_tap.on_replayed(&tapped, held);
         }
         whole
     }

@@ -164,6 +164,7 @@ impl Reading for Market {
 
     fn memory_bytes(&self) -> usize {
         let levels = self.bids.memory_bytes() + self.asks.memory_bytes();
-        levels + self.buffer.memory_bytes() + size_of::<Market>()
+        let kept = self.buffer.memory_bytes() + self.diff_tap.memory_bytes();
+        levels + kept + size_of::<Market>()
     }
 }

@@ -16,4 +16,5 @@ mod reading;
 mod refresh;
 mod sequence;
 mod states;
+mod tapping;
 mod times;

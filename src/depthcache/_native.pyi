@@ -778,6 +778,7 @@ class BookServer:
         limits: Mapping[str, float] | None = None,
         compat: Sequence[tuple[str, int, str, Sequence[str], bool]] | None = None,
         access_log: str | None = None,
+        exchange: str | None = None,
     ) -> Self:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
@@ -785,7 +786,8 @@ class BookServer:
         `requests_per_second` (0: any number), `header_bytes`, `body_bytes`, `idle_s`,
         `delegation_s`; others have their defaults. `compat`: listeners for old clients, each with its
         address, port, the name that its clients look for, the networks it takes, and whether it manages.
-        `access_log`: a file for one JSON line a request; `-` for standard error."""
+        `access_log`: a file for one JSON line a request; `-` for standard error. `exchange`: how the
+        exchange's own protocol is spoken, as JSON; None for not at all."""
     @property
     def port(self) -> int:
         """The port that it listens on."""

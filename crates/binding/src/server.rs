@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use depthcache_server::{
-    Access, Book, Certificate, CompatOptions, DelegatedResponse, Document, Limits, Options,
-    Parameter, ParameterLocation, ROUTES, Role, Server, StartError, Token,
+    Access, Book, Certificate, CompatOptions, DelegatedResponse, Document, ExchangeOptions, Limits,
+    Options, Parameter, ParameterLocation, ROUTES, Role, Server, StartError, Token,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -37,9 +37,10 @@ impl BookServer {
 
     /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path.
     /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
-    /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. Raises OSError, ValueError.
+    /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. `exchange`:
+    /// how the exchange's own protocol is spoken, as JSON. Raises OSError, ValueError.
     #[new]
-    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = None, access_log = None))]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = None, access_log = None, exchange = None))]
     #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
     fn new(
         py: Python<'_>,
@@ -53,6 +54,7 @@ impl BookServer {
         limits: Option<HashMap<String, f64>>,
         compat: Option<Vec<CompatListener>>,
         access_log: Option<PathBuf>,
+        exchange: Option<&str>,
     ) -> PyResult<Self> {
         let options = Options {
             address: address(host, port)?,
@@ -71,6 +73,10 @@ impl BookServer {
                 .into_iter()
                 .map(compat_of)
                 .collect::<PyResult<_>>()?,
+            exchange: exchange
+                .map(ExchangeOptions::parse)
+                .transpose()
+                .map_err(PyValueError::new_err)?,
         };
         let inner = py
             .detach(|| Server::start(options))
@@ -119,13 +125,13 @@ impl BookServer {
             }
         };
         let book = Book::new(exchange, symbol, cell, router);
-        self.inner.registry().add(book);
+        self.inner.add(book);
         Ok(())
     }
 
     /// Serve a book no longer; whether it was served.
     fn remove(&self, exchange: &str, symbol: &str) -> bool {
-        self.inner.registry().remove(exchange, symbol)
+        self.inner.remove(exchange, symbol)
     }
 
     fn __len__(&self) -> usize {

@@ -139,13 +139,14 @@ pub async fn serve<S>(
     let takeover = Takeover::default();
     let service = {
         let (shared, activity, takeover) = (shared.clone(), activity.clone(), takeover.clone());
-        let peer = admitted.peer();
+        let (peer, address) = (admitted.peer(), admitted.address());
         service_fn(move |mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
                 request.extensions_mut().insert(takeover.clone());
             }
             let in_flight = InFlight::begin(&activity);
-            let answered = entrance::respond(shared.clone(), peer.clone(), entry.clone(), request);
+            let (shared, peer, entry) = (shared.clone(), peer.clone(), entry.clone());
+            let answered = entrance::respond(shared, peer, address, entry, request);
             async move {
                 let response = answered.await;
                 Ok::<_, Infallible>(response.map(|body| Sent {

@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use crate::access_log;
 use crate::compat::Compat;
+use crate::exchange;
 use crate::peers::Peer;
 use crate::problem::Problem;
 use crate::shared::Shared;
@@ -67,18 +68,19 @@ impl Entry {
 pub async fn respond(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
+    address: IpAddr,
     entry: Entry,
     request: Request<Incoming>,
 ) -> Response {
     let Some(log) = &shared.access_log else {
-        return answer(shared, peer, entry, request).await;
+        return answer(shared, peer, address, entry, request).await;
     };
-    let (began, address) = (Instant::now(), entry.peer);
+    let began = Instant::now();
     let mut parts = Request::new(()).into_parts().0;
     parts.method = request.method().clone();
     parts.uri = request.uri().clone();
     let role = shared.tokens.role(request.headers());
-    let response = answer(shared.clone(), peer, entry, request).await;
+    let response = answer(shared.clone(), peer, address, entry, request).await;
     log.log(&access_log::Entry {
         peer: address,
         request: &parts,
@@ -93,17 +95,28 @@ pub async fn respond(
 async fn answer(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
+    address: IpAddr,
     mut entry: Entry,
     request: Request<Incoming>,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    let is_page = entry.compat.is_none() && shared.documents.contains_key(parts.uri.path());
+    let (mut parts, body) = request.into_parts();
+    let key = exchange::take_key(&mut parts);
+    let is_own = entry.compat.is_none();
+    let target = match is_own {
+        true => exchange::target(&shared, parts.uri.path()),
+        false => None, // old clients are admitted by other rules
+    };
+    let is_page = is_own && shared.documents.contains_key(parts.uri.path());
     let checked = match &entry.compat {
         None => shared.origins.check(&parts, is_page),
         Some(compat) => compat.check(&parts),
     };
     let admitted = checked.and_then(|()| admit(&shared, &peer));
     let mut response = match admitted {
+        Ok(()) if key.is_some() || target.is_some() => {
+            let key = key.as_deref();
+            exchange::respond(&shared, target.as_ref(), &parts, address, key).await
+        }
         Ok(()) => {
             let request = Request::from_parts(parts, Body::new(body));
             // The router never waits to be ready and never fails.

@@ -99,7 +99,7 @@ impl Peers {
         let peer = known.peers.entry(network(address));
         let peer = peer.or_insert_with(|| Arc::new(Peer::new(limits))).clone();
         let before = peer.connections.fetch_add(1, Ordering::Relaxed);
-        let admitted = Admitted(peer);
+        let admitted = Admitted { peer, address };
         (before < limits.connections_per_address).then_some(admitted)
     }
 }
@@ -116,18 +116,26 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// A connection that counts for its address until it is dropped.
 #[derive(Debug)]
-pub struct Admitted(Arc<Peer>);
+pub struct Admitted {
+    peer: Arc<Peer>,
+    address: IpAddr,
+}
 
 impl Admitted {
-    /// The address.
+    /// What counts as its address.
     pub fn peer(&self) -> Arc<Peer> {
-        self.0.clone()
+        self.peer.clone()
+    }
+
+    /// The address itself.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.peer.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -82,6 +82,11 @@ impl Problem {
         self
     }
 
+    /// What is wrong, for people.
+    pub fn words(&self) -> &str {
+        &self.message
+    }
+
     /// The object of the error alone, for lists of what is missing.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut error = Object::begin(out);

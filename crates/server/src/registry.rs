@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
@@ -113,6 +114,11 @@ impl Served {
         self.source.follower(spec)
     }
 
+    /// Change what the book keeps for its readers; its levels are the router's business.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Market) -> T) -> T {
+        self.source.change(change)
+    }
+
     /// Now, on the clock that stamps the book; 0 where none does.
     pub fn now_ns(&self) -> i64 {
         self.source.now_ns()
@@ -144,6 +150,7 @@ type Symbols = BTreeMap<Arc<str>, Book>;
 #[derive(Debug, Default)]
 pub struct Registry {
     exchanges: RwLock<BTreeMap<Arc<str>, Symbols>>,
+    changes: AtomicU64,
     arrivals: Mutex<Arrivals>,
 }
 
@@ -158,16 +165,17 @@ struct Arrivals {
 }
 
 impl Registry {
-    /// Serve a book; it takes the place of one of the same names.
-    pub fn add(&self, mut book: Book) {
+    /// Serve a book; it takes the place of one of the same names, which is returned.
+    pub fn add(&self, mut book: Book) -> Option<Book> {
         let mut exchanges = self.exchanges.write();
+        self.changes.fetch_add(1, Ordering::Relaxed);
         let symbols = exchanges.entry(book.exchange.clone()).or_default();
         let mut arrivals = self.arrivals.lock();
         arrivals.last += 1;
         book.serial = arrivals.last;
         arrivals.books.insert(book.serial, book.clone());
         let former = symbols.insert(book.symbol.clone(), book);
-        if let Some(former) = former {
+        if let Some(former) = &former {
             arrivals.books.remove(&former.serial);
             former.hub.end("another book took its place");
         }
@@ -178,6 +186,7 @@ impl Registry {
             }
             None => false,
         });
+        former
     }
 
     /// The books that came after one of that number, and the number of the last; 0 for all.
@@ -198,13 +207,12 @@ impl Registry {
         arrivals.readers.push(Arc::downgrade(reader));
     }
 
-    /// Serve a book no longer; whether it was served.
-    pub fn remove(&self, exchange: &str, symbol: &str) -> bool {
+    /// Serve a book no longer; the book, where it was served.
+    pub fn remove(&self, exchange: &str, symbol: &str) -> Option<Book> {
         let mut exchanges = self.exchanges.write();
-        let Some(symbols) = exchanges.get_mut(exchange) else {
-            return false;
-        };
+        let symbols = exchanges.get_mut(exchange)?;
         let former = symbols.remove(symbol);
+        self.changes.fetch_add(1, Ordering::Relaxed);
         if symbols.is_empty() {
             exchanges.remove(exchange);
         }
@@ -212,7 +220,12 @@ impl Registry {
             self.arrivals.lock().books.remove(&former.serial);
             former.hub.end("the book is not served any more");
         }
-        former.is_some()
+        former
+    }
+
+    /// How often books came and went.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// How many books there are.
@@ -366,8 +379,8 @@ pub(crate) mod tests {
         let registry = registry(&[("binance.com", "BTCUSDT"), ("binance.us", "BTCUSDT")]);
         let problem = registry.find(None, "BTCUSDT", true).expect_err("two");
         assert_eq!(problem.status, StatusCode::BAD_REQUEST);
-        assert!(registry.remove("binance.us", "BTCUSDT"));
-        assert!(!registry.remove("binance.us", "BTCUSDT"));
+        assert!(registry.remove("binance.us", "BTCUSDT").is_some());
+        assert!(registry.remove("binance.us", "BTCUSDT").is_none());
         assert_eq!(
             &*registry.find(None, "BTCUSDT", true).expect("one").exchange,
             "binance.com"

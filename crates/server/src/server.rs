@@ -22,10 +22,11 @@ use crate::certificate::Certificate;
 use crate::compat::{self, Compat, CompatOptions};
 use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
 use crate::entrance::Entry;
+use crate::exchange::{Exchange, ExchangeOptions};
 use crate::limits::Limits;
 use crate::listener;
 use crate::peers::Peers;
-use crate::registry::Registry;
+use crate::registry::{Book, Registry};
 use crate::router;
 use crate::shared::{Document, Shared};
 use crate::statistics::Statistics;
@@ -51,6 +52,8 @@ pub struct Options {
     pub compat: Vec<CompatOptions>,
     /// A file for one line a request; `-`: standard error.
     pub access_log: Option<PathBuf>,
+    /// How it speaks the exchange's own protocol; None for not at all.
+    pub exchange: Option<ExchangeOptions>,
 }
 
 /// Why a server did not start.
@@ -108,6 +111,7 @@ impl Server {
                 .transpose()?,
             metrics: RwLock::default(),
             is_draining: AtomicBool::new(false),
+            exchange: options.exchange.map(Exchange::new),
             ending: watch::Sender::new(false),
             instance: instance(),
         });
@@ -177,6 +181,32 @@ impl Server {
     /// The books that it serves.
     pub fn registry(&self) -> &Registry {
         &self.shared.registry
+    }
+
+    /// Serve a book; it takes the place of one of the same names.
+    pub fn add(&self, book: Book) {
+        if self.shared.exchange.is_some() {
+            book.change(|market| market.keep_diffs());
+        }
+        if let Some(before) = self.shared.registry.add(book) {
+            self.on_gone(&before);
+        }
+    }
+
+    /// Serve a book no longer; whether it was served.
+    pub fn remove(&self, exchange: &str, symbol: &str) -> bool {
+        let gone = self.shared.registry.remove(exchange, symbol);
+        if let Some(book) = &gone {
+            self.on_gone(book);
+        }
+        gone.is_some()
+    }
+
+    fn on_gone(&self, book: &Book) {
+        if let Some(exchange) = &self.shared.exchange {
+            exchange.on_gone(&book.exchange, &book.symbol);
+            book.change(|market| market.release_diffs());
+        }
     }
 
     /// Whether this is another process than the one whose threads it has: a fork has no threads.
@@ -251,6 +281,11 @@ impl Server {
             all_done
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
+        if self.shared.exchange.is_some() {
+            for book in self.shared.registry.all() {
+                book.change(|market| market.release_diffs());
+            }
+        }
         if let Some(log) = &self.shared.access_log {
             log.finish();
         }

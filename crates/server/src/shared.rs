@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::access::{Origins, Tokens};
 use crate::access_log::AccessLog;
 use crate::delegation::Delegation;
+use crate::exchange::Exchange;
 use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
@@ -36,6 +37,8 @@ pub struct Shared {
     /// What the owner adds to the metrics.
     pub metrics: RwLock<Bytes>,
     pub is_draining: AtomicBool,
+    /// The exchange's own protocol; None where it is not spoken.
+    pub exchange: Option<Exchange>,
     /// Turns true when the server ends.
     pub ending: watch::Sender<bool>,
     /// What tells this server from others, and from itself before a restart.

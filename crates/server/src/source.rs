@@ -57,6 +57,11 @@ impl Source {
             .map_or(0, |router| router.timebase().now_ns(clock::now_ns))
     }
 
+    /// Change what the book keeps for its readers; its levels are the router's business.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Market) -> T) -> T {
+        change(&mut self.cell.lock())
+    }
+
     /// By how much the wall clock is ahead of the clock that stamps the book.
     pub fn wall_offset_ns(&self) -> Option<i64> {
         let router = self.router.as_ref()?;

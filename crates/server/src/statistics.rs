@@ -13,6 +13,12 @@ pub const STATUSES: [u16; 20] = [
     500,
 ];
 
+/// The index of what is no path of old clients, behind `ROUTES`, what is none of them, and `ENDPOINTS`.
+const COMPAT_OTHER: usize = ROUTES.len() + 1 + ENDPOINTS.len();
+
+/// The index of the exchange's own protocol.
+pub const EXCHANGE: usize = COMPAT_OTHER + 1;
+
 /// Why a connection was closed before it was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -38,7 +44,7 @@ impl Refused {
 /// The counters.
 #[derive(Debug)]
 pub struct Statistics {
-    /// By route (one more for what is none) and status; then the same for old clients.
+    /// By route (one more for what is none) and status; then the same for old clients; then the exchange's protocol.
     responses: Vec<[AtomicU64; STATUSES.len()]>,
     refused: [AtomicU64; Refused::ALL.len()],
     /// Connections that were accepted.
@@ -69,9 +75,7 @@ pub struct Statistics {
 impl Default for Statistics {
     fn default() -> Self {
         Statistics {
-            responses: (0..ROUTES.len() + ENDPOINTS.len() + 2)
-                .map(|_| Default::default())
-                .collect(),
+            responses: (0..=EXCHANGE).map(|_| Default::default()).collect(),
             refused: Default::default(),
             accepted: AtomicU64::new(0),
             open: AtomicUsize::new(0),
@@ -147,6 +151,7 @@ fn name(index: usize) -> &'static str {
         (Some(route), _) => route.name,
         (None, Some(endpoint)) => endpoint.name,
         (None, None) if index == ROUTES.len() => "other",
+        (None, None) if index == EXCHANGE => "exchange",
         (None, None) => "compat_other",
     }
 }

@@ -34,6 +34,17 @@ _SYNC_TIMEOUT_S = 30.0
 @click.option("--tls", is_flag=True, default=None, help="HTTPS, with a certificate of its own.")
 @click.option("--certificate", metavar="FILE", type=_FILE, help="PEM file of a certificate; with --key.")
 @click.option("--key", metavar="FILE", type=_FILE, help="PEM file of its private key.")
+@click.option(
+    "--exchange-symbols",
+    type=click.Choice(["list", "any", "off"]),
+    help="Books of the exchange's own protocol: those that are held, any symbol, or off.  [default: list]",
+)
+@click.option(
+    "--exchange-books", metavar="N", type=click.IntRange(1), help="Most books that its clients begin, with any."
+)
+@click.option(
+    "--exchange-allow", multiple=True, metavar="CIDR", help="A network whose clients speak it without a key."
+)
 @click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
 @click.option("--keep-books", is_flag=True, default=None, help="Begin again what requests began.")
 @click.option("--access-log", metavar="FILE", help="One JSON line a request; - for standard error.")
@@ -197,12 +208,23 @@ def _ready_lines(running: BookServer, books: Books, synced: int, after_s: float)
     lines = [
         f"depthcache serves {_books(count)}, {state}",
         f'  read   curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"',
+        *_exchange_line(running, first.exchange),
         f"  docs   {url}/docs    {_admin(running)}",
     ]
     lines += [f"  old    {url}    old clients, without a token" for url in running.compat_urls]
     if running.fingerprint:
         lines.append(f"  tls    {running.certificate_file}, SHA-256 {running.fingerprint}")
     return lines
+
+
+def _exchange_line(running: BookServer, exchange: str) -> list[str]:
+    """Where clients of the exchange connect; with the name of the key's file instead of the key."""
+    if running.config.exchange_symbols == "off":
+        return []
+    rest = running.endpoints(exchange).rest
+    where = running.exchange_key_file
+    shown = "$DEPTHCACHE_SERVER_EXCHANGE_KEY" if where is None else f"$(cat {where})"
+    return [f"  as     {rest.replace(running.exchange_key, shown)}, for clients of the exchange itself"]
 
 
 def _shown_token(running: BookServer) -> str:

@@ -20,9 +20,11 @@ from depthcache.server.client_metrics import ClientMetrics
 from depthcache.server.compat_management import CompatManagement
 from depthcache.server.config import ServerConfig
 from depthcache.server.documents import documents
+from depthcache.server.exchange import ExchangeInfo, exchange_options
 from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import Management
 from depthcache.server.private_files import load_tls, load_tokens
+from depthcache.venues import Endpoints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +115,28 @@ class BookServer(OneProcess):
         return self._tokens.admin_file
 
     @property
+    def exchange_key(self) -> str:
+        """The secret of clients that speak the exchange's own protocol, in the path of their addresses."""
+        self._running()
+        return self._tokens.exchange
+
+    @property
+    def exchange_key_file(self) -> Path | None:
+        """The file it comes from; None where it was given."""
+        self._running()
+        return self._tokens.exchange_file
+
+    def endpoints(self, exchange: str) -> Endpoints:
+        """Where clients of an exchange find this server, instead of the exchange's own hosts.
+
+        With the key in the path where not only programs of this machine can connect. Raises UnknownExchange.
+        """
+        name = self._books._config.settings.venue(exchange).name  # noqa: SLF001
+        key = "" if self.config.is_loopback else f"/k/{self.exchange_key}"
+        rest = f"{self.url}{key}/{name}"
+        return Endpoints(rest=rest, websocket=rest.replace("http", "ws", 1))
+
+    @property
     def certificate_file(self) -> Path | None:
         """The certificate, for clients to trust; None without TLS."""
         self._running()
@@ -176,6 +200,7 @@ class BookServer(OneProcess):
         self._unwatch()
         native.drain(self.config.drain_s)
         self._thread.join()
+        self._exchange_info.close()
 
     def _start(self) -> None:
         if self._native is not None:
@@ -183,9 +208,13 @@ class BookServer(OneProcess):
         len(self._books)  # raises before anything is opened where the client does not run
         self._tokens, self._tls = load_tokens(self.config), load_tls(self.config)
         config, tls = self.config, self._tls
+        client = self._books._config  # noqa: SLF001
         kept = KeptBooks(config.folder / "books.json" if config.keep_books else None)
         self._compat = CompatManagement(self._books, kept)
-        self._management = Management(self._books, kept, depth=self._books._config.depth)  # noqa: SLF001
+        self._management = Management(self._books, kept, depth=client.depth)
+        self._exchange_info = ExchangeInfo(
+            client.settings, whole=config.exchange_symbols == "any", timeout_s=config.manage_timeout_s
+        )
         try:
             native = _native.BookServer(
                 config.address,
@@ -212,6 +241,7 @@ class BookServer(OneProcess):
                     for host, port, name in config.compat_listeners()
                 ],
                 access_log=None if config.access_log is None else os.fspath(config.access_log),
+                exchange=exchange_options(config, client.settings, client.speed_ms, self._tokens.exchange),
             )
         except ValueError as error:
             raise InvalidArgument(
@@ -260,11 +290,29 @@ class BookServer(OneProcess):
 
     def _on_request(self, request: tuple[int, str, str, str, bytes]) -> None:
         """On the thread of requests."""
+        number, route, exchange, *_ = request
+        if route == "exchange_info":  # waits for the exchange
+            threading.Thread(
+                target=self._answer_exchange_info,
+                args=(number, exchange),
+                name="depthcache-info",
+                daemon=True,
+            ).start()
+            return
         if self._loop is None:
             self._answer(*request)
             return
         with suppress(RuntimeError):  # the loop has ended: the sender gets status 503
             self._loop.call_soon_threadsafe(self._answer, *request)
+
+    def _answer_exchange_info(self, number: int, exchange: str) -> None:
+        symbols = {symbol for name, symbol in self._served if name == exchange}
+        try:
+            status, body = self._exchange_info.answer(exchange, symbols)
+        except Exception as error:  # noqa: BLE001 - the sender gets a status, the log the error
+            logs.unexpected(where="exchangeInfo of the book server", error=error)
+            status, body = 500, b""
+        self._running().respond(number, status, body)
 
 
 def _in_url(address: str) -> str:

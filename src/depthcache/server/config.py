@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import string
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -20,6 +21,8 @@ PREFIX = "DEPTHCACHE_SERVER_"
 
 _FEWEST_SECRET = 16
 _MOST_PORT = 65_535
+_SYMBOL_POLICIES = ("list", "any", "off")
+_KEY_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,13 @@ class ServerConfig:
         compat_allow: networks such as `10.0.0.0/8` whose hosts may connect to these listeners; this machine
             always may.
         compat_manage: whether old clients may begin and end books; on this machine alone.
+        exchange_symbols: of which symbols the exchange's own protocol serves books: `list` (those that are
+            held), `any` (others are begun when a client asks for them), or `off`.
+        exchange_books: books at once that clients of the exchange's protocol may begin, with `any`.
+        exchange_allow: networks whose clients may use the exchange's protocol without the key, such as
+            `10.0.0.0/8`. Where only this machine can connect, all its programs may.
+        exchange_key: the secret of other clients of the exchange's protocol, in the path:
+            `https://host/k/<key>/binance.com/…`; None for the file `exchange.key`.
     """
 
     listen: str = "127.0.0.1"
@@ -87,6 +97,10 @@ class ServerConfig:
     compat_listen_2_8: str | None = None
     compat_allow: tuple[str, ...] = ()
     compat_manage: bool = False
+    exchange_symbols: str = "list"
+    exchange_books: int = 100
+    exchange_allow: tuple[str, ...] = ()
+    exchange_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, least, most in (
@@ -97,6 +111,7 @@ class ServerConfig:
             ("requests_per_second", 0, 1_000_000),
             ("messages_per_second", 1, 1_000_000),
             ("subscriptions", 1, 1_000_000),
+            ("exchange_books", 1, 10_000),
         ):
             value = parse_whole(
                 getattr(self, name), name=name, allowed=f"{least:,} to {most:,}", least=least, most=most
@@ -115,6 +130,7 @@ class ServerConfig:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidArgument(name=name, value=getattr(self, name), allowed="True or False")
         self._check_names()
+        self._check_exchange()
         self._check_secrets()
         self._check_exposure()
         self._check_compat()
@@ -191,6 +207,25 @@ class ServerConfig:
                 raise InvalidArgument(name="hosts", value=host, allowed=allowed)
         object.__setattr__(self, "hosts", hosts)
 
+    def _check_exchange(self) -> None:
+        if self.exchange_symbols not in _SYMBOL_POLICIES:
+            allowed = "list, any or off"
+            raise InvalidArgument(name="exchange_symbols", value=self.exchange_symbols, allowed=allowed)
+        allowed = "networks such as 10.0.0.0/8 or fd00::/8, or addresses"
+        if isinstance(self.exchange_allow, str):
+            raise InvalidArgument(name="exchange_allow", value=self.exchange_allow, allowed=allowed)
+        networks = tuple(self.exchange_allow)
+        for network in networks:
+            try:
+                ipaddress.ip_network(network, strict=False)
+            except ValueError:
+                raise InvalidArgument(name="exchange_allow", value=network, allowed=allowed) from None
+        object.__setattr__(self, "exchange_allow", networks)
+        key = self.exchange_key
+        if key is not None and not (is_secret(key) and set(key) <= _KEY_CHARACTERS):
+            allowed = f"at least {_FEWEST_SECRET} letters, digits, '-', '_' and '.'"
+            raise InvalidArgument(name="exchange_key", value="(not shown)", allowed=allowed)
+
     def _check_secrets(self) -> None:
         for name in ("read_token", "admin_token"):
             secret = getattr(self, name)
@@ -200,6 +235,9 @@ class ServerConfig:
         if self.read_token is not None and self.read_token == self.admin_token:
             allowed = "another secret than read_token"
             raise InvalidArgument(name="admin_token", value="(not shown)", allowed=allowed)
+        if self.exchange_key is not None and self.exchange_key in (self.read_token, self.admin_token):
+            allowed = "another secret than the tokens: it is in the addresses that clients use"
+            raise InvalidArgument(name="exchange_key", value="(not shown)", allowed=allowed)
 
     def _check_exposure(self) -> None:
         if (self.certificate is None) != (self.key is None):

@@ -29,7 +29,7 @@ from depthcache.settings import Settings
 
 __all__ = ["ServeFile", "read_serve_file"]
 
-_SECRETS = ("read_token", "admin_token")
+_SECRETS = ("read_token", "admin_token", "exchange_key")
 """They come from files of their own or from the environment: others may read this file."""
 
 
@@ -61,7 +61,7 @@ def read_serve_file(path: str | PathLike[str]) -> ServeFile:
     server = _table(content, "server", shown)
     names = tuple(each.name for each in fields(ServerConfig) if each.name not in _SECRETS)
     _known(server, names, f"[server] of {shown}")
-    for name in ("hosts", "compat_allow"):
+    for name in ("hosts", "compat_allow", "exchange_allow"):
         if isinstance(server.get(name), list):
             server[name] = tuple(server[name])
     books: dict[str, tuple[str, ...]] = {}

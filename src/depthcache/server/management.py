@@ -34,11 +34,12 @@ class Management:
     def __init__(self, books: ManagedBooks, kept: KeptBooks, *, depth: int) -> None:
         """`depth`: levels a side that the client keeps complete, of every book."""
         self._books, self._kept, self._depth = books, kept, depth
+        self._asked: set[tuple[str, str]] = set()
 
     def answer(self, route: str, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         """Status and JSON. Never raises: a bug is status 500 and a log line."""
         handlers: dict[str, Callable[[str, str, bytes], tuple[int, bytes]]]
-        handlers = {"begin_book": self._begin, "end_book": self._end}
+        handlers = {"begin_book": self._begin, "end_book": self._end, "begin_asked_book": self._begin_asked}
         try:
             answer = handlers[route](exchange, symbol, body)
             self._kept.save()
@@ -84,6 +85,21 @@ class Management:
         status = HTTPStatus.OK if is_there else HTTPStatus.CREATED
         facts = {"exchange": book.exchange, "symbol": book.symbol, "status": book.status.value}
         return status, compact_json({**facts, "reason": book.reason, "depth": self._depth})
+
+    def _begin_asked(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
+        """Begin a book for a client of the exchange's protocol; `body`: how many such books there may be."""
+        held = {key: self._books.get(key) for key in self._asked}
+        for name, wanted in [
+            key for key, book in held.items() if book is None or book.status is Status.CLOSED
+        ]:
+            self._asked.discard((name, wanted))
+            if held[name, wanted] is not None and (name, wanted) != (exchange, symbol):
+                self._books.remove(wanted, name)
+        if self._books.get((exchange, symbol)) is None and len(self._asked) >= int(body):
+            return _error(HTTPStatus.CONFLICT, "too_many_books", f"{body.decode()} books were begun so")
+        book = self._books.get((exchange, symbol)) or self._books.add(symbol, exchange)
+        self._asked.add((book.exchange, book.symbol))
+        return HTTPStatus.OK, b""
 
     def _end(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         if body:

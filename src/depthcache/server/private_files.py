@@ -26,8 +26,11 @@ class Tokens:
 
     read: str = field(repr=False)
     admin: str = field(repr=False)
+    exchange: str = field(repr=False)
+    """The key of clients that speak the exchange's own protocol."""
     read_file: Path | None
     admin_file: Path | None
+    exchange_file: Path | None
 
 
 def load_tokens(config: ServerConfig) -> Tokens:
@@ -35,11 +38,14 @@ def load_tokens(config: ServerConfig) -> Tokens:
     InvalidArgument for a file that others may read, OSError."""
     read_file = None if config.read_token else config.folder / "read.token"
     admin_file = None if config.admin_token else config.folder / "admin.token"
+    exchange_file = None if config.exchange_key else config.folder / "exchange.key"
     return Tokens(
         read=config.read_token or _secret_of(read_file, "dcr_"),
         admin=config.admin_token or _secret_of(admin_file, "dca_"),
+        exchange=config.exchange_key or _secret_of(exchange_file, "dcx_"),
         read_file=read_file,
         admin_file=admin_file,
+        exchange_file=exchange_file,
     )
 
 

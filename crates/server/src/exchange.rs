@@ -1,0 +1,318 @@
+//! The exchange's own protocol, under `/<exchange>/…`: clients of the exchange work here by another host name.
+//!
+//! Theory of operation. `Exchange::answer` finds the exchange by the first segment of a path and admits the sender, who
+//! has no token. REST answers are made of the book (`depth`) or of what the owner fetched (`listing`). A socket has a
+//! `session`, which reads commands and subscribes to the `feed` of each book. Diffs are those that the book took, byte
+//! for byte (`depthcache_book::market::TappedDiff`); slower streams are merged from them (`merging`), partial depth and
+//! bookTicker are made of the book (`events`).
+//!
+//! What a reader is sent is right, or shows that something is missing: while a book is not synced REST answers 503 and
+//! sockets stay open; the diffs after a gap have ids that show it; ids never go back. Where that cannot be shown, and
+//! where a reader falls behind, its connection ends with a reason.
+//!
+//! Locks: the table of feeds, one feed's streams, one market, a queue; taken in this order.
+
+mod admission;
+mod commands;
+mod depth;
+mod events;
+mod feed;
+mod listing;
+mod merging;
+mod outbox;
+mod refusal;
+mod rules;
+mod session;
+mod streams;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::response::Response;
+use depthcache_book::query::Reading;
+use depthcache_book::status::Status;
+use depthcache_wire::writer::Object;
+use http::header::{CONTENT_LENGTH, UPGRADE};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use tokio::time::sleep;
+
+use crate::call::typed;
+use crate::delegation::DelegatedRequest;
+use crate::registry::{Book, Registry};
+use crate::shared::Shared;
+use crate::socket::Closing;
+use crate::statistics::EXCHANGE;
+use feed::Feed;
+use listing::Listings;
+use outbox::Outbox;
+use refusal::{JSON, Refusal};
+use streams::Stream;
+
+pub use admission::take_key;
+pub use rules::{ExchangeOptions, VenueRules};
+
+/// What a path is below an exchange; None where its first segment names none that is served.
+pub fn target(shared: &Shared, path: &str) -> Option<Target> {
+    const OWN: &str = "/v1/"; // nearly always
+    let exchange = shared
+        .exchange
+        .as_ref()
+        .filter(|_| !path.starts_with(OWN))?;
+    exchange.target(path)
+}
+
+/// Answer a request for an exchange, or one that came with a key, which is for nothing else.
+pub async fn respond(
+    shared: &Arc<Shared>,
+    target: Option<&Target>,
+    request: &Parts,
+    address: IpAddr,
+    key: Option<&str>,
+) -> Response {
+    let response = match (&shared.exchange, target) {
+        (Some(exchange), Some(target)) => {
+            exchange.answer(shared, target, request, address, key).await
+        }
+        _ => {
+            let words = "There is nothing at this path: it must begin with /k/<key>/<exchange>/.";
+            Refusal::no_path(words).into_response()
+        }
+    };
+    shared.statistics.count(EXCHANGE, response.status());
+    response
+}
+
+/// The exchange's protocol of one server.
+#[derive(Debug)]
+pub struct Exchange {
+    options: ExchangeOptions,
+    venues: Vec<Arc<VenueRules>>,
+    listings: Listings,
+    feeds: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<Feed>>>,
+}
+
+/// A path below an exchange.
+#[derive(Clone, Debug)]
+pub struct Target {
+    venue: Arc<VenueRules>,
+    /// As the exchange has it: `/api/v3/depth`.
+    path: String,
+}
+
+impl Exchange {
+    pub fn new(mut options: ExchangeOptions) -> Exchange {
+        let venues = std::mem::take(&mut options.venues)
+            .into_iter()
+            .map(Arc::new)
+            .collect();
+        Exchange {
+            options,
+            venues,
+            listings: Listings::default(),
+            feeds: Mutex::default(),
+        }
+    }
+
+    fn target(&self, path: &str) -> Option<Target> {
+        let rest = path.strip_prefix('/')?;
+        let (name, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        let venue = self.venues.iter().find(|venue| venue.is_named(name))?;
+        Some(Target {
+            venue: venue.clone(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Answer a request of a sender at `address`; `key`: what came as a prefix of the path.
+    async fn answer(
+        &self,
+        shared: &Arc<Shared>,
+        target: &Target,
+        request: &Parts,
+        address: IpAddr,
+        key: Option<&str>,
+    ) -> Response {
+        let answered = match admission::check(shared, &self.options, request, address, key) {
+            Ok(()) => self.respond(shared, target, request).await,
+            Err(refusal) => Err(refusal),
+        };
+        let mut response = answered.unwrap_or_else(Refusal::into_response);
+        if request.method == Method::HEAD {
+            *response.body_mut() = axum::body::Body::empty();
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+        response
+    }
+
+    async fn respond(
+        &self,
+        shared: &Arc<Shared>,
+        target: &Target,
+        request: &Parts,
+    ) -> Result<Response, Refusal> {
+        let Target { venue, path } = target;
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            let refusal = Refusal::bad(-1000, "Only GET is served here.");
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return Err(Refusal { status, ..refusal });
+        }
+        let query = request.uri.query().unwrap_or_default();
+        if let Some(socket) = session::Url::parse(venue, path, query) {
+            if !request.headers.contains_key(UPGRADE) {
+                let refusal = Refusal::bad(
+                    -1000,
+                    "This is a WebSocket: connect to it with wss:// or ws://.",
+                );
+                let status = StatusCode::UPGRADE_REQUIRED;
+                return Err(Refusal { status, ..refusal });
+            }
+            return session::open(shared, venue, &socket, request).await;
+        }
+        let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        if *path == venue.depth_path {
+            depth::respond(self, shared, venue, &query).await
+        } else if *path == venue.exchange_info_path {
+            let body = self.listings.respond(shared, venue, &query).await?;
+            Ok(typed(JSON, body))
+        } else if *path == venue.time_path {
+            let mut out = Vec::new();
+            let mut body = Object::begin(&mut out);
+            body.integer("serverTime", time_ms());
+            body.end();
+            Ok(typed(JSON, out))
+        } else if *path == venue.ping_path {
+            Ok(typed(JSON, b"{}".to_vec()))
+        } else {
+            Err(unknown_path(venue, path))
+        }
+    }
+
+    /// The book of a symbol; one that is not held is begun where that is allowed.
+    async fn book(
+        &self,
+        shared: &Shared,
+        venue: &VenueRules,
+        symbol: &str,
+    ) -> Result<Book, Refusal> {
+        if let Some(book) = held(&shared.registry, venue, symbol) {
+            return Ok(book);
+        }
+        if self.options.most_begun == 0 {
+            return Err(Refusal::unknown_symbol());
+        }
+        let make = |number| DelegatedRequest {
+            number,
+            route: "begin_asked_book",
+            exchange: venue.name.to_string(),
+            symbol: symbol.to_owned(),
+            body: self.options.most_begun.to_string().into(),
+        };
+        let answered = shared.delegation.ask(make, shared.limits.delegation).await;
+        let answered = answered.map_err(|why| Refusal::later(why.words()))?;
+        match answered.status {
+            200 | 201 => held(&shared.registry, venue, symbol).ok_or_else(Refusal::unknown_symbol),
+            409 => {
+                let most = self.options.most_begun;
+                Err(Refusal::bad(
+                    -1121,
+                    format!(
+                        "This server keeps {most} books that requests began, and begins no more."
+                    ),
+                ))
+            }
+            503 => Err(Refusal::later("The server is shutting down.")),
+            _ => Err(Refusal::unknown_symbol()),
+        }
+    }
+
+    /// Wait until a book that was begun for its readers can be read, but not for long.
+    async fn wait_begun(&self, book: &Book) {
+        const LOOK: Duration = Duration::from_millis(20);
+        let until = Instant::now() + self.options.begin_within();
+        let is_new = || {
+            book.look(|market| {
+                market.last_update_id().is_none() && market.status_info().status != Status::Closed
+            })
+        };
+        while self.options.most_begun > 0 && is_new() && Instant::now() < until {
+            sleep(LOOK).await;
+        }
+    }
+
+    // --- streams ------------------------------------------------------------------------------
+
+    /// One more reader of a stream; false where the book is not held.
+    fn subscribe(
+        &self,
+        shared: &Shared,
+        venue: &Arc<VenueRules>,
+        stream: &Stream,
+        name: &Arc<str>,
+        reader: &Arc<Outbox>,
+    ) -> bool {
+        let mut feeds = self.feeds.lock();
+        // Looked up while the table is held: a book that goes finds its feed.
+        let Some(book) = held(&shared.registry, venue, &stream.symbol) else {
+            return false;
+        };
+        let key = (book.exchange.clone(), book.symbol.clone());
+        let feed = feeds
+            .entry(key)
+            .or_insert_with(|| Feed::begin(book, venue.clone()));
+        feed.add(name, stream.kind, reader);
+        true
+    }
+
+    /// One reader of a stream less.
+    fn unsubscribe(&self, venue: &VenueRules, symbol: &str, name: &str, reader: &Arc<Outbox>) {
+        let mut feeds = self.feeds.lock();
+        let key = (venue.name.clone(), Arc::from(symbol));
+        if let Some(feed) = feeds.get(&key) {
+            feed.remove(name, reader);
+            if feed.is_idle() {
+                feed.end();
+                feeds.remove(&key);
+            }
+        }
+    }
+
+    /// A book is served no longer.
+    pub fn on_gone(&self, exchange: &str, symbol: &str) {
+        const GONE: Closing = Closing::policy("the server does not hold the book any more");
+        let gone = self.feeds.lock().remove(&(exchange.into(), symbol.into()));
+        if let Some(feed) = gone {
+            feed.end_readers(&GONE);
+            feed.end();
+        }
+    }
+}
+
+fn held(registry: &Registry, venue: &VenueRules, symbol: &str) -> Option<Book> {
+    registry.find(Some(&venue.name), symbol, false).ok()
+}
+
+fn unknown_path(venue: &VenueRules, path: &str) -> Refusal {
+    let served = [
+        &venue.depth_path,
+        &venue.exchange_info_path,
+        &venue.ping_path,
+        &venue.time_path,
+    ];
+    let served = served.map(String::as_str).join(", ");
+    let path = crate::problem::shortened(path);
+    Refusal::no_path(format!(
+        "Path {path} is not served here; served are {served} and the streams /ws, /stream, /public/ws, /public/stream"
+    ))
+}
+
+/// Milliseconds since 1970.
+fn time_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}

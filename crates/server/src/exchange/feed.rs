@@ -1,0 +1,397 @@
+//! The streams of one book: who reads them, and what each is sent.
+//!
+//! Theory of operation. The thread that applies a diff only notes it (`Inbox`) while it holds the book. A task of the
+//! server takes what was noted: it sends diffs on as they came, merges them for slower streams, and makes partial depth
+//! and bookTicker of the book. One copy of a diff serves all its readers.
+//!
+//! A new reader of diffs gets the newest one first. Without it a snapshot taken now would end where that diff ended, the
+//! next diff of futures begins later, and a reader that demands `U <= lastUpdateId <= u` could not begin.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use depthcache_book::market::{DiffListener, TappedDiff};
+use depthcache_book::query::Reading;
+use depthcache_book::status::Status;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::commands::wrapped;
+use super::events::Top;
+use super::merging::Merger;
+use super::outbox::Outbox;
+use super::rules::VenueRules;
+use super::streams::Kind;
+use crate::registry::Book;
+use crate::socket::Closing;
+
+/// After a resync readers of diffs may miss some without knowing, until the next diff shows it; where none comes for so
+/// long, they are disconnected.
+const SILENT_HOLE: Duration = Duration::from_secs(5);
+
+/// How often a book is looked at whose diffs do not come.
+const LOOK: Duration = Duration::from_secs(1);
+
+const RESET: Closing = restarted("the exchange reset its update ids: take a new snapshot");
+const HOLE: Closing = restarted("updates are missing: take a new snapshot");
+const CLOSED: Closing = restarted("the exchange does not trade the symbol any more");
+
+const fn restarted(reason: &'static str) -> Closing {
+    Closing {
+        code: CloseCode::Restart,
+        reason,
+    }
+}
+
+/// What the book did.
+#[derive(Debug)]
+enum Came {
+    Diff(TappedDiff),
+    Snapshot(i64),
+    Reset,
+}
+
+/// Notes what the book does, for the task.
+#[derive(Debug, Default)]
+struct Inbox {
+    came: Mutex<Vec<Came>>,
+    wake_up: Notify,
+}
+
+impl Inbox {
+    fn note(&self, came: Came) {
+        let is_first = {
+            let mut noted = self.came.lock();
+            noted.push(came);
+            noted.len() == 1
+        };
+        if is_first {
+            self.wake_up.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Came> {
+        std::mem::take(&mut *self.came.lock())
+    }
+}
+
+impl DiffListener for Inbox {
+    fn on_diff(&self, diff: &TappedDiff) {
+        self.note(Came::Diff(diff.clone()));
+    }
+
+    fn on_snapshot(&self, update_id: i64) {
+        self.note(Came::Snapshot(update_id));
+    }
+
+    fn on_reset(&self) {
+        self.note(Came::Reset);
+    }
+}
+
+/// The streams of one book.
+#[derive(Debug)]
+pub struct Feed {
+    book: Book,
+    venue: Arc<VenueRules>,
+    inbox: Arc<Inbox>,
+    streams: Mutex<Streams>,
+    is_over: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Streams {
+    /// The newest diff that was sent on.
+    newest: Option<TappedDiff>,
+    /// When the book was resynced behind what was sent on, while no diff has come since.
+    resynced: Option<Instant>,
+    began: Instant,
+    entries: Vec<Entry>,
+}
+
+/// One stream and its readers.
+#[derive(Debug)]
+struct Entry {
+    name: Arc<str>,
+    kind: Kind,
+    readers: Vec<Arc<Outbox>>,
+    /// Time between two messages, where it is longer than that of the diffs.
+    every_ms: Option<u64>,
+    /// Of slower diffs.
+    merger: Option<Merger>,
+    /// What was sent last, for the next new reader.
+    last: Option<Utf8Bytes>,
+    /// Of what was sent last, where the stream is made of the book.
+    shown: Option<Top>,
+    /// There is something to send: when.
+    due: Option<Instant>,
+}
+
+impl Feed {
+    /// The streams of a book, without readers.
+    pub fn begin(book: Book, venue: Arc<VenueRules>) -> Arc<Feed> {
+        let inbox = Arc::new(Inbox::default());
+        let newest = book.change(|market| market.listen_to_diffs(inbox.clone()));
+        let feed = Arc::new(Feed {
+            book,
+            venue,
+            inbox,
+            streams: Mutex::new(Streams {
+                newest,
+                resynced: None,
+                began: Instant::now(),
+                entries: Vec::new(),
+            }),
+            is_over: AtomicBool::new(false),
+        });
+        tokio::spawn(feed.clone().run());
+        feed
+    }
+
+    /// One more reader of a stream, which gets what is newest at once.
+    pub fn add(&self, name: &Arc<str>, kind: Kind, reader: &Arc<Outbox>) {
+        let mut streams = self.streams.lock();
+        let is_current = self.book.look(|market| market.readable(false).is_ok());
+        let Streams {
+            newest, entries, ..
+        } = &mut *streams;
+        let newest = newest.as_ref().filter(|_| is_current);
+        let index = entries.iter().position(|entry| entry.name == *name);
+        let index = index.unwrap_or_else(|| {
+            entries.push(Entry::new(name.clone(), kind, &self.venue));
+            entries.len() - 1
+        });
+        let entry = &mut entries[index];
+        let first = match kind {
+            Kind::Diffs { .. } if entry.merger.is_none() || entry.last.is_none() => {
+                newest.and_then(|diff| text(diff.event.clone()))
+            }
+            Kind::Diffs { .. } => entry.last.clone().filter(|_| is_current),
+            Kind::Partial { .. } | Kind::Ticker => {
+                let top = self.book.look(Top::of);
+                top.and_then(|top| text(self.event(kind, &top)?.into()))
+            }
+        };
+        if let Some(first) = first {
+            send(&[reader.clone()], name, &first);
+            entry.last = Some(first);
+        }
+        entry.readers.push(reader.clone());
+    }
+
+    /// One reader less; whether the stream has none left.
+    pub fn remove(&self, name: &str, reader: &Arc<Outbox>) {
+        let mut streams = self.streams.lock();
+        for entry in streams
+            .entries
+            .iter_mut()
+            .filter(|entry| &*entry.name == name)
+        {
+            entry.readers.retain(|each| !Arc::ptr_eq(each, reader));
+        }
+        streams.entries.retain(|entry| !entry.readers.is_empty());
+    }
+
+    /// Whether nobody reads.
+    pub fn is_idle(&self) -> bool {
+        self.streams.lock().entries.is_empty()
+    }
+
+    /// Send nothing any more.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Release);
+        self.inbox.wake_up.notify_one();
+    }
+
+    /// End the connections of all readers.
+    pub fn end_readers(&self, closing: &Closing) {
+        self.streams.lock().end_readers(closing, |_| true);
+    }
+
+    async fn run(self: Arc<Feed>) {
+        while !self.is_over.load(Ordering::Acquire) {
+            let due = self.turn(Instant::now());
+            tokio::select! {
+                () = self.inbox.wake_up.notified() => {}
+                () = sleep_until(due.into()) => {}
+            }
+        }
+        let listener: Arc<dyn DiffListener> = self.inbox.clone();
+        self.book.change(|market| market.ignore_diffs(&listener));
+    }
+
+    /// Take what came and send what is due; when to look again.
+    fn turn(&self, now: Instant) -> Instant {
+        let mut streams = self.streams.lock();
+        for came in self.inbox.take() {
+            match came {
+                Came::Diff(diff) => streams.on_diff(diff, now),
+                Came::Snapshot(update_id) => streams.on_snapshot(update_id, now),
+                Came::Reset => {
+                    streams.newest = None;
+                    streams.end_readers(&RESET, |_| true);
+                }
+            }
+        }
+        self.send_due(&mut streams, now);
+        self.look(&mut streams, now);
+        let due = streams.entries.iter().filter_map(|entry| entry.due);
+        due.chain([now + LOOK]).min().unwrap_or(now)
+    }
+
+    fn send_due(&self, streams: &mut Streams, now: Instant) {
+        let top = OnceCell::new();
+        for entry in &mut streams.entries {
+            if entry.due.is_none_or(|due| due > now) {
+                continue;
+            }
+            entry.due = None;
+            if let Some(merger) = &mut entry.merger {
+                let merged = merger.take();
+                merged
+                    .into_iter()
+                    .flatten()
+                    .for_each(|event| entry.send(event));
+                continue;
+            }
+            let Some(top) = top.get_or_init(|| self.book.look(Top::of)) else {
+                continue; // again after the resync
+            };
+            let is_old = entry.shown.as_ref().is_some_and(|shown| match entry.kind {
+                Kind::Ticker => shown.has_same_best(top),
+                _ => shown.update_id == top.update_id,
+            });
+            if !is_old && let Some(event) = self.event(entry.kind, top) {
+                entry.shown = Some(top.clone());
+                entry.send(event.into());
+            }
+        }
+    }
+
+    fn event(&self, kind: Kind, top: &Top) -> Option<Vec<u8>> {
+        let (family, symbol) = (self.venue.family, &*self.book.symbol);
+        match kind {
+            Kind::Diffs { .. } => None,
+            Kind::Partial { levels, .. } => Some(top.partial(family, symbol, levels)),
+            Kind::Ticker => top.ticker(family, symbol),
+        }
+    }
+
+    /// What nobody tells: a book that is closed, and a hole that no diff has shown.
+    fn look(&self, streams: &mut Streams, now: Instant) {
+        if let Some(since) = streams.resynced
+            && now - since > SILENT_HOLE
+        {
+            streams.resynced = None;
+            streams.end_readers(&HOLE, |kind| matches!(kind, Kind::Diffs { .. }));
+        }
+        if !streams.entries.is_empty()
+            && self
+                .book
+                .look(|market| market.status_info().status == Status::Closed)
+        {
+            streams.end_readers(&CLOSED, |_| true);
+        }
+    }
+}
+
+impl Streams {
+    fn on_diff(&mut self, diff: TappedDiff, now: Instant) {
+        self.resynced = None;
+        for entry in &mut self.entries {
+            match (entry.kind, &mut entry.merger) {
+                (Kind::Diffs { .. }, None) => entry.send(diff.event.clone()),
+                (Kind::Diffs { .. }, Some(merger)) => {
+                    let before = merger.push(diff.clone());
+                    before
+                        .into_iter()
+                        .flatten()
+                        .for_each(|event| entry.send(event));
+                    entry.wait(self.began, now);
+                }
+                (Kind::Partial { .. } | Kind::Ticker, _) => entry.wait(self.began, now),
+            }
+        }
+        self.newest = Some(diff);
+    }
+
+    fn on_snapshot(&mut self, update_id: i64, now: Instant) {
+        let behind = |diff: &TappedDiff| diff.ids.last < update_id;
+        if self.newest.as_ref().is_some_and(behind) {
+            self.resynced = Some(now);
+        }
+        let of_the_book = |entry: &&mut Entry| !matches!(entry.kind, Kind::Diffs { .. });
+        for entry in self.entries.iter_mut().filter(of_the_book) {
+            entry.due = Some(now);
+        }
+    }
+
+    fn end_readers(&mut self, closing: &Closing, of: impl Fn(Kind) -> bool) {
+        for entry in self.entries.iter().filter(|entry| of(entry.kind)) {
+            let readers = entry.readers.iter();
+            readers.for_each(|reader| reader.end(closing.clone()));
+        }
+    }
+}
+
+impl Entry {
+    fn new(name: Arc<str>, kind: Kind, venue: &VenueRules) -> Entry {
+        let every_ms = match kind {
+            Kind::Diffs { every_ms } | Kind::Partial { every_ms, .. } => Some(every_ms),
+            Kind::Ticker => None,
+        };
+        let every_ms = every_ms.filter(|every_ms| *every_ms > venue.held_ms);
+        let merges = matches!(kind, Kind::Diffs { .. }) && every_ms.is_some();
+        Entry {
+            name,
+            kind,
+            readers: Vec::new(),
+            every_ms,
+            merger: merges.then(|| Merger::new(venue.is_spot())),
+            last: None,
+            shown: None,
+            due: None,
+        }
+    }
+
+    fn send(&mut self, event: Bytes) {
+        if let Some(event) = text(event) {
+            send(&self.readers, &self.name, &event);
+            self.last = Some(event);
+        }
+    }
+
+    /// There is something to send: now, or at the next time of this stream.
+    fn wait(&mut self, began: Instant, now: Instant) {
+        let due = self.every_ms.map_or(now, |every_ms| {
+            let every_ns = u128::from(every_ms) * 1_000_000;
+            let next_ns = ((now - began).as_nanos() / every_ns + 1) * every_ns;
+            began + Duration::from_nanos(u64::try_from(next_ns).unwrap_or(u64::MAX))
+        });
+        self.due.get_or_insert(due);
+    }
+}
+
+/// As WebSockets take it: known to be a text, once for all readers.
+fn text(event: Bytes) -> Option<Utf8Bytes> {
+    Utf8Bytes::try_from(event).ok()
+}
+
+/// The same bytes to all readers; wrapped once for those that want it so.
+fn send(readers: &[Arc<Outbox>], name: &str, event: &Utf8Bytes) {
+    let combined = OnceCell::new();
+    for reader in readers {
+        reader.push(if reader.is_combined() {
+            let message: &Utf8Bytes = combined.get_or_init(|| wrapped(name, event.as_str()).into());
+            message.clone()
+        } else {
+            event.clone()
+        });
+    }
+}

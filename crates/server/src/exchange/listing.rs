@@ -1,0 +1,188 @@
+//! exchangeInfo: what the owner fetched from the exchange, kept for a while.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use depthcache_wire::writer::string;
+use parking_lot::Mutex;
+
+use super::merging::Keys;
+use super::refusal::Refusal;
+use super::rules::VenueRules;
+use crate::delegation::DelegatedRequest;
+use crate::shared::Shared;
+
+/// Filters and statuses change a few times a week.
+const KEPT: Duration = Duration::from_secs(3_600);
+
+/// What is kept of each exchange.
+#[derive(Debug, Default)]
+pub struct Listings(Mutex<HashMap<Arc<str>, Arc<Listing>>>);
+
+/// One at a time fetches.
+type Listing = tokio::sync::Mutex<Option<Fetched>>;
+
+#[derive(Debug)]
+struct Fetched {
+    at: Instant,
+    /// The books when it was fetched: others need another.
+    books: u64,
+    body: Bytes,
+}
+
+impl Listings {
+    /// The body of a response.
+    pub async fn respond(
+        &self,
+        shared: &Shared,
+        venue: &VenueRules,
+        query: &HashMap<String, String>,
+    ) -> Result<Vec<u8>, Refusal> {
+        let wanted = match venue.selects_symbols {
+            true => wanted(query)?,
+            false => None,
+        };
+        let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
+        let body = fresh(&listing, shared, venue).await?;
+        match wanted {
+            None => Ok(body.to_vec()),
+            Some(symbols) => chosen(&body, &venue.listing_key, &symbols),
+        }
+    }
+}
+
+async fn fresh(listing: &Listing, shared: &Shared, venue: &VenueRules) -> Result<Bytes, Refusal> {
+    let mut kept = listing.lock().await;
+    let books = shared.registry.changes();
+    if let Some(fetched) = &*kept
+        && fetched.books == books
+        && fetched.at.elapsed() < KEPT
+    {
+        return Ok(fetched.body.clone());
+    }
+    let make = |number| DelegatedRequest {
+        number,
+        route: "exchange_info",
+        exchange: venue.name.to_string(),
+        symbol: String::new(),
+        body: Bytes::new(),
+    };
+    let answered = shared.delegation.ask(make, shared.limits.delegation).await;
+    match answered {
+        Ok(answered) if answered.status == 200 => {
+            let body = Bytes::from(answered.body);
+            *kept = Some(Fetched {
+                at: Instant::now(),
+                books,
+                body: body.clone(),
+            });
+            Ok(body)
+        }
+        _ => match &*kept {
+            Some(fetched) => Ok(fetched.body.clone()), // better than none
+            None => Err(Refusal::later(
+                "The exchange's exchangeInfo could not be fetched.",
+            )),
+        },
+    }
+}
+
+/// The symbols that a request names, None for all (spot docs "Exchange information", 2026-07-21).
+fn wanted(query: &HashMap<String, String>) -> Result<Option<Vec<String>>, Refusal> {
+    for name in ["symbol", "symbols"] {
+        if query.get(name).is_some_and(String::is_empty) {
+            return Err(Refusal::bad(
+                -1105,
+                format!("Parameter '{name}' was empty."),
+            ));
+        }
+    }
+    match (query.get("symbol"), query.get("symbols")) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Err(Refusal::bad(-1128, "Combination of optional parameters invalid.")),
+        (Some(symbol), None) => Ok(Some(vec![symbol.clone()])),
+        (None, Some(symbols)) => serde_json::from_str(symbols).map(Some).map_err(|_| {
+            let words = "Illegal characters found in parameter 'symbols'; legal range is a JSON list of symbols.";
+            Refusal::bad(-1100, words)
+        }),
+    }
+}
+
+/// The same body with these symbols alone, everything else byte for byte.
+fn chosen(body: &[u8], key: &str, symbols: &[String]) -> Result<Vec<u8>, Refusal> {
+    #[derive(serde::Deserialize)]
+    struct Row {
+        symbol: String,
+    }
+    let unreadable = || Refusal::later("The exchange's exchangeInfo could not be read.");
+    let keys = Keys::of(body).ok_or_else(unreadable)?;
+    let rows = keys.get(key).map(|rows| rows.get()).unwrap_or("[]");
+    let rows: Vec<&serde_json::value::RawValue> =
+        serde_json::from_str(rows).map_err(|_| unreadable())?;
+    let row_of = |symbol: &String| {
+        let mut rows = rows.iter();
+        rows.find(|row| {
+            serde_json::from_str::<Row>(row.get()).is_ok_and(|row| row.symbol == *symbol)
+        })
+    };
+    let found: Option<Vec<_>> = symbols.iter().map(row_of).collect();
+    let found = found.ok_or_else(Refusal::unknown_symbol)?;
+    let mut out = Vec::new();
+    out.push(b'{');
+    for (index, (name, value)) in keys.0.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(&mut out, name);
+        out.push(b':');
+        if *name == key {
+            let rows: Vec<&str> = found.iter().map(|row| row.get()).collect();
+            out.extend_from_slice(format!("[{}]", rows.join(",")).as_bytes());
+        } else {
+            out.extend_from_slice(value.get().as_bytes());
+        }
+    }
+    out.push(b'}');
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_chosen_and_the_rest_stays() {
+        let body = br#"{"timezone":"UTC","symbols":[{"symbol":"A","x":1},{"symbol":"B"}],"z":[]}"#;
+        let symbols = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| name.to_string())
+                .collect::<Vec<_>>()
+        };
+        let found = chosen(body, "symbols", &symbols(&["B", "A"])).expect("both are there");
+        assert_eq!(
+            String::from_utf8(found).expect("text"),
+            r#"{"timezone":"UTC","symbols":[{"symbol":"B"},{"symbol":"A","x":1}],"z":[]}"#
+        );
+        let unknown = chosen(body, "symbols", &symbols(&["A", "C"])).expect_err("one is not");
+        assert_eq!(unknown.code, -1121);
+    }
+
+    #[test]
+    fn questions_are_refused_as_the_exchange_does() {
+        let asked = |query: &str| {
+            let query = form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect();
+            wanted(&query).map_err(|refusal| refusal.code)
+        };
+        assert_eq!(asked("permissions=SPOT"), Ok(None));
+        assert_eq!(asked("symbol=A"), Ok(Some(vec!["A".to_owned()])));
+        assert_eq!(asked("symbols=[\"A\"]"), Ok(Some(vec!["A".to_owned()])));
+        assert_eq!(asked("symbols=A"), Err(-1100));
+        assert_eq!(asked("symbol="), Err(-1105));
+        assert_eq!(asked("symbol=A&symbols=[]"), Err(-1128));
+    }
+}

@@ -1,0 +1,412 @@
+//! One stream connection: its URL, its commands and what it is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::response::Response;
+use http::request::Parts;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
+use super::commands::{Command, Refused, done, parse, refused};
+use super::outbox::{Next, Outbox, TOO_SLOW};
+use super::refusal::Refusal;
+use super::rules::VenueRules;
+use super::streams::{Stream, shown};
+use super::time_ms;
+use crate::shared::Shared;
+use crate::socket::{self, Closing, Message, Outgoing, Session};
+
+/// What the URL of a stream connection says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Whether data is wrapped: of `/stream` it is, of `/ws` it is not.
+    is_combined: bool,
+    streams: Vec<String>,
+}
+
+impl Url {
+    /// Of a path and a query; None for what is no stream connection.
+    ///
+    /// `/public` is where futures have depth since 2026-04-23; the other routes have none.
+    pub fn parse(venue: &VenueRules, path: &str, query: &str) -> Option<Url> {
+        let path = match venue.is_spot() {
+            true => path,
+            false => path.strip_prefix("/public").unwrap_or(path),
+        };
+        let rest = path.strip_prefix('/')?;
+        let (kind, named) = rest.split_once('/').unwrap_or((rest, ""));
+        let streams = match kind {
+            "ws" => decoded(named),
+            "stream" if named.is_empty() => {
+                let mut parameters = form_urlencoded::parse(query.as_bytes());
+                let streams = parameters.find(|(name, _)| name == "streams");
+                streams
+                    .map(|(_, value)| value.into_owned())
+                    .unwrap_or_default()
+            }
+            _ => return None,
+        };
+        let mut found: Vec<String> = Vec::new();
+        for name in streams.split('/').filter(|name| !name.is_empty()) {
+            if !found.iter().any(|known| known == name) {
+                found.push(name.to_owned());
+            }
+        }
+        Some(Url {
+            is_combined: kind == "stream",
+            streams: found,
+        })
+    }
+}
+
+/// A path without its percent signs; it has no `+` for a blank.
+fn decoded(path: &str) -> String {
+    let path = path.replace('+', "%2B");
+    let pairs = form_urlencoded::parse(path.as_bytes());
+    pairs
+        .map(|(name, _)| name.into_owned())
+        .next()
+        .unwrap_or_default()
+}
+
+/// Make a stream connection of a request.
+pub async fn open(
+    shared: &Arc<Shared>,
+    venue: &Arc<VenueRules>,
+    url: &Url,
+    request: &Parts,
+) -> Result<Response, Refusal> {
+    let reader = Arc::new(Reader {
+        shared: shared.clone(),
+        venue: venue.clone(),
+        outbox: Arc::new(Outbox::new(shared.limits.held_bytes, url.is_combined)),
+        subscribed: Mutex::default(),
+    });
+    let streams = reader.streams(&url.streams).map_err(|why| {
+        let code = if why.code == 4 { -1003 } else { -1100 };
+        Refusal::bad(code, why.words)
+    })?;
+    for (_, stream) in &streams {
+        let exchange = reader
+            .exchange()
+            .ok_or_else(|| Refusal::later("not served"))?;
+        exchange.book(shared, venue, &stream.symbol).await?;
+    }
+    let every = Duration::from_secs(venue.ping_s.max(1));
+    let mut pings = interval_at(tokio::time::Instant::now() + every, every);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let session = StreamSession { reader, pings };
+    let begun = socket::open(shared, request, &[], |_| {
+        session.reader.attach(streams);
+        session
+    });
+    begun.map_err(|problem| Refusal {
+        status: problem.status,
+        ..Refusal::bad(-1000, problem.words())
+    })
+}
+
+/// Who reads a connection, for tasks that outlive a message.
+struct Reader {
+    shared: Arc<Shared>,
+    venue: Arc<VenueRules>,
+    outbox: Arc<Outbox>,
+    subscribed: Mutex<Subscribed>,
+}
+
+#[derive(Default)]
+struct Subscribed {
+    /// In the order in which they were subscribed.
+    streams: Vec<(Arc<str>, Stream)>,
+    /// The connection is over: nothing is to be subscribed any more.
+    is_over: bool,
+}
+
+/// A stream connection.
+struct StreamSession {
+    reader: Arc<Reader>,
+    pings: Interval,
+}
+
+impl Session for StreamSession {
+    fn on_message(&mut self, message: Message) -> Result<(), Closing> {
+        let Message::Text(text) = message else {
+            return Err(Closing::policy("commands are texts"));
+        };
+        match parse(self.reader.venue.family, text.as_str()) {
+            Ok((command, id)) => self.reader.perform(command, &id),
+            Err(why) => self.reader.refuse(&why),
+        }
+        Ok(())
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Outgoing> {
+        if self.pings.poll_tick(context).is_ready() {
+            let payload = time_ms().to_string();
+            return Poll::Ready(Outgoing::Message(Message::Ping(payload.into())));
+        }
+        self.reader
+            .outbox
+            .poll_next(context)
+            .map(|next| match next {
+                Next::Send(text) => Outgoing::Message(Message::Text(text)),
+                Next::End(closing) => {
+                    if closing == TOO_SLOW {
+                        let statistics = &self.reader.shared.statistics;
+                        statistics.slow.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Outgoing::Close(closing)
+                }
+            })
+    }
+}
+
+impl Drop for StreamSession {
+    fn drop(&mut self) {
+        self.reader.leave();
+    }
+}
+
+impl Reader {
+    fn exchange(&self) -> Option<&super::Exchange> {
+        self.shared.exchange.as_ref()
+    }
+
+    fn perform(self: &Arc<Self>, command: Command, id: &Value) {
+        match command {
+            Command::Subscribe(names) => self.subscribe(&names, id),
+            Command::Unsubscribe(names) => {
+                for name in &names {
+                    self.unsubscribe(name);
+                }
+                self.reply(done(&Value::Null, id));
+            }
+            Command::List => {
+                let subscribed = self.subscribed.lock();
+                let names = subscribed
+                    .streams
+                    .iter()
+                    .map(|(name, _)| Value::from(&**name));
+                let names = Value::Array(names.collect());
+                drop(subscribed);
+                self.reply(done(&names, id));
+            }
+            Command::SetCombined(is_combined) => {
+                self.outbox.set_combined(is_combined);
+                self.reply(done(&Value::Null, id));
+            }
+            Command::GetCombined => self.reply(done(&self.outbox.is_combined().into(), id)),
+        }
+    }
+
+    /// Subscribe to all of the names or to none. Books that are not held are begun first, where that is allowed.
+    fn subscribe(self: &Arc<Self>, names: &[String], id: &Value) {
+        let streams = match self.streams(names) {
+            Ok(streams) => streams,
+            Err(why) => {
+                return self.refuse(&Refused {
+                    id: id.clone(),
+                    ..why
+                });
+            }
+        };
+        let Some(exchange) = self.exchange() else {
+            return;
+        };
+        let is_held = |stream: &Stream| {
+            super::held(&self.shared.registry, &self.venue, &stream.symbol).is_some()
+        };
+        match streams.iter().find(|(_, stream)| !is_held(stream)) {
+            None => {
+                self.reply(done(&Value::Null, id));
+                self.attach(streams);
+            }
+            Some((name, _)) if exchange.options.most_begun == 0 => {
+                self.refuse(&self.unknown(name, id));
+            }
+            Some(_) => {
+                let (reader, id) = (self.clone(), id.clone());
+                tokio::spawn(async move { reader.begin(streams, &id).await });
+            }
+        }
+    }
+
+    async fn begin(self: Arc<Self>, streams: Vec<(Arc<str>, Stream)>, id: &Value) {
+        let Some(exchange) = self.exchange() else {
+            return;
+        };
+        for (name, stream) in &streams {
+            let begun = exchange
+                .book(&self.shared, &self.venue, &stream.symbol)
+                .await;
+            if begun.is_err() {
+                return self.refuse(&self.unknown(name, id));
+            }
+        }
+        self.reply(done(&Value::Null, id));
+        self.attach(streams);
+    }
+
+    fn unknown(&self, name: &str, id: &Value) -> Refused {
+        let words = format!(
+            "Invalid request: invalid stream: this server holds no book of {} for {}",
+            self.venue.name,
+            shown(name)
+        );
+        Refused {
+            code: 2,
+            words,
+            id: id.clone(),
+        }
+    }
+
+    /// The streams of names that are not subscribed yet.
+    fn streams(&self, names: &[String]) -> Result<Vec<(Arc<str>, Stream)>, Refused> {
+        let refused = |code, words| Refused {
+            code,
+            words,
+            id: Value::Null,
+        };
+        let subscribed = self.subscribed.lock();
+        let mut found: Vec<(Arc<str>, Stream)> = Vec::new();
+        for name in names {
+            let is_known = |known: &&(Arc<str>, Stream)| *known.0 == **name;
+            if subscribed
+                .streams
+                .iter()
+                .chain(&found)
+                .any(|known| is_known(&known))
+            {
+                continue;
+            }
+            if subscribed.streams.len() + found.len() >= self.venue.most_streams {
+                // For the 1,025th stream: this error, then close 1008 (USD-M, measured 2026-10-07).
+                return Err(refused(4, "Too many subscriptions".to_owned()));
+            }
+            let stream = Stream::parse(&self.venue, name)
+                .map_err(|why| refused(2, format!("Invalid request: invalid stream: {why}")))?;
+            found.push((name.as_str().into(), stream));
+        }
+        Ok(found)
+    }
+
+    fn attach(&self, streams: Vec<(Arc<str>, Stream)>) {
+        let Some(exchange) = self.exchange() else {
+            return;
+        };
+        let mut subscribed = self.subscribed.lock();
+        for (name, stream) in streams {
+            let is_there = subscribed.streams.iter().any(|(known, _)| *known == name);
+            if subscribed.is_over || is_there {
+                continue;
+            }
+            if exchange.subscribe(&self.shared, &self.venue, &stream, &name, &self.outbox) {
+                subscribed.streams.push((name, stream));
+            } else {
+                // It was held a moment ago: what was acknowledged must not be silent.
+                self.outbox.end(Closing::policy(
+                    "the server does not hold the book any more",
+                ));
+            }
+        }
+    }
+
+    fn unsubscribe(&self, name: &str) {
+        let mut subscribed = self.subscribed.lock();
+        let index = subscribed
+            .streams
+            .iter()
+            .position(|(known, _)| **known == *name);
+        if let (Some(index), Some(exchange)) = (index, self.exchange()) {
+            let (_, stream) = subscribed.streams.remove(index);
+            exchange.unsubscribe(&self.venue, &stream.symbol, name, &self.outbox);
+        }
+    }
+
+    fn leave(&self) {
+        let mut subscribed = self.subscribed.lock();
+        subscribed.is_over = true;
+        let streams = std::mem::take(&mut subscribed.streams);
+        if let Some(exchange) = self.exchange() {
+            for (name, stream) in streams {
+                exchange.unsubscribe(&self.venue, &stream.symbol, &name, &self.outbox);
+            }
+        }
+    }
+
+    fn refuse(&self, why: &Refused) {
+        self.reply(refused(why));
+        if why.code == 4 {
+            self.outbox.end(Closing::policy("Invalid request"));
+        }
+    }
+
+    fn reply(&self, text: String) {
+        self.outbox.push(text.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::streams::tests::venue;
+    use super::*;
+
+    fn parsed(family: &str, target: &str) -> Option<(bool, Vec<String>)> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let url = Url::parse(&venue(family, 100), path, query)?;
+        Some((url.is_combined, url.streams))
+    }
+
+    #[test]
+    fn urls_are_those_of_the_exchange() {
+        let some = |is_combined, names: &[&str]| {
+            Some((
+                is_combined,
+                names.iter().map(|name| name.to_string()).collect(),
+            ))
+        };
+        for (family, target, expected) in [
+            ("spot", "/ws", some(false, &[])),
+            ("spot", "/ws/", some(false, &[])),
+            ("spot", "/ws/a@depth", some(false, &["a@depth"])),
+            (
+                "spot",
+                "/ws/a@depth/b@depth/a@depth",
+                some(false, &["a@depth", "b@depth"]),
+            ),
+            (
+                "spot",
+                "/ws/%E5%B8%81usdt%40depth",
+                some(false, &["币usdt@depth"]),
+            ),
+            ("spot", "/stream", some(true, &[])),
+            (
+                "spot",
+                "/stream?streams=a@depth/b@bookTicker",
+                some(true, &["a@depth", "b@bookTicker"]),
+            ),
+            (
+                "spot",
+                "/stream?timeUnit=x&streams=%E5%B8%81usdt@depth",
+                some(true, &["币usdt@depth"]),
+            ),
+            ("spot", "/public/ws", None),
+            ("spot", "/streams", None),
+            ("linear", "/public/ws", some(false, &[])),
+            (
+                "linear",
+                "/public/stream?streams=a@depth",
+                some(true, &["a@depth"]),
+            ),
+            ("linear", "/ws/a@depth", some(false, &["a@depth"])),
+            ("linear", "/market/ws", None),
+            ("linear", "/private/stream", None),
+        ] {
+            assert_eq!(parsed(family, target), expected, "{target}");
+        }
+    }
+}

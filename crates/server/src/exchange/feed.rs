@@ -168,11 +168,14 @@ impl Feed {
             entries.len() - 1
         });
         let entry = &mut entries[index];
+        if entry.last.is_none() {
+            entry.flush(); // what waits comes before a newcomer, or it would get some of it twice
+        }
         let first = match kind {
-            Kind::Diffs { .. } if entry.merger.is_none() || entry.last.is_none() => {
-                newest.and_then(|diff| text(diff.event.clone()))
+            Kind::Diffs { .. } if entry.merger.is_some() && entry.last.is_some() => {
+                entry.last.clone().filter(|_| is_current)
             }
-            Kind::Diffs { .. } => entry.last.clone().filter(|_| is_current),
+            Kind::Diffs { .. } => newest.and_then(|diff| text(diff.event.clone())),
             Kind::Partial { .. } | Kind::Ticker => {
                 let top = self.book.look(Top::of);
                 top.and_then(|top| text(self.event(kind, &top)?.into()))
@@ -252,12 +255,8 @@ impl Feed {
                 continue;
             }
             entry.due = None;
-            if let Some(merger) = &mut entry.merger {
-                let merged = merger.take();
-                merged
-                    .into_iter()
-                    .flatten()
-                    .for_each(|event| entry.send(event));
+            if entry.merger.is_some() {
+                entry.flush();
                 continue;
             }
             let Some(top) = top.get_or_init(|| self.book.look(Top::of)) else {
@@ -364,6 +363,14 @@ impl Entry {
         if let Some(event) = text(event) {
             send(&self.readers, &self.name, &event);
             self.last = Some(event);
+        }
+    }
+
+    /// Send what waits to be merged.
+    fn flush(&mut self) {
+        let merged = self.merger.as_mut().and_then(Merger::take);
+        for event in merged.into_iter().flatten() {
+            self.send(event);
         }
     }
 

@@ -5,7 +5,9 @@ the update id that the client holds.
 
 One file a judge, `judges/judge_*.py`: a program for an environment of its own, which begins with its
 requirements (the inline metadata of PEP 723) and with what it wants to be judged on (its table [tool.judge]).
-`python -m tests.rivals.judging [NAME…]` runs all or those, and shows a table. Not here: what a judge does.
+`python -m tests.rivals.judging [NAME…]` runs all or those, and shows a table; with `--served` the clients read
+from a book server of ours instead, over TLS, which reads from the embedded exchange. Not here: what a judge
+does.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from benches.environments import Unavailable, python_with
-from depthcache import blocking, server, simulator
+from depthcache import blocking, simulator
+from depthcache import server as book_server
 from depthcache.errors import InvalidArgument
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +40,10 @@ LEVELS = 100
 """Levels a side that are compared; as many as a look shows (`judges/report.py`)."""
 _IDS_SEARCHED = 1_000
 """The newest ids, where a client names none; for a quiet market that is minutes."""
+_DEPTH = 1_000
+"""Levels a side that a book server keeps complete: as many as judges ask for (`judges/report.py`)."""
+_AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+"""Variables with the certificate to trust, of OpenSSL (and so of aiohttp and websockets), and of requests."""
 _METADATA = re.compile(r"(?m)^# /// script\n((?:#.*\n)+?)# ///$")
 
 Level = tuple[Decimal, Decimal]
@@ -81,19 +89,63 @@ def judges() -> list[Judge]:
     return [_read(path) for path in sorted(FOLDER.glob("judge_*.py"))]
 
 
-def find(judge: Judge, *, seed: int = 11, updates: int = 10, looks: int = 5) -> list[Finding]:
-    """Let a judge keep its books, and compare. Raises Unavailable; AssertionError where it did not finish."""
+def find(
+    judge: Judge, *, seed: int = 11, updates: int = 10, looks: int = 5, served: bool = False
+) -> list[Finding]:
+    """Let a judge keep its books, and compare. `served`: it reads from a book server, over TLS.
+
+    Raises Unavailable; AssertionError where it did not finish.
+    """
     python = environment(judge)
     if judge.server:
         return [_of_server(judge, python, seed=seed)]
-    with simulator.serve(seed=seed, symbols=judge.books, tls=judge.tls) as server:
-        seen = list(_looks(judge, python, server, updates=updates, looks=looks))
+    with simulator.serve(seed=seed, symbols=judge.books, tls=judge.tls and not served) as server:
+        with _book_server(judge, server) if served else _itself(server) as ends:
+            seen = list(_looks(judge, python, ends, updates=updates, looks=looks))
         found = [_finding(server, exchange, seen) for exchange in judge.books]
     wanted = {(exchange, symbol) for exchange, symbols in judge.books.items() for symbol in symbols}
     for book in wanted:
         held = sum((look["exchange"], look["symbol"]) == book for look in seen)
         assert held >= looks, f"{judge.client} looked {held} times at {book}, not {looks}"
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ends:
+    """Where a judge connects, and the variables of the environment that make it trust the certificate."""
+
+    rest: dict[str, str]
+    websocket: dict[str, str]
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def _itself(server: simulator.Server) -> Iterator[_Ends]:
+    """The embedded exchange."""
+    ends = server.settings.endpoints.items()
+    yield _Ends(
+        rest={name: each.rest for name, each in ends},
+        websocket={name: each.websocket for name, each in ends},
+        environment=server.environment,
+    )
+
+
+@contextmanager
+def _book_server(judge: Judge, server: simulator.Server) -> Iterator[_Ends]:
+    """A book server that reads from it, and speaks its protocol over TLS."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = book_server.ServerConfig(port=0, tls=True, data_dir=folder)
+        with (
+            blocking.connect(judge.books, depth=_DEPTH, settings=server.settings) as books,
+            book_server.serve(books, config) as running,
+        ):
+            books.wait_synced()
+            ends = {name: running.endpoints(name) for name in judge.books}
+            yield _Ends(
+                rest={name: each.rest for name, each in ends.items()},
+                websocket={name: each.websocket for name, each in ends.items()},
+                environment=dict.fromkeys(_AUTHORITIES, str(running.certificate_file)),
+            )
 
 
 def environment(judge: Judge) -> str:
@@ -127,17 +179,15 @@ def _version(text: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def _looks(
-    judge: Judge, python: str, server: simulator.Server, *, updates: int, looks: int
-) -> Iterator[dict[str, Any]]:
+def _looks(judge: Judge, python: str, ends: _Ends, *, updates: int, looks: int) -> Iterator[dict[str, Any]]:
     task = {
         "books": [(exchange, symbol) for exchange, symbols in judge.books.items() for symbol in symbols],
-        "rest": {name: ends.rest for name, ends in server.settings.endpoints.items()},
-        "websocket": {name: ends.websocket for name, ends in server.settings.endpoints.items()},
+        "rest": ends.rest,
+        "websocket": ends.websocket,
         "updates": updates,
         "looks": looks,
     }
-    yield from _told(judge, python, task, server.environment)
+    yield from _told(judge, python, task, ends.environment)
 
 
 def _told(
@@ -165,7 +215,7 @@ def _of_server(judge: Judge, python: str, *, seed: int) -> Finding:
         tempfile.TemporaryDirectory() as folder,
         simulator.serve(seed=seed, symbols=judge.books) as exchange,
         blocking.connect(judge.books, settings=exchange.settings) as books,
-        server.serve(books, server.ServerConfig(port=0, data_dir=folder)) as running,
+        book_server.serve(books, book_server.ServerConfig(port=0, data_dir=folder)) as running,
     ):
         books.wait_synced()
         task = {"url": running.url, "read_token": running.read_token, "admin_token": running.admin_token}
@@ -228,11 +278,14 @@ def _levels(pairs: Any) -> list[Level]:
     return [(Decimal(str(price)), Decimal(str(quantity))) for price, quantity in pairs]
 
 
-def main(names: Sequence[str]) -> int:
-    """Run those judges, all without names; 1 where any found a difference or did not finish."""
+def main(arguments: Sequence[str]) -> int:
+    """Run those judges, all without names; 1 where any found a difference or did not finish. `--served`:
+    against a book server."""
     from rich.console import Console
     from rich.table import Table
 
+    served = "--served" in arguments
+    names = [each for each in arguments if each != "--served"]
     console, is_good = Console(width=130, highlight=False), True
     table = Table("client", "version", "venue", "books", "events", "looks", "differences", "seconds")
     for judge in judges():
@@ -240,7 +293,7 @@ def main(names: Sequence[str]) -> int:
             continue
         began = time.monotonic()
         try:
-            found = find(judge)
+            found = find(judge, served=True) if served else find(judge)
         except Unavailable as error:
             console.print(f"[bold yellow]SKIPPED {judge.name}: {error}[/]")
             table.add_row(judge.client, judge.version, "skipped")

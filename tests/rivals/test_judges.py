@@ -18,7 +18,6 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from benches import environments
-from depthcache.simulator import Server
 from tests.rivals import judging
 from tests.rivals.judging import Finding, Judge, Unavailable
 
@@ -39,12 +38,22 @@ def test_a_client_keeps_right_books(judge: Judge) -> None:
     assert sum(each.books for each in found) == sum(map(len, judge.books.values()))
 
 
+def test_a_client_keeps_right_books_of_a_book_server() -> None:
+    """A depth cache that knows the exchange alone, over TLS; `make judges` runs the others."""
+    judge = next(judge for judge in SMOKE if judge.name == "python_binance")
+    try:
+        found = judging.find(judge, updates=5, looks=2, served=True)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    assert [each.differences for each in found] == [0] * len(found)
+
+
 @pytest.mark.parametrize("names_its_ids", [True, False])
 def test_a_book_that_is_wrong_is_found(names_its_ids: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """One level of one look is another one."""
 
-    def looks(judge: Judge, python: str, server: Server, *, updates: int, looks: int) -> Any:
-        url = f"{server.settings.endpoints['binance.com'].rest}/api/v3/depth?symbol=NEXOUSDT&limit=1000"
+    def looks(judge: Judge, python: str, ends: Any, *, updates: int, looks: int) -> Any:
+        url = f"{ends.rest['binance.com']}/api/v3/depth?symbol=NEXOUSDT&limit=1000"
         for number in range(looks):
             with build_opener(ProxyHandler({})).open(url) as response:
                 body = json.load(response)
@@ -134,7 +143,7 @@ def test_installed_packages_need_no_separate_environment() -> None:
 def test_the_table_shows_differences_and_ends_with_a_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def find(judge: Judge) -> list[Finding]:
+    def find(judge: Judge, **_: object) -> list[Finding]:
         if judge.name == "ccxt":
             raise Unavailable("no registry")
         wrong = 3 if judge.name == "python_binance" else 0

@@ -1,4 +1,4 @@
-"""Clients of the exchange's own protocol: strict ones, by the exchange's own instructions, and raw sockets."""
+"""Clients of the exchange's own protocol: strict ones, by the exchange's instructions, and raw sockets."""
 
 from __future__ import annotations
 
@@ -116,9 +116,10 @@ def _small(receive_bytes: int) -> Any:
 class Strict:
     """A client that keeps one book by the letter of the exchange's instructions.
 
-    "How to manage a local order book correctly", futures (2026-05): drop events with u < lastUpdateId; the first must
-    have U <= lastUpdateId <= u; then pu must be the u of the one before, or everything begins anew. Spot (2025-11): drop
-    u <= lastUpdateId; the first must have U <= lastUpdateId + 1 <= u; then U must be the last u + 1.
+    "How to manage a local order book correctly", futures (2026-05): drop events with u < lastUpdateId; the first
+    must have U <= lastUpdateId <= u; then pu must be the u of the one before, or everything begins anew. Spot
+    (2025-11): drop u <= lastUpdateId; the first must have U <= lastUpdateId + 1 <= u; then U must be the last
+    u + 1.
     """
 
     def __init__(self, exchange: str, symbol: str, *, trusted: object = None, limit: int = 1_000) -> None:
@@ -131,9 +132,9 @@ class Strict:
 
     async def follow(self, ends: Any, stream: str, updates: int) -> None:
         """Keep the book for so many updates since its last snapshot."""
-        async with session(self._trusted) as http:
-            async with http.ws_connect(f"{ends.websocket}/ws/{stream}") as inner:
-                await asyncio.wait_for(self._follow(http, ends, Socket(inner), updates), DEADLINE_S)
+        url = f"{ends.websocket}/ws/{stream}"
+        async with session(self._trusted) as http, http.ws_connect(url) as inner:
+            await asyncio.wait_for(self._follow(http, ends, Socket(inner), updates), DEADLINE_S)
 
     async def _follow(self, http: aiohttp.ClientSession, ends: Any, inner: Socket, updates: int) -> None:
         waiting = [await self._event(inner)]

@@ -39,7 +39,7 @@ def own_address() -> str:
 async def served(
     exchange: simulator.Server, folder: Path, symbols: Any, **changes: Any
 ) -> AsyncIterator[server.BookServer]:
-    """A server of these symbols, for programs of this machine unless `changes` of `ServerConfig` say otherwise."""
+    """A server of these symbols, for programs of this machine unless `changes` of its config say else."""
     config = ServerConfig(port=0, data_dir=folder, **changes)
     async with (
         depthcache.connect(symbols, depth=1_000, settings=exchange.settings) as books,
@@ -166,23 +166,28 @@ async def test_strict_clients_stay_right_through_gaps_cuts_and_bans_upstream(
 async def test_symbols_are_begun_on_demand_by_policy(tmp_path: Path) -> None:
     with simulator.serve(seed=16, symbols=SYMBOLS) as exchange:
         changes: dict[str, Any] = {"exchange_symbols": "any"}
-        async with served(exchange, tmp_path, {UM: ["BTCUSDT"]}, exchange_books=1, **changes) as running:
-            async with session() as http:
+        changes["exchange_books"] = 1
+        async with (
+            served(exchange, tmp_path, {UM: ["BTCUSDT"]}, **changes) as running,
+            session() as http,
+        ):
 
-                async def depth(symbol: str, name: str = UM) -> tuple[int, Any]:
-                    path = "/fapi/v1/depth" if name == UM else "/api/v3/depth"
-                    url = running.endpoints(name).rest + path
-                    async with http.get(url, params={"symbol": symbol}) as response:
-                        return response.status, await response.json()
+            async def depth(symbol: str, name: str = UM) -> tuple[int, Any]:
+                path = "/fapi/v1/depth" if name == UM else "/api/v3/depth"
+                url = running.endpoints(name).rest + path
+                async with http.get(url, params={"symbol": symbol}) as response:
+                    return response.status, await response.json()
 
-                status, body = await depth("ETHUSDT")
-                assert (status, len(body["bids"])) == (200, 500)
-                assert len(running) == 2
-                assert (await depth("ETHUSDT"))[0] == 200
-                status, body = await depth("BTCUSDT", SPOT)
-                assert (status, body["code"]) == (400, -1121)
-                assert "begins no more" in body["msg"]
-                assert len(running) == 2
+            status, body = await depth("NOSUCH")
+            assert (status, body["code"]) == (400, -1121)
+            status, body = await depth("ETHUSDT")
+            assert (status, len(body["bids"])) == (200, 500)
+            assert len(running) == 2
+            assert (await depth("ETHUSDT"))[0] == 200
+            status, body = await depth("BTCUSDT", SPOT)
+            assert (status, body["code"]) == (400, -1121)
+            assert "begins no more" in body["msg"]
+            assert len(running) == 2
 
 
 async def test_a_stream_of_a_symbol_that_is_not_held_begins_its_book(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The exchange's own protocol over books that are fed by hand: what each reader is sent, and who is refused."""
+"""The exchange's own protocol over books that are fed by hand: what readers are sent, and who is refused."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ async def test_ids_that_are_reset_end_the_connection(held: Book, reader: Socket)
     feed(held, json.dumps(late))
     code, reason = await reader.closed()
     assert code == 1012
-    assert "reset its update ids" in reason
+    assert "take a new snapshot" in reason
 
 
 # --- streams that are made of the book --------------------------------------------------------------
@@ -191,6 +191,23 @@ async def test_streams_that_are_not_served_are_refused_in_words(
     async with session() as http:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(f"ws://127.0.0.1:{native.port}/{UM}/ws/{name}")
+        assert refused.value.status == 400
+
+
+async def test_routes_without_depth_are_opened_and_say_so(held: Book, native: Any) -> None:
+    """Binance's SDK for USD-M opens one connection of each route."""
+    for route in ("market", "private"):
+        async with connected(native, f"/{UM}/{route}/stream") as reader:
+            error = (await reader.ask("SUBSCRIBE", STREAM))["error"]
+            assert "depth and bookTicker are under /public" in error["msg"]
+    async with connected(native, f"/{UM}/ws/0") as numbered:
+        assert (await numbered.ask("LIST_SUBSCRIPTIONS"))["result"] == [], "as ccxt does"
+
+
+async def test_microseconds_are_refused(native: Any) -> None:
+    async with session() as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(f"ws://127.0.0.1:{native.port}/{SPOT}/ws?timeUnit=MICROSECOND")
         assert refused.value.status == 400
 
 
@@ -290,7 +307,7 @@ def test_bad_requests_have_the_exchange_s_own_errors(native: Any, held: Book, qu
     assert (answer.status, answer.json["code"]) == (400, code)
 
 
-@pytest.mark.parametrize("path", ["/fapi/v1/klines", "/", "", "/market/ws", "/api/v3/depth?symbol=BTCUSDT"])
+@pytest.mark.parametrize("path", ["/fapi/v1/klines", "/", "", "/market/x", "/api/v3/depth?symbol=BTCUSDT"])
 def test_other_paths_are_status_404_and_name_what_is_served(native: Any, path: str) -> None:
     answer = ask(native.port, f"/{UM}{path}", token=None)
     assert answer.status == 404

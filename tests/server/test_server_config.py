@@ -43,6 +43,10 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "compat_listen_2_8": ("[::1]:42079", "[::1]:42079"),
     "compat_allow": ("10.0.0.0/8, 192.0.2.0/24", ("10.0.0.0/8", "192.0.2.0/24")),
     "compat_manage": ("true", True),
+    "exchange_symbols": ("any", "any"),
+    "exchange_books": ("5", 5),
+    "exchange_allow": ("10.0.0.0/8, fd00::/8", ("10.0.0.0/8", "fd00::/8")),
+    "exchange_key": ("x" * 16, "x" * 16),
 }
 
 
@@ -57,7 +61,7 @@ def test_every_field_has_a_variable_and_a_key(name: str, tmp_path: Path) -> None
     written = list(value) if isinstance(value, tuple) else value
     toml = str(written).lower() if isinstance(written, bool) else repr(written).replace("'", '"')
     path.write_text(f'[books]\n"binance.com" = ["BTCUSDT"]\n[server]\n{name} = {toml}\n')
-    if name.endswith("_token"):
+    if name.endswith(("_token", "_key")):
         with pytest.raises(InvalidArgument) as caught:
             read_serve_file(path)
         assert value not in str(caught.value)
@@ -97,6 +101,13 @@ def test_variables_of_the_server_are_no_settings_of_a_client() -> None:
         ("idle_s", 0),
         ("drain_s", -1),
         ("manage_timeout_s", float("nan")),
+        ("exchange_symbols", "some"),
+        ("exchange_books", 0),
+        ("exchange_allow", "10.0.0.0/8"),
+        ("exchange_allow", ("10.0.0.0/33",)),
+        ("exchange_allow", ("books.example",)),
+        ("exchange_key", "short"),
+        ("exchange_key", "with/a/slash/in/it"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(name: str, value: Any) -> None:
@@ -117,6 +128,10 @@ def test_both_tokens_the_same_are_refused_and_neither_is_shown() -> None:
     with pytest.raises(InvalidArgument) as caught:
         ServerConfig(read_token=secret, admin_token=secret)
     assert secret not in str(caught.value)
+    with pytest.raises(InvalidArgument) as caught:
+        ServerConfig(read_token=secret, exchange_key=secret)
+    assert secret not in str(caught.value)
+    assert secret not in repr(ServerConfig(exchange_key=secret))
     assert secret not in repr(ServerConfig(read_token=secret))
 
 
@@ -125,12 +140,13 @@ def test_tokens_are_made_once_and_only_their_owner_may_read_them(tmp_path: Path)
     first, second = load_tokens(config), load_tokens(config)
     assert first == second
     assert first.read != first.admin
-    assert (first.read[:4], first.admin[:4]) == ("dcr_", "dca_")
+    assert (first.read[:4], first.admin[:4], first.exchange[:4]) == ("dcr_", "dca_", "dcx_")
     assert first.admin_file is not None
     assert first.admin_file.stat().st_mode & 0o777 == 0o600
     assert first.admin_file.parent.stat().st_mode & 0o777 == 0o700
     assert first.admin not in repr(first)
-    assert sorted(path.name for path in config.folder.iterdir()) == ["admin.token", "read.token"]
+    names = ["admin.token", "exchange.token", "read.token"]
+    assert sorted(path.name for path in config.folder.iterdir()) == names
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
@@ -151,7 +167,7 @@ def test_a_file_without_a_token_is_refused(tmp_path: Path, content: str) -> None
 
 
 def test_given_tokens_need_no_file(tmp_path: Path) -> None:
-    config = ServerConfig(data_dir=tmp_path, read_token="r" * 16, admin_token="a" * 16)
+    config = ServerConfig(data_dir=tmp_path, read_token="r" * 16, admin_token="a" * 16, exchange_key="x" * 16)
     found = load_tokens(config)
     assert (found.read, found.read_file, list(tmp_path.iterdir())) == ("r" * 16, None, [])
 

@@ -662,6 +662,9 @@ impl Market {
             self.followers.note_altered();
         }
         let tally = bids.tally + asks.tally;
+        if tally.wrong() > 0 {
+            self.diff_tap.on_reset(); // no diff says so
+        }
         let update_id = self.position.update_id.unwrap_or(rolled.update_id);
         self.position.compared_ns = Some(now_ns);
         self.prove(now_ns);

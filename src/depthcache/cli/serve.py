@@ -37,13 +37,13 @@ _SYNC_TIMEOUT_S = 30.0
 @click.option(
     "--exchange-symbols",
     type=click.Choice(["list", "any", "off"]),
-    help="Books of the exchange's own protocol: those that are held, any symbol, or off.  [default: list]",
+    help="Books for clients of the exchange: those held, any symbol, or off.  [default: list]",
 )
 @click.option(
-    "--exchange-books", metavar="N", type=click.IntRange(1), help="Most books that its clients begin, with any."
+    "--exchange-books", metavar="N", type=click.IntRange(1), help="Most books that they begin, with any."
 )
 @click.option(
-    "--exchange-allow", multiple=True, metavar="CIDR", help="A network whose clients speak it without a key."
+    "--exchange-allow", multiple=True, metavar="CIDR", help="A network whose clients need no key."
 )
 @click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
 @click.option("--keep-books", is_flag=True, default=None, help="Begin again what requests began.")
@@ -189,6 +189,7 @@ def _ready_line(running: BookServer, synced: int, count: int) -> str:
         "url": running.url,
         "read_token": running.read_token,
         "admin_token_file": None if running.admin_token_file is None else str(running.admin_token_file),
+        "exchange_key_file": None if running.exchange_key_file is None else str(running.exchange_key_file),
         "books": count,
         "synced": synced,
     }

@@ -292,12 +292,8 @@ class BookServer(OneProcess):
         """On the thread of requests."""
         number, route, exchange, *_ = request
         if route == "exchange_info":  # waits for the exchange
-            threading.Thread(
-                target=self._answer_exchange_info,
-                args=(number, exchange),
-                name="depthcache-info",
-                daemon=True,
-            ).start()
+            asking = (number, exchange)
+            threading.Thread(target=self._answer_exchange_info, args=asking, daemon=True).start()
             return
         if self._loop is None:
             self._answer(*request)

@@ -88,18 +88,24 @@ class Management:
 
     def _begin_asked(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         """Begin a book for a client of the exchange's protocol; `body`: how many such books there may be."""
-        held = {key: self._books.get(key) for key in self._asked}
-        for name, wanted in [
-            key for key, book in held.items() if book is None or book.status is Status.CLOSED
-        ]:
-            self._asked.discard((name, wanted))
-            if held[name, wanted] is not None and (name, wanted) != (exchange, symbol):
-                self._books.remove(wanted, name)
-        if self._books.get((exchange, symbol)) is None and len(self._asked) >= int(body):
+        if self._books.get((exchange, symbol)) is not None:
+            return HTTPStatus.OK, b""
+        self._forget_closed()
+        if len(self._asked) >= int(body):
             return _error(HTTPStatus.CONFLICT, "too_many_books", f"{body.decode()} books were begun so")
-        book = self._books.get((exchange, symbol)) or self._books.add(symbol, exchange)
+        book = self._books.add(symbol, exchange)
         self._asked.add((book.exchange, book.symbol))
         return HTTPStatus.OK, b""
+
+    def _forget_closed(self) -> None:
+        """Symbols that the exchange does not know do not count."""
+        for exchange, symbol in tuple(self._asked):
+            book = self._books.get((exchange, symbol))
+            if book is not None and book.status is Status.CLOSED:
+                self._books.remove(symbol, exchange)
+                book = None
+            if book is None:
+                self._asked.discard((exchange, symbol))
 
     def _end(self, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         if body:

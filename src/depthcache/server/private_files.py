@@ -38,7 +38,7 @@ def load_tokens(config: ServerConfig) -> Tokens:
     InvalidArgument for a file that others may read, OSError."""
     read_file = None if config.read_token else config.folder / "read.token"
     admin_file = None if config.admin_token else config.folder / "admin.token"
-    exchange_file = None if config.exchange_key else config.folder / "exchange.key"
+    exchange_file = None if config.exchange_key else config.folder / "exchange.token"
     return Tokens(
         read=config.read_token or _secret_of(read_file, "dcr_"),
         admin=config.admin_token or _secret_of(admin_file, "dca_"),

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import ccxt.pro
 from report import DEPTH, Task, task, tell
@@ -31,6 +32,7 @@ KINDS = {
 async def one_book(work: Task, exchange: str, symbol: str) -> None:
     kind, group, path, name = KINDS[exchange]
     client = ccxt.pro.binance({"options": {"fetchMarkets": {"types": [kind]}, "fetchCurrencies": False}})
+    client.cafile = os.environ.get("SSL_CERT_FILE", client.cafile)
     client.urls["api"][group] = work.rest[exchange] + path
     client.urls["api"]["ws"] |= {kind: work.websocket[exchange] + "/ws"}
     updates = held = 0

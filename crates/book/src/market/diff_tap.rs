@@ -35,7 +35,7 @@ pub trait DiffListener: Send + Sync + fmt::Debug {
     /// The book was synced by a snapshot and now holds this id; diffs were handed out before.
     fn on_snapshot(&self, update_id: i64);
 
-    /// The exchange reset its update ids: what was handed out is of the past.
+    /// What was handed out does not lead to the book any more: its update ids were reset, or levels were corrected.
     fn on_reset(&self);
 }
 

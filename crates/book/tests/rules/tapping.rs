@@ -167,6 +167,18 @@ fn a_book_that_goes_back_to_an_older_snapshot_announces_a_reset() {
 }
 
 #[test]
+fn levels_that_are_corrected_announce_that_diffs_do_not_lead_to_the_book() {
+    let wrong = &[("99", "1")];
+    for (bids, expected) in [(wrong, "12"), (&[("99", "7")], "12, reset")] {
+        let (mut book, notes) = tapped(spot().synced_at(10, wrong, &[]));
+        assert!(book.market.begin_refresh());
+        book.feed(&diff(11, 12), 4);
+        assert_eq!(book.refresh(&snapshot(12, bids, &[]), 5), "merged");
+        assert_eq!(notes.taken(), expected);
+    }
+}
+
+#[test]
 fn without_a_keeper_nothing_is_kept() {
     let mut book = spot().synced_at(10, &[], &[]);
     book.market.keep_diffs();

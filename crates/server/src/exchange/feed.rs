@@ -38,7 +38,7 @@ const SILENT_HOLE: Duration = Duration::from_secs(5);
 /// How often a book is looked at whose diffs do not come.
 const LOOK: Duration = Duration::from_secs(1);
 
-const RESET: Closing = restarted("the exchange reset its update ids: take a new snapshot");
+const RESET: Closing = restarted("the book began anew: take a new snapshot");
 const HOLE: Closing = restarted("updates are missing: take a new snapshot");
 const CLOSED: Closing = restarted("the exchange does not trade the symbol any more");
 
@@ -136,9 +136,15 @@ struct Entry {
 impl Feed {
     /// The streams of a book, without readers.
     pub fn begin(book: Book, venue: Arc<VenueRules>) -> Arc<Feed> {
+        let feed = Arc::new(Feed::new(book, venue));
+        tokio::spawn(feed.clone().run());
+        feed
+    }
+
+    fn new(book: Book, venue: Arc<VenueRules>) -> Feed {
         let inbox = Arc::new(Inbox::default());
         let newest = book.change(|market| market.listen_to_diffs(inbox.clone()));
-        let feed = Arc::new(Feed {
+        Feed {
             book,
             venue,
             inbox,
@@ -149,9 +155,7 @@ impl Feed {
                 entries: Vec::new(),
             }),
             is_over: AtomicBool::new(false),
-        });
-        tokio::spawn(feed.clone().run());
-        feed
+        }
     }
 
     /// One more reader of a stream, which gets what is newest at once.
@@ -400,5 +404,187 @@ fn send(readers: &[Arc<Outbox>], name: &str, event: &Utf8Bytes) {
         } else {
             event.clone()
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use depthcache_book::market::sequence::Continuity;
+    use depthcache_book::offline::OfflineBook;
+    use depthcache_book::status::Condition;
+
+    use super::super::outbox::Next;
+    use super::super::streams::tests::venue;
+    use super::*;
+
+    struct Desk {
+        book: OfflineBook,
+        feed: Feed,
+        began: Instant,
+    }
+
+    impl Desk {
+        /// A spot book at 10, of which the next diff is from 11 on.
+        fn new() -> Desk {
+            let book = OfflineBook::new("x", Some("BTCUSDT"), Continuity::Contiguous, 1 << 20);
+            let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
+            served.change(|market| market.keep_diffs());
+            let feed = Feed::new(served, Arc::new(venue("spot", 100)));
+            let began = feed.streams.lock().began;
+            let desk = Desk { book, feed, began };
+            desk.load(10);
+            desk
+        }
+
+        fn load(&self, id: i64) {
+            let body = format!(
+                r#"{{"lastUpdateId":{id},"bids":[["9.00","1.00"]],"asks":[["11.00","1.00"]]}}"#
+            );
+            let loaded = self.book.load_snapshot(body.as_bytes(), Some(100), None);
+            loaded.expect("a snapshot of this book");
+        }
+
+        fn apply(&self, first: i64, last: i64) {
+            let frame = format!(
+                r#"{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":{first},"u":{last},"b":[["9.0{last}","1.00"]],"a":[]}}"#
+            );
+            self.book.apply(frame.as_bytes()).expect("a diff");
+        }
+
+        fn reader(&self, name: &str, kind: Kind) -> Arc<Outbox> {
+            let reader = Arc::new(Outbox::new(1 << 20, false));
+            self.feed.add(&name.into(), kind, &reader);
+            reader
+        }
+
+        /// Take what came, so many milliseconds after the begin.
+        fn turn(&self, ms: u64) {
+            self.feed.turn(self.began + Duration::from_millis(ms));
+        }
+    }
+
+    /// `11-12` of each diff, `end CODE` of the end.
+    fn taken(reader: &Outbox) -> String {
+        let mut found = Vec::new();
+        while let Poll::Ready(next) = reader.poll_next(&mut Context::from_waker(Waker::noop())) {
+            match next {
+                Next::Send(text) => {
+                    let keys: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                    found.push(match keys.get("lastUpdateId") {
+                        Some(id) => format!("book {id}"),
+                        None => format!("{}-{}", keys["U"], keys["u"]),
+                    });
+                }
+                Next::End(closing) => {
+                    found.push(format!("end {}", u16::from(closing.code)));
+                    break;
+                }
+            }
+        }
+        found.join(", ")
+    }
+
+    const DIFFS: Kind = Kind::Diffs { every_ms: 100 };
+    const SLOW: Kind = Kind::Diffs { every_ms: 1_000 };
+
+    #[test]
+    fn a_hole_that_no_diff_shows_ends_the_readers_of_diffs() {
+        let desk = Desk::new();
+        desk.apply(11, 12);
+        desk.turn(0);
+        let of_book = Kind::Partial {
+            levels: 5,
+            every_ms: 100,
+        };
+        let (diffs, books) = (desk.reader("a", DIFFS), desk.reader("b", of_book));
+        desk.book.cell().lock().restart("another connection", 0);
+        desk.load(20);
+        desk.turn(1_000);
+        desk.turn(5_900);
+        assert_eq!(taken(&diffs), "11-12");
+        desk.turn(6_100);
+        assert_eq!(taken(&diffs), "end 1012");
+        assert_eq!(taken(&books), "book 12, book 20");
+    }
+
+    #[test]
+    fn a_diff_that_shows_the_hole_keeps_the_readers() {
+        let desk = Desk::new();
+        let reader = desk.reader("a", DIFFS);
+        desk.apply(11, 12);
+        desk.turn(0);
+        desk.book.cell().lock().restart("another connection", 0);
+        desk.load(20);
+        desk.turn(1_000);
+        desk.apply(21, 22);
+        desk.turn(2_000);
+        desk.turn(9_000);
+        assert_eq!(taken(&reader), "11-12, 21-22");
+    }
+
+    #[test]
+    fn a_book_that_is_closed_ends_its_readers() {
+        let desk = Desk::new();
+        let reader = desk.reader("a", DIFFS);
+        let closed = Some(Condition::Closed);
+        desk.book.cell().lock().set_condition(closed, "delisted", 0);
+        desk.turn(1_000);
+        assert_eq!(taken(&reader), "end 1012");
+    }
+
+    #[test]
+    fn slower_streams_wait_for_their_time_and_newcomers_get_what_was_sent_last() {
+        let desk = Desk::new();
+        desk.apply(11, 12);
+        desk.turn(10);
+        let first = desk.reader("a", SLOW);
+        assert_eq!(taken(&first), "11-12");
+        for (at, begin) in [(110, 13), (210, 14), (310, 15)] {
+            desk.apply(begin, begin);
+            desk.turn(at);
+        }
+        let second = desk.reader("a", SLOW);
+        assert_eq!(
+            (taken(&first), taken(&second)),
+            (String::new(), "11-12".to_owned())
+        );
+        desk.turn(1_000);
+        assert_eq!(
+            (taken(&first), taken(&second)),
+            ("13-15".to_owned(), "13-15".to_owned())
+        );
+        desk.turn(2_000);
+        assert_eq!(taken(&first), "", "nothing changed");
+    }
+
+    #[test]
+    fn a_newcomer_never_gets_a_diff_twice() {
+        let desk = Desk::new();
+        let first = desk.reader("a", SLOW);
+        desk.apply(11, 12);
+        desk.apply(13, 14);
+        desk.turn(10);
+        let second = desk.reader("a", SLOW);
+        desk.apply(15, 16);
+        desk.turn(20);
+        desk.turn(1_000);
+        assert_eq!(taken(&first), "11-14, 15-16");
+        assert_eq!(taken(&second), "11-14, 15-16");
+    }
+
+    #[test]
+    fn nothing_is_merged_over_a_gap() {
+        let desk = Desk::new();
+        let reader = desk.reader("a", SLOW);
+        desk.apply(11, 12);
+        desk.apply(13, 13);
+        desk.apply(15, 15);
+        desk.load(16);
+        desk.apply(17, 18);
+        desk.turn(10);
+        desk.turn(1_000);
+        assert_eq!(taken(&reader), "11-13, 15-15, 17-18");
     }
 }

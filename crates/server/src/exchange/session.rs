@@ -25,42 +25,50 @@ use crate::socket::{self, Closing, Message, Outgoing, Session};
 pub struct Url {
     /// Whether data is wrapped: of `/stream` it is, of `/ws` it is not.
     is_combined: bool,
+    /// Whether depth is under this route.
+    has_depth: bool,
     streams: Vec<String>,
 }
 
 impl Url {
     /// Of a path and a query; None for what is no stream connection.
     ///
-    /// `/public` is where futures have depth since 2026-04-23; the other routes have none.
+    /// Since 2026-04-23 futures have depth under `/public`; the exchange's SDK opens a connection of each route.
     pub fn parse(venue: &VenueRules, path: &str, query: &str) -> Option<Url> {
-        let path = match venue.is_spot() {
-            true => path,
-            false => path.strip_prefix("/public").unwrap_or(path),
-        };
+        const ROUTES: [(&str, bool); 3] =
+            [("/public", true), ("/market", false), ("/private", false)];
+        let routes = ROUTES.into_iter().filter(|_| !venue.is_spot());
+        let mut routed =
+            routes.filter_map(|(route, has_depth)| Some((path.strip_prefix(route)?, has_depth)));
+        let (path, has_depth) = routed.next().unwrap_or((path, true));
         let rest = path.strip_prefix('/')?;
         let (kind, named) = rest.split_once('/').unwrap_or((rest, ""));
         let streams = match kind {
             "ws" => decoded(named),
-            "stream" if named.is_empty() => {
-                let mut parameters = form_urlencoded::parse(query.as_bytes());
-                let streams = parameters.find(|(name, _)| name == "streams");
-                streams
-                    .map(|(_, value)| value.into_owned())
-                    .unwrap_or_default()
-            }
+            "stream" if named.is_empty() => parameter(query, "streams"),
             _ => return None,
         };
         let mut found: Vec<String> = Vec::new();
-        for name in streams.split('/').filter(|name| !name.is_empty()) {
+        // ccxt numbers its connections: /ws/0. The exchange takes any name.
+        for name in streams.split('/').filter(|name| name.contains('@')) {
             if !found.iter().any(|known| known == name) {
                 found.push(name.to_owned());
             }
         }
         Some(Url {
             is_combined: kind == "stream",
+            has_depth,
             streams: found,
         })
     }
+}
+
+fn parameter(query: &str, name: &str) -> String {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    let found = parameters.find(|(known, _)| known == name);
+    found
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 /// A path without its percent signs; it has no `+` for a blank.
@@ -80,8 +88,16 @@ pub async fn open(
     url: &Url,
     request: &Parts,
 ) -> Result<Response, Refusal> {
+    let unit = parameter(request.uri.query().unwrap_or_default(), "timeUnit");
+    if unit.eq_ignore_ascii_case("MICROSECOND") {
+        return Err(Refusal::bad(
+            -1100,
+            "Times are in milliseconds here: leave timeUnit out.",
+        ));
+    }
     let reader = Arc::new(Reader {
         shared: shared.clone(),
+        has_depth: url.has_depth,
         venue: venue.clone(),
         outbox: Arc::new(Outbox::new(shared.limits.held_bytes, url.is_combined)),
         subscribed: Mutex::default(),
@@ -115,6 +131,7 @@ struct Reader {
     shared: Arc<Shared>,
     venue: Arc<VenueRules>,
     outbox: Arc<Outbox>,
+    has_depth: bool,
     subscribed: Mutex<Subscribed>,
 }
 
@@ -271,6 +288,10 @@ impl Reader {
             words,
             id: Value::Null,
         };
+        if !self.has_depth && !names.is_empty() {
+            let words = "Invalid request: invalid stream: depth and bookTicker are under /public";
+            return Err(refused(2, words.to_owned()));
+        }
         let subscribed = self.subscribed.lock();
         let mut found: Vec<(Arc<str>, Stream)> = Vec::new();
         for name in names {
@@ -373,6 +394,7 @@ mod tests {
             ("spot", "/ws", some(false, &[])),
             ("spot", "/ws/", some(false, &[])),
             ("spot", "/ws/a@depth", some(false, &["a@depth"])),
+            ("spot", "/ws/0", some(false, &[])),
             (
                 "spot",
                 "/ws/a@depth/b@depth/a@depth",
@@ -403,8 +425,9 @@ mod tests {
                 some(true, &["a@depth"]),
             ),
             ("linear", "/ws/a@depth", some(false, &["a@depth"])),
-            ("linear", "/market/ws", None),
-            ("linear", "/private/stream", None),
+            ("linear", "/market/ws", some(false, &[])),
+            ("linear", "/private/stream", some(true, &[])),
+            ("linear", "/private/x", None),
         ] {
             assert_eq!(parsed(family, target), expected, "{target}");
         }

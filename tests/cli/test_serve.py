@@ -30,11 +30,12 @@ def environment(exchange: dict[str, str], tmp_path: Path) -> dict[str, str]:
 def test_it_says_how_to_read_and_ends_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     with running("serve", "btcusdt", "ETHUSDT", "--port", "0", environment=environment) as program:
         assert program.line().startswith("depthcache serves 2 books, ready in ")
-        read, docs = program.line(), program.line()
+        read, docs, exchange = program.line(), program.line(), program.line()
         token = (tmp_path / "depthcache" / "read.token").read_text().strip()
         assert token not in read, "what is no terminal may be a log"
         assert "read.token)" in read
         assert "admin token in ~/depthcache/admin.token (0600)" in docs
+        assert exchange.endswith("/binance.com, for clients of the exchange itself")
         url = read.rsplit('"', 2)[1]
         port, path = int(url.split(":")[2].split("/")[0]), "/" + url.split("/", 3)[3]
         assert len(ask(port, path, token=token).json["bids"]) == 5
@@ -50,7 +51,8 @@ def test_its_json_line_is_enough_for_a_program_and_a_reader_goes_on_after_kill_9
         arguments = ("serve", "BTCUSDT", "--json", "--port", str(port))
         with running(*arguments, environment=environment) as program:
             facts = json.loads(program.line())
-            assert set(facts) == {"url", "read_token", "admin_token_file", "books", "synced"}
+            files = {"admin_token_file", "exchange_key_file"}
+            assert set(facts) == {"url", "read_token", "books", "synced"} | files
             port = int(facts["url"].rpartition(":")[2])
             token = token or facts["read_token"]  # of the first start: the reader asks for no other
             answer = ask(port, "/v1/books/binance.com/BTCUSDT", token=token)

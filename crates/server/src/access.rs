@@ -6,7 +6,7 @@
 
 use axum::http::request::Parts;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -105,6 +105,23 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer ";
     let (scheme, secret) = header.split_at_checked(SCHEME.len())?;
     (scheme.eq_ignore_ascii_case(SCHEME) && !secret.is_empty()).then_some(secret)
+}
+
+/// Take a key out of the path of a request, `/k/<key>/…`: nothing else sees it, so that no error can repeat it.
+pub fn take_key(request: &mut Parts) -> Option<String> {
+    let path = request.uri.path_and_query()?;
+    let rest = path.as_str().strip_prefix("/k/")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (key, rest) = rest.split_at(end);
+    let key = key.to_owned();
+    let rest = match rest.starts_with('/') {
+        true => rest.to_owned(),
+        false => format!("/{rest}"),
+    };
+    let mut uri = request.uri.clone().into_parts();
+    uri.path_and_query = PathAndQuery::try_from(rest).ok();
+    request.uri = http::Uri::from_parts(uri).unwrap_or_default();
+    Some(key)
 }
 
 /// Which hosts and origins a server takes requests for.
@@ -367,5 +384,30 @@ mod tests {
         assert_eq!(status(Access::Manage), Some(StatusCode::FORBIDDEN));
         let nobody = parts(&[]).headers;
         assert!(tokens.check(Access::Read, &nobody).is_err());
+    }
+
+    #[test]
+    fn a_key_is_taken_out_of_the_path() {
+        for (given, key, left) in [
+            (
+                "/k/abc/binance.com/ws?a=1",
+                Some("abc"),
+                "/binance.com/ws?a=1",
+            ),
+            ("/k/abc", Some("abc"), "/"),
+            ("/k/abc?x=1", Some("abc"), "/?x=1"),
+            ("/k//binance.com/ws", Some(""), "/binance.com/ws"),
+            ("/binance.com/k/abc", None, "/binance.com/k/abc"),
+            (
+                "http://host:1/k/a/v1/books",
+                Some("a"),
+                "http://host:1/v1/books",
+            ),
+        ] {
+            let request = Request::get(given).body(()).expect("a request");
+            let mut parts = request.into_parts().0;
+            assert_eq!(take_key(&mut parts).as_deref(), key, "{given}");
+            assert_eq!(parts.uri.to_string(), left);
+        }
     }
 }

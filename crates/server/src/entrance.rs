@@ -16,12 +16,12 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
 
+use crate::access::take_key;
 use crate::access_log;
 use crate::compat::Compat;
-use crate::exchange;
 use crate::peers::Peer;
 use crate::problem::Problem;
-use crate::shared::Shared;
+use crate::shared::{ProtocolRequest, Shared};
 use crate::table::ROUTES;
 
 const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -100,24 +100,31 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
-    let key = exchange::take_key(&mut parts);
-    let is_own = entry.compat.is_none();
-    let target = match is_own {
-        true => exchange::target(&shared, parts.uri.path()),
-        false => None, // old clients are admitted by other rules
-    };
+    let key = take_key(&mut parts);
+    let is_own = entry.compat.is_none(); // old clients are admitted by other rules
+    let protocol = shared
+        .exchange
+        .as_ref()
+        .filter(|protocol| is_own && protocol.takes(parts.uri.path()));
+    let protocol = protocol.cloned();
     let is_page = is_own && shared.documents.contains_key(parts.uri.path());
     let checked = match &entry.compat {
         None => shared.origins.check(&parts, is_page),
         Some(compat) => compat.check(&parts),
     };
     let admitted = checked.and_then(|()| admit(&shared, &peer));
-    let mut response = match admitted {
-        Ok(()) if key.is_some() || target.is_some() => {
-            let key = key.as_deref();
-            exchange::respond(&shared, target.as_ref(), &parts, address, key).await
+    let mut response = match (admitted, protocol) {
+        (Ok(()), Some(protocol)) => {
+            let shared = shared.clone();
+            let request = ProtocolRequest {
+                shared,
+                parts,
+                address,
+                key,
+            };
+            protocol.answer(request).await
         }
-        Ok(()) => {
+        (Ok(()), None) if key.is_none() => {
             let request = Request::from_parts(parts, Body::new(body));
             // The router never waits to be ready and never fails.
             match entry.router.call(request).await {
@@ -125,7 +132,10 @@ async fn answer(
                 Err(never) => match never {},
             }
         }
-        Err(problem) => {
+        (admitted, _) => {
+            let nothing = "there is nothing at this path: it must begin with /k/<key>/<exchange>/";
+            let nothing = Problem::new(StatusCode::NOT_FOUND, "unknown_path", nothing);
+            let problem = admitted.err().unwrap_or(nothing);
             shared.statistics.count(ROUTES.len(), problem.status);
             problem.into_response()
         }

@@ -1,6 +1,6 @@
 //! The exchange's own protocol, under `/<exchange>/…`: clients of the exchange work here by another host name.
 //!
-//! Theory of operation. `Exchange::answer` finds the exchange by the first segment of a path and admits the sender, who
+//! Theory of operation. `Exchange` finds the exchange by the first segment of a path and admits the sender, who
 //! has no token. REST answers are made of the book (`depth`) or of what the owner fetched (`listing`). A socket has a
 //! `session`, which reads commands and subscribes to the `feed` of each book. Diffs are those that the book took, byte
 //! for byte (`depthcache_book::market::TappedDiff`); slower streams are merged from them (`merging`), partial depth and
@@ -26,7 +26,6 @@ mod session;
 mod streams;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,7 +34,6 @@ use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
 use depthcache_wire::writer::Object;
 use http::header::{CONTENT_LENGTH, UPGRADE};
-use http::request::Parts;
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use tokio::time::sleep;
@@ -43,7 +41,7 @@ use tokio::time::sleep;
 use crate::call::typed;
 use crate::delegation::DelegatedRequest;
 use crate::registry::{Book, Registry};
-use crate::shared::Shared;
+use crate::shared::{Answered, Protocol, ProtocolRequest, Shared};
 use crate::socket::Closing;
 use crate::statistics::EXCHANGE;
 use feed::Feed;
@@ -52,39 +50,7 @@ use outbox::Outbox;
 use refusal::{JSON, Refusal};
 use streams::Stream;
 
-pub use admission::take_key;
 pub use rules::{ExchangeOptions, VenueRules};
-
-/// What a path is below an exchange; None where its first segment names none that is served.
-pub fn target(shared: &Shared, path: &str) -> Option<Target> {
-    const OWN: &str = "/v1/"; // nearly always
-    let exchange = shared
-        .exchange
-        .as_ref()
-        .filter(|_| !path.starts_with(OWN))?;
-    exchange.target(path)
-}
-
-/// Answer a request for an exchange, or one that came with a key, which is for nothing else.
-pub async fn respond(
-    shared: &Arc<Shared>,
-    target: Option<&Target>,
-    request: &Parts,
-    address: IpAddr,
-    key: Option<&str>,
-) -> Response {
-    let response = match (&shared.exchange, target) {
-        (Some(exchange), Some(target)) => {
-            exchange.answer(shared, target, request, address, key).await
-        }
-        _ => {
-            let words = "There is nothing at this path: it must begin with /k/<key>/<exchange>/.";
-            Refusal::no_path(words).into_response()
-        }
-    };
-    shared.statistics.count(EXCHANGE, response.status());
-    response
-}
 
 /// The exchange's protocol of one server.
 #[derive(Debug)]
@@ -95,74 +61,69 @@ pub struct Exchange {
     feeds: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<Feed>>>,
 }
 
-/// A path below an exchange.
-#[derive(Clone, Debug)]
-pub struct Target {
-    venue: Arc<VenueRules>,
-    /// As the exchange has it: `/api/v3/depth`.
-    path: String,
+impl Protocol for Exchange {
+    fn takes(&self, path: &str) -> bool {
+        const OWN: &str = "/v1/"; // nearly always
+        !path.starts_with(OWN) && self.target(path).is_some()
+    }
+
+    fn answer(self: Arc<Self>, request: ProtocolRequest) -> Answered {
+        Box::pin(async move {
+            let is_head = request.parts.method == Method::HEAD;
+            let shared = request.shared.clone();
+            let answered = self.respond(request).await;
+            let mut response = answered.unwrap_or_else(Refusal::into_response);
+            if is_head {
+                *response.body_mut() = axum::body::Body::empty();
+                response.headers_mut().remove(CONTENT_LENGTH);
+            }
+            shared.statistics.count(EXCHANGE, response.status());
+            response
+        })
+    }
+
+    fn on_gone(&self, exchange: &str, symbol: &str) {
+        const GONE: Closing = Closing::policy("the server does not hold the book any more");
+        let gone = self.feeds.lock().remove(&(exchange.into(), symbol.into()));
+        if let Some(feed) = gone {
+            feed.end_readers(&GONE);
+            feed.end();
+        }
+    }
 }
 
 impl Exchange {
     pub fn new(mut options: ExchangeOptions) -> Exchange {
-        let venues = std::mem::take(&mut options.venues)
-            .into_iter()
-            .map(Arc::new)
-            .collect();
+        let venues = std::mem::take(&mut options.venues);
         Exchange {
             options,
-            venues,
+            venues: venues.into_iter().map(Arc::new).collect(),
             listings: Listings::default(),
             feeds: Mutex::default(),
         }
     }
 
-    fn target(&self, path: &str) -> Option<Target> {
+    /// What a path is below an exchange: the exchange and the rest; None where its first segment names none.
+    fn target<'a>(&self, path: &'a str) -> Option<(&Arc<VenueRules>, &'a str)> {
         let rest = path.strip_prefix('/')?;
         let (name, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
         let venue = self.venues.iter().find(|venue| venue.is_named(name))?;
-        Some(Target {
-            venue: venue.clone(),
-            path: path.to_owned(),
-        })
+        Some((venue, path))
     }
 
-    /// Answer a request of a sender at `address`; `key`: what came as a prefix of the path.
-    async fn answer(
-        &self,
-        shared: &Arc<Shared>,
-        target: &Target,
-        request: &Parts,
-        address: IpAddr,
-        key: Option<&str>,
-    ) -> Response {
-        let answered = match admission::check(shared, &self.options, request, address, key) {
-            Ok(()) => self.respond(shared, target, request).await,
-            Err(refusal) => Err(refusal),
-        };
-        let mut response = answered.unwrap_or_else(Refusal::into_response);
-        if request.method == Method::HEAD {
-            *response.body_mut() = axum::body::Body::empty();
-            response.headers_mut().remove(CONTENT_LENGTH);
-        }
-        response
-    }
-
-    async fn respond(
-        &self,
-        shared: &Arc<Shared>,
-        target: &Target,
-        request: &Parts,
-    ) -> Result<Response, Refusal> {
-        let Target { venue, path } = target;
-        if !matches!(request.method, Method::GET | Method::HEAD) {
+    async fn respond(self: &Arc<Self>, request: ProtocolRequest) -> Result<Response, Refusal> {
+        admission::check(&self.options, &request)?;
+        let ProtocolRequest { shared, parts, .. } = &request;
+        let nothing = || Refusal::no_path("There is nothing at this path.");
+        let (venue, path) = self.target(parts.uri.path()).ok_or_else(nothing)?;
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
             let refusal = Refusal::bad(-1000, "Only GET is served here.");
             let status = StatusCode::METHOD_NOT_ALLOWED;
             return Err(Refusal { status, ..refusal });
         }
-        let query = request.uri.query().unwrap_or_default();
+        let query = parts.uri.query().unwrap_or_default();
         if let Some(socket) = session::Url::parse(venue, path, query) {
-            if !request.headers.contains_key(UPGRADE) {
+            if !parts.headers.contains_key(UPGRADE) {
                 let refusal = Refusal::bad(
                     -1000,
                     "This is a WebSocket: connect to it with wss:// or ws://.",
@@ -170,23 +131,23 @@ impl Exchange {
                 let status = StatusCode::UPGRADE_REQUIRED;
                 return Err(Refusal { status, ..refusal });
             }
-            return session::open(shared, venue, &socket, request).await;
+            return session::open(self, shared, venue, &socket, parts).await;
         }
         let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
-        if *path == venue.depth_path {
+        if path == venue.depth_path {
             depth::respond(self, shared, venue, &query).await
-        } else if *path == venue.exchange_info_path {
+        } else if path == venue.exchange_info_path {
             let body = self.listings.respond(shared, venue, &query).await?;
             Ok(typed(JSON, body))
-        } else if *path == venue.time_path {
+        } else if path == venue.time_path {
             let mut out = Vec::new();
             let mut body = Object::begin(&mut out);
             body.integer("serverTime", time_ms());
             body.end();
             Ok(typed(JSON, out))
-        } else if *path == venue.ping_path {
+        } else if path == venue.ping_path {
             Ok(typed(JSON, b"{}".to_vec()))
         } else {
             Err(unknown_path(venue, path))
@@ -279,16 +240,6 @@ impl Exchange {
                 feed.end();
                 feeds.remove(&key);
             }
-        }
-    }
-
-    /// A book is served no longer.
-    pub fn on_gone(&self, exchange: &str, symbol: &str) {
-        const GONE: Closing = Closing::policy("the server does not hold the book any more");
-        let gone = self.feeds.lock().remove(&(exchange.into(), symbol.into()));
-        if let Some(feed) = gone {
-            feed.end_readers(&GONE);
-            feed.end();
         }
     }
 }

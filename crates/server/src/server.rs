@@ -28,7 +28,7 @@ use crate::listener;
 use crate::peers::Peers;
 use crate::registry::{Book, Registry};
 use crate::router;
-use crate::shared::{Document, Shared};
+use crate::shared::{Document, Protocol, Shared};
 use crate::statistics::Statistics;
 use crate::waiting::Waiting;
 
@@ -111,7 +111,7 @@ impl Server {
                 .transpose()?,
             metrics: RwLock::default(),
             is_draining: AtomicBool::new(false),
-            exchange: options.exchange.map(Exchange::new),
+            exchange: options.exchange.map(protocol),
             ending: watch::Sender::new(false),
             instance: instance(),
         });
@@ -291,6 +291,10 @@ impl Server {
         }
         all_done
     }
+}
+
+fn protocol(options: ExchangeOptions) -> Arc<dyn Protocol> {
+    Arc::new(Exchange::new(options))
 }
 
 /// Of the process and of the time: it need not be a secret.

@@ -1,6 +1,8 @@
 //! What all connections of a server share.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::request::Parts;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use crate::access::{Origins, Tokens};
 use crate::access_log::AccessLog;
 use crate::delegation::Delegation;
-use crate::exchange::Exchange;
 use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
@@ -38,7 +40,7 @@ pub struct Shared {
     pub metrics: RwLock<Bytes>,
     pub is_draining: AtomicBool,
     /// The exchange's own protocol; None where it is not spoken.
-    pub exchange: Option<Exchange>,
+    pub exchange: Option<Arc<dyn Protocol>>,
     /// Turns true when the server ends.
     pub ending: watch::Sender<bool>,
     /// What tells this server from others, and from itself before a restart.
@@ -50,6 +52,31 @@ impl Shared {
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)
     }
+}
+
+/// A protocol beside the server's own, found by the path of a request.
+pub trait Protocol: Send + Sync {
+    /// Whether it answers requests for this path.
+    fn takes(&self, path: &str) -> bool;
+
+    /// Answer a request.
+    fn answer(self: Arc<Self>, request: ProtocolRequest) -> Answered;
+
+    /// A book is served no longer.
+    fn on_gone(&self, exchange: &str, symbol: &str);
+}
+
+/// The response to a request, in time.
+pub type Answered = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A request of another protocol than the server's own; such requests have no body.
+pub struct ProtocolRequest {
+    pub shared: Arc<Shared>,
+    pub parts: Parts,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// What came as a prefix of its path, `/k/<key>`.
+    pub key: Option<String>,
 }
 
 /// A constant file that is served to everybody who can connect.

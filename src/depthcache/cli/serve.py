@@ -209,8 +209,8 @@ def _ready_lines(running: BookServer, books: Books, synced: int, after_s: float)
     lines = [
         f"depthcache serves {_books(count)}, {state}",
         f'  read   curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"',
-        *_exchange_line(running, first.exchange),
         f"  docs   {url}/docs    {_admin(running)}",
+        *_exchange_line(running, first.exchange),
     ]
     lines += [f"  old    {url}    old clients, without a token" for url in running.compat_urls]
     if running.fingerprint:

@@ -69,7 +69,7 @@ class ServerConfig:
         exchange_allow: networks whose clients may use the exchange's protocol without the key, such as
             `10.0.0.0/8`. Where only this machine can connect, all its programs may.
         exchange_key: the secret of other clients of the exchange's protocol, in the path:
-            `https://host/k/<key>/binance.com/…`; None for the file `exchange.token`.
+            `https://host/k/<key>/binance.com/…`; None for a file in `data_dir`, as for the tokens.
     """
 
     listen: str = "127.0.0.1"

@@ -16,7 +16,7 @@ use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
-use super::time_ms;
+use super::{Exchange, held, time_ms};
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
 
@@ -83,6 +83,7 @@ fn decoded(path: &str) -> String {
 
 /// Make a stream connection of a request.
 pub async fn open(
+    exchange: &Arc<Exchange>,
     shared: &Arc<Shared>,
     venue: &Arc<VenueRules>,
     url: &Url,
@@ -96,6 +97,7 @@ pub async fn open(
         ));
     }
     let reader = Arc::new(Reader {
+        exchange: exchange.clone(),
         shared: shared.clone(),
         has_depth: url.has_depth,
         venue: venue.clone(),
@@ -107,9 +109,6 @@ pub async fn open(
         Refusal::bad(code, why.words)
     })?;
     for (_, stream) in &streams {
-        let exchange = reader
-            .exchange()
-            .ok_or_else(|| Refusal::later("not served"))?;
         exchange.book(shared, venue, &stream.symbol).await?;
     }
     let every = Duration::from_secs(venue.ping_s.max(1));
@@ -128,6 +127,7 @@ pub async fn open(
 
 /// Who reads a connection, for tasks that outlive a message.
 struct Reader {
+    exchange: Arc<Exchange>,
     shared: Arc<Shared>,
     venue: Arc<VenueRules>,
     outbox: Arc<Outbox>,
@@ -189,10 +189,6 @@ impl Drop for StreamSession {
 }
 
 impl Reader {
-    fn exchange(&self) -> Option<&super::Exchange> {
-        self.shared.exchange.as_ref()
-    }
-
     fn perform(self: &Arc<Self>, command: Command, id: &Value) {
         match command {
             Command::Subscribe(names) => self.subscribe(&names, id),
@@ -231,12 +227,9 @@ impl Reader {
                 });
             }
         };
-        let Some(exchange) = self.exchange() else {
-            return;
-        };
-        let is_held = |stream: &Stream| {
-            super::held(&self.shared.registry, &self.venue, &stream.symbol).is_some()
-        };
+        let exchange = &self.exchange;
+        let is_held =
+            |stream: &Stream| held(&self.shared.registry, &self.venue, &stream.symbol).is_some();
         match streams.iter().find(|(_, stream)| !is_held(stream)) {
             None => {
                 self.reply(done(&Value::Null, id));
@@ -253,9 +246,7 @@ impl Reader {
     }
 
     async fn begin(self: Arc<Self>, streams: Vec<(Arc<str>, Stream)>, id: &Value) {
-        let Some(exchange) = self.exchange() else {
-            return;
-        };
+        let exchange = &self.exchange;
         for (name, stream) in &streams {
             let begun = exchange
                 .book(&self.shared, &self.venue, &stream.symbol)
@@ -316,9 +307,7 @@ impl Reader {
     }
 
     fn attach(&self, streams: Vec<(Arc<str>, Stream)>) {
-        let Some(exchange) = self.exchange() else {
-            return;
-        };
+        let exchange = &self.exchange;
         let mut subscribed = self.subscribed.lock();
         for (name, stream) in streams {
             let is_there = subscribed.streams.iter().any(|(known, _)| *known == name);
@@ -342,9 +331,10 @@ impl Reader {
             .streams
             .iter()
             .position(|(known, _)| **known == *name);
-        if let (Some(index), Some(exchange)) = (index, self.exchange()) {
+        if let Some(index) = index {
             let (_, stream) = subscribed.streams.remove(index);
-            exchange.unsubscribe(&self.venue, &stream.symbol, name, &self.outbox);
+            self.exchange
+                .unsubscribe(&self.venue, &stream.symbol, name, &self.outbox);
         }
     }
 
@@ -352,10 +342,10 @@ impl Reader {
         let mut subscribed = self.subscribed.lock();
         subscribed.is_over = true;
         let streams = std::mem::take(&mut subscribed.streams);
-        if let Some(exchange) = self.exchange() {
-            for (name, stream) in streams {
-                exchange.unsubscribe(&self.venue, &stream.symbol, &name, &self.outbox);
-            }
+        for (name, stream) in streams {
+            let symbol = &stream.symbol;
+            self.exchange
+                .unsubscribe(&self.venue, symbol, &name, &self.outbox);
         }
     }
 

@@ -315,7 +315,9 @@ def test_other_paths_are_status_404_and_name_what_is_served(native: Any, path: s
 
 
 def test_ping_and_time_are_answered_and_other_methods_are_not(native: Any) -> None:
-    assert ask(native.port, f"/{SPOT}/api/v3/ping", token=None).body == b"{}"
+    ping = ask(native.port, f"/{SPOT}/api/v3/ping", token=None)
+    assert ping.body == b"{}"
+    assert ping.headers["x-mbx-used-weight"] == ping.headers["x-mbx-used-weight-1m"] == "1"
     assert ask(native.port, f"/{SPOT}/api/v3/time", token=None).json["serverTime"] > T - 10**11
     assert ask(native.port, f"/{SPOT}/api/v3/ping", token=None, method="PUT").status == 405
     head = raw(

@@ -34,7 +34,7 @@ use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
 use depthcache_wire::writer::Object;
 use http::header::{CONTENT_LENGTH, UPGRADE};
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
@@ -51,6 +51,10 @@ use refusal::{JSON, Refusal};
 use streams::Stream;
 
 pub use rules::{ExchangeOptions, VenueRules};
+
+/// Nothing is weighed here, but clients read it: UNICORN 2.14 after a ping, by its old name.
+const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
+const USED_WEIGHT_OF_OLD: HeaderName = HeaderName::from_static("x-mbx-used-weight");
 
 /// The exchange's protocol of one server.
 #[derive(Debug)]
@@ -133,6 +137,22 @@ impl Exchange {
             }
             return session::open(self, shared, venue, &socket, parts).await;
         }
+        let mut response = self.read(shared, venue, path, query).await?;
+        let headers = response.headers_mut();
+        headers.insert(USED_WEIGHT, 1.into());
+        if venue.is_spot() {
+            headers.insert(USED_WEIGHT_OF_OLD, 1.into());
+        }
+        Ok(response)
+    }
+
+    async fn read(
+        &self,
+        shared: &Arc<Shared>,
+        venue: &VenueRules,
+        path: &str,
+        query: &str,
+    ) -> Result<Response, Refusal> {
         let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();

@@ -17,7 +17,7 @@ pub use handshake::open;
     reason = "for sessions whose messages are pushed to them"
 )]
 pub use outbox::{Full, Outbox};
-use tokio_tungstenite::tungstenite::Message;
+pub use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;

@@ -8,7 +8,6 @@ use depthcache_book::market::Market;
 use depthcache_book::query::{LevelRun, Reading, Side};
 use depthcache_book::status::Status;
 use depthcache_wire::{DepthSnapshot, Family, depth_snapshot};
-use http::HeaderName;
 
 use super::events::Head;
 use super::refusal::{JSON, Refusal};
@@ -17,10 +16,6 @@ use super::{Exchange, time_ms};
 use crate::call::typed;
 use crate::registry::Book;
 use crate::shared::Shared;
-
-/// Clients read it; nothing is weighed here.
-const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
-const USED_WEIGHT_OF_OLD: HeaderName = HeaderName::from_static("x-mbx-used-weight");
 
 /// Both sides at one update id.
 pub async fn respond(
@@ -42,12 +37,7 @@ pub async fn respond(
         transaction_time_ms: read.transaction_time_ms,
     };
     depth_snapshot(&mut out, &head, read.bids.iter(), read.asks.iter());
-    let mut response = typed(JSON, out);
-    response.headers_mut().insert(USED_WEIGHT, 0.into());
-    if venue.is_spot() {
-        response.headers_mut().insert(USED_WEIGHT_OF_OLD, 0.into());
-    }
-    Ok(response)
+    Ok(typed(JSON, out))
 }
 
 const USUAL_BYTES: usize = 34;

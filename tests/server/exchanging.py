@@ -137,7 +137,7 @@ class Strict:
             await asyncio.wait_for(self._follow(http, ends, Socket(inner), updates), DEADLINE_S)
 
     async def _follow(self, http: aiohttp.ClientSession, ends: Any, inner: Socket, updates: int) -> None:
-        waiting = [await self._event(inner)]
+        waiting: list[Any] = []
         while True:
             await self._load(http, ends)
             applied = await self._apply(inner, waiting, updates)

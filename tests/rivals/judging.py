@@ -5,9 +5,9 @@ the update id that the client holds.
 
 One file a judge, `judges/judge_*.py`: a program for an environment of its own, which begins with its
 requirements (the inline metadata of PEP 723) and with what it wants to be judged on (its table [tool.judge]).
-`python -m tests.rivals.judging [NAME…]` runs all or those, and shows a table; with `--served` the clients read
-from a book server of ours instead, over TLS, which reads from the embedded exchange. Not here: what a judge
-does.
+`python -m tests.rivals.judging [NAME…]` runs all or those, and shows a table; with `--served` the clients
+read from a book server of ours instead, over TLS, which reads from the embedded exchange. Not here: what a
+judge does.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Judge:
     """Whether `make test` runs it, too: cheap, and the only one of its kind."""
     server: bool = False
     """Whether it judges the book server, with these books, instead of keeping books itself."""
+    served: bool = True
+    """Whether it can read from a book server as it is: nautilus_trader asks for diffs every 0 ms on USD-M."""
 
     @property
     def version(self) -> str:
@@ -171,6 +173,7 @@ def _read(path: Path) -> Judge:
         tls=own.get("tls", False),
         smoke=own.get("smoke", False),
         server=own.get("server", False),
+        served=own.get("served", True),
     )
 
 
@@ -289,7 +292,7 @@ def main(arguments: Sequence[str]) -> int:
     console, is_good = Console(width=130, highlight=False), True
     table = Table("client", "version", "venue", "books", "events", "looks", "differences", "seconds")
     for judge in judges():
-        if names and judge.name not in names:
+        if (names and judge.name not in names) or (served and not judge.served):
             continue
         began = time.monotonic()
         try:

@@ -56,13 +56,16 @@ pub use rules::{ExchangeOptions, VenueRules};
 const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 const USED_WEIGHT_OF_OLD: HeaderName = HeaderName::from_static("x-mbx-used-weight");
 
+/// Exchange and symbol.
+type Name = (Arc<str>, Arc<str>);
+
 /// The exchange's protocol of one server.
 #[derive(Debug)]
 pub struct Exchange {
     options: ExchangeOptions,
     venues: Vec<Arc<VenueRules>>,
     listings: Listings,
-    feeds: Mutex<HashMap<(Arc<str>, Arc<str>), Arc<Feed>>>,
+    feeds: Mutex<HashMap<Name, Arc<Feed>>>,
 }
 
 impl Protocol for Exchange {

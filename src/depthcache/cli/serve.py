@@ -42,9 +42,7 @@ _SYNC_TIMEOUT_S = 30.0
 @click.option(
     "--exchange-books", metavar="N", type=click.IntRange(1), help="Most books that they begin, with any."
 )
-@click.option(
-    "--exchange-allow", multiple=True, metavar="CIDR", help="A network whose clients need no key."
-)
+@click.option("--exchange-allow", multiple=True, metavar="CIDR", help="A network whose clients need no key.")
 @click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
 @click.option("--keep-books", is_flag=True, default=None, help="Begin again what requests began.")
 @click.option("--access-log", metavar="FILE", help="One JSON line a request; - for standard error.")

@@ -6,6 +6,7 @@
 #
 # [tool.judge]
 # client = "nautilus_trader"
+# served = false
 #
 # [tool.judge.books]
 # "binance.com" = ["BTCUSDT"]

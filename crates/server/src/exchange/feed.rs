@@ -186,7 +186,7 @@ impl Feed {
             }
         };
         if let Some(first) = first {
-            send(&[reader.clone()], name, &first);
+            send(std::slice::from_ref(reader), name, &first);
             entry.last = Some(first);
         }
         entry.readers.push(reader.clone());

@@ -116,9 +116,10 @@ def _small(receive_bytes: int) -> Any:
 class Strict:
     """A client that keeps one book by the letter of the exchange's instructions.
 
-    "How to manage a local order book correctly". Futures (2026-05): drop events with u < lastUpdateId; the first
-    must have U <= lastUpdateId <= u; then pu must be the last u, or everything begins anew. Spot (2025-11): drop
-    u <= lastUpdateId; the first must have U <= lastUpdateId + 1 <= u; then U must be the last u + 1.
+    "How to manage a local order book correctly". Futures (2026-05): drop events with u < lastUpdateId; the
+    first must have U <= lastUpdateId <= u; then pu must be the last u, or everything begins anew. Spot
+    (2025-11): drop u <= lastUpdateId; the first must have U <= lastUpdateId + 1 <= u; then U must be the last
+    u + 1.
     """
 
     def __init__(self, exchange: str, symbol: str, *, trusted: object = None, limit: int = 1_000) -> None:

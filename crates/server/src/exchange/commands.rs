@@ -308,4 +308,37 @@ mod tests {
             r#"{"stream":"币安人生usdt@depth","data":{"u": 1}}"#
         );
     }
+
+    #[test]
+    fn whatever_is_sent_is_answered_in_json() {
+        let valid =
+            r#"{"method":"SUBSCRIBE","params":["btcusdt@depth",1,null,{"a":[true]}],"id":"a-1"}"#;
+        let mut seed = 7u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        for _ in 0..5_000 {
+            let mut text: Vec<char> = valid.chars().collect();
+            for _ in 0..=random(4) {
+                let at = random(text.len());
+                match random(3) {
+                    0 => {
+                        text[at] =
+                            ['"', '{', '}', '[', ']', '\\', '0', '-', '币', '\u{0}'][random(10)]
+                    }
+                    1 => drop(text.drain(at..)),
+                    _ => text.insert(at, text[random(text.len())]),
+                }
+                if text.is_empty() {
+                    text.push(' ');
+                }
+            }
+            let text: String = text.into_iter().collect();
+            if let Err(why) = parse(Family::Spot, &text) {
+                let reply: Value = serde_json::from_str(&refused(&why)).expect("JSON");
+                assert!(reply["error"]["code"].is_u64(), "{text}");
+            }
+        }
+    }
 }

@@ -372,8 +372,8 @@ def test_elsewhere_a_key_a_network_or_a_token_is_needed(held: Book) -> None:
         assert ask(native.port, DEPTH, token=READ).status == 200
         for wrong in (KEY[:-1], KEY + "x", "", READ):
             assert ask(native.port, f"/k/{wrong}{DEPTH}", token=None).status == 403
-    for bits, network, status in ((8, "127.0.0.0", 200), (32, "127.0.0.2", 403), (8, "10.0.0.0", 403)):
-        rules["allow"] = [{"address": network, "bits": bits}]
+    for network, status in (("127.0.0.0/8", 200), ("127.0.0.2", 403), ("10.0.0.0/8", 403)):
+        rules["allow"] = [network]
         with serving(json.dumps(rules)) as native:
             native.add(UM, "BTCUSDT", held)
             assert ask(native.port, DEPTH, token=None).status == status

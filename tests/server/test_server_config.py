@@ -105,6 +105,7 @@ def test_variables_of_the_server_are_no_settings_of_a_client() -> None:
         ("exchange_books", 0),
         ("exchange_allow", "10.0.0.0/8"),
         ("exchange_allow", ("10.0.0.0/33",)),
+        ("exchange_allow", ("10.0.0.1/8",)),
         ("exchange_allow", ("books.example",)),
         ("exchange_key", "short"),
         ("exchange_key", "with/a/slash/in/it"),
@@ -121,6 +122,13 @@ def test_an_address_of_others_needs_tls_and_one_of_this_machine_does_not() -> No
         assert ServerConfig(listen=own).is_loopback
     assert not ServerConfig(listen=ANY, tls=True).is_loopback
     assert ServerConfig(listen=ANY, certificate="a.pem", key="a.key").is_tls
+
+
+@pytest.mark.parametrize("name", ["compat_allow", "exchange_allow"])
+def test_networks_have_one_notation(name: str) -> None:
+    given = ("10.0.0.0/255.0.0.0", "192.0.2.7", "FD00::/8")
+    config = ServerConfig(compat_listen="127.0.0.1:0", **{name: given})
+    assert getattr(config, name) == ("10.0.0.0/8", "192.0.2.7/32", "fd00::/8")
 
 
 def test_both_tokens_the_same_are_refused_and_neither_is_shown() -> None:

@@ -6,7 +6,6 @@
 //! `docs/how-to/old-clients.md` lists it. Reads are answered here; what begins or ends a book is the owner's.
 
 mod answers;
-mod network;
 mod parameters;
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,13 +22,13 @@ use bytes::Bytes;
 use http::header::{REFERER, USER_AGENT};
 use http::{Method, StatusCode};
 
-pub use self::network::Network;
 use self::parameters::Given;
 use crate::access::Origins;
 use crate::call::json;
 use crate::contract::{ENDPOINTS, Endpoint, Kind};
 use crate::delegation::DelegatedRequest;
 use crate::managing;
+use crate::network::Network;
 use crate::problem::{Problem, shortened};
 use crate::shared::Shared;
 
@@ -68,9 +67,8 @@ impl Compat {
 
     /// Whether it takes connections of an address.
     pub fn takes(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
         let mut networks = self.options.networks.iter();
-        address.is_loopback() || networks.any(|network| network.has(address))
+        address.to_canonical().is_loopback() || networks.any(|network| network.has(address))
     }
 
     /// Refuse what a page makes a browser send: it must not begin books by an image tag.

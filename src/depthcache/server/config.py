@@ -130,6 +130,7 @@ class ServerConfig:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidArgument(name=name, value=getattr(self, name), allowed="True or False")
         self._check_names()
+        self._check_networks()
         self._check_exchange()
         self._check_secrets()
         self._check_exposure()
@@ -164,16 +165,7 @@ class ServerConfig:
         ]
 
     def _check_compat(self) -> None:
-        allowed = "networks such as 10.0.0.0/8"
-        if isinstance(self.compat_allow, str):
-            raise InvalidArgument(name="compat_allow", value=self.compat_allow, allowed=allowed)
-        networks = tuple(self.compat_allow)
-        for network in networks:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError:
-                raise InvalidArgument(name="compat_allow", value=network, allowed=allowed) from None
-        object.__setattr__(self, "compat_allow", networks)
+        networks = self.compat_allow
         listeners = self.compat_listeners()
         if not listeners and (networks or self.compat_manage):
             name = "compat_allow" if networks else "compat_manage"
@@ -207,20 +199,24 @@ class ServerConfig:
                 raise InvalidArgument(name="hosts", value=host, allowed=allowed)
         object.__setattr__(self, "hosts", hosts)
 
+    def _check_networks(self) -> None:
+        allowed = "networks such as 10.0.0.0/8 or fd00::/8, or addresses"
+        for name in ("compat_allow", "exchange_allow"):
+            given = getattr(self, name)
+            if isinstance(given, str):
+                raise InvalidArgument(name=name, value=given, allowed=allowed)
+            networks: list[str] = []
+            for network in given:
+                try:
+                    networks.append(str(ipaddress.ip_network(network)))
+                except ValueError:
+                    raise InvalidArgument(name=name, value=network, allowed=allowed) from None
+            object.__setattr__(self, name, tuple(networks))
+
     def _check_exchange(self) -> None:
         if self.exchange_symbols not in _SYMBOL_POLICIES:
             allowed = "list, any or off"
             raise InvalidArgument(name="exchange_symbols", value=self.exchange_symbols, allowed=allowed)
-        allowed = "networks such as 10.0.0.0/8 or fd00::/8, or addresses"
-        if isinstance(self.exchange_allow, str):
-            raise InvalidArgument(name="exchange_allow", value=self.exchange_allow, allowed=allowed)
-        networks = tuple(self.exchange_allow)
-        for network in networks:
-            try:
-                ipaddress.ip_network(network, strict=False)
-            except ValueError:
-                raise InvalidArgument(name="exchange_allow", value=network, allowed=allowed) from None
-        object.__setattr__(self, "exchange_allow", networks)
         key = self.exchange_key
         if key is not None and not (is_secret(key) and set(key) <= _KEY_CHARACTERS):
             allowed = f"at least {_FEWEST_SECRET} letters, digits, '-', '_' and '.'"

@@ -5,7 +5,6 @@ Not here: the protocol (`crates/server/src/exchange.rs`).
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -32,13 +31,12 @@ def exchange_options(config: ServerConfig, settings: Settings, speed_ms: int | N
     """What the native server must know, as JSON; None where the protocol is off."""
     if config.exchange_symbols == "off":
         return None
-    networks = [ipaddress.ip_network(each, strict=False) for each in config.exchange_allow]
     return json.dumps(
         {
             "venues": [_rules(settings.venue(name), speed_ms) for name in venues.names()],
             "most_begun": config.exchange_books if config.exchange_symbols == "any" else 0,
             "is_open": config.is_loopback,
-            "allow": [{"address": str(each.network_address), "bits": each.prefixlen} for each in networks],
+            "allow": config.exchange_allow,
             "key": key,
             "begin_s": _BEGIN_S,
         }

@@ -22,7 +22,7 @@ pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<(),
     }
     let mut networks = options.allow.iter();
     let is_admitted = options.is_open
-        || networks.any(|network| network.contains(request.address))
+        || networks.any(|network| network.has(request.address))
         || request.shared.tokens.role(&request.parts.headers).is_some();
     if is_admitted {
         return Ok(());

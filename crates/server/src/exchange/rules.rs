@@ -1,11 +1,12 @@
 //! What a server knows of the exchanges whose protocol it speaks: given by its owner, as data.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use depthcache_wire::Family;
 use serde::Deserialize;
+
+use crate::network::Network;
 
 /// How a server speaks the exchanges' own protocol.
 #[derive(Debug, Deserialize)]
@@ -92,57 +93,4 @@ impl VenueRules {
 fn family<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Family, D::Error> {
     let word = String::deserialize(given)?;
     Family::parse(&word).ok_or_else(|| serde::de::Error::custom(format!("no family {word:?}")))
-}
-
-/// A network: an address and how many of its bits count.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Network {
-    /// Its first address.
-    pub address: IpAddr,
-    /// So many bits of it count.
-    pub bits: u8,
-}
-
-impl Network {
-    /// Whether an address is in it; IPv4 addresses in the notation of IPv6 are what they stand for.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let bits = u32::from(self.bits);
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let differing = own.to_bits() ^ other.to_bits();
-                differing.leading_zeros() >= bits.min(32)
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let differing = own.to_bits() ^ other.to_bits();
-                differing.leading_zeros() >= bits.min(128)
-            }
-            _ => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_contains_its_addresses_and_no_others() {
-        let network = |address: &str, bits| Network {
-            address: address.parse().expect("an address"),
-            bits,
-        };
-        let holds = |network: Network, address: &str| {
-            network.contains(address.parse().expect("an address"))
-        };
-        let private = network("10.1.0.0", 16);
-        assert!(holds(private, "10.1.2.3"));
-        assert!(holds(private, "::ffff:10.1.2.3"));
-        assert!(!holds(private, "10.2.0.1"));
-        assert!(!holds(private, "::1"));
-        assert!(holds(network("0.0.0.0", 0), "203.0.113.9"));
-        assert!(holds(network("203.0.113.9", 32), "203.0.113.9"));
-        assert!(!holds(network("203.0.113.9", 32), "203.0.113.8"));
-        assert!(holds(network("2001:db8::", 32), "2001:db8:1::5"));
-        assert!(!holds(network("2001:db8::", 32), "2001:db9::5"));
-    }
 }

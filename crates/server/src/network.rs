@@ -3,17 +3,20 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::Deserialize;
+
 /// Addresses with the same first bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Network {
     address: IpAddr,
     bits: u8,
 }
 
 impl Network {
-    /// Whether an address is in it.
+    /// Whether an address is in it; IPv4 addresses in the notation of IPv6 are what they stand for.
     pub fn has(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
+        match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
                 let mask = u32::MAX.checked_shl(32 - u32::from(self.bits)).unwrap_or(0);
                 own.to_bits() & mask == other.to_bits() & mask
@@ -51,6 +54,14 @@ impl FromStr for Network {
     }
 }
 
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Network, String> {
+        text.parse()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +75,7 @@ mod tests {
     fn a_network_has_the_addresses_with_its_first_bits() {
         for (network, inside, outside) in [
             ("10.0.0.0/8", "10.255.1.2", "11.0.0.0"),
+            ("10.1.0.0/16", "::ffff:10.1.2.3", "::ffff:10.2.0.1"),
             ("192.168.5.0/31", "192.168.5.1", "192.168.5.2"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),

@@ -74,6 +74,7 @@ def serving(
     compat: Sequence[Any] = (),
     access_log: str | None = None,
     tls: tuple[str, str] | None = None,
+    exchange: str | None = None,
     **limits: float,
 ) -> Iterator[Any]:
     """A native server without books."""
@@ -88,6 +89,7 @@ def serving(
         compat=compat,
         access_log=access_log,
         tls=tls,
+        exchange=exchange,
     )
     try:
         yield native

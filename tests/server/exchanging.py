@@ -6,16 +6,17 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
 import aiohttp
 
-from depthcache import Settings, _native, server, venues
+from depthcache import Settings, server, venues
 from depthcache.server.exchange import exchange_options
-from tests.server.asking import ADMIN, DEADLINE_S, READ
+from tests.server import asking
+from tests.server.asking import DEADLINE_S
 
 KEY = "dcx_key_of_clients"
 Side = dict[Decimal, Decimal]
@@ -28,23 +29,9 @@ def options(**changes: Any) -> str:
     return made
 
 
-@contextmanager
-def serving(exchange: str | None = None, **limits: float) -> Iterator[Any]:
+def serving(exchange: str | None = None, **limits: float) -> AbstractContextManager[Any]:
     """A native server without books that speaks the exchange's protocol."""
-    native = _native.BookServer(
-        "127.0.0.1",
-        0,
-        workers=1,
-        tokens=[("read", READ), ("manage", ADMIN)],
-        hosts=["books.example"],
-        documents={},
-        limits=limits,
-        exchange=exchange or options(),
-    )
-    try:
-        yield native
-    finally:
-        native.drain(0)
+    return asking.serving(exchange=exchange or options(), **limits)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.asking import ADMIN, PATH, READ, ask, book, raw, serving
+from tests.server.exchanging import KEY, options
 
 
 def logged(path: Path) -> list[dict[str, Any]]:
@@ -58,7 +59,7 @@ def test_the_requests_of_old_clients_have_lines_too(tmp_path: Path) -> None:
     assert license_["query"] == "api_secret=…&license_token=…"
 
 
-@pytest.mark.parametrize("secret", [READ, ADMIN])
+@pytest.mark.parametrize("secret", [READ, ADMIN, KEY])
 def test_no_line_has_a_secret_wherever_it_was_sent(tmp_path: Path, secret: str) -> None:
     path = tmp_path / "access.jsonl"
     with serving(access_log=str(path)) as native:
@@ -74,6 +75,19 @@ def test_no_line_has_a_secret_wherever_it_was_sent(tmp_path: Path, secret: str) 
     text = path.read_text("utf-8")
     assert text.count("\n") == 5
     assert secret not in text
+
+
+def test_a_key_is_in_no_line_however_it_begins(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    with serving(access_log=str(path), exchange=options()) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        for key in (KEY, "an-own-key-of-the-user"):
+            ask(native.port, f"/k/{key}/binance.com/api/v3/depth?symbol=BTCUSDT&limit=5", token=None)
+        ask(native.port, "/k/an-own-key-of-the-user?limit=5", token=None)
+    held, unknown, alone = logged(path)
+    assert (held["path"], held["query"]) == ("/k/…/binance.com/api/v3/depth", "symbol=BTCUSDT&limit=5")
+    assert (held["status"], unknown["status"], alone["status"]) == (200, 403, 404)
+    assert (unknown["path"], alone["path"], alone["query"]) == (held["path"], "/k/…/", "limit=5")
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:

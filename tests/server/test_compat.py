@@ -17,6 +17,7 @@ from depthcache.compat.ubldc.cluster import Cluster
 from depthcache.errors import InvalidArgument
 from depthcache.server import ServerConfig
 from tests.server.asking import DEADLINE_S, Answer, ask, book, diff, serving
+from tests.server.exchanging import KEY, options
 
 SPOT = "binance.com"
 NAMED = {"exchange": SPOT, "market": "BTCUSDT"}
@@ -34,6 +35,18 @@ def old(port: int, path: str, posted: Any = None, **given: Any) -> Any:
     assert answer.headers["content-type"] == "application/json"
     assert answer.json["event"] == path.upper()
     return answer.json
+
+
+def test_the_protocol_of_the_exchange_is_not_spoken_there() -> None:
+    path = f"/{SPOT}/api/v3/depth?symbol=BTCUSDT&limit=5"
+    listener = ("127.0.0.1", 0, "ubdcc-restapi", ["10.0.0.0/8"], False)
+    with serving(compat=[listener], exchange=options()) as native:
+        native.add(SPOT, "BTCUSDT", book())
+        assert ask(native.port, path, token=None).status == 200
+        for begin in ("", f"/k/{KEY}"):
+            answer = ask(native.compat_ports[0], begin + path, token=None)
+            assert answer.status == 404
+            assert KEY.encode() not in answer.body
 
 
 @pytest.fixture(scope="module")

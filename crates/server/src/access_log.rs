@@ -12,48 +12,33 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::request::Parts;
 use depthcache_wire::writer::Object;
-use http::StatusCode;
+use http::{Method, StatusCode, Uri};
 use parking_lot::Mutex;
 
 use crate::access::Role;
 use crate::problem::shortened;
+use crate::table::ROUTES;
 
 /// Lines that wait for the writer at most: some 2 MB.
 const CAPACITY: usize = 8_192;
 
-/// Parameters whose values are logged; of others only the names are.
-const KNOWN: [&str; 25] = [
-    "base",
-    "bps",
-    "cursor",
+/// Parameters of old clients and of the exchange's protocol whose values are logged, as those of `ROUTES` are; of
+/// others only the names are.
+const OF_OTHERS: [&str; 9] = [
     "debug",
     "desired_quantity",
-    "exact",
-    "exchange",
-    "levels",
-    "limit",
     "limit_count",
     "market",
     "markets",
-    "max_age",
-    "on_stale",
-    "quote",
     "refresh_interval",
-    "side",
-    "size",
-    "status",
     "streams",
-    "symbol",
-    "symbols",
     "threshold_volume",
     "update_interval",
-    "wait_s",
 ];
 
 /// What begins a secret of ours.
-const SECRETS: [&str; 3] = ["dcr_", "dca_", "dck_"];
+const SECRETS: [&str; 3] = ["dcr_", "dca_", "dcx_"];
 
 /// Where lines go.
 pub struct AccessLog {
@@ -136,7 +121,11 @@ fn write(lines: &Receiver<Vec<u8>>, mut out: Box<dyn Write + Send>, lost: &Atomi
 /// What is known of a request.
 pub struct Entry<'a> {
     pub peer: IpAddr,
-    pub request: &'a Parts,
+    pub method: &'a Method,
+    /// Without a key.
+    pub uri: &'a Uri,
+    /// Whether a key came in its path (`access::take_key`).
+    pub has_key: bool,
     pub role: Option<Role>,
     pub status: StatusCode,
     /// Of the response's body; None where they are not known before.
@@ -152,9 +141,9 @@ impl Entry<'_> {
         let mut line = Object::begin(&mut out);
         line.integer("time_us", whole(now.unwrap_or_default().as_micros()));
         line.text("peer", &self.peer.to_canonical().to_string());
-        line.text("method", &shortened(self.request.method.as_str()));
-        line.text("path", &path(self.request.uri.path()));
-        if let Some(query) = self.request.uri.query() {
+        line.text("method", &shortened(self.method.as_str()));
+        line.text("path", &path(self.uri.path(), self.has_key));
+        if let Some(query) = self.uri.query() {
             line.text("query", &redacted_query(query));
         }
         if let Some(role) = self.role {
@@ -172,27 +161,21 @@ impl Entry<'_> {
     }
 }
 
-/// A path without the keys in it.
-fn path(path: &str) -> String {
-    let mut is_key = false; // what follows `k`: `/k/KEY/…`
-    let parts = path.split('/').enumerate().map(|(index, part)| {
-        let shown = if is_key || is_secret(part) {
-            "…"
-        } else {
-            part
-        };
-        is_key = index == 1 && part == "k";
-        shown
-    });
+/// A path without the secrets in it.
+fn path(path: &str, has_key: bool) -> String {
+    let parts = path
+        .split('/')
+        .map(|part| if is_secret(part) { "…" } else { part });
     let parts: Vec<&str> = parts.collect();
-    shortened(&parts.join("/"))
+    let begin = if has_key { "/k/…" } else { "" };
+    shortened(&format!("{begin}{}", parts.join("/")))
 }
 
 fn redacted_query(query: &str) -> String {
     let parts: Vec<String> = query
         .split('&')
         .map(|pair| match pair.split_once('=') {
-            Some((name, value)) if KNOWN.contains(&name) && !is_secret(value) => {
+            Some((name, value)) if is_known(name) && !is_secret(value) => {
                 format!("{name}={}", shortened(value))
             }
             Some((name, _)) if !is_secret(name) => format!("{}=…", shortened(name)),
@@ -201,6 +184,11 @@ fn redacted_query(query: &str) -> String {
         .collect();
     let joined = parts.join("&");
     shortened(&joined)
+}
+
+fn is_known(name: &str) -> bool {
+    let mut own = ROUTES.iter().flat_map(|route| route.parameters);
+    OF_OTHERS.contains(&name) || own.any(|parameter| parameter.name == name)
 }
 
 /// Whether a text has one of our secrets, also where its underscore is encoded.
@@ -213,29 +201,22 @@ fn is_secret(text: &str) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use axum::http::Request;
-
     use super::*;
 
     #[test]
     fn no_line_has_a_key() {
-        for (given, shown) in [
-            (
-                "/v1/books/binance.com/BTCUSDT",
-                "/v1/books/binance.com/BTCUSDT",
-            ),
-            (
-                "/k/hunter2/binance.com/api/v3/depth",
-                "/k/…/binance.com/api/v3/depth",
-            ),
-            ("/v1/dcr_7Qabc", "/v1/…"),
-            ("/v1/dcr%5F7Qabc", "/v1/…"),
-            ("/k/", "/k/…"),
+        for (given, has_key, shown) in [
+            ("/v1/books/binance.com/A", false, "/v1/books/binance.com/A"),
+            ("/binance.com/ws", true, "/k/…/binance.com/ws"),
+            ("/v1/dcr_7Qabc", false, "/v1/…"),
+            ("/v1/dcx%5F7Qabc", false, "/v1/…"),
+            ("/", true, "/k/…/"),
         ] {
-            assert_eq!(path(given), shown);
+            assert_eq!(path(given, has_key), shown);
         }
         for (given, shown) in [
             ("levels=5&exact=false", "levels=5&exact=false"),
+            ("mode=every&group=10", "mode=every&group=10"),
             ("token=hunter2&levels=5", "token=…&levels=5"),
             ("symbol=dcr_7Qabc", "symbol=…"),
             ("dca_7Qabc", "…"),
@@ -264,11 +245,11 @@ mod tests {
     fn a_slow_disk_loses_lines_and_says_how_many() {
         let written = Arc::new(Mutex::new(Vec::new()));
         let log = AccessLog::to(Box::new(Slow(written.clone())), 2).expect("a thread");
-        let request = Request::get("/healthz").body(()).expect("a request");
-        let (parts, ()) = request.into_parts();
         let entry = Entry {
             peer: "127.0.0.1".parse().expect("an address"),
-            request: &parts,
+            method: &Method::GET,
+            uri: &Uri::from_static("/healthz"),
+            has_key: false,
             role: None,
             status: StatusCode::OK,
             bytes: Some(2),

@@ -1,11 +1,12 @@
 //! What every request passes: whether its host and origin are ours, and whether its sender sends too many.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -24,47 +25,22 @@ use crate::problem::Problem;
 use crate::shared::{ProtocolRequest, Shared};
 use crate::table::ROUTES;
 
-const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
 /// What a listener leads to.
 #[derive(Clone)]
 pub struct Entry {
     pub router: Router,
     /// Where its clients are old ones.
     pub compat: Option<Arc<Compat>>,
-    /// The address of the client, once there is one.
-    pub peer: IpAddr,
 }
 
-impl Entry {
-    /// For our own clients.
-    pub fn own(router: Router) -> Entry {
-        Entry {
-            router,
-            compat: None,
-            peer: NOBODY,
-        }
-    }
-
-    /// For old ones.
-    pub fn compat(router: Router, compat: Arc<Compat>) -> Entry {
-        Entry {
-            router,
-            compat: Some(compat),
-            peer: NOBODY,
-        }
-    }
-
-    /// For the connection of this client.
-    pub fn of(&self, peer: IpAddr) -> Entry {
-        Entry {
-            peer,
-            ..self.clone()
-        }
-    }
+/// A request, without the key that came in its path.
+struct Keyless {
+    parts: Parts,
+    body: Incoming,
+    key: Option<String>,
 }
 
-/// Answer one request, and log it where the owner wants that; it cannot fail.
+/// Answer one request, and log it where the owner wants that; it cannot fail. `address`: where it comes from.
 pub async fn respond(
     shared: Arc<Shared>,
     peer: Arc<Peer>,
@@ -72,18 +48,23 @@ pub async fn respond(
     entry: Entry,
     request: Request<Incoming>,
 ) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let key = take_key(&mut parts);
     let Some(log) = &shared.access_log else {
+        let request = Keyless { parts, body, key };
         return answer(shared, peer, address, entry, request).await;
     };
     let began = Instant::now();
-    let mut parts = Request::new(()).into_parts().0;
-    parts.method = request.method().clone();
-    parts.uri = request.uri().clone();
-    let role = shared.tokens.role(request.headers());
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
+    let role = shared.tokens.role(&parts.headers);
+    let has_key = key.is_some();
+    let request = Keyless { parts, body, key };
     let response = answer(shared.clone(), peer, address, entry, request).await;
     log.log(&access_log::Entry {
         peer: address,
-        request: &parts,
+        method: &method,
+        uri: &uri,
+        has_key,
         role,
         status: response.status(),
         bytes: response.body().size_hint().exact(),
@@ -97,10 +78,8 @@ async fn answer(
     peer: Arc<Peer>,
     address: IpAddr,
     mut entry: Entry,
-    request: Request<Incoming>,
+    Keyless { parts, body, key }: Keyless,
 ) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let key = take_key(&mut parts);
     let is_own = entry.compat.is_none(); // old clients are admitted by other rules
     let protocol = shared
         .exchange

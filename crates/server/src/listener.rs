@@ -93,7 +93,7 @@ pub async fn accept(
             shared.statistics.refuse(Refused::Address);
             continue;
         };
-        let (shared, entry) = (shared.clone(), entry.of(address.ip()));
+        let (shared, entry) = (shared.clone(), entry.clone());
         let (tls, stop) = (tls.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;

@@ -141,11 +141,17 @@ impl Server {
         let mut compat = options.compat.into_iter();
         for (index, (bound, address)) in bound.into_iter().zip(&addresses).enumerate() {
             let entry = match index {
-                0 => Entry::own(router::router(shared.clone())),
+                0 => Entry {
+                    router: router::router(shared.clone()),
+                    compat: None,
+                },
                 _ => {
                     let options = compat.next().expect("one for each further address");
                     let compat = Arc::new(Compat::new(options, *address, hosts.clone()));
-                    Entry::compat(compat::router(shared.clone(), compat.clone()), compat)
+                    Entry {
+                        router: compat::router(shared.clone(), compat.clone()),
+                        compat: Some(compat),
+                    }
                 }
             };
             runtime.spawn(listener::accept(

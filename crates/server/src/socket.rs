@@ -2,21 +2,13 @@
 //!
 //! `open` checks the request and answers it; the connection (`connection`) then hands its stream over and waits, so
 //! that a socket counts as a connection, for its address too, and the end of the server waits for it. `driver` sends
-//! what the session gives while the client takes it, and bounds what the client sends. A session that gets messages
-//! from other threads keeps them in an `Outbox`.
+//! what the session gives while the client takes it, and bounds what the client sends.
 
 mod driver;
 mod handshake;
-#[allow(dead_code, reason = "for sessions whose messages are pushed to them")]
-mod outbox;
 
 pub use driver::Session;
 pub use handshake::open;
-#[expect(
-    unused_imports,
-    reason = "for sessions whose messages are pushed to them"
-)]
-pub use outbox::{Full, Outbox};
 pub use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;

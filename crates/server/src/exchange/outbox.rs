@@ -104,7 +104,37 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_message_and_an_end_wake_the_task_that_waits() {
+        let outbox = Outbox::new(10, false);
+        let count = Arc::new(Count::default());
+        let waker = count.clone().into();
+        let mut context = Context::from_waker(&waker);
+        assert!(outbox.poll_next(&mut context).is_pending());
+        outbox.push("1".into());
+        outbox.push("2".into());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(outbox.poll_next(&mut context).is_ready());
+        assert!(outbox.poll_next(&mut context).is_ready());
+        assert!(outbox.poll_next(&mut context).is_pending());
+        outbox.end(Closing::GOING_AWAY);
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    }
 
     fn next(outbox: &Outbox) -> Poll<Next> {
         outbox.poll_next(&mut Context::from_waker(Waker::noop()))

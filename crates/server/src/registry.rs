@@ -111,7 +111,7 @@ impl Served {
 
     /// A follower of this book alone; None for one that is fed by hand.
     pub fn follower(&self, spec: FollowSpec) -> Option<Follower> {
-        self.source.follower(spec)
+        self.source.is_fed().then(|| self.source.follower(spec))
     }
 
     /// Change what the book keeps for its readers; its levels are the router's business.

@@ -1,6 +1,7 @@
 //! Where a book comes from: its market, and what feeds it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use depthcache_book::follow::FollowSpec;
@@ -68,16 +69,19 @@ impl Source {
         router.timebase().wall_offset_ns()
     }
 
-    /// A follower of this book alone; None for one that is fed by hand.
-    pub fn follower(&self, spec: FollowSpec) -> Option<Follower> {
-        let follower = self.router.as_ref()?.follower(spec);
-        self.follow(&follower);
-        Some(follower)
+    /// Whether something feeds it, and not a hand.
+    pub fn is_fed(&self) -> bool {
+        self.router.is_some()
     }
 
-    /// Let a follower follow it.
-    pub fn follow(&self, follower: &Follower) {
+    /// A follower of this book alone.
+    pub fn follower(&self, spec: FollowSpec) -> Follower {
+        /// Apart from the numbers that routers give.
+        const FIRST: u64 = 1 << 62;
+        static COUNT: AtomicU64 = AtomicU64::new(FIRST);
+        let follower = Follower::new(COUNT.fetch_add(1, Ordering::Relaxed), spec);
         follower.add(0, self.cell.clone());
+        follower
     }
 
     /// The time for what waits for one: without a clock all of it is due.

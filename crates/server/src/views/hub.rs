@@ -2,11 +2,9 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use depthcache_book::follow::{FollowSpec, Mode};
-use depthcache_book::router::Follower;
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
@@ -109,10 +107,7 @@ fn most_bytes(view: &View, limits: &Limits) -> usize {
     }
 }
 
-fn follower(view: &View) -> Follower {
-    /// Apart from the numbers that routers give.
-    const FIRST: u64 = 1 << 62;
-    static COUNT: AtomicU64 = AtomicU64::new(FIRST);
+fn spec(view: &View) -> FollowSpec {
     /// Updates that wait for their turn on a worker.
     const MOST_ITEMS: usize = 1_024;
     const MOST_BYTES: usize = 4 << 20;
@@ -120,7 +115,7 @@ fn follower(view: &View) -> Follower {
         Mode::Levels => Mode::Latest, // the channel compares what is seen, while the book goes on
         mode => mode,
     };
-    let spec = FollowSpec {
+    FollowSpec {
         mode,
         levels: view.needed_levels(),
         interval_ns: i64::from(view.interval_ms.max(1)) * 1_000_000,
@@ -129,8 +124,7 @@ fn follower(view: &View) -> Follower {
         most_items: MOST_ITEMS,
         most_bytes: MOST_BYTES,
         announces: false,
-    };
-    Follower::new(COUNT.fetch_add(1, Ordering::Relaxed), spec)
+    }
 }
 
 /// Publish what the book brings for a view until it ends, or nobody has read it for a while.
@@ -139,8 +133,7 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
     const LINGER: Duration = Duration::from_secs(10);
     /// Items between two turns of others on the same worker.
     const TURN: u32 = 64;
-    let follower = follower(&channel.view);
-    source.follow(&follower);
+    let follower = source.follower(spec(&channel.view));
     loop {
         let mut published = 0;
         while let Some(item) = follower.take(source.due_now_ns()) {

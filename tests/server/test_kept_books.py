@@ -49,7 +49,12 @@ def lives(settings: Settings, tmp_path: Path) -> Iterator[Any]:
     def run() -> Iterator[Run]:
         while True:
             config = ServerConfig(
-                port=0, data_dir=tmp_path, keep_books=True, compat_listen="127.0.0.1:0", compat_manage=True
+                port=0,
+                data_dir=tmp_path,
+                keep_books=True,
+                compat_listen="127.0.0.1:0",
+                compat_manage=True,
+                exchange_symbols="any",
             )
             with (
                 blocking.connect("binance.com", ["BTCUSDT"], settings=settings) as books,
@@ -60,6 +65,18 @@ def lives(settings: Settings, tmp_path: Path) -> Iterator[Any]:
     generator = run()
     yield generator
     generator.close()  # type: ignore[attr-defined]
+
+
+def test_books_of_the_exchanges_clients_are_kept_once_they_are_put(lives: Iterator[Run]) -> None:
+    depth = "/binance.com/api/v3/depth?symbol=ETHUSDT"
+    first = next(lives)
+    assert ask(first.running.port, depth, token=None).status == 200
+    assert sorted(first.symbols) == ["BTCUSDT", "ETHUSDT"]
+    second = next(lives)
+    assert second.symbols == ["BTCUSDT"], "its client asks for it again"
+    assert ask(second.running.port, depth, token=None).status == 200
+    assert second.manage("PUT", ETH).status == 200
+    assert sorted(next(lives).symbols) == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_c12_what_was_begun_is_begun_again_and_what_was_ended_is_not(lives: Iterator[Run]) -> None:

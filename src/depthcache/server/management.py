@@ -80,8 +80,10 @@ class Management:
             allowed = f"{self._depth}, the depth of this server"
             raise InvalidArgument(name="depth", value=wanted, allowed=allowed)
         book: Any = held if is_there else self._books.add(symbol, exchange)
-        if not is_there:
-            self._kept.begin(book.exchange, book.symbol)
+        key = (book.exchange, book.symbol)
+        if not is_there or key in self._asked:
+            self._asked.discard(key)
+            self._kept.begin(*key)
         status = HTTPStatus.OK if is_there else HTTPStatus.CREATED
         facts = {"exchange": book.exchange, "symbol": book.symbol, "status": book.status.value}
         return status, compact_json({**facts, "reason": book.reason, "depth": self._depth})

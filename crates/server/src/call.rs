@@ -45,7 +45,8 @@ impl Call<'_> {
     pub async fn settle(&self, books: &[Book]) -> Result<(), Problem> {
         let patience = self.query.patience()?;
         let is_over = || self.shared.is_draining();
-        self.shared.waiting.settle(books, patience, is_over).await
+        self.shared.waiting.settle(books, patience, is_over).await;
+        Ok(())
     }
 }
 

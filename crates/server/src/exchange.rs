@@ -26,17 +26,17 @@ mod session;
 mod streams;
 
 use std::collections::HashMap;
+use std::slice;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::response::Response;
-use depthcache_book::query::Reading;
+use depthcache_book::query::{ReadPolicy, Reading};
 use depthcache_book::status::Status;
 use depthcache_wire::writer::Object;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::{HeaderName, Method, StatusCode};
 use parking_lot::Mutex;
-use tokio::time::sleep;
 
 use crate::call::typed;
 use crate::delegation::DelegatedRequest;
@@ -44,6 +44,7 @@ use crate::registry::{Book, Registry};
 use crate::shared::{Answered, Protocol, ProtocolRequest, Shared};
 use crate::socket::Closing;
 use crate::statistics::EXCHANGE;
+use crate::waiting::Patience;
 use feed::Feed;
 use listing::Listings;
 use outbox::Outbox;
@@ -216,17 +217,25 @@ impl Exchange {
     }
 
     /// Wait until a book that was begun for its readers can be read, but not for long.
-    async fn wait_begun(&self, book: &Book) {
-        const LOOK: Duration = Duration::from_millis(20);
-        let until = Instant::now() + self.options.begin_within();
-        let is_new = || {
-            book.look(|market| {
-                market.last_update_id().is_none() && market.status_info().status != Status::Closed
-            })
-        };
-        while self.options.most_begun > 0 && is_new() && Instant::now() < until {
-            sleep(LOOK).await;
+    async fn wait_begun(&self, shared: &Shared, book: &Book) {
+        let is_new = book.look(|market| {
+            market.last_update_id().is_none() && market.status_info().status != Status::Closed
+        });
+        if self.options.most_begun == 0 || !is_new {
+            return;
         }
+        let patience = Patience {
+            policy: ReadPolicy {
+                serve_stale: false,
+                max_age_ns: None,
+            },
+            most: Some(self.options.begin_within()),
+        };
+        let is_over = || shared.is_draining();
+        let waiting = &shared.waiting;
+        waiting
+            .settle(slice::from_ref(book), patience, is_over)
+            .await;
     }
 
     // --- streams ------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ use depthcache_book::status::Status;
 use tokio::sync::Notify;
 use tokio::time::timeout_at;
 
-use crate::problem::Problem;
 use crate::registry::Book;
 
 /// The requests that wait for books.
@@ -42,14 +41,9 @@ impl Waiting {
     }
 
     /// Wait until books may be read or never will be, at most so long together. `is_over`: whether the server ends.
-    pub async fn settle(
-        &self,
-        books: &[Book],
-        patience: Patience,
-        is_over: impl Fn() -> bool,
-    ) -> Result<(), Problem> {
+    pub async fn settle(&self, books: &[Book], patience: Patience, is_over: impl Fn() -> bool) {
         let Some(most) = patience.most else {
-            return Ok(());
+            return;
         };
         let until = Instant::now() + most;
         let mut end = pin!(self.end.notified());
@@ -71,12 +65,11 @@ impl Waiting {
                     }
                 };
                 if timeout_at(until.into(), woken).await.is_err() {
-                    return Ok(()); // the read says why it cannot be
+                    return; // the read says why it cannot be
                 }
                 while follower.take(book.now_ns()).is_some() {}
             }
         }
-        Ok(())
     }
 }
 

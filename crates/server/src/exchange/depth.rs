@@ -26,7 +26,7 @@ pub async fn respond(
 ) -> Result<Response, Refusal> {
     let (symbol, limit) = question(venue, query)?;
     let book = exchange.book(shared, venue, &symbol).await?;
-    exchange.wait_begun(&book).await;
+    exchange.wait_begun(shared, &book).await;
     let read = book.look(|market| read(market, &book, limit))?;
     let mut out = Vec::with_capacity(USUAL_BYTES * (read.bids.len() + read.asks.len()) + 128);
     let head = DepthSnapshot {

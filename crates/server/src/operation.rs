@@ -189,9 +189,8 @@ pub async fn metrics(shared: &Shared) -> Response {
     }
     let mut out = books.text();
     for (name, text) in counters {
-        let words = name.replace('_', " ");
-        let _ = writeln!(out, "# HELP depthcache_book_{name}_total Book {words}");
-        let _ = writeln!(out, "# TYPE depthcache_book_{name}_total counter");
+        let words = format!("Book {}", name.replace('_', " "));
+        out += &head(&format!("depthcache_book_{name}_total"), "counter", &words);
         out += &text;
     }
     out += &of_server(shared);
@@ -239,10 +238,8 @@ fn of_server(shared: &Shared) -> String {
     for (name, kind, words, count) in of_streams(statistics) {
         let suffix = if kind == "counter" { "_total" } else { "" };
         let name = format!("depthcache_server_{name}{suffix}");
-        let _ = writeln!(
-            streams,
-            "# HELP {name} {words}\n# TYPE {name} {kind}\n{name} {count}"
-        );
+        streams += &head(&name, kind, words);
+        let _ = writeln!(streams, "{name} {count}");
     }
     for (name, status, count) in statistics.responses() {
         let labels = format!("route=\"{name}\",status=\"{status}\"");
@@ -318,12 +315,9 @@ struct Families(Vec<(&'static str, String)>);
 
 impl Families {
     fn new(wanted: &[(&'static str, &str, &str)]) -> Families {
-        let begun = wanted.iter().map(|(name, kind, words)| {
-            (
-                *name,
-                format!("# HELP {name} {words}\n# TYPE {name} {kind}\n"),
-            )
-        });
+        let begun = wanted
+            .iter()
+            .map(|(name, kind, words)| (*name, head(name, kind, words)));
         Families(begun.collect())
     }
 
@@ -338,6 +332,11 @@ impl Families {
     fn text(self) -> String {
         self.0.into_iter().map(|(_, text)| text).collect()
     }
+}
+
+/// What begins a family.
+fn head(name: &str, kind: &str, words: &str) -> String {
+    format!("# HELP {name} {words}\n# TYPE {name} {kind}\n")
 }
 
 fn escaped(text: &str) -> String {

@@ -12,7 +12,7 @@ from depthcache._native import _server_routes
 __all__ = ["documents", "openapi"]
 
 _WORDS = {
-    101: "The socket is open; docs/reference/stream.md has its messages.",
+    101: "The socket is open; docs/how-to/stream.md has its messages.",
     200: "As asked.",
     201: "The book is begun.",
     204: "Done; nothing to say.",

@@ -173,6 +173,9 @@ impl Channel {
         let is_seen = self.view.mode != Mode::Status && is_readable;
         let sides = is_seen.then(|| Sides::of(&self.view, &item.book));
         let mut state = self.state.lock();
+        if state.is_over {
+            return; // what was on its way when the book ended
+        }
         let brings = u64::from(is_synced && !item.is_fresh);
         state.applied += item.skipped + brings;
         if self.view.mode == Mode::Status || !is_synced {
@@ -644,5 +647,23 @@ mod tests {
         assert!(matches!(take(&mut cursor), Taken::Last(_)));
         assert!(matches!(take(&mut cursor), Taken::Over));
         assert!(matches!(take(&mut Cursor::default()), Taken::Last(_)));
+    }
+
+    #[test]
+    fn what_was_on_its_way_when_a_book_ended_does_not_bring_it_back() {
+        let mut rig = Rig::new(Mode::Every, 1 << 20);
+        let mut cursor = Cursor::default();
+        rig.read(&mut cursor);
+        rig.channel.end("a test");
+        rig.update();
+        let Taken::Last(last) = rig.channel.take(&mut cursor, Format::Json, &rig.counts) else {
+            panic!("the end is the last message");
+        };
+        let text = last.into_text().expect("JSON");
+        assert!(text.contains(r#""status":"closed""#), "{text}");
+        assert!(matches!(
+            rig.channel.take(&mut cursor, Format::Json, &rig.counts),
+            Taken::Over
+        ));
     }
 }

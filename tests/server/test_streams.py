@@ -426,6 +426,41 @@ async def test_a_slow_reader_gets_the_newest_state_and_delays_nobody(mode: str) 
         slow_socket.close()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("op", ["subscribe", "nothing"])
+async def test_what_waits_of_a_book_never_comes_after_another_took_its_place(op: str) -> None:
+    """A reader that is behind would add updates of the former to the new book, and hear of its end last."""
+    with serving(held_bytes=1 << 24, heartbeat_s=30) as native:
+        former = Fed(native, 26)
+        Fed(native, 27, "ETHUSDT")
+        made = dial_small(native.port)
+        await subscribe_raw(made, "every")
+        messages = frames(made)
+        mirror = Mirror()
+        mirror.apply(next(messages))
+        for number in range(1, 501):  # more than the system keeps
+            former.apply([[f"{700 + level}.00", f"{number}.{level + 1}"] for level in range(300)], [])
+        native.remove("binance.com", "BTCUSDT")
+        newer = Fed(native, 28)
+        if op == "subscribe":
+            send_raw(made, op="subscribe", symbols=["ETHUSDT"])
+            while (await asyncio.to_thread(ask, native.port, "/v1/stats")).json["streams"]["subscribers"] < 2:
+                pass
+        ends = 0
+        while mirror.id != 100 or ends == 0:
+            message = next(messages)
+            if message.get("symbol") == "BTCUSDT":
+                ends += message.get("status") == "closed"
+                mirror.apply(message)
+        newer.finish()
+        while mirror.id != newer.id:
+            message = next(messages)
+            if message.get("symbol") == "BTCUSDT":
+                mirror.apply(message)
+        assert (mirror.status, ends) == ("synced", 1)
+        made.close()
+
+
 def dial_small(port: int) -> socket.socket:
     """A socket for which the system keeps little."""
     made = socket.socket()
@@ -441,10 +476,14 @@ def dial_small(port: int) -> socket.socket:
 
 async def subscribe_raw(made: socket.socket, mode: str) -> None:
     fields = {"op": "subscribe", "symbols": ["BTCUSDT"], "mode": mode, "levels": "all"}
+    send_raw(made, **fields)
+    assert next(frames(made))["type"] == "subscribed"
+
+
+def send_raw(made: socket.socket, **fields: Any) -> None:
     payload = json.dumps(fields).encode()
     assert len(payload) < 126
     made.sendall(bytes([0x81, 0x80 | len(payload), 0, 0, 0, 0]) + payload)  # masked with zeros
-    assert next(frames(made))["type"] == "subscribed"
 
 
 def frames(made: socket.socket) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 //! The subscriptions of one connection, and the next message of all of them.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
@@ -29,17 +29,21 @@ pub struct Reader {
     /// By key.
     followed: Vec<Option<Followed>>,
     free: Vec<u32>,
-    /// Each view of a book is followed once.
-    known: HashSet<(usize, Arc<str>)>,
+    /// The key of each view of a book, which is followed once.
+    known: HashMap<Name, u32>,
     /// Books that came up to this number were compared with the subscriptions.
     seen: u64,
     is_told: bool,
     heartbeat: Interval,
     /// Where the next heartbeat begins, if it cannot name all books.
     turn: usize,
-    /// Of books that came and cannot be followed.
-    complaints: VecDeque<Message>,
+    /// Sent before what the books bring: of books that came and cannot be followed, and the ends of those whose place
+    /// another took.
+    notices: VecDeque<Message>,
 }
+
+/// Exchange, symbol and view, as messages say them: readers know a book by nothing else.
+type Name = (Arc<str>, Arc<str>, Arc<str>);
 
 /// Some books in one view.
 pub struct Subscription {
@@ -53,7 +57,7 @@ struct Followed {
     book: Book,
     channel: Arc<Channel>,
     cursor: Cursor,
-    known: (usize, Arc<str>),
+    name: Name,
     /// Nothing was sent since the last heartbeat.
     is_silent: bool,
 }
@@ -71,12 +75,12 @@ impl Reader {
             last_subscription: 0,
             followed: Vec::new(),
             free: Vec::new(),
-            known: HashSet::new(),
+            known: HashMap::new(),
             seen: 0,
             is_told: false,
             heartbeat,
             turn: 0,
-            complaints: VecDeque::new(),
+            notices: VecDeque::new(),
         }
     }
 
@@ -161,8 +165,8 @@ impl Reader {
     /// The next message; without one the task is woken when there is.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Message> {
         loop {
-            if let Some(complaint) = self.complaints.pop_front() {
-                return Poll::Ready(complaint);
+            if let Some(notice) = self.notices.pop_front() {
+                return Poll::Ready(notice);
             }
             if self.heartbeat.poll_tick(context).is_ready() {
                 if let Some(message) = self.beat() {
@@ -230,12 +234,12 @@ impl Reader {
     fn complain(&mut self, book: &Book, why: Problem) {
         /// More would say the same.
         const MOST: usize = 16;
-        if self.complaints.len() < MOST {
+        if self.notices.len() < MOST {
             let why = why
                 .text("exchange", &*book.exchange)
                 .text("symbol", &*book.symbol);
             let message = reply(None, Err(why));
-            self.complaints
+            self.notices
                 .push_back(written(&message, "error", self.format));
         }
     }
@@ -248,12 +252,13 @@ impl Reader {
         name: &Arc<str>,
         resume: Option<Resume>,
     ) -> Result<(), Problem> {
-        let known = (Arc::as_ptr(&book.hub) as usize, name.clone());
-        if self.known.contains(&known) {
+        let full_name = (book.exchange.clone(), book.symbol.clone(), name.clone());
+        let former = self.known.get(&full_name).copied();
+        if former.is_some_and(|key| self.is_of(key, book)) {
             return Ok(());
         }
         let limits = &self.shared.limits;
-        if self.known.len() >= limits.followed {
+        if former.is_none() && self.known.len() >= limits.followed {
             let most = limits.followed;
             let message = format!("a connection follows at most {most} books");
             return Err(too_many("too_many_books", message, most));
@@ -280,7 +285,10 @@ impl Reader {
                 };
             }
         };
-        self.known.insert(known.clone());
+        if let Some(former) = former {
+            self.replace(former);
+        }
+        self.known.insert(full_name.clone(), key);
         self.shared
             .statistics
             .subscribers
@@ -290,10 +298,31 @@ impl Reader {
             book: book.clone(),
             channel,
             cursor,
-            known,
+            name: full_name,
             is_silent: true,
         });
         Ok(())
+    }
+
+    /// Whether a key is of this very book, and not of another one of its names.
+    fn is_of(&self, key: u32, book: &Book) -> bool {
+        let followed = self.followed[key as usize].as_ref();
+        followed.is_some_and(|followed| Arc::ptr_eq(&followed.book.hub, &book.hub))
+    }
+
+    /// Another book of the same names is followed now: what waits of the former must not come after it. Its end is
+    /// told first.
+    fn replace(&mut self, former: u32) {
+        let Some(followed) = &self.followed[former as usize] else {
+            return;
+        };
+        let counts = &self.shared.statistics;
+        let newest = &mut Cursor::default();
+        if let Taken::Last(end) = followed.channel.take(newest, self.format, counts) {
+            counts.messages.fetch_add(1, Ordering::Relaxed);
+            self.notices.push_back(end);
+        }
+        self.drop_key(former);
     }
 
     fn leave(&mut self, subscription: u64) {
@@ -310,7 +339,7 @@ impl Reader {
     fn drop_key(&mut self, key: u32) {
         if let Some(followed) = self.followed[key as usize].take() {
             followed.channel.leave(&self.ready, key);
-            self.known.remove(&followed.known);
+            self.known.remove(&followed.name);
             self.free.push(key);
             self.shared
                 .statistics
@@ -367,7 +396,7 @@ impl Reader {
             for (key, text) in [
                 ("exchange", &*followed.book.exchange),
                 ("symbol", &*followed.book.symbol),
-                ("view", &*followed.known.1),
+                ("view", &*followed.name.2),
                 ("status", status.as_str()),
             ] {
                 message.key(key);

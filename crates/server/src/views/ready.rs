@@ -60,12 +60,13 @@ impl Ready {
     /// What is first; without anything the task is woken by the next mark.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Due> {
         let mut state = self.0.lock();
+        // First: for a reader that takes less than there is, the queue is never empty.
+        if std::mem::take(&mut state.books_changed) {
+            return Poll::Ready(Due::Books);
+        }
         if let Some(key) = state.queue.pop_front() {
             state.queued[key as usize] = false;
             return Poll::Ready(Due::Read(key));
-        }
-        if std::mem::take(&mut state.books_changed) {
-            return Poll::Ready(Due::Books);
         }
         match &mut state.task {
             Some(task) => task.clone_from(context.waker()),

@@ -109,6 +109,8 @@ pub struct Feed {
 struct Streams {
     /// The newest diff that was sent on.
     newest: Option<TappedDiff>,
+    /// Up to which id readers may know the book: by that diff, or by a snapshot that they took since.
+    reached: Option<i64>,
     /// When the book was resynced behind what was sent on, while no diff has come since.
     resynced: Option<Instant>,
     began: Instant,
@@ -143,12 +145,17 @@ impl Feed {
 
     fn new(book: Book, venue: Arc<VenueRules>) -> Feed {
         let inbox = Arc::new(Inbox::default());
-        let newest = book.change(|market| market.listen_to_diffs(inbox.clone()));
+        let (newest, held) = book.change(|market| {
+            let newest = market.listen_to_diffs(inbox.clone());
+            let is_current = market.readable(false).is_ok();
+            (newest, market.last_update_id().filter(|_| is_current))
+        });
         Feed {
             book,
             venue,
             inbox,
             streams: Mutex::new(Streams {
+                reached: newest.as_ref().map(|diff| diff.ids.last).or(held),
                 newest,
                 resynced: None,
                 began: Instant::now(),
@@ -240,10 +247,7 @@ impl Feed {
             match came {
                 Came::Diff(diff) => streams.on_diff(diff, now),
                 Came::Snapshot(update_id) => streams.on_snapshot(update_id, now),
-                Came::Reset => {
-                    streams.newest = None;
-                    streams.end_readers(&RESET, |_| true);
-                }
+                Came::Reset => streams.on_reset(),
             }
         }
         self.send_due(&mut streams, now);
@@ -321,14 +325,22 @@ impl Streams {
                 (Kind::Partial { .. } | Kind::Ticker, _) => entry.wait(self.began, now),
             }
         }
+        self.reached = Some(diff.ids.last);
         self.newest = Some(diff);
     }
 
+    /// What was sent does not lead to what comes. Who reads is told; nothing of before is kept for newcomers.
+    fn on_reset(&mut self) {
+        (self.newest, self.reached, self.resynced) = (None, None, None);
+        self.end_readers(&RESET, |_| true);
+        self.entries.clear();
+    }
+
     fn on_snapshot(&mut self, update_id: i64, now: Instant) {
-        let behind = |diff: &TappedDiff| diff.ids.last < update_id;
-        if self.newest.as_ref().is_some_and(behind) {
+        if self.reached.is_some_and(|reached| reached < update_id) {
             self.resynced = Some(now);
         }
+        self.reached = Some(update_id);
         let of_the_book = |entry: &&mut Entry| !matches!(entry.kind, Kind::Diffs { .. });
         for entry in self.entries.iter_mut().filter(of_the_book) {
             entry.due = Some(now);
@@ -411,7 +423,7 @@ fn send(readers: &[Arc<Outbox>], name: &str, event: &Utf8Bytes) {
 mod tests {
     use std::task::{Context, Poll, Waker};
 
-    use depthcache_book::market::sequence::Continuity;
+    use depthcache_book::market::sequence::{Continuity, Ids};
     use depthcache_book::offline::OfflineBook;
     use depthcache_book::status::Condition;
 
@@ -462,6 +474,19 @@ mod tests {
         /// Take what came, so many milliseconds after the begin.
         fn turn(&self, ms: u64) {
             self.feed.turn(self.began + Duration::from_millis(ms));
+        }
+    }
+
+    fn tapped(first: i64, last: i64) -> TappedDiff {
+        let event = format!(
+            r#"{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":{first},"u":{last},"b":[],"a":[]}}"#
+        );
+        TappedDiff {
+            ids: Ids {
+                follows: first - 1,
+                last,
+            },
+            event: event.into(),
         }
     }
 
@@ -586,5 +611,37 @@ mod tests {
         desk.turn(10);
         desk.turn(1_000);
         assert_eq!(taken(&reader), "11-13, 15-15, 17-18");
+    }
+
+    #[test]
+    fn nothing_of_before_a_reset_is_sent_after_it() {
+        let desk = Desk::new();
+        let first = desk.reader("a", SLOW);
+        desk.apply(11, 12);
+        desk.turn(10);
+        desk.turn(1_000);
+        desk.apply(13, 14);
+        desk.turn(1_010);
+        assert_eq!(taken(&first), "11-12");
+        desk.feed.inbox.on_reset();
+        desk.turn(1_020); // `first` is told, and is slow to go
+        let second = desk.reader("a", SLOW);
+        desk.feed.inbox.on_diff(&tapped(3, 4));
+        desk.turn(1_030);
+        desk.turn(2_000);
+        assert_eq!(taken(&second), "3-4");
+        assert_eq!(taken(&first), "end 1012");
+    }
+
+    #[test]
+    fn a_hole_between_two_snapshots_ends_the_readers_of_diffs() {
+        let desk = Desk::new();
+        desk.turn(0);
+        let reader = desk.reader("a", DIFFS); // whose snapshot is of 10
+        desk.book.cell().lock().restart("another connection", 0);
+        desk.load(20);
+        desk.turn(1_000);
+        desk.turn(6_100);
+        assert_eq!(taken(&reader), "end 1012");
     }
 }

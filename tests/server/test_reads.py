@@ -81,6 +81,16 @@ def test_an_update_shows_at_once_in_both_sides_and_the_tag(served: Served) -> No
     assert changed.headers["etag"] != tag
 
 
+def test_a_book_that_takes_the_place_of_another_has_a_tag_of_its_own(served: Served) -> None:
+    """At the same id, after as many updates: a reader must not go on with the levels of the former."""
+    tag = ask(served.port, PATH).headers["etag"]
+    other = Book("binance.com", "BTCUSDT")
+    other.load_snapshot(b'{"lastUpdateId":100,"bids":[["1.00","2.00"]],"asks":[]}', limit=100)
+    served.native.add("binance.com", "BTCUSDT", other)
+    read = ask(served.port, PATH, headers={"If-None-Match": tag})
+    assert (read.status, read.json["bids"]) == (200, [["1.00", "2.00"]])
+
+
 @pytest.mark.parametrize("query", ["", "?levels=3", "?exact=false", "?levels=all", "?levels=0"])
 def test_a_body_that_is_given_again_is_that_of_the_book_now(served: Served, query: str) -> None:
     held = served.books["binance.com/BTCUSDT"]

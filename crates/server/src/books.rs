@@ -39,7 +39,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
     let (version, is_kept, tag, frozen) = book
         .look_at_version(|market, version| {
             policy.check(market, || book.now_ns())?;
-            let tag = entity_tag(market);
+            let tag = entity_tag(&book, market);
             let frozen = (!is_known(call, &tag)).then(|| market.copy(levels));
             // What is served stale is nobody else's.
             Ok((version, market.readable(false).is_ok(), tag, frozen))
@@ -238,10 +238,12 @@ pub fn refused(book: &Book, why: &Refusal) -> Problem {
         .text("symbol", &*book.symbol)
 }
 
-/// Changes whenever anything of the book does that a response says. Weak: the same book may be encoded otherwise.
-fn entity_tag(market: &Market) -> HeaderValue {
+/// Changes whenever anything of the book does that a response says, and where another took its place. Weak: the same book
+/// may be encoded otherwise.
+fn entity_tag(book: &Book, market: &Market) -> HeaderValue {
     let info = market.status_info();
     let mut hasher = DefaultHasher::new();
+    book.added.hash(&mut hasher);
     (
         market.last_update_id(),
         market.updated_ns(),

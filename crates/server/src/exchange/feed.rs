@@ -189,7 +189,10 @@ impl Feed {
             Kind::Diffs { .. } => newest.and_then(|diff| text(diff.event.clone())),
             Kind::Partial { .. } | Kind::Ticker => {
                 let top = self.book.look(Top::of);
-                top.and_then(|top| text(self.event(kind, &top)?.into()))
+                top.and_then(|top| {
+                    self.show(entry, &top); // before a newcomer is there, or it would get it twice
+                    text(self.event(kind, &top)?.into())
+                })
             }
         };
         if let Some(first) = first {
@@ -270,14 +273,19 @@ impl Feed {
             let Some(top) = top.get_or_init(|| self.book.look(Top::of)) else {
                 continue; // again after the resync
             };
-            let is_old = entry.shown.as_ref().is_some_and(|shown| match entry.kind {
-                Kind::Ticker => shown.has_same_best(top),
-                _ => shown.update_id == top.update_id,
-            });
-            if !is_old && let Some(event) = self.event(entry.kind, top) {
-                entry.shown = Some(top.clone());
-                entry.send(event.into());
-            }
+            self.show(entry, top);
+        }
+    }
+
+    /// Send what a stream that is made of the book shows of it now, unless it was the last that was sent.
+    fn show(&self, entry: &mut Entry, top: &Top) {
+        let is_old = entry.shown.as_ref().is_some_and(|shown| match entry.kind {
+            Kind::Ticker => shown.has_same_best(top),
+            _ => shown.update_id == top.update_id,
+        });
+        if !is_old && let Some(event) = self.event(entry.kind, top) {
+            entry.shown = Some(top.clone());
+            entry.send(event.into());
         }
     }
 
@@ -643,5 +651,27 @@ mod tests {
         desk.turn(1_000);
         desk.turn(6_100);
         assert_eq!(taken(&reader), "end 1012");
+    }
+
+    #[test]
+    fn a_newcomer_never_gets_a_book_twice() {
+        let desk = Desk::new();
+        let of_book = Kind::Partial {
+            levels: 5,
+            every_ms: 100,
+        };
+        desk.apply(11, 12);
+        let first = desk.reader("a", of_book);
+        desk.turn(10);
+        desk.turn(200);
+        assert_eq!(taken(&first), "book 12");
+        desk.apply(13, 14);
+        let second = desk.reader("a", of_book);
+        desk.turn(210);
+        desk.turn(400);
+        assert_eq!(
+            (taken(&first), taken(&second)),
+            ("book 14".to_owned(), "book 14".to_owned())
+        );
     }
 }

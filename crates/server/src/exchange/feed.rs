@@ -439,23 +439,23 @@ mod tests {
     use super::super::streams::tests::venue;
     use super::*;
 
-    struct Desk {
+    struct FeedHarness {
         book: OfflineBook,
         feed: Feed,
         began: Instant,
     }
 
-    impl Desk {
+    impl FeedHarness {
         /// A spot book at 10, of which the next diff is from 11 on.
-        fn new() -> Desk {
+        fn new() -> FeedHarness {
             let book = OfflineBook::new("x", Some("BTCUSDT"), Continuity::Contiguous, 1 << 20);
             let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
             served.change(|market| market.keep_diffs());
             let feed = Feed::new(served, Arc::new(venue("spot", 100)));
             let began = feed.streams.lock().began;
-            let desk = Desk { book, feed, began };
-            desk.load(10);
-            desk
+            let harness = FeedHarness { book, feed, began };
+            harness.load(10);
+            harness
         }
 
         fn load(&self, id: i64) {
@@ -524,151 +524,155 @@ mod tests {
 
     #[test]
     fn a_hole_that_no_diff_shows_ends_the_readers_of_diffs() {
-        let desk = Desk::new();
-        desk.apply(11, 12);
-        desk.turn(0);
+        let harness = FeedHarness::new();
+        harness.apply(11, 12);
+        harness.turn(0);
         let of_book = Kind::Partial {
             levels: 5,
             every_ms: 100,
         };
-        let (diffs, books) = (desk.reader("a", DIFFS), desk.reader("b", of_book));
-        desk.book.cell().lock().restart("another connection", 0);
-        desk.load(20);
-        desk.turn(1_000);
-        desk.turn(5_900);
+        let (diffs, books) = (harness.reader("a", DIFFS), harness.reader("b", of_book));
+        harness.book.cell().lock().restart("another connection", 0);
+        harness.load(20);
+        harness.turn(1_000);
+        harness.turn(5_900);
         assert_eq!(taken(&diffs), "11-12");
-        desk.turn(6_100);
+        harness.turn(6_100);
         assert_eq!(taken(&diffs), "end 1012");
         assert_eq!(taken(&books), "book 12, book 20");
     }
 
     #[test]
     fn a_diff_that_shows_the_hole_keeps_the_readers() {
-        let desk = Desk::new();
-        let reader = desk.reader("a", DIFFS);
-        desk.apply(11, 12);
-        desk.turn(0);
-        desk.book.cell().lock().restart("another connection", 0);
-        desk.load(20);
-        desk.turn(1_000);
-        desk.apply(21, 22);
-        desk.turn(2_000);
-        desk.turn(9_000);
+        let harness = FeedHarness::new();
+        let reader = harness.reader("a", DIFFS);
+        harness.apply(11, 12);
+        harness.turn(0);
+        harness.book.cell().lock().restart("another connection", 0);
+        harness.load(20);
+        harness.turn(1_000);
+        harness.apply(21, 22);
+        harness.turn(2_000);
+        harness.turn(9_000);
         assert_eq!(taken(&reader), "11-12, 21-22");
     }
 
     #[test]
     fn a_book_that_is_closed_ends_its_readers() {
-        let desk = Desk::new();
-        let reader = desk.reader("a", DIFFS);
+        let harness = FeedHarness::new();
+        let reader = harness.reader("a", DIFFS);
         let closed = Some(Condition::Closed);
-        desk.book.cell().lock().set_condition(closed, "delisted", 0);
-        desk.turn(1_000);
+        harness
+            .book
+            .cell()
+            .lock()
+            .set_condition(closed, "delisted", 0);
+        harness.turn(1_000);
         assert_eq!(taken(&reader), "end 1012");
     }
 
     #[test]
     fn slower_streams_wait_for_their_time_and_newcomers_get_what_was_sent_last() {
-        let desk = Desk::new();
-        desk.apply(11, 12);
-        desk.turn(10);
-        let first = desk.reader("a", SLOW);
+        let harness = FeedHarness::new();
+        harness.apply(11, 12);
+        harness.turn(10);
+        let first = harness.reader("a", SLOW);
         assert_eq!(taken(&first), "11-12");
         for (at, begin) in [(110, 13), (210, 14), (310, 15)] {
-            desk.apply(begin, begin);
-            desk.turn(at);
+            harness.apply(begin, begin);
+            harness.turn(at);
         }
-        let second = desk.reader("a", SLOW);
+        let second = harness.reader("a", SLOW);
         assert_eq!(
             (taken(&first), taken(&second)),
             (String::new(), "11-12".to_owned())
         );
-        desk.turn(1_000);
+        harness.turn(1_000);
         assert_eq!(
             (taken(&first), taken(&second)),
             ("13-15".to_owned(), "13-15".to_owned())
         );
-        desk.turn(2_000);
+        harness.turn(2_000);
         assert_eq!(taken(&first), "", "nothing changed");
     }
 
     #[test]
     fn a_newcomer_never_gets_a_diff_twice() {
-        let desk = Desk::new();
-        let first = desk.reader("a", SLOW);
-        desk.apply(11, 12);
-        desk.apply(13, 14);
-        desk.turn(10);
-        let second = desk.reader("a", SLOW);
-        desk.apply(15, 16);
-        desk.turn(20);
-        desk.turn(1_000);
+        let harness = FeedHarness::new();
+        let first = harness.reader("a", SLOW);
+        harness.apply(11, 12);
+        harness.apply(13, 14);
+        harness.turn(10);
+        let second = harness.reader("a", SLOW);
+        harness.apply(15, 16);
+        harness.turn(20);
+        harness.turn(1_000);
         assert_eq!(taken(&first), "11-14, 15-16");
         assert_eq!(taken(&second), "11-14, 15-16");
     }
 
     #[test]
     fn nothing_is_merged_over_a_gap() {
-        let desk = Desk::new();
-        let reader = desk.reader("a", SLOW);
-        desk.apply(11, 12);
-        desk.apply(13, 13);
-        desk.apply(15, 15);
-        desk.load(16);
-        desk.apply(17, 18);
-        desk.turn(10);
-        desk.turn(1_000);
+        let harness = FeedHarness::new();
+        let reader = harness.reader("a", SLOW);
+        harness.apply(11, 12);
+        harness.apply(13, 13);
+        harness.apply(15, 15);
+        harness.load(16);
+        harness.apply(17, 18);
+        harness.turn(10);
+        harness.turn(1_000);
         assert_eq!(taken(&reader), "11-13, 15-15, 17-18");
     }
 
     #[test]
     fn nothing_of_before_a_reset_is_sent_after_it() {
-        let desk = Desk::new();
-        let first = desk.reader("a", SLOW);
-        desk.apply(11, 12);
-        desk.turn(10);
-        desk.turn(1_000);
-        desk.apply(13, 14);
-        desk.turn(1_010);
+        let harness = FeedHarness::new();
+        let first = harness.reader("a", SLOW);
+        harness.apply(11, 12);
+        harness.turn(10);
+        harness.turn(1_000);
+        harness.apply(13, 14);
+        harness.turn(1_010);
         assert_eq!(taken(&first), "11-12");
-        desk.feed.inbox.on_reset();
-        desk.turn(1_020); // `first` is told, and is slow to go
-        let second = desk.reader("a", SLOW);
-        desk.feed.inbox.on_diff(&tapped(3, 4));
-        desk.turn(1_030);
-        desk.turn(2_000);
+        harness.feed.inbox.on_reset();
+        harness.turn(1_020); // `first` is told, and is slow to go
+        let second = harness.reader("a", SLOW);
+        harness.feed.inbox.on_diff(&tapped(3, 4));
+        harness.turn(1_030);
+        harness.turn(2_000);
         assert_eq!(taken(&second), "3-4");
         assert_eq!(taken(&first), "end 1012");
     }
 
     #[test]
     fn a_hole_between_two_snapshots_ends_the_readers_of_diffs() {
-        let desk = Desk::new();
-        desk.turn(0);
-        let reader = desk.reader("a", DIFFS); // whose snapshot is of 10
-        desk.book.cell().lock().restart("another connection", 0);
-        desk.load(20);
-        desk.turn(1_000);
-        desk.turn(6_100);
+        let harness = FeedHarness::new();
+        harness.turn(0);
+        let reader = harness.reader("a", DIFFS); // whose snapshot is of 10
+        harness.book.cell().lock().restart("another connection", 0);
+        harness.load(20);
+        harness.turn(1_000);
+        harness.turn(6_100);
         assert_eq!(taken(&reader), "end 1012");
     }
 
     #[test]
     fn a_newcomer_never_gets_a_book_twice() {
-        let desk = Desk::new();
+        let harness = FeedHarness::new();
         let of_book = Kind::Partial {
             levels: 5,
             every_ms: 100,
         };
-        desk.apply(11, 12);
-        let first = desk.reader("a", of_book);
-        desk.turn(10);
-        desk.turn(200);
+        harness.apply(11, 12);
+        let first = harness.reader("a", of_book);
+        harness.turn(10);
+        harness.turn(200);
         assert_eq!(taken(&first), "book 12");
-        desk.apply(13, 14);
-        let second = desk.reader("a", of_book);
-        desk.turn(210);
-        desk.turn(400);
+        harness.apply(13, 14);
+        let second = harness.reader("a", of_book);
+        harness.turn(210);
+        harness.turn(400);
         assert_eq!(
             (taken(&first), taken(&second)),
             ("book 14".to_owned(), "book 14".to_owned())

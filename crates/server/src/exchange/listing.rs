@@ -19,10 +19,10 @@ const KEPT: Duration = Duration::from_secs(3_600);
 
 /// What is kept of each exchange.
 #[derive(Debug, Default)]
-pub struct Listings(Mutex<HashMap<Arc<str>, Arc<Listing>>>);
+pub struct Listings(Mutex<HashMap<Arc<str>, Arc<ExchangeInfo>>>);
 
 /// One at a time fetches.
-type Listing = tokio::sync::Mutex<Option<Fetched>>;
+type ExchangeInfo = tokio::sync::Mutex<Option<Fetched>>;
 
 #[derive(Debug)]
 struct Fetched {
@@ -53,7 +53,11 @@ impl Listings {
     }
 }
 
-async fn fresh(listing: &Listing, shared: &Shared, venue: &VenueRules) -> Result<Bytes, Refusal> {
+async fn fresh(
+    listing: &ExchangeInfo,
+    shared: &Shared,
+    venue: &VenueRules,
+) -> Result<Bytes, Refusal> {
     let mut kept = listing.lock().await;
     let books = shared.registry.changes();
     if let Some(fetched) = &*kept

@@ -55,21 +55,41 @@ enum Came {
     Diff(TappedDiff),
     Snapshot(i64),
     Reset,
+    /// More than is noted: what it was is not known.
+    Lost,
 }
 
 /// Notes what the book does, for the task.
 #[derive(Debug, Default)]
 struct Inbox {
-    came: Mutex<Vec<Came>>,
+    noted: Mutex<Noted>,
     wake_up: Notify,
 }
 
+#[derive(Debug, Default)]
+struct Noted {
+    came: Vec<Came>,
+    bytes: usize,
+}
+
 impl Inbox {
+    /// Where the task does not come to it, all that is noted is dropped: readers that are so far behind have lost
+    /// their connection anyway.
     fn note(&self, came: Came) {
+        const MOST_BYTES: usize = 4 << 20;
+        let event = match &came {
+            Came::Diff(diff) => diff.event.len(),
+            _ => 0,
+        };
         let is_first = {
-            let mut noted = self.came.lock();
-            noted.push(came);
-            noted.len() == 1
+            let mut noted = self.noted.lock();
+            noted.bytes += size_of::<Came>() + event;
+            if noted.bytes > MOST_BYTES {
+                *noted = Noted::default();
+                noted.came.push(Came::Lost);
+            }
+            noted.came.push(came);
+            noted.came.len() == 1
         };
         if is_first {
             self.wake_up.notify_one();
@@ -77,7 +97,7 @@ impl Inbox {
     }
 
     fn take(&self) -> Vec<Came> {
-        std::mem::take(&mut *self.came.lock())
+        std::mem::take(&mut *self.noted.lock()).came
     }
 }
 
@@ -232,6 +252,7 @@ impl Feed {
     }
 
     async fn run(self: Arc<Feed>) {
+        let _listening = Listening(&self);
         while !self.is_over.load(Ordering::Acquire) {
             let due = self.turn(Instant::now());
             tokio::select! {
@@ -239,8 +260,6 @@ impl Feed {
                 () = sleep_until(due.into()) => {}
             }
         }
-        let listener: Arc<dyn DiffListener> = self.inbox.clone();
-        self.book.change(|market| market.ignore_diffs(&listener));
     }
 
     /// Take what came and send what is due; when to look again.
@@ -251,6 +270,10 @@ impl Feed {
                 Came::Diff(diff) => streams.on_diff(diff, now),
                 Came::Snapshot(update_id) => streams.on_snapshot(update_id, now),
                 Came::Reset => streams.on_reset(),
+                Came::Lost => {
+                    streams.newest = None;
+                    streams.end_readers(&HOLE, |kind| matches!(kind, Kind::Diffs { .. }));
+                }
             }
         }
         self.send_due(&mut streams, now);
@@ -313,6 +336,18 @@ impl Feed {
         {
             streams.end_readers(&CLOSED, |_| true);
         }
+    }
+}
+
+/// The book hands its diffs to a feed until this is dropped: also where the task ends with its runtime, or the market,
+/// which others may serve too, would note them for nobody.
+struct Listening<'a>(&'a Feed);
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        let Listening(feed) = self;
+        let listener: Arc<dyn DiffListener> = feed.inbox.clone();
+        feed.book.change(|market| market.ignore_diffs(&listener));
     }
 }
 
@@ -429,6 +464,7 @@ fn send(readers: &[Arc<Outbox>], name: &str, event: &Utf8Bytes) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::Future as _;
     use std::task::{Context, Poll, Waker};
 
     use depthcache_book::market::sequence::{Continuity, Ids};
@@ -609,6 +645,48 @@ mod tests {
         harness.turn(1_000);
         assert_eq!(taken(&first), "11-14, 15-16");
         assert_eq!(taken(&second), "11-14, 15-16");
+    }
+
+    #[test]
+    fn what_nobody_takes_is_bounded_and_ends_the_readers_of_diffs() {
+        let harness = FeedHarness::new();
+        harness.turn(0);
+        let of_book = Kind::Partial {
+            levels: 5,
+            every_ms: 100,
+        };
+        let (diffs, books) = (harness.reader("a", DIFFS), harness.reader("b", of_book));
+        for id in 11..30 {
+            let levels = vec![r#"["9.00","1.00"]"#; 40_000].join(",");
+            let frame = format!(
+                r#"{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":{id},"u":{id},"b":[{levels}],"a":[]}}"#
+            );
+            harness.book.apply(frame.as_bytes()).expect("a diff");
+        }
+        assert!(harness.feed.inbox.noted.lock().bytes <= 4 << 20);
+        harness.turn(1_000);
+        assert_eq!(taken(&diffs), "end 1012");
+        assert_eq!(taken(&books), "book 10, book 29");
+    }
+
+    #[test]
+    fn a_task_that_is_dropped_leaves_nothing_in_the_book() {
+        let harness = FeedHarness::new();
+        let feed = Arc::new(Feed::new(
+            harness.feed.book.clone(),
+            harness.feed.venue.clone(),
+        ));
+        let mut task = Box::pin(feed.clone().run());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let _inside = runtime.enter();
+        let _ = task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(task);
+        harness.apply(11, 12);
+        assert!(feed.inbox.take().is_empty());
+        assert_eq!(harness.feed.inbox.take().len(), 2, "a snapshot and a diff");
     }
 
     #[test]

@@ -22,7 +22,30 @@ const KEPT: Duration = Duration::from_secs(3_600);
 pub struct Listings(Mutex<HashMap<Arc<str>, Arc<ExchangeInfo>>>);
 
 /// One at a time fetches.
-type ExchangeInfo = tokio::sync::Mutex<Option<Fetched>>;
+type ExchangeInfo = tokio::sync::Mutex<Kept>;
+
+/// So long nobody fetches again what could not be fetched: who waited meanwhile would do so one after the other.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+struct Kept {
+    fetched: Option<Fetched>,
+    /// When the last fetch failed, if it did.
+    failed: Option<Instant>,
+}
+
+impl Kept {
+    fn may_fetch(&self, now: Instant) -> bool {
+        self.failed.is_none_or(|failed| now - failed >= PAUSE)
+    }
+
+    /// Better than none.
+    fn last(&self) -> Result<Bytes, Refusal> {
+        let words = "The exchange's exchangeInfo could not be fetched.";
+        let last = self.fetched.as_ref().map(|fetched| fetched.body.clone());
+        last.ok_or_else(|| Refusal::later(words))
+    }
+}
 
 #[derive(Debug)]
 struct Fetched {
@@ -39,7 +62,7 @@ impl Listings {
         shared: &Shared,
         venue: &VenueRules,
         query: &HashMap<String, String>,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Bytes, Refusal> {
         let wanted = match venue.selects_symbols {
             true => wanted(query)?,
             false => None,
@@ -47,8 +70,8 @@ impl Listings {
         let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
         let body = fresh(&listing, shared, venue).await?;
         match wanted {
-            None => Ok(body.to_vec()),
-            Some(symbols) => chosen(&body, &venue.listing_key, &symbols),
+            None => Ok(body),
+            Some(symbols) => Ok(chosen(&body, &venue.listing_key, &symbols)?.into()),
         }
     }
 }
@@ -60,11 +83,14 @@ async fn fresh(
 ) -> Result<Bytes, Refusal> {
     let mut kept = listing.lock().await;
     let books = shared.registry.changes();
-    if let Some(fetched) = &*kept
+    if let Some(fetched) = &kept.fetched
         && fetched.books == books
         && fetched.at.elapsed() < KEPT
     {
         return Ok(fetched.body.clone());
+    }
+    if !kept.may_fetch(Instant::now()) {
+        return kept.last();
     }
     let make = |number| DelegatedRequest {
         number,
@@ -74,23 +100,16 @@ async fn fresh(
         body: Bytes::new(),
     };
     let answered = shared.delegation.ask(make, shared.limits.delegation).await;
+    let at = Instant::now();
     match answered {
         Ok(answered) if answered.status == 200 => {
+            kept.failed = None;
             let body = Bytes::from(answered.body);
-            *kept = Some(Fetched {
-                at: Instant::now(),
-                books,
-                body: body.clone(),
-            });
-            Ok(body)
+            kept.fetched = Some(Fetched { at, books, body });
         }
-        _ => match &*kept {
-            Some(fetched) => Ok(fetched.body.clone()), // better than none
-            None => Err(Refusal::later(
-                "The exchange's exchangeInfo could not be fetched.",
-            )),
-        },
+        _ => kept.failed = Some(at),
     }
+    kept.last()
 }
 
 /// The symbols that a request names, None for all (spot docs "Exchange information", 2026-07-21).
@@ -117,21 +136,31 @@ fn wanted(query: &HashMap<String, String>) -> Result<Option<Vec<String>>, Refusa
 /// The same body with these symbols alone, everything else byte for byte.
 fn chosen(body: &[u8], key: &str, symbols: &[String]) -> Result<Vec<u8>, Refusal> {
     #[derive(serde::Deserialize)]
-    struct Row {
-        symbol: String,
+    struct Row<'a> {
+        #[serde(borrow)]
+        symbol: std::borrow::Cow<'a, str>,
     }
     let unreadable = || Refusal::later("The exchange's exchangeInfo could not be read.");
     let keys = Keys::of(body).ok_or_else(unreadable)?;
     let rows = keys.get(key).map(|rows| rows.get()).unwrap_or("[]");
     let rows: Vec<&serde_json::value::RawValue> =
         serde_json::from_str(rows).map_err(|_| unreadable())?;
-    let row_of = |symbol: &String| {
-        let mut rows = rows.iter();
-        rows.find(|row| {
-            serde_json::from_str::<Row>(row.get()).is_ok_and(|row| row.symbol == *symbol)
-        })
-    };
-    let found: Option<Vec<_>> = symbols.iter().map(row_of).collect();
+    // Each row is read once: there are thousands, and a request names hundreds of symbols.
+    let mut by_symbol: HashMap<&str, Option<&str>> =
+        symbols.iter().map(|symbol| (&**symbol, None)).collect();
+    if by_symbol.len() < symbols.len() {
+        let words = "Duplicate values for parameter 'symbols'.";
+        return Err(Refusal::bad(-1101, words));
+    }
+    for row in &rows {
+        let Ok(Row { symbol }) = serde_json::from_str(row.get()) else {
+            continue;
+        };
+        if let Some(found) = by_symbol.get_mut(&*symbol) {
+            found.get_or_insert(row.get());
+        }
+    }
+    let found: Option<Vec<&str>> = symbols.iter().map(|symbol| by_symbol[&**symbol]).collect();
     let found = found.ok_or_else(Refusal::unknown_symbol)?;
     let mut out = Vec::new();
     out.push(b'{');
@@ -142,8 +171,7 @@ fn chosen(body: &[u8], key: &str, symbols: &[String]) -> Result<Vec<u8>, Refusal
         string(&mut out, name);
         out.push(b':');
         if *name == key {
-            let rows: Vec<&str> = found.iter().map(|row| row.get()).collect();
-            out.extend_from_slice(format!("[{}]", rows.join(",")).as_bytes());
+            out.extend_from_slice(format!("[{}]", found.join(",")).as_bytes());
         } else {
             out.extend_from_slice(value.get().as_bytes());
         }
@@ -172,6 +200,18 @@ mod tests {
         );
         let unknown = chosen(body, "symbols", &symbols(&["A", "C"])).expect_err("one is not");
         assert_eq!(unknown.code, -1121);
+        let twice = chosen(body, "symbols", &symbols(&["A", "A"])).expect_err("a row a symbol");
+        assert_eq!(twice.code, -1101);
+    }
+
+    #[test]
+    fn a_fetch_that_failed_is_not_repeated_by_all_who_waited() {
+        let now = Instant::now();
+        let mut kept = Kept::default();
+        assert!(kept.may_fetch(now));
+        kept.failed = Some(now);
+        assert!(!kept.may_fetch(now + Duration::from_millis(900)));
+        assert!(kept.may_fetch(now + PAUSE));
     }
 
     #[test]

@@ -191,6 +191,21 @@ async def test_a_connection_has_so_many_subscriptions_and_books() -> None:
             assert len((await client.ask(op="list"))["subscriptions"]) == 1
 
 
+async def test_a_connection_has_so_many_names_and_patterns_in_all_its_subscriptions() -> None:
+    with serving(followed=20) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        async with connected(native.port) as client:
+            await client.subscribe(*["BTCUSDT"] * 20)
+            refused = await client.ask(op="subscribe", symbols=["BTCUSDT"], mode="best")
+            assert (refused["error"]["code"], refused["error"]["most"]) == ("too_many_names", 20)
+    with serving() as native:
+        async with connected(native.port) as client:
+            for number in range(16):
+                await client.subscribe(*[f"{number}-{each}*" for each in range(16)])
+            refused = await client.ask(op="subscribe", symbols=["X*"])
+            assert (refused["error"]["code"], refused["error"]["most"]) == ("too_many_patterns", 256)
+
+
 REFUSED = [
     ({"op": "subscribe"}, "symbols"),
     ({"op": "subscribe", "symbols": []}, "symbols"),

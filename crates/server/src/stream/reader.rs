@@ -112,6 +112,7 @@ impl Reader {
             let message = format!("a connection has at most {most} subscriptions");
             return Err(too_many("too_many_subscriptions", message, most));
         }
+        self.check_names(&wanted.selectors)?;
         if !self.is_told {
             self.shared.registry.tell(&self.ready);
             self.is_told = true;
@@ -139,6 +140,24 @@ impl Reader {
         };
         self.subscriptions.insert(number, subscription);
         Ok((number, name.to_string(), self.books(number)))
+    }
+
+    /// What all subscriptions name together is kept for the life of the connection, and every book that comes is
+    /// compared with each pattern.
+    fn check_names(&self, more: &Selectors) -> Result<(), Problem> {
+        const MOST_PATTERNS: usize = 256;
+        let held = self.subscriptions.values().map(|each| &each.selectors);
+        let all = || held.clone().chain([more]);
+        let most = self.shared.limits.followed;
+        if all().map(|each| each.given.len()).sum::<usize>() > most {
+            let message = format!("a connection names at most {most} books and patterns");
+            return Err(too_many("too_many_names", message, most));
+        }
+        if all().map(Selectors::patterns).sum::<usize>() > MOST_PATTERNS {
+            let message = format!("a connection has at most {MOST_PATTERNS} patterns");
+            return Err(too_many("too_many_patterns", message, MOST_PATTERNS));
+        }
+        Ok(())
     }
 
     /// End a subscription; false where there is none of that number.

@@ -1,6 +1,6 @@
 //! What clients ask for: parsed once, refused with the name of the field, its value and what is allowed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use depthcache_book::codec::json;
@@ -32,9 +32,21 @@ pub const FIELDS: [&str; 9] = [
 pub struct SubscriptionSpec {
     pub selectors: Selectors,
     pub view: View,
-    pub resume: Vec<(Option<String>, i64)>,
+    pub resume: Resumed,
     /// The server that gave the ids to resume from.
     pub server: Option<String>,
+}
+
+/// The ids from which books go on.
+#[derive(Debug, Default)]
+pub enum Resumed {
+    /// Nothing is known of any.
+    #[default]
+    Nothing,
+    /// Of the one book that is subscribed to.
+    One(i64),
+    /// By `EXCHANGE/SYMBOL`.
+    Many(HashMap<String, i64>),
 }
 
 /// The books that are meant: names and patterns.
@@ -93,6 +105,11 @@ impl Selectors {
             })
     }
 
+    /// How many patterns there are: each is compared with every book.
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
     /// Whether one book is meant, and no pattern.
     fn is_one(&self) -> bool {
         self.patterns.is_empty() && self.names.len() == 1
@@ -120,12 +137,13 @@ impl SubscriptionSpec {
 
     /// The id from which a book goes on.
     pub fn resume_of(&self, book: &Book) -> Option<i64> {
-        let name = || format!("{}/{}", book.exchange, book.symbol);
-        let found = self
-            .resume
-            .iter()
-            .find(|(given, _)| given.as_ref().is_none_or(|given| *given == name()));
-        found.map(|(_, id)| *id)
+        match &self.resume {
+            Resumed::Nothing => None,
+            Resumed::One(id) => Some(*id),
+            Resumed::Many(ids) => ids
+                .get(&format!("{}/{}", book.exchange, book.symbol))
+                .copied(),
+        }
     }
 }
 
@@ -241,26 +259,23 @@ fn names(value: Option<&Value>) -> Result<Vec<String>, Problem> {
 }
 
 /// Ids by book; the name may be left out where one book is subscribed to.
-fn resume(
-    value: Option<&Value>,
-    selectors: &Selectors,
-) -> Result<Vec<(Option<String>, i64)>, Problem> {
+fn resume(value: Option<&Value>, selectors: &Selectors) -> Result<Resumed, Problem> {
     let allowed = "the id of the last message of one book, or an object of ids by EXCHANGE/SYMBOL";
     let id = |value: &Value| match value {
         Value::String(text) => text.parse().ok(),
         value => value.as_i64(),
     };
     match value {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Object(ids)) => ids
-            .iter()
-            .map(|(name, value)| {
+        None | Some(Value::Null) => Ok(Resumed::Nothing),
+        Some(Value::Object(ids)) => {
+            let ids = ids.iter().map(|(name, value)| {
                 let id = id(value).ok_or_else(|| refused("resume", value, allowed))?;
-                Ok((Some(name.clone()), id))
-            })
-            .collect(),
+                Ok((name.clone(), id))
+            });
+            ids.collect::<Result<_, Problem>>().map(Resumed::Many)
+        }
         Some(value) => match id(value).filter(|_| selectors.is_one()) {
-            Some(id) => Ok(vec![(None, id)]),
+            Some(id) => Ok(Resumed::One(id)),
             None => Err(refused("resume", value, allowed)),
         },
     }

@@ -161,11 +161,18 @@ impl Entry<'_> {
     }
 }
 
-/// A path without the secrets in it.
+/// A path without the secrets in it, and without what follows a segment `k`: a key that came at another place than
+/// the first, as of a client whose address ends with a slash.
 fn path(path: &str, has_key: bool) -> String {
-    let parts = path
-        .split('/')
-        .map(|part| if is_secret(part) { "…" } else { part });
+    let mut is_key = false;
+    let parts = path.split('/').map(|part| {
+        let is_hidden = std::mem::replace(&mut is_key, decoded(part).eq_ignore_ascii_case("k"));
+        if is_hidden || is_secret(part) {
+            "…"
+        } else {
+            part
+        }
+    });
     let parts: Vec<&str> = parts.collect();
     let begin = if has_key { "/k/…" } else { "" };
     shortened(&format!("{begin}{}", parts.join("/")))
@@ -191,10 +198,18 @@ fn is_known(name: &str) -> bool {
     OF_OTHERS.contains(&name) || own.any(|parameter| parameter.name == name)
 }
 
-/// Whether a text has one of our secrets, also where its underscore is encoded.
+/// Whether a text has one of our secrets, however it is encoded.
 fn is_secret(text: &str) -> bool {
-    let plain = text.replace("%5F", "_").replace("%5f", "_");
+    let plain = decoded(text);
     SECRETS.iter().any(|begin| plain.contains(begin))
+}
+
+/// A text without its percent signs, only to look at.
+fn decoded(text: &str) -> String {
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    pairs
+        .map(|(name, value)| format!("{name}{value}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -211,6 +226,10 @@ mod tests {
             ("/v1/dcr_7Qabc", false, "/v1/…"),
             ("/v1/dcx%5F7Qabc", false, "/v1/…"),
             ("/", true, "/k/…/"),
+            ("//k/hunter2/binance.com", false, "//k/…/binance.com"),
+            ("/%6B/hunter2", false, "/%6B/…"),
+            ("/x/K/hunter2", true, "/k/…/x/K/…"),
+            ("/v1/%64cx_7Qabc", false, "/v1/…"),
         ] {
             assert_eq!(path(given, has_key), shown);
         }

@@ -59,9 +59,32 @@ pub fn tls(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> 
     Ok(Arc::new(config))
 }
 
+/// Room for connections of all listeners. Of the descriptors that the process may have, a part stays for the books'
+/// own connections: without one a book that lost its connection would not come back.
+pub fn room(limits: &Limits) -> Arc<Semaphore> {
+    #[cfg(unix)]
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let descriptors = None;
+    Arc::new(Semaphore::new(most_connections(
+        limits.connections,
+        descriptors,
+    )))
+}
+
+fn most_connections(wanted: usize, descriptors: Option<u64>) -> usize {
+    const FEWEST: usize = 1;
+    const KEPT: (u64, u64) = (64, 1_024);
+    let most = descriptors.map_or(u64::MAX, |all| {
+        all.saturating_sub((all / 4).clamp(KEPT.0, KEPT.1))
+    });
+    wanted.min(usize::try_from(most).unwrap_or(usize::MAX).max(FEWEST))
+}
+
 /// Take connections until the server ends.
 pub async fn accept(
     listener: TcpListener,
+    room: Arc<Semaphore>,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     entry: Entry,
@@ -69,7 +92,6 @@ pub async fn accept(
 ) {
     /// After an error that concerns no single connection, such as a lack of descriptors.
     const PAUSE: Duration = Duration::from_millis(50);
-    let room = Arc::new(Semaphore::new(shared.limits.connections));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -143,5 +165,28 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.statistics.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_leave_descriptors_for_the_connections_of_the_books() {
+        for (wanted, descriptors, most) in [
+            (10_000, None, 10_000),
+            (10_000, Some(1_024), 768),
+            (100, Some(1_024), 100),
+            (10_000, Some(65_536), 10_000),
+            (70_000, Some(65_536), 64_512),
+            (10_000, Some(32), 1),
+        ] {
+            assert_eq!(
+                most_connections(wanted, descriptors),
+                most,
+                "{descriptors:?}"
+            );
+        }
     }
 }

@@ -138,6 +138,7 @@ impl Server {
         #[cfg(unix)]
         let descriptors = bound.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
         let mut tls = tls;
+        let room = listener::room(&shared.limits);
         let mut compat = options.compat.into_iter();
         for (index, (bound, address)) in bound.into_iter().zip(&addresses).enumerate() {
             let entry = match index {
@@ -156,6 +157,7 @@ impl Server {
             };
             runtime.spawn(listener::accept(
                 bound,
+                room.clone(),
                 tls.take(), // old clients have none
                 shared.clone(),
                 entry,

@@ -242,3 +242,51 @@ def resident_bytes() -> int:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0
+
+
+def http2_frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+def http2_request(stream: int, path: str) -> bytes:
+    """Headers, each a literal without an index."""
+    fields = {
+        ":method": "GET",
+        ":scheme": "http",
+        ":authority": "127.0.0.1",
+        ":path": path,
+        "authorization": f"Bearer {ADMIN}",
+    }
+    block = b"".join(
+        bytes([0, len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields.items()
+    )
+    return http2_frame(1, 5, stream, block)
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_a_client_of_http_2_that_opens_no_window_is_ended(native: Any, window: int) -> None:
+    slow = ask(native.port, "/v1/stats").json["streams"]["slow"]
+    settings = http2_frame(4, 0, 0, (4).to_bytes(2) + window.to_bytes(4))
+    stream = 1
+    with dial(native) as connection:
+        connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + http2_request(stream, PATH))
+        connection.settimeout(IDLE_S / 3)
+        deadline_s = monotonic() + DEADLINE_S
+        is_open = True
+        while is_open:
+            assert monotonic() < deadline_s
+            try:
+                found = connection.recv(1 << 16)
+                is_open = bool(found)
+                while len(found) >= 9:
+                    size = 9 + int.from_bytes(found[:3])
+                    if found[3] == 6 and not found[4]:  # a ping
+                        connection.sendall(http2_frame(6, 1, 0, found[9:size]))
+                    found = found[size:]
+            except TimeoutError:
+                stream += 2
+                connection.sendall(http2_request(stream, "/v1/books/none"))  # it is not idle
+            except OSError:
+                is_open = False
+    assert ask(native.port, "/v1/stats").json["streams"]["slow"] == slow + 1

@@ -2,15 +2,15 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use bytes::Bytes;
-use http::Request;
+use bytes::{Buf, Bytes};
 use http::header::UPGRADE;
+use http::{Request, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -69,21 +69,89 @@ impl Drop for InFlight {
     }
 }
 
+/// What the clients of one HTTP/2 connection are sent, and when they took something of each response last: a client
+/// that opens no window takes nothing, and nothing of it is seen where bytes are written.
+#[derive(Clone, Default)]
+struct Outgoing(Arc<Mutex<Vec<Weak<Taken>>>>);
+
+impl Outgoing {
+    fn begin(&self) -> Arc<Taken> {
+        /// Forget those that are done once there are so many.
+        const MANY: usize = 64;
+        let taken = Arc::new(Taken(Mutex::new(Some(Instant::now()))));
+        let mut all = self.0.lock();
+        if all.len() == all.capacity().max(MANY) {
+            all.retain(|taken| taken.strong_count() > 0);
+        }
+        all.push(Arc::downgrade(&taken));
+        taken
+    }
+
+    /// Whether there is a response of which nothing was taken for so long, though there was something.
+    fn is_stuck(&self, most: Duration) -> bool {
+        let mut all = self.0.lock();
+        all.retain(|taken| taken.strong_count() > 0);
+        let mut living = all.iter().filter_map(Weak::upgrade);
+        living.any(|taken| taken.0.lock().is_some_and(|at| at.elapsed() >= most))
+    }
+}
+
+/// When something of a response was taken last; None while there is nothing to take.
+struct Taken(Mutex<Option<Instant>>);
+
+/// Bytes of a response, until they are taken.
+struct Held {
+    bytes: Bytes,
+    taken: Option<Arc<Taken>>,
+}
+
+impl Buf for Held {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        if let Some(taken) = &self.taken {
+            *taken.0.lock() = Some(Instant::now());
+        }
+        self.bytes.advance(count);
+    }
+
+    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        self.bytes.copy_to_bytes(len)
+    }
+}
+
 /// The body of a response, which keeps its request in flight.
 struct Sent {
     body: Body,
+    /// Of HTTP/2 alone.
+    taken: Option<Arc<Taken>>,
     _in_flight: InFlight,
 }
 
 impl http_body::Body for Sent {
-    type Data = Bytes;
+    type Data = Held;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Held>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Some(taken) = &self.taken {
+            *taken.0.lock() = polled.is_ready().then(Instant::now);
+        }
+        polled.map_ok(|frame| {
+            frame.map_data(|bytes| Held {
+                bytes,
+                taken: self.taken.clone(),
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -137,7 +205,9 @@ pub async fn serve<S>(
     let limits = shared.limits;
     let activity = Arc::new(Activity::new());
     let takeover = Takeover::default();
+    let outgoing = Outgoing::default();
     let service = {
+        let outgoing = outgoing.clone();
         let (shared, activity, takeover) = (shared.clone(), activity.clone(), takeover.clone());
         let (peer, address) = (admitted.peer(), admitted.address());
         service_fn(move |mut request: Request<Incoming>| {
@@ -145,12 +215,14 @@ pub async fn serve<S>(
                 request.extensions_mut().insert(takeover.clone());
             }
             let in_flight = InFlight::begin(&activity);
+            let outgoing = (request.version() == Version::HTTP_2).then(|| outgoing.clone());
             let (shared, peer, entry) = (shared.clone(), peer.clone(), entry.clone());
             let answered = entrance::respond(shared, peer, address, entry, request);
             async move {
                 let response = answered.await;
                 Ok::<_, Infallible>(response.map(|body| Sent {
                     body,
+                    taken: outgoing.as_ref().map(Outgoing::begin),
                     _in_flight: in_flight,
                 }))
             }
@@ -165,6 +237,10 @@ pub async fn serve<S>(
         tokio::select! {
             _ = connection.as_mut() => break,
             () = sleep_until(Due::from_std(idle_until)) => {
+                if outgoing.is_stuck(limits.idle) {
+                    shared.statistics.slow.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
                 match activity.idle_until(limits.idle) {
                     Some(until) if until <= Instant::now() => {
                         shared.statistics.idle.fetch_add(1, Ordering::Relaxed);

@@ -300,6 +300,19 @@ def test_neither_an_image_tag_nor_a_link_begins_a_book(
     assert ask(port, f"/get_asks?{urlencode(NAMED)}", token=None, headers=headers).status == 200
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+def test_who_comes_through_a_proxy_of_this_machine_begins_no_book(
+    managed: tuple[int, Any], name: str
+) -> None:
+    port, books = managed
+    headers = {name: "192.0.2.1"}
+    path = f"/create_depthcache?exchange={SPOT}&market=ETHUSDT"
+    answer = ask(port, path, token=None, headers=headers)
+    assert (answer.status, answer.error["code"]) == (403, "foreign_address")
+    assert "ETHUSDT" not in books
+    assert ask(port, f"/get_asks?{urlencode(NAMED)}", token=None, headers=headers).status == 200
+
+
 def test_a_form_of_a_page_begins_no_book(managed: tuple[int, Any]) -> None:
     port, books = managed
     body = json.dumps({"exchange": SPOT, "market": "ETHUSDT"}).encode()

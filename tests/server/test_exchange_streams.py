@@ -361,6 +361,14 @@ async def test_pages_of_other_sites_are_refused(native: Any, held: Book, headers
         assert refused.value.status == 403
 
 
+def test_clients_of_a_proxy_on_this_machine_need_a_key_too(native: Any, held: Book) -> None:
+    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+        headers = {name: "192.0.2.1"}
+        assert ask(native.port, DEPTH, token=None, headers=headers).status == 403
+        assert ask(native.port, f"/k/{KEY}{DEPTH}", token=None, headers=headers).status == 200
+        assert ask(native.port, DEPTH, token=READ, headers=headers).status == 200
+
+
 def test_elsewhere_a_key_a_network_or_a_token_is_needed(held: Book) -> None:
     rules = json.loads(options())
     rules["is_open"] = False

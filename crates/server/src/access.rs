@@ -107,6 +107,12 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(SCHEME) && !secret.is_empty()).then_some(secret)
 }
 
+/// Whether a proxy says that it hands on a request of somebody else: its own address says nothing of who that is.
+pub fn is_forwarded(headers: &HeaderMap) -> bool {
+    let marks = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    marks.iter().any(|name| headers.contains_key(*name))
+}
+
 /// Take a key out of the path of a request, `/k/<key>/…`: nothing else sees it, so that no error can repeat it.
 pub fn take_key(request: &mut Parts) -> Option<String> {
     let path = request.uri.path_and_query()?;

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
 use super::rules::ExchangeOptions;
+use crate::access::is_forwarded;
 use crate::shared::ProtocolRequest;
 
 /// Whether a sender is answered.
@@ -21,7 +22,8 @@ pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<(),
         };
     }
     let mut networks = options.allow.iter();
-    let is_admitted = options.is_open
+    // Of a proxy on this machine everybody may be a client.
+    let is_admitted = (options.is_open && !is_forwarded(&request.parts.headers))
         || networks.any(|network| network.has(request.address))
         || request.shared.tokens.role(&request.parts.headers).is_some();
     if is_admitted {

@@ -43,8 +43,8 @@ class ServerConfig:
         read_token: the secret of readers, at least 16 characters; None for the file `read.token` in
             `data_dir`, which is made where it is missing.
         admin_token: likewise of those who may begin and end books; None for the file `admin.token`.
-        connections: connections at once; fewer where the process may open fewer files (`ulimit -n`), of which a
-            part is left to the books' own connections.
+        connections: connections at once; fewer where the process may open fewer files (`ulimit -n`), of which
+            some are left to the books' own connections.
         connections_per_address: connections at once from one address.
         requests_per_second: requests a second from one address; 0 for any number.
         messages_per_second: messages a second from one client on a WebSocket, pings included.

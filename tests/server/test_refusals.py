@@ -139,8 +139,12 @@ def test_text_of_others_comes_back_short_and_escaped(port: int) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_a_path_that_is_no_text_is_refused(port: int) -> None:
-    assert ask(port, "/v1/books/binance.com/%ff%fe").status == 400
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_a_path_that_is_no_text_is_refused_as_all_else(port: int, method: str) -> None:
+    path = "/v1/books/binance.com/%FF%FE"
+    answer = ask(port, path, method=method, token=ADMIN)
+    assert (answer.status, answer.error["code"], answer.error["name"]) == (400, "invalid_parameter", "path")
+    assert ask(port, path, method=method, token=None).status == 401
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -35,8 +36,10 @@ fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
     };
     on(
         filter,
-        async move |State(shared): State<Arc<Shared>>, path: RawPathParams, request: Request| {
-            let response = respond(&shared, route, &path, request)
+        async move |State(shared): State<Arc<Shared>>,
+                    path: Result<RawPathParams, RawPathParamsRejection>,
+                    request: Request| {
+            let response = respond(&shared, route, path, request)
                 .await
                 .unwrap_or_else(Problem::into_response);
             shared.statistics.count(index, response.status());
@@ -48,11 +51,15 @@ fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
 async fn respond(
     shared: &Arc<Shared>,
     route: &'static Route,
-    path: &RawPathParams,
+    path: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     shared.tokens.check(route.access, &parts.headers)?;
+    let path = path.map_err(|_| {
+        let allowed = "UTF-8 behind its percent signs";
+        Problem::parameter("path", &shortened(parts.uri.path()), allowed)
+    })?;
     let call = Call {
         shared,
         query: Query::parse(route, parts.uri.query())?,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from depthcache import venues
+from depthcache import Settings, venues
 from depthcache.errors import InvalidArgument
 from depthcache.venues import Endpoints
 
@@ -91,3 +91,13 @@ def test_the_usual_address_in_another_spelling_has_the_usual_budget() -> None:
     assert venues.with_endpoints(SPOT, same).weight_place == SPOT.weight_place
     other = Endpoints(rest="https://api.binance.com:8443", websocket="wss://h")
     assert venues.with_endpoints(SPOT, other).weight_place != SPOT.weight_place
+
+
+def test_the_key_of_a_book_server_is_in_no_repr() -> None:
+    key = "dcx_not_for_logs"
+    ends = Endpoints(rest=f"https://h:1/k/{key}/binance.com", websocket=f"wss://h:1/k/{key}/binance.com")
+    settings = Settings(endpoints={"binance.com": ends})
+    assert (
+        repr(ends) == "Endpoints(rest='https://h:1/k/…/binance.com', websocket='wss://h:1/k/…/binance.com')"
+    )
+    assert key not in repr(settings) + repr(settings.venue("binance.com"))

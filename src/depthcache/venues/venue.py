@@ -6,6 +6,7 @@ Each venue has its own file in this folder and a line in `registry`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
@@ -26,6 +27,7 @@ _LONGEST_QUERY = 6_000
 """Most characters of symbols in one URL. Binance accepts URLs of up to about 8,000 characters (reports of
 users, 2020 and 2026)."""
 
+_KEY = re.compile(r"(/k/)[^/]+")
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -40,6 +42,11 @@ class Endpoints:
 
     rest: str
     websocket: str
+
+    def __repr__(self) -> str:
+        """Without the key of a book server, `/k/<key>/…`: settings are logged."""
+        rest, websocket = (_KEY.sub(r"\1…", url) for url in (self.rest, self.websocket))
+        return f"Endpoints(rest={rest!r}, websocket={websocket!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -18,6 +18,7 @@ MOST_CHARACTERS = 300
 
 _SPACES = re.compile(r"[ \t\n\r\v\f]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#'\"<>]*@")
+_KEY = re.compile(r"(://[^\s/?#'\"<>]*/k/)[^\s/?#'\"<>]+")
 _MISSPELLED_CREDENTIALS = re.compile(r"(?<=://)[^\s'\"<>]*@")
 """Also matches characters that should have been escaped."""
 _HOST_AND_PORT = re.compile(r"(?:\[[^\]]*\]|[^:]*)(?::[0-9]*)?")
@@ -30,7 +31,7 @@ def clean(text: object, *, most: int = MOST_CHARACTERS) -> str:
 
     Whitespace and line breaks collapse to one space; other unprintable characters (controls, format and
     bidirectional characters, line separators, surrogates) become visible escapes. Bytes are decoded as UTF-8,
-    with invalid ones escaped. User and password are removed from URLs.
+    with invalid ones escaped. User, password and the key of a book server are removed from URLs.
     """
     if isinstance(text, bytes | bytearray | memoryview):
         raw = cast("bytes", text)
@@ -40,7 +41,7 @@ def clean(text: object, *, most: int = MOST_CHARACTERS) -> str:
         whole = text if isinstance(text, str) else _text_of(text)
         size, unit = len(whole), "characters"
         begin = whole[: 4 * most]
-    line = _CREDENTIALS.sub("…@", escaped(_SPACES.sub(" ", begin).strip(" ")))
+    line = _without_key(_CREDENTIALS.sub("…@", escaped(_SPACES.sub(" ", begin).strip(" "))))
     if len(line) <= most and size <= 4 * most:
         return line
     mark = f"… ({size:,} {unit})"
@@ -58,8 +59,9 @@ def json_line(text: str) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """Remove user and password from everything that looks like a URL, even a malformed one."""
-    return _MISSPELLED_CREDENTIALS.sub("…@", text)
+    """Remove user, password and a book server's key (`/k/<key>/…`) from everything that looks like a URL,
+    even a malformed one."""
+    return _without_key(_MISSPELLED_CREDENTIALS.sub("…@", text))
 
 
 def host_of(url: str) -> str:
@@ -69,6 +71,10 @@ def host_of(url: str) -> str:
     """
     authority = re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
     return clean(authority) if _HOST_AND_PORT.fullmatch(authority) else ""
+
+
+def _without_key(text: str) -> str:
+    return _KEY.sub(r"\1…", text)
 
 
 def _json_escape(character: str) -> str:

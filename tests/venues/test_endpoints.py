@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from depthcache import Settings, venues
-from depthcache.errors import InvalidArgument
+from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected
 from depthcache.venues import Endpoints
 
 SPOT = venues.venue("binance.com")
@@ -101,3 +101,14 @@ def test_the_key_of_a_book_server_is_in_no_repr() -> None:
         repr(ends) == "Endpoints(rest='https://h:1/k/…/binance.com', websocket='wss://h:1/k/…/binance.com')"
     )
     assert key not in repr(settings) + repr(settings.venue("binance.com"))
+
+
+def test_the_key_of_a_book_server_is_in_no_error() -> None:
+    url = "https://h:1/k/dcx_not_for_logs/binance.com/api/v3/depth?symbol=X"
+    for error in (
+        ConnectionFailed(url=url, reason="away"),
+        RequestRejected(url=url, status=403, code=None, text="no"),
+        InvalidArgument(name="url", value=url, allowed="another"),
+    ):
+        assert "https://h:1/k/…/binance.com/api/v3/depth" in str(error)
+        assert "dcx" not in str(error)

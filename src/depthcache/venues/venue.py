@@ -6,7 +6,6 @@ Each venue has its own file in this folder and a line in `registry`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from depthcache.arguments import is_whole, parse_whole
 from depthcache.errors import InvalidArgument
+from depthcache.foreign_text import without_credentials
 from depthcache.model import Continuity, Family
 from depthcache.naming import publish
 
@@ -27,7 +27,6 @@ _LONGEST_QUERY = 6_000
 """Most characters of symbols in one URL. Binance accepts URLs of up to about 8,000 characters (reports of
 users, 2020 and 2026)."""
 
-_KEY = re.compile(r"(/k/)[^/]+")
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -45,7 +44,7 @@ class Endpoints:
 
     def __repr__(self) -> str:
         """Without the key of a book server, `/k/<key>/…`: settings are logged."""
-        rest, websocket = (_KEY.sub(r"\1…", url) for url in (self.rest, self.websocket))
+        rest, websocket = map(without_credentials, (self.rest, self.websocket))
         return f"Endpoints(rest={rest!r}, websocket={websocket!r})"
 
 

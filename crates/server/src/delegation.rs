@@ -14,8 +14,7 @@ use crate::problem::Problem;
 /// Requests that wait at most; more are refused.
 const CAPACITY: usize = 64;
 
-/// A request for the owner.
-#[derive(Debug)]
+/// A request for the owner. It has no `Debug`: old clients send secrets in its body.
 pub struct DelegatedRequest {
     /// Its number, for the response.
     pub number: u64,

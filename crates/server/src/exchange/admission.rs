@@ -14,7 +14,8 @@ use crate::shared::ProtocolRequest;
 /// Whether a sender is answered.
 pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<(), Refusal> {
     if let Some(key) = &request.key {
-        let known = options.key.as_deref().unwrap_or_default().as_bytes();
+        let known = options.key.as_ref();
+        let known = known.map_or(&[][..], |known| known.0.as_bytes());
         let is_known = bool::from(known.ct_eq(key.as_bytes())) && !known.is_empty();
         return match is_known {
             true => Ok(()),

@@ -1,5 +1,6 @@
 //! What a server knows of the exchanges whose protocol it speaks: given by its owner, as data.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,20 @@ pub struct ExchangeOptions {
     pub allow: Vec<Network>,
     /// A secret that is answered as a prefix of the path, `/k/<key>/…`.
     #[serde(default)]
-    pub key: Option<String>,
+    pub key: Option<Key>,
     /// How long a book that a request begins may take to be synced before the sender is told to come again.
     pub begin_s: f64,
+}
+
+/// A secret: it must not be printed.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub String);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Key(…)")
+    }
 }
 
 impl ExchangeOptions {
@@ -93,4 +105,17 @@ impl VenueRules {
 fn family<'de, D: serde::Deserializer<'de>>(given: D) -> Result<Family, D::Error> {
     let word = String::deserialize(given)?;
     Family::parse(&word).ok_or_else(|| serde::de::Error::custom(format!("no family {word:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_print_no_key() {
+        let text = r#"{"venues":[],"most_begun":0,"is_open":true,"key":"hunter2","begin_s":1}"#;
+        let options = ExchangeOptions::parse(text).expect("options");
+        assert!(!format!("{options:?}").contains("hunter2"));
+        assert_eq!(options.key.expect("given").0, "hunter2");
+    }
 }

@@ -199,7 +199,7 @@ fn is_known(name: &str) -> bool {
 }
 
 /// Whether a text has one of our secrets, however it is encoded.
-fn is_secret(text: &str) -> bool {
+pub fn is_secret(text: &str) -> bool {
     let plain = decoded(text);
     SECRETS.iter().any(|begin| plain.contains(begin))
 }

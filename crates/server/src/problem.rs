@@ -6,6 +6,8 @@ use depthcache_wire::writer::{Object, string};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use crate::access_log::is_secret;
+
 /// A fact of an error.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
@@ -38,9 +40,17 @@ impl Problem {
         }
     }
 
-    /// A parameter that cannot work: its name, its value and what is allowed.
+    /// A parameter that cannot work: its name, its value and what is allowed. A secret at the wrong place is not
+    /// repeated: programs log errors.
     pub fn parameter(name: &str, value: &str, allowed: impl Into<String>) -> Problem {
-        let (value, allowed) = (shortened(value), allowed.into());
+        const NAMES: [&str; 3] = ["token", "secret", "key"];
+        let lower = name.to_ascii_lowercase();
+        let is_hidden = NAMES.iter().any(|word| lower.contains(word)) || is_secret(value);
+        let value = match is_hidden && !value.is_empty() {
+            true => "(not shown)".to_owned(),
+            false => shortened(value),
+        };
+        let allowed = allowed.into();
         let message = format!("{name} is {value:?}; allowed: {allowed}");
         Problem::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
             .fact("name", Fact::Text(shortened(name)))
@@ -144,5 +154,25 @@ pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_at_the_wrong_place_is_not_repeated() {
+        for (name, value, is_shown) in [
+            ("levels", "-1", true),
+            ("tokn", "dcr_7Qabc", false),
+            ("token", "hunter2", false),
+            ("api_Key", "hunter2", false),
+        ] {
+            let mut out = Vec::new();
+            Problem::parameter(name, value, "another").write(&mut out);
+            let text = String::from_utf8(out).expect("JSON is UTF-8");
+            assert_eq!(text.contains(value), is_shown, "{text}");
+        }
     }
 }

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 
 use crate::access::Role;
 use crate::problem::shortened;
+use crate::secrets::{decoded, is_secret};
 use crate::table::ROUTES;
 
 /// Lines that wait for the writer at most: some 2 MB.
@@ -36,9 +37,6 @@ const OF_OTHERS: [&str; 9] = [
     "threshold_volume",
     "update_interval",
 ];
-
-/// What begins a secret of ours.
-const SECRETS: [&str; 3] = ["dcr_", "dca_", "dcx_"];
 
 /// Where lines go.
 pub struct AccessLog {
@@ -196,20 +194,6 @@ fn redacted_query(query: &str) -> String {
 fn is_known(name: &str) -> bool {
     let mut own = ROUTES.iter().flat_map(|route| route.parameters);
     OF_OTHERS.contains(&name) || own.any(|parameter| parameter.name == name)
-}
-
-/// Whether a text has one of our secrets, however it is encoded.
-pub fn is_secret(text: &str) -> bool {
-    let plain = decoded(text);
-    SECRETS.iter().any(|begin| plain.contains(begin))
-}
-
-/// A text without its percent signs, only to look at.
-fn decoded(text: &str) -> String {
-    let pairs = form_urlencoded::parse(text.as_bytes());
-    pairs
-        .map(|(name, value)| format!("{name}{value}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ mod peers;
 mod problem;
 mod registry;
 mod router;
+mod secrets;
 mod server;
 mod shared;
 mod socket;

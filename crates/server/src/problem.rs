@@ -6,7 +6,7 @@ use depthcache_wire::writer::{Object, string};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
-use crate::access_log::is_secret;
+use crate::secrets::is_secret;
 
 /// A fact of an error.
 #[derive(Clone, Debug, PartialEq)]

@@ -100,12 +100,12 @@ impl Outgoing {
 struct Taken(Mutex<Option<Instant>>);
 
 /// Bytes of a response, until they are taken.
-struct Held {
+struct CountedBody {
     bytes: Bytes,
     taken: Option<Arc<Taken>>,
 }
 
-impl Buf for Held {
+impl Buf for CountedBody {
     fn remaining(&self) -> usize {
         self.bytes.remaining()
     }
@@ -135,19 +135,19 @@ struct Sent {
 }
 
 impl http_body::Body for Sent {
-    type Data = Held;
+    type Data = CountedBody;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Held>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<CountedBody>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Some(taken) = &self.taken {
             *taken.0.lock() = polled.is_ready().then(Instant::now);
         }
         polled.map_ok(|frame| {
-            frame.map_data(|bytes| Held {
+            frame.map_data(|bytes| CountedBody {
                 bytes,
                 taken: self.taken.clone(),
             })

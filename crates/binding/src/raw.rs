@@ -1,7 +1,7 @@
 //! The only `unsafe` code of this crate: five things that PyO3 has no safe words for.
 //!
 //! 1. `TupleClass` and `TupleMaker`: instances of a `NamedTuple` class without going through Python code.
-//! 2. `tuple_of`: a tuple filled in place. `refill`: one that nobody else has, filled anew.
+//! 2. `tuple_of`: a tuple filled in place. `refill`: new values in a tuple with no other reference.
 //! 3. `unpack_slice`: the three numbers of a slice.
 //! 4. `Table`: memory that numpy takes over without a copy, by numpy's own functions where they are known.
 //! 5. `Memory`: memory of columns that numpy reads where it is.
@@ -91,7 +91,7 @@ pub fn tuple_of<'py>(
     count: usize,
     mut each: impl FnMut(usize) -> PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyTuple>> {
-    // SAFETY: `PyTuple_New` returns a new tuple or NULL with an error set. Nobody else knows it before it is
+    // SAFETY: `PyTuple_New` returns a new tuple or NULL with an error set. Nothing else refers to it before it is
     // filled. `PyTuple_SetItem` takes over the reference it is given, and the index is inside; a tuple whose
     // places are still NULL may be dropped.
     unsafe {
@@ -105,7 +105,7 @@ pub fn tuple_of<'py>(
     }
 }
 
-/// Whether tuples that nobody else has may be filled anew: not where threads run without the interpreter's lock, and
+/// Whether tuples with a single reference may be refilled: not where threads run without the interpreter's lock, and
 /// not since Python 3.14, whose tuples remember their hash and whose frames borrow references.
 fn may_refill(py: Python<'_>) -> bool {
     static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
@@ -120,7 +120,7 @@ fn may_refill(py: Python<'_>) -> bool {
     *ANSWER.get_or_init(py, || find().unwrap_or(false))
 }
 
-/// Put values in the place of others in a tuple; false, and nothing done, where anybody else has the tuple.
+/// Replace values in a tuple; false, and nothing is done, if anything else refers to the tuple.
 ///
 /// CPython does the same with the tuples that `zip` and `enumerate` give: making and freeing an object costs more
 /// than the numbers in it.
@@ -134,7 +134,7 @@ pub fn refill<'py, const N: usize>(
 
 /// The same of a tuple that is an item of a list or of a tuple.
 ///
-/// To be called only with one that nobody else has.
+/// Must be called only with a `holder` that has no other reference.
 pub fn refill_item<'py, const N: usize>(
     holder: &Bound<'py, PyAny>,
     place: usize,

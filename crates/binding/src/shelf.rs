@@ -16,7 +16,7 @@ pub const MOST_KEPT: usize = 128;
 /// The levels of the last read of a side, as numbers and as objects.
 pub struct Shelf {
     run: LevelRun,
-    /// Nobody else has the list.
+    /// The only reference to the list.
     levels: Py<PyList>,
 }
 
@@ -148,7 +148,7 @@ impl<'a> Change<'a> {
                     let fields = [number(price)?, number(quantity)?];
                     if gone == 0 {
                         let spare = spare.take().or_else(|| self.take_last(levels, at));
-                        levels.insert(place, anew(spare, fields, classes, kind)?)?;
+                        levels.insert(place, reused_or_new(spare, fields, classes, kind)?)?;
                         continue;
                     }
                     if gone > 1 {
@@ -184,8 +184,8 @@ impl<'a> Change<'a> {
     }
 }
 
-/// A level: the spare one filled anew, if nobody else has it.
-fn anew<'py>(
+/// A level: the spare one refilled if nothing else refers to it, otherwise a new one.
+fn reused_or_new<'py>(
     spare: Option<Bound<'py, PyAny>>,
     fields: [Bound<'py, PyAny>; 2],
     classes: &Classes,

@@ -337,7 +337,7 @@ impl Side {
             last_pairs,
             ..
         } = &mut *kept;
-        // What was made last goes first: its pairs can be filled anew where nobody else has them.
+        // The pairs made last are released first, so that those without another reference can be refilled.
         if let Some(place) = held.iter().position(|(count, _)| *count == n) {
             drop(held.swap_remove(place));
         }

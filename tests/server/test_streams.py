@@ -221,6 +221,25 @@ async def test_a_view_that_is_not_proven_goes_on_only_on_the_server_that_showed_
                 assert (await later.receive())["type"] == kind
 
 
+@pytest.mark.parametrize("exact", [True, False])
+async def test_exact_text_goes_on_only_on_the_server_that_wrote_it(native: Any, exact: bool) -> None:
+    """Readers find a level by the text of its price, which may have other decimals on another server."""
+    fed = Fed(native, 10)
+    async with connected(native.port) as client:
+        reply = await client.subscribe(BOOK, mode="every", exact=exact)
+        assert (await client.until("snapshot"))["complete"] is True
+        fed.step()
+        last = await client.until("update")
+        fed.step()
+        elsewhere = "snapshot" if exact else "update"
+        for server, kind in ((None, elsewhere), ("another", elsewhere), (reply["server"], "update")):
+            async with connected(native.port) as later:
+                later.mirrors = copy.deepcopy(client.mirrors)
+                given = {"server": server} if server else {}
+                await later.subscribe(BOOK, mode="every", exact=exact, resume=last["id"], **given)
+                assert (await later.receive())["type"] == kind
+
+
 # --- states -----------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use depthcache_book::follow::{Item, Mode, OnStale};
 use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
+use depthcache_wire::Numbers;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
@@ -141,7 +142,9 @@ impl Channel {
     /// One more subscriber: its cursor, and the mark by which it learns that there is something.
     pub fn join(&self, ready: &Arc<Ready>, key: u32, resume: Option<Resume>) -> Cursor {
         self.readers.lock().push((ready.clone(), key));
-        let cursor = resume.and_then(|resume| self.state.lock().found(resume));
+        // Readers find a level by the text of its price, and servers may differ in its decimals.
+        let is_shared = self.view.numbers == Numbers::Float;
+        let cursor = resume.and_then(|resume| self.state.lock().found(resume, is_shared));
         self.altered.notify_one();
         ready.mark(key);
         cursor.unwrap_or_default()
@@ -435,8 +438,9 @@ impl State {
             .map(|index| self.first + index as u64)
     }
 
-    /// Where a subscriber goes on that has an id; None where it must start over.
-    fn found(&self, resume: Resume) -> Option<Cursor> {
+    /// Where a subscriber goes on that has an id; None where it must start over. `is_shared`: whether another server
+    /// wrote the levels of a complete view in the same way.
+    fn found(&self, resume: Resume, is_shared: bool) -> Option<Cursor> {
         if self.restart_id == Some(resume.id) || self.sides.is_none() {
             return None;
         }
@@ -447,13 +451,13 @@ impl State {
                 continue;
             };
             let skipped = change.skipped + 1;
-            if change.previous == Some(resume.id) && (complete.0 || resume.is_own) {
+            if change.previous == Some(resume.id) && (resume.is_own || is_shared && complete.0) {
                 return Some(Cursor {
                     next: Some(self.first + index as u64),
                     applied: entry.applied.saturating_sub(skipped),
                 });
             }
-            if change.moment.id == Some(resume.id) && (complete.1 || resume.is_own) {
+            if change.moment.id == Some(resume.id) && (resume.is_own || is_shared && complete.1) {
                 return Some(Cursor {
                     next: Some(self.first + index as u64 + 1),
                     applied: entry.applied,
@@ -480,7 +484,6 @@ mod tests {
     use depthcache_book::market::sequence::Continuity;
     use depthcache_book::offline::OfflineBook;
     use depthcache_book::router::Follower;
-    use depthcache_wire::Numbers;
 
     use super::*;
 
@@ -627,7 +630,8 @@ mod tests {
             rig.update();
         }
         let resume = |id| {
-            let found = rig.channel.state.lock().found(Resume { id, is_own: true });
+            let resume = Resume { id, is_own: true };
+            let found = rig.channel.state.lock().found(resume, false);
             rig.read(&mut found.unwrap_or_default())
         };
         assert_eq!(resume(4), expected(&[("update", 0), ("update", 0)]));

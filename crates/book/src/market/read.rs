@@ -123,6 +123,7 @@ impl Reading for Market {
         self.position.proven_ns()
     }
 
+    #[inline]
     fn best(&self) -> BestPair {
         let update_id = self.position.update_id.unwrap_or_default();
         BestPair {

@@ -22,9 +22,9 @@ KEY = "dcx_key_of_clients"
 Side = dict[Decimal, Decimal]
 
 
-def options(**changes: Any) -> str:
-    """What a native server must know; `changes`: of `ServerConfig`."""
-    made = exchange_options(server.ServerConfig(**changes), Settings(), None, KEY)
+def options(speed_ms: int | None = None, **changes: Any) -> str:
+    """What a native server must know; `speed_ms`: of its books; `changes`: of `ServerConfig`."""
+    made = exchange_options(server.ServerConfig(**changes), Settings(), speed_ms, KEY)
     assert made is not None
     return made
 

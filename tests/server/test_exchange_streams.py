@@ -128,6 +128,23 @@ async def test_a_slower_stream_is_merged_from_the_held_one(native: Any, held: Bo
         assert merged["new"] == {"x": [1, 2]}
 
 
+async def test_a_stream_of_every_change_brings_the_diffs_as_they_are_received(
+    native: Any, held: Book
+) -> None:
+    async with connected(native, f"/{UM}/public/ws/btcusdt@depth@0ms") as reader:
+        assert await reader.text() == diff(104, 105, 110)
+        for last in (111, 112):
+            feed(held, newest := diff(last - 1, last, last))
+            assert await reader.text() == newest
+
+
+async def test_a_stream_that_is_faster_than_the_diffs_is_refused_in_words() -> None:
+    with serving(options(speed_ms=250)) as native:
+        async with connected(native, f"/{UM}/ws") as reader:
+            error = (await reader.ask("SUBSCRIBE", STREAM))["error"]
+    assert "but this server receives one every 250 ms; ask for @depth@0ms, @depth," in error["msg"]
+
+
 async def test_ids_that_are_reset_end_the_connection(held: Book, reader: Socket) -> None:
     late = json.loads(diff(1, 2, 3)) | {"E": T + 60_000}
     feed(held, json.dumps(late))
@@ -174,7 +191,6 @@ async def test_commands_are_answered_as_by_the_exchange(held: Book, native: Any)
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("btcusdt@depth@0ms", "but this server receives one every 100 ms"),
         ("btcusdt@trade", "is not served here"),
         ("BTCUSDT@depth", "must be in lower case: btcusdt@depth"),
         ("nousdt@depth", f"holds no book of {UM} for nousdt@depth"),

@@ -6,6 +6,9 @@ use depthcache_wire::Family;
 
 use super::rules::VenueRules;
 
+/// `@depth@0ms` promises no interval, but every change at once: here, every diff as soon as it is received.
+const AT_ONCE_MS: u64 = 0;
+
 /// What a stream brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -80,7 +83,10 @@ fn kind_of(venue: &VenueRules, suffix: &str) -> Option<Kind> {
         return Some(Kind::Ticker);
     }
     if let Some((every_ms, _)) = venue.speeds.iter().find(|(_, known)| known == suffix) {
-        let every_ms = *every_ms;
+        let every_ms = match *every_ms {
+            AT_ONCE_MS => venue.held_ms,
+            every_ms => every_ms,
+        };
         return Some(Kind::Diffs { every_ms });
     }
     let rest = suffix.strip_prefix("@depth")?;
@@ -111,7 +117,8 @@ fn kind_of(venue: &VenueRules, suffix: &str) -> Option<Kind> {
 
 fn slower(venue: &VenueRules) -> Vec<&str> {
     let speeds = venue.speeds.iter();
-    let not_faster = speeds.filter(|(every_ms, _)| *every_ms >= venue.held_ms);
+    let not_faster =
+        speeds.filter(|(every_ms, _)| *every_ms >= venue.held_ms || *every_ms == AT_ONCE_MS);
     not_faster.map(|(_, suffix)| suffix.as_str()).collect()
 }
 
@@ -189,15 +196,25 @@ pub(super) mod tests {
     #[test]
     fn what_is_faster_than_held_is_refused_in_words() {
         let refused =
-            Stream::parse(&venue("linear", 100), "btcusdt@depth@0ms").expect_err("faster");
+            Stream::parse(&venue("linear", 250), "btcusdt@depth@100ms").expect_err("faster");
         assert_eq!(
             refused.to_string(),
-            "btcusdt@depth@0ms brings diffs every 0 ms, but this server receives one every 100 ms; \
-             ask for @depth@100ms, @depth, @depth@500ms"
+            "btcusdt@depth@100ms brings diffs every 100 ms, but this server receives one every 250 ms; \
+             ask for @depth@0ms, @depth, @depth@500ms"
         );
-        Stream::parse(&venue("linear", 0), "btcusdt@depth@0ms").expect("held");
+        Stream::parse(&venue("linear", 0), "btcusdt@depth@100ms").expect("merged");
         Stream::parse(&venue("linear", 500), "btcusdt@depth10@100ms")
             .expect("as fast as the diffs");
+    }
+
+    #[test]
+    fn at_once_is_as_fast_as_the_server_receives() {
+        for every_ms in [0, 100, 500] {
+            let stream = Stream::parse(&venue("linear", every_ms), "btcusdt@depth@0ms");
+            let kind = stream.map(|stream| stream.kind);
+            assert_eq!(kind, Ok(Kind::Diffs { every_ms }));
+        }
+        assert!(Stream::parse(&venue("spot", 100), "btcusdt@depth@0ms").is_err());
     }
 
     #[test]

@@ -6,8 +6,9 @@ the update id that the client holds.
 One file a judge, `judges/judge_*.py`: a program for an environment of its own, which begins with its
 requirements (the inline metadata of PEP 723) and with what it wants to be judged on (its table [tool.judge]).
 `python -m tests.rivals.judging [NAME…]` runs all or those, and shows a table; with `--served` the clients
-read from a book server of ours instead, over TLS, which reads from the embedded exchange. Not here: what a
-judge does.
+read from a book server of ours instead, over TLS, which reads from the embedded exchange; with `--faults`,
+too, and the exchange loses diffs, cuts connections and bans the server while they are judged. Not here: what
+a judge does.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +43,7 @@ LEVELS = 100
 """Levels a side that are compared; as many as a look shows (`judges/report.py`)."""
 _IDS_SEARCHED = 1_000
 """The newest ids, where a client names none; for a quiet market that is minutes."""
+_BAN_S = 0.5
 _DEPTH = 1_000
 """Levels a side that a book server keeps complete: as many as judges ask for (`judges/report.py`)."""
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
@@ -66,8 +70,8 @@ class Judge:
     """Whether `make test` runs it, too: cheap, and the only one of its kind."""
     server: bool = False
     """Whether it judges the book server, with these books, instead of keeping books itself."""
-    served: bool = True
-    """Whether it can read from a book server as it is: nautilus_trader asks for diffs every 0 ms on USD-M."""
+    faults: bool = True
+    """Whether it notices that updates are missing; nautilus_trader does not."""
 
     @property
     def version(self) -> str:
@@ -84,6 +88,8 @@ class Finding:
     updates: int
     looks: int
     differences: int
+    faults: int = 0
+    """Of the exchange, each before a look."""
 
 
 def judges() -> list[Judge]:
@@ -92,24 +98,60 @@ def judges() -> list[Judge]:
 
 
 def find(
-    judge: Judge, *, seed: int = 11, updates: int = 10, looks: int = 5, served: bool = False
+    judge: Judge,
+    *,
+    seed: int = 11,
+    updates: int = 10,
+    looks: int = 5,
+    served: bool = False,
+    faults: bool = False,
 ) -> list[Finding]:
-    """Let a judge keep its books, and compare. `served`: it reads from a book server, over TLS.
+    """Let a judge keep its books, and compare. `served`: it reads from a book server, over TLS. `faults`: of
+    the exchange, one after each look but the last of a book, so that each is followed by a look.
 
     Raises Unavailable; AssertionError where it did not finish.
     """
     python = environment(judge)
     if judge.server:
         return [_of_server(judge, python, seed=seed)]
+    seen: list[dict[str, Any]] = []
     with simulator.serve(seed=seed, symbols=judge.books, tls=judge.tls and not served) as server:
+        trouble = _Trouble(server, looks) if faults else None
         with _book_server(judge, server) if served else _itself(server) as ends:
-            seen = list(_looks(judge, python, ends, updates=updates, looks=looks))
-        found = [_finding(server, exchange, seen) for exchange in judge.books]
+            for look in _looks(judge, python, ends, updates=updates, looks=looks):
+                seen.append(look)
+                if trouble is not None:
+                    trouble.after(look)
+        found = [_finding(server, exchange, seen, trouble) for exchange in judge.books]
     wanted = {(exchange, symbol) for exchange, symbols in judge.books.items() for symbol in symbols}
     for book in wanted:
         held = sum((look["exchange"], look["symbol"]) == book for look in seen)
         assert held >= looks, f"{judge.client} looked {held} times at {book}, not {looks}"
     return found
+
+
+class _Trouble:
+    """Faults of the exchange, in turn."""
+
+    def __init__(self, server: simulator.Server, looks: int) -> None:
+        self.caused: Counter[str] = Counter()
+        self._server, self._looks = server, looks
+        self._seen: Counter[tuple[str, str]] = Counter()
+
+    def after(self, look: dict[str, Any]) -> None:
+        """Cause the next one: of this book's stream, of all connections, or of all requests as well."""
+        exchange, symbol = look["exchange"], look["symbol"]
+        self._seen[exchange, symbol] += 1
+        if self._seen[exchange, symbol] >= self._looks:
+            return
+        kind = ("gap", "cut", "ban")[self.caused.total() % 3]
+        if kind == "cut":
+            self._server.cut()
+        else:
+            self._server.next_diffs(symbol, "drop", exchange=exchange)
+        if kind == "ban":
+            self._server.ban(_BAN_S, exchange=exchange)
+        self.caused[exchange] += 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +215,7 @@ def _read(path: Path) -> Judge:
         tls=own.get("tls", False),
         smoke=own.get("smoke", False),
         server=own.get("server", False),
-        served=own.get("served", True),
+        faults=own.get("faults", True),
     )
 
 
@@ -198,18 +240,29 @@ def _told(
 ) -> Iterator[dict[str, Any]]:
     """The lines of its program. AssertionError where it did not finish."""
     proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
-    ran = subprocess.run(
-        [python, str(judge.path), json.dumps(task)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PROGRAM_S,
-        env={**os.environ, **proxies, **environment, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert ran.returncode == 0, f"{judge.client} failed: {ran.stderr[:3_000]}"
-    for line in ran.stdout.splitlines():
-        if line.startswith("{"):  # some print
-            yield json.loads(line)
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            [python, str(judge.path), json.dumps(task)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **proxies, **environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        ) as program,
+    ):
+        assert program.stdout is not None
+        limit = threading.Timer(PROGRAM_S, program.kill)
+        limit.start()
+        try:
+            for line in program.stdout:
+                if line.startswith("{"):  # some print
+                    yield json.loads(line)
+            status = program.wait()
+        finally:
+            limit.cancel()
+            program.kill()
+        errors.seek(0)
+        assert status == 0, f"{judge.client} failed: {errors.read(3_000)}"
 
 
 def _of_server(judge: Judge, python: str, *, seed: int) -> Finding:
@@ -232,7 +285,9 @@ def _of_server(judge: Judge, python: str, *, seed: int) -> Finding:
     )
 
 
-def _finding(server: simulator.Server, exchange: str, seen: Sequence[dict[str, Any]]) -> Finding:
+def _finding(
+    server: simulator.Server, exchange: str, seen: Sequence[dict[str, Any]], trouble: _Trouble | None
+) -> Finding:
     here = [look for look in seen if look["exchange"] == exchange]
     last = {look["symbol"]: look["updates"] for look in here}
     return Finding(
@@ -241,6 +296,7 @@ def _finding(server: simulator.Server, exchange: str, seen: Sequence[dict[str, A
         updates=sum(last.values()),
         looks=len(here),
         differences=sum(_differences(server, look) for look in here),
+        faults=0 if trouble is None else trouble.caused[exchange],
     )
 
 
@@ -283,31 +339,33 @@ def _levels(pairs: Any) -> list[Level]:
 
 def main(arguments: Sequence[str]) -> int:
     """Run those judges, all without names; 1 where any found a difference or did not finish. `--served`:
-    against a book server."""
+    against a book server; `--faults`: of an exchange that makes them."""
     from rich.console import Console
     from rich.table import Table
 
-    served = "--served" in arguments
-    names = [each for each in arguments if each != "--served"]
+    faults = "--faults" in arguments
+    served = faults or "--served" in arguments
+    names = [each for each in arguments if not each.startswith("--")]
     console, is_good = Console(width=130, highlight=False), True
-    table = Table("client", "version", "venue", "books", "events", "looks", "differences", "seconds")
+    columns = ("client", "version", "venue", "books", "events", "looks", "faults", "differences", "seconds")
+    table = Table(*columns)
     for judge in judges():
-        if (names and judge.name not in names) or (served and not judge.served):
+        if (names and judge.name not in names) or (faults and not judge.faults):
             continue
         began = time.monotonic()
         try:
-            found = find(judge, served=True) if served else find(judge)
+            found = find(judge, served=served, faults=faults)
         except Unavailable as error:
             console.print(f"[bold yellow]SKIPPED {judge.name}: {error}[/]")
             table.add_row(judge.client, judge.version, "skipped")
             continue
-        except (AssertionError, subprocess.TimeoutExpired) as error:
+        except AssertionError as error:
             console.print(f"[bold red]{judge.name}:[/] {error}", markup=True)
             table.add_row(judge.client, judge.version, "[red]did not finish[/]")
             is_good = False
             continue
         for each in found:
-            figures = (each.books, each.updates, each.looks, each.differences)
+            figures = (each.books, each.updates, each.looks, each.faults, each.differences)
             seconds = f"{time.monotonic() - began:.1f}"
             table.add_row(judge.client, judge.version, each.exchange, *map(str, figures), seconds)
             is_good = is_good and each.differences == 0

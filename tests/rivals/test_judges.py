@@ -38,14 +38,17 @@ def test_a_client_keeps_right_books(judge: Judge) -> None:
     assert sum(each.books for each in found) == sum(map(len, judge.books.values()))
 
 
-def test_a_client_keeps_right_books_of_a_book_server() -> None:
-    """A depth cache that knows the exchange alone, over TLS; `make judges` runs the others."""
-    judge = next(judge for judge in SMOKE if judge.name == "python_binance")
+@pytest.mark.parametrize("name", ["python_binance", "sdk_usds_futures"])
+def test_a_client_keeps_right_books_of_a_book_server(name: str) -> None:
+    """Over TLS, through a gap, a cut and a ban at the exchange: a depth cache of spot, and an SDK of futures,
+    whose book is strict about the bridge. `make judges` runs the others."""
+    judge = next(judge for judge in SMOKE if judge.name == name)
     try:
-        found = judging.find(judge, updates=5, looks=2, served=True)
+        found = judging.find(judge, updates=3, looks=3, served=True, faults=True)
     except Unavailable as error:
         pytest.skip(str(error))
     assert [each.differences for each in found] == [0] * len(found)
+    assert sum(each.faults for each in found) >= 3
 
 
 @pytest.mark.parametrize("names_its_ids", [True, False])
@@ -77,6 +80,20 @@ def test_the_smoke_is_installed_with_the_tests_and_every_judge_is_pinned() -> No
     for judge in ALL:
         assert all("==" in each for each in judge.requirements), judge.name
         assert judge.version
+
+
+def test_faults_come_in_turn_after_every_look_but_the_last() -> None:
+    caused: list[str] = []
+
+    class Exchange:
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: caused.append(name)
+
+    trouble = judging._Trouble(Exchange(), 3)  # type: ignore[arg-type]
+    for symbol in ("A", "B", "A", "B", "A", "B"):
+        trouble.after({"exchange": "binance.com", "symbol": symbol})
+    assert caused == ["next_diffs", "cut", "next_diffs", "ban", "next_diffs"]
+    assert trouble.caused == {"binance.com": 4}
 
 
 def test_the_table_in_the_documents_has_a_row_for_every_judge() -> None:

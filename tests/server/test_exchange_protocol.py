@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import Settings, server, simulator
+from depthcache import Settings, Status, server, simulator
 from depthcache.server import ServerConfig
 from tests.server.asking import DEADLINE_S
 from tests.server.exchanging import Socket, Strict, connected, session, truth
@@ -118,8 +118,10 @@ async def test_diffs_are_those_of_the_exchange_byte_for_byte(tmp_path: Path) -> 
                     assert text == f'{{"stream":"{stream}","data":{event}}}'
 
 
-@pytest.mark.parametrize("name", [SPOT, UM])
-async def test_our_own_client_syncs_against_a_server(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "trouble"), [(SPOT, ""), (UM, ""), (SPOT, "cut"), (UM, "drop"), (UM, "ban")]
+)
+async def test_our_own_client_syncs_against_a_server(name: str, trouble: str, tmp_path: Path) -> None:
     symbols = {name: ["BTCUSDT"]}
     with simulator.serve(seed=14, symbols=SYMBOLS) as exchange:
         async with served(exchange, tmp_path, symbols, **beyond()) as running:
@@ -128,15 +130,36 @@ async def test_our_own_client_syncs_against_a_server(name: str, tmp_path: Path) 
             )
             async with depthcache.connect(symbols, depth=500, settings=settings) as books:
                 await books.wait_synced(DEADLINE_S)
-                for symbol in symbols[name]:
-                    await asyncio.wait_for(some_updates(books[symbol], 3), DEADLINE_S)
-                    held = books[symbol].freeze(LEVELS)
-                    client = Strict(name, symbol)
-                    assert held.last_update_id is not None
-                    client.update_id = held.last_update_id
-                    bids, asks = truth(exchange, client, LEVELS)
-                    assert held.exact.bids[:] == bids
-                    assert held.exact.asks[:] == asks
+                book = books["BTCUSDT"]
+                await asyncio.wait_for(some_updates(book, 1), DEADLINE_S)
+                before, statuses = book.last_update_id, book.updates("status")
+                assert (await asyncio.wait_for(anext(statuses), DEADLINE_S)).status is Status.SYNCED
+                make(exchange, name, trouble)
+                if trouble not in ("", "cut"):  # a cut may be mended between two updates
+                    lost = await asyncio.wait_for(anext(statuses), DEADLINE_S)
+                    assert lost.status is not Status.SYNCED, "the gap was shown"
+                    await books.wait_synced(DEADLINE_S)
+                await asyncio.wait_for(some_updates(book, 3), DEADLINE_S)
+                await books.wait_synced(DEADLINE_S)
+                held = book.freeze(LEVELS)
+                client = Strict(name, "BTCUSDT")
+                assert held.last_update_id is not None
+                assert before is not None
+                assert held.last_update_id > before
+                client.update_id = held.last_update_id
+                bids, asks = truth(exchange, client, LEVELS)
+                assert held.exact.bids[:] == bids
+                assert held.exact.asks[:] == asks
+
+
+def make(exchange: simulator.Server, name: str, trouble: str) -> None:
+    """A gap (also with a ban, so that no snapshot can mend it at once), or a cut of all connections."""
+    if trouble == "cut":
+        exchange.cut()
+    elif trouble:
+        exchange.next_diffs("BTCUSDT", "drop", exchange=name)
+    if trouble == "ban":
+        exchange.ban(0.2, exchange=name)
 
 
 @pytest.mark.parametrize(("name", "trouble"), [(UM, "drop"), (SPOT, "ban"), (UM, "cut")])
@@ -151,12 +174,7 @@ async def test_strict_clients_stay_right_through_gaps_cuts_and_bans_upstream(
             async with session() as http, http.ws_connect(f"{ends.websocket}/ws/{stream}") as inner:
                 following = asyncio.create_task(client._follow(http, ends, Socket(inner), updates=5))
                 await asyncio.wait_for(client.began.wait(), DEADLINE_S)
-                if trouble == "cut":
-                    exchange.cut()
-                else:
-                    exchange.next_diffs("BTCUSDT", "drop", exchange=name)
-                if trouble == "ban":
-                    exchange.ban(0.2, exchange=name)
+                make(exchange, name, trouble)
                 await asyncio.wait_for(following, DEADLINE_S)
             assert client.top(LEVELS) == truth(exchange, client, LEVELS)
             assert client.restarts > 0 or trouble == "cut", "the gap was shown"

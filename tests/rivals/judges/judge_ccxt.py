@@ -20,7 +20,7 @@ import asyncio
 import os
 
 import ccxt.pro
-from report import DEPTH, Task, task, tell
+from report import DEPTH, RETRY_S, Task, task, tell
 
 KINDS = {
     "binance.com": ("spot", "public", "/api/v3", "BTC/USDT"),
@@ -38,7 +38,11 @@ async def one_book(work: Task, exchange: str, symbol: str) -> None:
     updates = held = 0
     try:
         while not work.is_done(updates):
-            book = await client.watch_order_book(name, DEPTH)
+            try:
+                book = await client.watch_order_book(name, DEPTH)
+            except ccxt.BaseError:  # updates are missing, or there is no book at the moment: begin again
+                await asyncio.sleep(RETRY_S)
+                continue
             assert book["nonce"] >= held
             held = book["nonce"]
             updates += 1

@@ -6,7 +6,7 @@
 #
 # [tool.judge]
 # client = "nautilus_trader"
-# served = false
+# faults = false
 #
 # [tool.judge.books]
 # "binance.com" = ["BTCUSDT"]

@@ -17,8 +17,9 @@ from decimal import Decimal
 from typing import Any
 
 from binance import AsyncClient, BinanceSocketManager
+from binance.exceptions import BinanceAPIException
 from binance.ws.depthcache import DepthCacheManager
-from report import DEPTH, Task, task, tell
+from report import DEPTH, RETRY_S, Task, task, tell
 
 EXCHANGE = "binance.com"
 
@@ -27,20 +28,43 @@ def best_first(side: Any, *, falling: bool) -> list[Any]:
     return sorted(side, key=lambda level: Decimal(level[0]), reverse=falling)
 
 
+class Shown:
+    """The client, which notes where each snapshot ends.
+
+    After a gap the depth cache takes a snapshot and then applies the diff that showed the gap, though that is
+    older (1.0.37): its book is a mixture until it has passed the snapshot.
+    """
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self.update_id = 0
+
+    async def get_order_book(self, **query: Any) -> Any:
+        found = await self._client.get_order_book(**query)
+        self.update_id = found["lastUpdateId"]
+        return found
+
+
 async def one_book(work: Task, client: AsyncClient, sockets: BinanceSocketManager, symbol: str) -> None:
-    manager = DepthCacheManager(
-        client, symbol, bm=sockets, limit=DEPTH, conv_type=str, ws_interval=100, refresh_interval=0
-    )
-    updates = 0
-    async with manager:
-        while not work.is_done(updates):
-            cache = await manager.recv()
-            updates += 1
-            if work.is_time(updates):
-                bids = best_first(cache.get_bids(), falling=True)
-                asks = best_first(cache.get_asks(), falling=False)
-                held = manager._last_update_id
-                tell(EXCHANGE, symbol, update_id=held, updates=updates, bids=bids, asks=asks)
+    shown, updates = Shown(client), 0
+    while not work.is_done(updates):
+        manager = DepthCacheManager(
+            shown, symbol, bm=sockets, limit=DEPTH, conv_type=str, ws_interval=100, refresh_interval=0
+        )
+        try:
+            async with manager:
+                while not work.is_done(updates):
+                    cache = await manager.recv()
+                    held = manager._last_update_id
+                    if held < shown.update_id:
+                        continue
+                    updates += 1
+                    if work.is_time(updates):
+                        bids = best_first(cache.get_bids(), falling=True)
+                        asks = best_first(cache.get_asks(), falling=False)
+                        tell(EXCHANGE, symbol, update_id=held, updates=updates, bids=bids, asks=asks)
+        except BinanceAPIException:  # status 503: there is no book at the moment
+            await asyncio.sleep(RETRY_S)
 
 
 async def main() -> None:

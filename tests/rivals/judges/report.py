@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 DEPTH = 1_000
 """Levels of the snapshots that judges ask for."""
+RETRY_S = 0.5
+"""Before a client is asked again that has no book at the moment."""
 _LEVELS = 100
 """Levels a side that a look shows: far inside what a snapshot of 1,000 proves."""
 

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from binance_common.errors import ServerError
 from plain_book import PlainBook
-from report import DEPTH, Task, tell
+from report import DEPTH, RETRY_S, Task, tell
 
 
 async def judge(
@@ -38,13 +39,24 @@ async def one_book(
     diffs: asyncio.Queue[Any] = asyncio.Queue()
     stream = await subscribe(symbol=symbol.lower())
     stream.on("message", diffs.put_nowait)
-    waiting = [await diffs.get()]
-    shown = await asyncio.to_thread(partial(snapshot, symbol=symbol, limit=DEPTH))
-    held, book = shown.data(), PlainBook()
-    book.load(held.last_update_id, held.bids, held.asks)
-    while not work.is_done(book.updates):
-        diff = waiting.pop() if waiting else await diffs.get()
-        is_new = book.apply(diff.U, diff.u, getattr(diff, "pu", None), diff.b, diff.a)
-        if is_new and work.is_time(book.updates):
-            sides = {"bids": book.bids(), "asks": book.asks()}
-            tell(exchange, symbol, update_id=book.update_id, updates=book.updates, **sides)
+    updates = 0
+    while not work.is_done(updates):
+        waiting = [await diffs.get()]
+        book = PlainBook()
+        try:
+            shown = await asyncio.to_thread(partial(snapshot, symbol=symbol, limit=DEPTH))
+        except ServerError:  # status 503: there is no book at the moment
+            await asyncio.sleep(RETRY_S)
+            continue
+        held = shown.data()
+        book.load(held.last_update_id, held.bids, held.asks)
+        while not work.is_done(updates):
+            diff = waiting.pop() if waiting else await diffs.get()
+            try:
+                is_new = book.apply(diff.U, diff.u, getattr(diff, "pu", None), diff.b, diff.a)
+            except ValueError:  # updates are missing: begin with another snapshot
+                break
+            updates += is_new
+            if is_new and work.is_time(updates):
+                sides = {"bids": book.bids(), "asks": book.asks()}
+                tell(exchange, symbol, update_id=book.update_id, updates=updates, **sides)

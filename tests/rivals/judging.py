@@ -116,7 +116,7 @@ def find(
         return [_of_server(judge, python, seed=seed)]
     seen: list[dict[str, Any]] = []
     with simulator.serve(seed=seed, symbols=judge.books, tls=judge.tls and not served) as server:
-        trouble = _Trouble(server, looks) if faults else None
+        trouble = Trouble(server, looks) if faults else None
         with _book_server(judge, server) if served else _itself(server) as ends:
             for look in _looks(judge, python, ends, updates=updates, looks=looks):
                 seen.append(look)
@@ -130,7 +130,7 @@ def find(
     return found
 
 
-class _Trouble:
+class Trouble:
     """Faults of the exchange, in turn."""
 
     def __init__(self, server: simulator.Server, looks: int) -> None:
@@ -232,10 +232,10 @@ def _looks(judge: Judge, python: str, ends: _Ends, *, updates: int, looks: int) 
         "updates": updates,
         "looks": looks,
     }
-    yield from _told(judge, python, task, ends.environment)
+    yield from told(judge, python, task, ends.environment)
 
 
-def _told(
+def told(
     judge: Judge, python: str, task: dict[str, Any], environment: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """The lines of its program. AssertionError where it did not finish."""
@@ -275,18 +275,18 @@ def _of_server(judge: Judge, python: str, *, seed: int) -> Finding:
     ):
         books.wait_synced()
         task = {"url": running.url, "read_token": running.read_token, "admin_token": running.admin_token}
-        told = list(_told(judge, python, task, {}))
+        answers = list(told(judge, python, task, {}))
     return Finding(
         exchange="book server",
         books=sum(map(len, judge.books.values())),
         updates=0,
-        looks=sum(each["requests"] for each in told),
-        differences=sum(each["failures"] for each in told),
+        looks=sum(each["requests"] for each in answers),
+        differences=sum(each["failures"] for each in answers),
     )
 
 
 def _finding(
-    server: simulator.Server, exchange: str, seen: Sequence[dict[str, Any]], trouble: _Trouble | None
+    server: simulator.Server, exchange: str, seen: Sequence[dict[str, Any]], trouble: Trouble | None
 ) -> Finding:
     here = [look for look in seen if look["exchange"] == exchange]
     last = {look["symbol"]: look["updates"] for look in here}
@@ -304,7 +304,7 @@ def _differences(server: simulator.Server, look: dict[str, Any]) -> int:
     """Levels that one of both has and the other has not so."""
     exchange, symbol, update_id = look["exchange"], look["symbol"], look["update_id"]
     if update_id is not None:
-        return sum(_differing(server, look, side, update_id) for side in ("bids", "asks"))
+        return sum(differing(server, look, side, update_id) for side in ("bids", "asks"))
     known: Any = server.exchange
     last = server.on_exchange(lambda: known.truth(exchange, symbol).last_update_id)
     return sum(_fewest(_searched(server, look, side, last)) for side in ("bids", "asks"))
@@ -313,7 +313,7 @@ def _differences(server: simulator.Server, look: dict[str, Any]) -> int:
 def _searched(server: simulator.Server, look: dict[str, Any], side: str, last: int) -> Iterator[int]:
     for update_id in range(last, last - _IDS_SEARCHED, -1):
         try:
-            yield _differing(server, look, side, update_id)
+            yield differing(server, look, side, update_id)
         except InvalidArgument:
             return  # older than the market
 
@@ -326,10 +326,13 @@ def _fewest(counts: Iterator[int]) -> int:
     return least
 
 
-def _differing(server: simulator.Server, look: dict[str, Any], side: str, update_id: int) -> int:
+def differing(
+    server: simulator.Server, look: dict[str, Any], side: str, update_id: int, *, levels: int = LEVELS
+) -> int:
+    """Levels that one has and the other has not so: a side of a look, and the true book at an update id."""
     bids, asks = server.truth(look["exchange"], look["symbol"]).book_at(update_id)
     true = sorted(bids, reverse=True) if side == "bids" else sorted(asks)
-    return len(set(_levels(look[side])) ^ set(_levels(true[:LEVELS])))
+    return len(set(_levels(look[side])) ^ set(_levels(true[:levels])))
 
 
 def _levels(pairs: Any) -> list[Level]:

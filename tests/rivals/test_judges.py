@@ -89,7 +89,7 @@ def test_faults_come_in_turn_after_every_look_but_the_last() -> None:
         def __getattr__(self, name: str) -> Any:
             return lambda *_, **__: caused.append(name)
 
-    trouble = judging._Trouble(Exchange(), 3)  # type: ignore[arg-type]
+    trouble = judging.Trouble(Exchange(), 3)  # type: ignore[arg-type]
     for symbol in ("A", "B", "A", "B", "A", "B"):
         trouble.after({"exchange": "binance.com", "symbol": symbol})
     assert caused == ["next_diffs", "cut", "next_diffs", "ban", "next_diffs"]

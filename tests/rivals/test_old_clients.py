@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from tests.rivals.test_ubdcc import made_environment
 pytestmark = [pytest.mark.rivals, pytest.mark.slow]
 
 LIBRARY = "unicorn-binance-local-depth-cache"
+LOOKS = 4
+"""A gap, a cut and a ban come between them."""
 RELEASES = {"2.8.1": "compat_listen_2_8", "2.14.0": "compat_listen"}
 
 
@@ -37,10 +41,9 @@ def library(release: str) -> tuple[Path, Path]:
     return python, folder
 
 
-def told_by(release: str, folder: Path) -> list[tuple[str, list[Any], Any]]:
-    """Call, arguments and answer of everything that the client does."""
-    python, modules = library(release)
-    environment = {name: each for name, each in os.environ.items() if not name.lower().endswith("_proxy")}
+@contextmanager
+def served(release: str, folder: Path) -> Iterator[tuple[simulator.Server, dict[str, Any]]]:
+    """An exchange, and what a client of a server that reads from it must know."""
     with (
         simulator.serve(seed=3) as exchange,
         blocking.connect("binance.com", ["BTCUSDT"], settings=exchange.settings) as books,
@@ -51,22 +54,20 @@ def told_by(release: str, folder: Path) -> list[tuple[str, list[Any], Any]]:
             books.wait_synced()
             ends = exchange.settings.endpoints["binance.com"]
             port = int(running.compat_urls[0].rpartition(":")[2])
-            task = {"port": port, "rest": ends.rest, "websocket": ends.websocket}
-            ran = subprocess.run(
-                [str(python), str(judging.FOLDER / "old_cluster_client.py"), json.dumps(task)],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=judging.PROGRAM_S,
-                env=environment | {"PYTHONPATH": str(modules)},
-            )
-    assert ran.returncode == 0, ran.stderr[-3_000:]
-    return [tuple(each) for each in json.loads(ran.stdout.splitlines()[-1])]
+            yield exchange, {"port": port, "rest": ends.rest, "websocket": ends.websocket}
+
+
+def told_by(release: str, program: str, task: dict[str, Any]) -> Iterator[Any]:
+    """What a program prints that uses the library."""
+    python, modules = library(release)
+    judge = replace(judging.judges()[0], client=LIBRARY, path=judging.FOLDER / program)
+    yield from judging.told(judge, str(python), task, {"PYTHONPATH": str(modules)})
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_call_of_the_old_library_is_answered(release: str, tmp_path: Path) -> None:
-    told = told_by(release, tmp_path)
+    with served(release, tmp_path) as (_, task):
+        told = [tuple(each["told"]) for each in told_by(release, "old_cluster_client.py", task)]
     assert told.pop(0) == ("version", [], release)
     connected = [answer for name, _, answer in told if name.startswith("test_connection")]
     assert connected == [True, True]
@@ -100,3 +101,18 @@ def test_every_call_of_the_old_library_is_answered(release: str, tmp_path: Path)
     [timed, _] = [answer["debug"] for name, _, answer in answers if name == "get_depthcache_info"]
     assert timed["request_time"] > timed["cluster_execution_time"] > 0
     assert "SECRET" not in str([answer for _, _, answer in told])
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_the_old_library_reads_is_true_through_gaps_cuts_and_bans(release: str, tmp_path: Path) -> None:
+    with served(release, tmp_path) as (exchange, task):
+        trouble, differences, looks = judging.Trouble(exchange, LOOKS), 0, 0
+        for look in told_by(release, "old_cluster_reader.py", task | {"looks": LOOKS}):
+            if "errors" in look:
+                assert look["errors"] == ["#6000"], "it was told that the book was out of sync"
+                break
+            differences += judging.differing(exchange, look, look["side"], look["update_id"], levels=20)
+            looks += 1
+            trouble.after(look)
+    assert (looks, differences) == (LOOKS, 0)
+    assert trouble.caused.total() == LOOKS - 1

@@ -414,6 +414,16 @@ def test_a_key_opens_nothing_else_and_is_never_repeated(native: Any, held: Book,
     assert KEY.encode() not in ask(native.port, "/v1/stats").body
 
 
+@pytest.mark.parametrize(
+    "path", ["//k/hunter2", f"/{UM}/k/hunter2/ws", "/K/hunter2/ws", "/%6b/hunter2/ws", "/k%2fhunter2%2fws"]
+)
+def test_a_key_at_another_place_is_not_repeated(native: Any, path: str) -> None:
+    """As of a client whose address ends with a slash; programs log errors."""
+    answer = ask(native.port, path, token=None)
+    assert answer.status == 404
+    assert b"hunter2" not in answer.body
+
+
 def test_a_server_without_the_protocol_has_nothing_there(held: Book) -> None:
     from tests.server.asking import serving as without
 

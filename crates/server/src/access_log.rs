@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use crate::access::Role;
 use crate::problem::shortened;
-use crate::secrets::{decoded, is_secret};
+use crate::secrets::{is_secret, shown_path};
 use crate::table::ROUTES;
 
 /// Lines that wait for the writer at most: some 2 MB.
@@ -104,13 +104,18 @@ fn appending(path: &Path) -> io::Result<File> {
 fn write(lines: &Receiver<Vec<u8>>, mut out: Box<dyn Write + Send>, lost: &AtomicU64) {
     while let Ok(line) = lines.recv() {
         // A full disk loses lines, and nothing else.
-        let _ = out.write_all(&line);
+        let mut put = |line: &[u8]| {
+            if out.write_all(line).is_err() {
+                lost.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        put(&line);
         while let Ok(line) = lines.try_recv() {
-            let _ = out.write_all(&line);
+            put(&line);
         }
         let count = lost.swap(0, Ordering::Relaxed);
-        if count > 0 {
-            let _ = writeln!(out, "{{\"lost\":{count}}}");
+        if count > 0 && writeln!(out, "{{\"lost\":{count}}}").is_err() {
+            lost.fetch_add(count, Ordering::Relaxed);
         }
         let _ = out.flush();
     }
@@ -159,21 +164,10 @@ impl Entry<'_> {
     }
 }
 
-/// A path without the secrets in it, and without what follows a segment `k`: a key that came at another place than
-/// the first, as of a client whose address ends with a slash.
+/// A path without the secrets in it, also where a key was taken out of it.
 fn path(path: &str, has_key: bool) -> String {
-    let mut is_key = false;
-    let parts = path.split('/').map(|part| {
-        let is_hidden = std::mem::replace(&mut is_key, decoded(part).eq_ignore_ascii_case("k"));
-        if is_hidden || is_secret(part) {
-            "…"
-        } else {
-            part
-        }
-    });
-    let parts: Vec<&str> = parts.collect();
     let begin = if has_key { "/k/…" } else { "" };
-    shortened(&format!("{begin}{}", parts.join("/")))
+    shortened(&format!("{begin}{}", shown_path(path)))
 }
 
 fn redacted_query(query: &str) -> String {
@@ -214,6 +208,8 @@ mod tests {
             ("/%6B/hunter2", false, "/%6B/…"),
             ("/x/K/hunter2", true, "/k/…/x/K/…"),
             ("/v1/%64cx_7Qabc", false, "/v1/…"),
+            ("/k%2Fhunter2%2Fbinance.com/ws", false, "/…/ws"),
+            ("/x%2Fk/hunter2/ws", false, "/x%2Fk/…/ws"),
         ] {
             assert_eq!(path(given, has_key), shown);
         }
@@ -227,6 +223,45 @@ mod tests {
         ] {
             assert_eq!(redacted_query(given), shown);
         }
+    }
+
+    /// A disk that is full until there is room.
+    struct Full(Arc<Mutex<(bool, Vec<u8>)>>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock();
+            if disk.0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            disk.1.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_they_are_counted_once_there_is_room() {
+        let disk = Arc::new(Mutex::new((true, Vec::new())));
+        let (queue, lines) = sync_channel(CAPACITY);
+        let lost = AtomicU64::new(0);
+        for _ in 0..3 {
+            queue
+                .try_send(b"{\"path\":\"/\"}\n".to_vec())
+                .expect("room");
+        }
+        drop(queue);
+        write(&lines, Box::new(Full(disk.clone())), &lost);
+        assert_eq!(lost.load(Ordering::Relaxed), 3);
+        disk.lock().0 = false;
+        let (queue, lines) = sync_channel(CAPACITY);
+        queue.try_send(b"{}\n".to_vec()).expect("room");
+        drop(queue);
+        write(&lines, Box::new(Full(disk.clone())), &lost);
+        assert_eq!(disk.lock().1, b"{}\n{\"lost\":3}\n");
     }
 
     /// A disk that is held until the gate opens.

@@ -30,6 +30,7 @@ use crate::delegation::DelegatedRequest;
 use crate::managing;
 use crate::network::Network;
 use crate::problem::{Problem, shortened};
+use crate::secrets::shown_path;
 use crate::shared::Shared;
 
 /// How a listener for old clients behaves.
@@ -171,10 +172,8 @@ async fn manage(
 }
 
 async fn no_path(State((shared, _)): State<Both>, request: Request) -> Response {
-    let message = format!(
-        "there is nothing at {:?} for old clients",
-        shortened(request.uri().path())
-    );
+    let path = shortened(&shown_path(request.uri().path()));
+    let message = format!("there is nothing at {path:?} for old clients");
     let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_path", message);
     counted(&shared, problem)
 }

@@ -40,7 +40,9 @@ use parking_lot::Mutex;
 
 use crate::call::typed;
 use crate::delegation::DelegatedRequest;
+use crate::problem::shortened;
 use crate::registry::{Book, Registry};
+use crate::secrets::shown_path;
 use crate::shared::{Answered, Protocol, ProtocolRequest, Shared};
 use crate::socket::Closing;
 use crate::statistics::EXCHANGE;
@@ -288,7 +290,7 @@ fn unknown_path(venue: &VenueRules, path: &str) -> Refusal {
         &venue.time_path,
     ];
     let served = served.map(String::as_str).join(", ");
-    let path = crate::problem::shortened(path);
+    let path = shortened(&shown_path(path));
     Refusal::no_path(format!(
         "Path {path} is not served here; served are {served} and the streams /ws, /stream, /public/ws, /public/stream"
     ))

@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use crate::call::Call;
 use crate::parameters::Query;
 use crate::problem::{Problem, shortened};
+use crate::secrets::shown_path;
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
 use crate::{analytics, books, managing, many, operation, stream};
@@ -58,7 +59,7 @@ async fn respond(
     shared.tokens.check(route.access, &parts.headers)?;
     let path = path.map_err(|_| {
         let allowed = "UTF-8 behind its percent signs";
-        Problem::parameter("path", &shortened(parts.uri.path()), allowed)
+        Problem::parameter("path", &shown_path(parts.uri.path()), allowed)
     })?;
     let call = Call {
         shared,
@@ -99,13 +100,11 @@ async fn no_path(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         shared.statistics.count(ROUTES.len(), StatusCode::OK);
         return document.clone().into_response();
     }
-    let message = format!(
-        "there is nothing at {:?}; /docs lists the paths",
-        shortened(path)
-    );
+    let path = shortened(&shown_path(path));
+    let message = format!("there is nothing at {path:?}; /docs lists the paths");
     let problem = Problem::new(StatusCode::NOT_FOUND, "unknown_path", message);
     shared.statistics.count(ROUTES.len(), problem.status);
-    problem.text("path", shortened(path)).into_response()
+    problem.text("path", path).into_response()
 }
 
 async fn no_method(State(shared): State<Arc<Shared>>, request: Request) -> Response {

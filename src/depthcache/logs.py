@@ -24,6 +24,8 @@ __all__ = [
     "book_status",
     "callback_failed",
     "callback_still_fails",
+    "certificate_refused",
+    "certificate_renewed",
     "client_of_simulator_failed",
     "connection_broke",
     "connection_closed",
@@ -389,6 +391,29 @@ def not_native(*, host: str, proxy: str) -> None:
         host,
         proxy,
         facts={"host": host, "proxy": proxy},
+    )
+
+
+def certificate_renewed(*, path: str, fingerprint: str) -> None:
+    """The files of a book server's certificate were replaced; new connections get the new one."""
+    _write(
+        logging.INFO,
+        "the certificate %s was replaced; new connections get it: SHA-256 %s",
+        path,
+        fingerprint,
+        facts={"path": path, "fingerprint": fingerprint},
+    )
+
+
+def certificate_refused(*, path: str, error: Exception) -> None:
+    """The files of a book server's certificate were replaced by some that cannot be used; the server goes on
+    with the ones it has."""
+    _write(
+        logging.ERROR,
+        "the new certificate %s cannot be used, the one before stays: %s",
+        path,
+        error,
+        facts={"path": path, "error_type": type(error).__name__},
     )
 
 

@@ -342,6 +342,45 @@ def test_tls_agrees_on_http_2_and_plain_senders_are_ended(tmp_path: Path) -> Non
     native.drain(0)
 
 
+async def test_a_renewed_certificate_is_served_to_new_connections(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from depthcache import _native
+
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+
+    def put(certificate: str, key: str) -> ssl.SSLContext:
+        for path, content in zip(files, (certificate, key), strict=True):
+            path.with_suffix(".new").write_text(content)
+            path.with_suffix(".new").replace(path)
+        return ssl.create_default_context(cadata=certificate)
+
+    names = ["localhost", "127.0.0.1"]
+    one, two = _native._make_certificate(names), _native._make_certificate(names)
+    config = ServerConfig(port=0, data_dir=tmp_path, certificate=files[0], key=files[1])
+    before = put(*one)
+    async with (
+        depthcache.connect("binance.com", [], settings=settings) as books,
+        server.serve(books, config) as running,
+    ):
+        first = running.fingerprint
+        put(two[0], one[1])  # they do not belong together
+        running._renew_certificate()
+        running._renew_certificate()
+        assert await asyncio.to_thread(over_tls, running.port, before) == 200
+        assert running.fingerprint == first
+        assert "cannot be used, the one before stays" in caplog.text
+        with caplog.at_level("INFO", "depthcache"):
+            after = put(*two)
+            for _ in range(3):
+                running._renew_certificate()
+        assert await asyncio.to_thread(over_tls, running.port, after) == 200
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.to_thread(over_tls, running.port, before)
+        assert running.fingerprint not in (None, first)
+        assert f"SHA-256 {running.fingerprint}" in caplog.text
+
+
 @pytest.mark.parametrize("part", ["certificate", "key"])
 async def test_a_certificate_that_cannot_be_used_is_refused(
     settings: Settings, tmp_path: Path, part: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,19 @@ def test_a_token_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> N
     load_tokens(config)
     (tmp_path / "admin.token").chmod(mode)
     with pytest.raises(InvalidArgument, match="chmod 600"):
+        load_tokens(config)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no owners of this kind")
+def test_a_token_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server of root could read it, and who planted it would know the token."""
+    config = ServerConfig(data_dir=tmp_path)
+    load_tokens(config)
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "admin.token", 65_534, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 65_534)
+    with pytest.raises(InvalidArgument, match="a file of the user who runs the server"):
         load_tokens(config)
 
 

@@ -172,6 +172,14 @@ impl BookServer {
             .respond(number, DelegatedResponse { status, body })
     }
 
+    /// Give new connections another certificate; open ones go on. Raises ValueError for one that cannot be used.
+    fn replace_certificate(&self, certificate: String, key: String) -> PyResult<()> {
+        let made = Certificate { certificate, key };
+        self.inner
+            .replace_certificate(&made)
+            .map_err(PyValueError::new_err)
+    }
+
     /// What `/metrics` says beside what the server knows itself: text of Prometheus.
     fn set_metrics(&self, text: Vec<u8>) {
         self.inner.set_metrics(text.into());

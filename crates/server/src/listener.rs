@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
+use crate::certificate::Certificate;
 use crate::connection;
 use crate::entrance::Entry;
 use crate::limits::Limits;
@@ -38,8 +40,36 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// The certificate that connections are given from now on; it may be replaced by its successor.
+pub struct Tls(RwLock<TlsAcceptor>);
+
+impl Tls {
+    /// Errors are words for people.
+    pub fn new(certificate: &Certificate) -> Result<Tls, String> {
+        Ok(Tls(RwLock::new(acceptor(certificate)?)))
+    }
+
+    /// Give new connections another certificate; open ones go on. Without effect where it cannot be used.
+    pub fn replace(&self, certificate: &Certificate) -> Result<(), String> {
+        *self.0.write() = acceptor(certificate)?;
+        Ok(())
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        self.0.read().clone()
+    }
+}
+
+fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, String> {
+    let config = tls(
+        certificate.certificate.as_bytes(),
+        certificate.key.as_bytes(),
+    )?;
+    Ok(TlsAcceptor::from(config))
+}
+
 /// The settings of TLS, of a certificate with its chain and its key in PEM. Errors are words for people.
-pub fn tls(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
+fn tls(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
     let chain = chain.map_err(|why| format!("the certificate cannot be read: {why}"))?;
     if chain.is_empty() {
@@ -85,7 +115,7 @@ fn most_connections(wanted: usize, descriptors: Option<u64>) -> usize {
 pub async fn accept(
     listener: TcpListener,
     room: Arc<Semaphore>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<Tls>>,
     shared: Arc<Shared>,
     entry: Entry,
     mut stop: watch::Receiver<bool>,
@@ -116,7 +146,7 @@ pub async fn accept(
             continue;
         };
         let (shared, entry) = (shared.clone(), entry.clone());
-        let (tls, stop) = (tls.clone(), stop.clone());
+        let (tls, stop) = (tls.as_ref().map(|tls| tls.acceptor()), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
             let _open = Open::count(&shared);

@@ -14,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::access::{Origins, Token, Tokens};
 use crate::access_log::AccessLog;
@@ -24,7 +23,7 @@ use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
 use crate::entrance::Entry;
 use crate::exchange::{Exchange, ExchangeOptions};
 use crate::limits::Limits;
-use crate::listener;
+use crate::listener::{self, Tls};
 use crate::peers::Peers;
 use crate::registry::{Book, Registry};
 use crate::router;
@@ -76,6 +75,7 @@ impl From<io::Error> for StartError {
 pub struct Server {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
+    tls: Option<Arc<Tls>>,
     stop: watch::Sender<bool>,
     runtime: Mutex<Option<Runtime>>,
     process: u32,
@@ -89,10 +89,10 @@ impl Server {
         let tls = options
             .tls
             .as_ref()
-            .map(|own| listener::tls(own.certificate.as_bytes(), own.key.as_bytes()))
+            .map(Tls::new)
             .transpose()
             .map_err(StartError::Certificate)?
-            .map(TlsAcceptor::from);
+            .map(Arc::new);
         let hosts = options.hosts.clone();
         let shared = Arc::new(Shared {
             registry: Registry::default(),
@@ -137,7 +137,7 @@ impl Server {
             .collect::<io::Result<Vec<_>>>()?;
         #[cfg(unix)]
         let descriptors = bound.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
-        let mut tls = tls;
+        let mut own_tls = tls.clone();
         let room = listener::room(&shared.limits);
         let mut compat = options.compat.into_iter();
         for (index, (bound, address)) in bound.into_iter().zip(&addresses).enumerate() {
@@ -158,7 +158,7 @@ impl Server {
             runtime.spawn(listener::accept(
                 bound,
                 room.clone(),
-                tls.take(), // old clients have none
+                own_tls.take(), // old clients have none
                 shared.clone(),
                 entry,
                 stopped.clone(),
@@ -168,6 +168,7 @@ impl Server {
         Ok(Server {
             shared,
             addresses,
+            tls,
             stop,
             runtime: Mutex::new(Some(runtime)),
             process: std::process::id(),
@@ -184,6 +185,14 @@ impl Server {
     /// Where it listens for old clients, in the order of the options.
     pub fn compat_addresses(&self) -> &[SocketAddr] {
         &self.addresses[1..]
+    }
+
+    /// Give new connections another certificate; open ones go on. Errors are words for people.
+    pub fn replace_certificate(&self, certificate: &Certificate) -> Result<(), String> {
+        match &self.tls {
+            Some(tls) => tls.replace(certificate),
+            None => Err("this server was started without TLS".to_owned()),
+        }
     }
 
     /// The books that it serves.

@@ -23,7 +23,7 @@ from depthcache.server.documents import documents
 from depthcache.server.exchange import ExchangeInfo, exchange_options
 from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import Management
-from depthcache.server.private_files import load_tls, load_tokens
+from depthcache.server.private_files import Renewals, load_tls, load_tokens
 from depthcache.venues import Endpoints
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ class BookServer(OneProcess):
         if self._native is not None:
             raise UsageError("a server runs once: make another with serve(…)")
         len(self._books)  # raises before anything is opened where the client does not run
-        self._tokens, self._tls = load_tokens(self.config), load_tls(self.config)
+        self._tokens, self._renewals = load_tokens(self.config), Renewals(self.config)
+        self._tls = load_tls(self.config)
         config, tls = self.config, self._tls
         client = self._books._config  # noqa: SLF001
         kept = KeptBooks(config.folder / "books.json" if config.keep_books else None)
@@ -280,6 +281,20 @@ class BookServer(OneProcess):
                 native.add(*key, book)
         self._served = wanted
 
+    def _renew_certificate(self) -> None:
+        """Serve the successor of a given certificate, where there is one; else go on with the one in use."""
+        path = str(self.config.certificate)
+        try:
+            tls = self._renewals.take()
+            if tls is None:
+                return
+            self._running().replace_certificate(tls.certificate, tls.key)
+        except (OSError, InvalidArgument, ValueError) as error:
+            logs.certificate_refused(path=path, error=error)
+            return
+        self._tls = tls
+        logs.certificate_renewed(path=path, fingerprint=tls.fingerprint)
+
     def _answer(self, number: int, route: str, exchange: str, symbol: str, body: bytes) -> None:
         native = self._running()
         if native.is_waiting(number):  # else nobody would learn what was done
@@ -321,6 +336,7 @@ def _take_requests(server: weakref.ref[BookServer], native: _native.BookServer) 
     while not native.is_over:
         if (holder := server()) is not None:
             holder._metrics.renew()  # noqa: SLF001
+            holder._renew_certificate()  # noqa: SLF001
         del holder
         request = native.take_request(_LOOK_S)
         holder = server()

@@ -35,7 +35,7 @@ class ServerConfig:
         workers: native threads that serve.
         tls: whether to serve HTTPS with a certificate that the server makes itself, unless one is given.
         certificate: PEM file of a certificate with its chain; with `key` it turns TLS on.
-        key: PEM file of its private key.
+        key: PEM file of its private key. Both are read again when they are replaced.
         hosts: host names by which clients reach the server, beside addresses and `localhost`. Requests for
             other names are refused (DNS rebinding).
         data_dir: where the tokens and the server's own certificate are kept; None for the user's data folder

@@ -15,7 +15,7 @@ from depthcache._native import _make_certificate
 from depthcache.errors import InvalidArgument
 from depthcache.server.config import ServerConfig, is_secret
 
-__all__ = ["OwnTls", "Tokens", "load_tls", "load_tokens"]
+__all__ = ["OwnTls", "Renewals", "Tokens", "load_tls", "load_tokens"]
 
 _OWNER_ONLY = 0o600
 
@@ -93,6 +93,38 @@ def load_tls(config: ServerConfig) -> OwnTls | None:
     )
 
 
+class Renewals:
+    """Notices that the files of a given certificate were replaced, such as by an ACME client."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        given = (config.certificate, config.key)
+        self._config = config
+        self._files = tuple(Path(each) for each in given if each is not None)
+        self._loaded = self._seen = self._marks()
+
+    def take(self) -> OwnTls | None:
+        """The new certificate, once; None without one, and until its files are the same in two calls: they
+        are not written at once. Raises OSError, InvalidArgument."""
+        marks = self._marks()
+        is_settled, self._seen = marks == self._seen, marks
+        if marks == self._loaded or not is_settled:
+            return None
+        self._loaded = marks
+        return load_tls(self._config)
+
+    def _marks(self) -> list[tuple[int, int, int] | None]:
+        return [_mark(path) for path in self._files]
+
+
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from its successor; None while there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _own(config: ServerConfig) -> tuple[Path, str, str]:
     """One for the names of this server; other names get another one."""
     names = ["localhost", "127.0.0.1", "::1", config.address, socket.gethostname(), *config.hosts]
@@ -137,8 +169,11 @@ def _write_new(path: Path, content: bytes) -> None:
 
 def _read_own(path: Path) -> bytes:
     with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        found = os.fstat(file.fileno())
+        if os.name == "posix" and found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             allowed = f"a file that only its owner may read: chmod 600 {path}"
-            raise InvalidArgument(name="mode", value=oct(stat.S_IMODE(mode)), allowed=allowed)
+            raise InvalidArgument(name="mode", value=oct(stat.S_IMODE(found.st_mode)), allowed=allowed)
+        if os.name == "posix" and found.st_uid not in (os.geteuid(), 0):  # root may read files of all
+            allowed = f"a file of the user who runs the server, not of another who knows it: chown {path}"
+            raise InvalidArgument(name="owner", value=found.st_uid, allowed=allowed)
         return file.read()

@@ -72,6 +72,8 @@ class Judge:
     """Whether it judges the book server, with these books, instead of keeping books itself."""
     faults: bool = True
     """Whether it notices that updates are missing; nautilus_trader does not."""
+    trusts: bool = True
+    """Whether it can be told to trust a certificate; nautilus_trader cannot, and reads without TLS."""
 
     @property
     def version(self) -> str:
@@ -176,9 +178,9 @@ def _itself(server: simulator.Server) -> Iterator[_Ends]:
 
 @contextmanager
 def _book_server(judge: Judge, server: simulator.Server) -> Iterator[_Ends]:
-    """A book server that reads from it, and speaks its protocol over TLS."""
+    """A book server that reads from it, and speaks its protocol, over TLS where the client can trust it."""
     with tempfile.TemporaryDirectory() as folder:
-        config = book_server.ServerConfig(port=0, tls=True, data_dir=folder)
+        config = book_server.ServerConfig(port=0, tls=judge.trusts, data_dir=folder)
         with (
             blocking.connect(judge.books, depth=_DEPTH, settings=server.settings) as books,
             book_server.serve(books, config) as running,
@@ -188,7 +190,9 @@ def _book_server(judge: Judge, server: simulator.Server) -> Iterator[_Ends]:
             yield _Ends(
                 rest={name: each.rest for name, each in ends.items()},
                 websocket={name: each.websocket for name, each in ends.items()},
-                environment=dict.fromkeys(_AUTHORITIES, str(running.certificate_file)),
+                environment=dict.fromkeys(
+                    _AUTHORITIES if judge.trusts else (), str(running.certificate_file)
+                ),
             )
 
 
@@ -216,6 +220,7 @@ def _read(path: Path) -> Judge:
         smoke=own.get("smoke", False),
         server=own.get("server", False),
         faults=own.get("faults", True),
+        trusts=own.get("trusts", True),
     )
 
 

@@ -7,6 +7,7 @@
 # [tool.judge]
 # client = "nautilus_trader"
 # faults = false
+# trusts = false
 #
 # [tool.judge.books]
 # "binance.com" = ["BTCUSDT"]

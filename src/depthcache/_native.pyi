@@ -813,8 +813,9 @@ class BookServer:
 
         None after so long, and at the end. Waits without the interpreter."""
     def replace_certificate(self, certificate: str, key: str) -> None:
-        """Give new connections another certificate chain and key, in PEM; open ones go on. Raises ValueError
-        for those that cannot be used."""
+        """Give new connections another certificate; open ones go on.
+
+        `certificate`, `key`: the chain and the private key, in PEM. Raises ValueError for what cannot be used."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     @property

@@ -91,8 +91,10 @@ def test_a_key_is_in_no_line_however_it_begins(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), serving(access_log=str(tmp_path / "missing" / "access.jsonl")):
+    path = str(tmp_path / "missing" / "access.jsonl")
+    with pytest.raises(FileNotFoundError) as caught, serving(access_log=path):
         pass
+    assert (caught.value.strerror, caught.value.filename) == ("No such file or directory", path)
 
 
 def test_standard_error_is_a_file_like_others(capfd: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,14 @@ async def test_a_restart_on_the_same_port_is_possible_at_once(settings: Settings
                     pass
 
 
+def test_an_address_that_is_taken_is_named() -> None:
+    with serving() as native:
+        taken = ("127.0.0.1", native.port, "ubdcc-restapi", [], False)
+        with pytest.raises(OSError, match="in use") as caught, serving(compat=[taken]):
+            pass
+        assert caught.value.filename == f"127.0.0.1:{native.port}"
+
+
 def test_the_end_answers_what_was_asked() -> None:
     with serving(delegation_s=DEADLINE_S) as native:
         answers = []

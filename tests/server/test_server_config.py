@@ -94,6 +94,13 @@ def test_variables_of_the_server_are_no_settings_of_a_client() -> None:
         ("hosts", ("http://a.example",)),
         ("hosts", ("a.example:80",)),
         ("hosts", ("*",)),
+        ("hosts", ("a\nb",)),
+        ("hosts", ("bücher.example",)),
+        ("certificate", 1),
+        ("data_dir", ["a"]),
+        ("data_dir", ""),
+        ("access_log", b"a"),
+        ("access_log", "a\0b"),
         ("read_token", "short"),
         ("read_token", "with a blank in it"),
         ("admin_token", "ü" * 16),
@@ -108,6 +115,7 @@ def test_variables_of_the_server_are_no_settings_of_a_client() -> None:
         ("exchange_allow", ("10.0.0.0/33",)),
         ("exchange_allow", ("10.0.0.1/8",)),
         ("exchange_allow", ("books.example",)),
+        ("exchange_allow", (1,)),
         ("exchange_key", "short"),
         ("exchange_key", "with/a/slash/in/it"),
     ],
@@ -127,9 +135,15 @@ def test_an_address_of_others_needs_tls_and_one_of_this_machine_does_not() -> No
 
 @pytest.mark.parametrize("name", ["compat_allow", "exchange_allow"])
 def test_networks_have_one_notation(name: str) -> None:
-    given = ("10.0.0.0/255.0.0.0", "192.0.2.7", "FD00::/8")
+    given = ("10.0.0.0/255.0.0.0", "192.0.2.7", "FD00::/8", "::ffff:10.1.0.0/112", "::fffe:0:0/95")
     config = ServerConfig(compat_listen="127.0.0.1:0", **{name: given})
-    assert getattr(config, name) == ("10.0.0.0/8", "192.0.2.7/32", "fd00::/8")
+    assert getattr(config, name) == (
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "fd00::/8",
+        "10.1.0.0/16",
+        "::fffe:0:0/95",
+    )
 
 
 def test_both_tokens_the_same_are_refused_and_neither_is_shown() -> None:

@@ -81,7 +81,8 @@ impl BookServer {
         let inner = py
             .detach(|| Server::start(options))
             .map_err(|why| match why {
-                StartError::System(why) => os_error(&why),
+                StartError::System(why) => os_error(&why, None),
+                StartError::Unusable(what, why) => os_error(&why, Some(what)),
                 StartError::Certificate(why) => PyValueError::new_err(why),
             })?;
         Ok(Self { inner })
@@ -314,9 +315,14 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     })
 }
 
-fn os_error(why: &std::io::Error) -> PyErr {
+/// As Python has it: number, words, and the file or address.
+fn os_error(why: &std::io::Error, what: Option<String>) -> PyErr {
+    let words = why.to_string();
     match why.raw_os_error() {
-        Some(number) => PyOSError::new_err((number, why.to_string())),
-        None => PyOSError::new_err(why.to_string()),
+        Some(number) => {
+            let words = words.replace(&format!(" (os error {number})"), "");
+            PyOSError::new_err((number, words, what))
+        }
+        None => PyOSError::new_err(words),
     }
 }

@@ -1,6 +1,7 @@
 //! The server as its owner holds it: started, given books, drained.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -58,8 +59,10 @@ pub struct Options {
 /// Why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// The address is not to be had, or there are no threads.
+    /// There are no threads.
     System(io::Error),
+    /// An address or a file that is not to be had, and why.
+    Unusable(String, io::Error),
     /// The certificate or its key cannot be used.
     Certificate(String),
 }
@@ -107,7 +110,7 @@ impl Server {
             access_log: options
                 .access_log
                 .as_deref()
-                .map(AccessLog::open)
+                .map(|path| AccessLog::open(path).map_err(unusable(path.display())))
                 .transpose()?,
             metrics: RwLock::default(),
             is_draining: AtomicBool::new(false),
@@ -126,9 +129,10 @@ impl Server {
         let mut bound = Vec::new();
         {
             let _inside = runtime.enter();
-            bound.push(listener::bind(options.address, &shared.limits)?);
-            for each in &options.compat {
-                bound.push(listener::bind(each.address, &shared.limits)?);
+            let compat = options.compat.iter().map(|each| each.address);
+            for address in std::iter::once(options.address).chain(compat) {
+                let listening = listener::bind(address, &shared.limits);
+                bound.push(listening.map_err(unusable(address))?);
             }
         }
         let addresses = bound
@@ -308,6 +312,10 @@ impl Server {
         }
         all_done
     }
+}
+
+fn unusable(what: impl fmt::Display) -> impl FnOnce(io::Error) -> StartError {
+    move |why| StartError::Unusable(what.to_string(), why)
 }
 
 fn protocol(options: ExchangeOptions) -> Arc<dyn Protocol> {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import string
 import sys
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ PREFIX = "DEPTHCACHE_SERVER_"
 
 _FEWEST_SECRET = 16
 _MOST_PORT = 65_535
+_MAPPED_BITS = 96
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
+"""What a client can send as a host: other scripts come in ASCII (IDNA)."""
 _SYMBOL_POLICIES = ("list", "any", "off")
 _KEY_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.")
 
@@ -131,6 +135,7 @@ class ServerConfig:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidArgument(name=name, value=getattr(self, name), allowed="True or False")
         self._check_names()
+        self._check_paths()
         self._check_networks()
         self._check_exchange()
         self._check_secrets()
@@ -191,14 +196,21 @@ class ServerConfig:
         except ValueError:
             allowed = "an address such as 127.0.0.1, ::1 or 0.0.0.0, or localhost"
             raise InvalidArgument(name="listen", value=self.listen, allowed=allowed) from None
-        allowed = "host names such as books.example, without scheme and port"
+        allowed = "host names such as books.example or xn--bcher-kva.example, without scheme and port"
         if isinstance(self.hosts, str):
             raise InvalidArgument(name="hosts", value=self.hosts, allowed=allowed)
         hosts = tuple(self.hosts)
         for host in hosts:
-            if not isinstance(host, str) or not host or set(host) & set("/:*@ "):
+            if not isinstance(host, str) or not _HOST.fullmatch(host):
                 raise InvalidArgument(name="hosts", value=host, allowed=allowed)
         object.__setattr__(self, "hosts", hosts)
+
+    def _check_paths(self) -> None:
+        for name in ("certificate", "key", "data_dir", "access_log"):
+            path = getattr(self, name)
+            is_path = isinstance(path, str | os.PathLike) and isinstance(os.fspath(path), str)
+            if path is not None and not (is_path and os.fspath(path) and "\0" not in os.fspath(path)):
+                raise InvalidArgument(name=name, value=path, allowed="a path, or None")
 
     def _check_networks(self) -> None:
         allowed = "networks such as 10.0.0.0/8 or fd00::/8, or addresses"
@@ -209,7 +221,7 @@ class ServerConfig:
             networks: list[str] = []
             for network in given:
                 try:
-                    networks.append(str(ipaddress.ip_network(network)))
+                    networks.append(_network(network))
                 except ValueError:
                     raise InvalidArgument(name=name, value=network, allowed=allowed) from None
             object.__setattr__(self, name, tuple(networks))
@@ -266,6 +278,17 @@ def _endpoint(name: str, text: object) -> tuple[str, int]:
     if not separator or not port.isascii() or not port.isdigit() or int(port) > _MOST_PORT:
         raise refused
     return host, int(port)
+
+
+def _network(text: object) -> str:
+    """A network in its one notation; of IPv4 also where it was written as IPv6. Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(text)
+    network = ipaddress.ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return str(network)
+    return f"{mapped}/{network.prefixlen - _MAPPED_BITS}"
 
 
 def is_secret(text: object) -> bool:

@@ -34,6 +34,7 @@ OTHERS: dict[str, tuple[str, Any]] = {
     "requests_per_second": ("5", 5),
     "messages_per_second": ("5", 5),
     "subscriptions": ("5", 5),
+    "view_bytes": ("1048576", 1 << 20),
     "heartbeat_s": ("1.5", 1.5),
     "idle_s": ("1.5", 1.5),
     "drain_s": ("1.5", 1.5),

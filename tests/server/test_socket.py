@@ -8,6 +8,7 @@ import os
 import socket as sockets
 from collections.abc import Iterator
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.server.asking import ADMIN, DEADLINE_S, READ, ask, book, raw, serving
+from tests.server.asking import ADMIN, DEADLINE_S, READ, ask, book, diff, raw, serving
 from tests.server.following import HANDSHAKE, JSON, MESSAGE_PACK, connected, session
 
 BOOK = "binance.com/BTCUSDT"
@@ -176,7 +177,7 @@ async def test_a_client_without_a_sign_of_life_is_ended_and_one_with_it_is_kept(
 
 
 async def test_a_connection_has_so_many_subscriptions_and_books() -> None:
-    with serving(subscriptions=2, followed=3, views=2) as native:
+    with serving(subscriptions=2, followed=3, views=4) as native:
         for number in range(3):
             native.add("binance.com", f"P{number}USDT", book(f"P{number}USDT"))
         async with connected(native.port) as client:
@@ -187,8 +188,72 @@ async def test_a_connection_has_so_many_subscriptions_and_books() -> None:
             refused = await client.ask(op="subscribe", symbols=["P1USDT"])
             assert refused["error"]["code"] == "too_many_subscriptions"
             await client.ask(op="unsubscribe", subscription=2)
-            assert (await client.ask(op="subscribe", symbols=["P0USDT"], levels=7))["type"] == "error"
             assert len((await client.ask(op="list"))["subscriptions"]) == 1
+
+
+async def test_nobody_has_more_views_of_a_book_than_are_left_for_the_others() -> None:
+    with serving(views=8) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        async with connected(native.port) as greedy, connected(native.port) as other:
+            for levels in range(1, 5):
+                await greedy.subscribe("BTCUSDT", levels=levels)
+            refused = await greedy.ask(op="subscribe", symbols=["BTCUSDT"], levels=5)
+            assert (refused["error"]["code"], refused["error"]["most"]) == ("too_many_views", 8)
+            for levels in range(1, 7):  # four of the other's, and two more
+                await other.subscribe("BTCUSDT", levels=levels)
+            refused = await other.ask(op="subscribe", symbols=["BTCUSDT"], levels=7)
+            assert refused["error"]["code"] == "too_many_views"
+            await greedy.subscribe("BTCUSDT", levels=6)
+
+
+async def test_views_that_nobody_reads_any_more_make_room_at_once() -> None:
+    with serving(views=4) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        for turn in range(6):
+            async with connected(native.port) as client:
+                for levels in (2 * turn + 1, 2 * turn + 2):
+                    await client.subscribe("BTCUSDT", levels=levels)
+                    assert len((await client.until("snapshot"))["bids"]) == levels
+                await client.ask(op="unsubscribe")
+
+
+async def test_what_all_views_keep_is_bounded_together() -> None:
+    most_bytes = 400_000
+    with serving(view_bytes=most_bytes, held_bytes=200_000, heartbeat_s=30) as native:
+        books = {f"P{number}USDT": book(f"P{number}USDT") for number in range(10)}
+        for symbol, held in books.items():
+            native.add("binance.com", symbol, held)
+        async with connected(native.port) as client:
+            for symbol, held in books.items():  # each is silent when the next one comes
+                await client.subscribe(symbol, mode="every")
+                await client.until("snapshot")
+                for number in range(101, 251):
+                    bids = [["999.99", f"{number}.00000000"], ["999.98", f"{number}.10000000"]]
+                    held.apply(diff(symbol, number, number, bids))
+                while not all(mirror.id == 250 for mirror in client.mirrors.values()):
+                    await client.receive()
+            counted = ask(native.port, "/v1/stats").json["streams"]
+            assert counted["views"] == 10
+            assert most_bytes / 4 < counted["view_bytes"] <= most_bytes
+            await client.ask(op="unsubscribe")
+        for symbol in books:
+            native.remove("binance.com", symbol)
+        deadline_s = monotonic() + DEADLINE_S
+        while (counted := ask(native.port, "/v1/stats").json["streams"])["views"]:
+            assert monotonic() < deadline_s
+        assert counted["view_bytes"] == 0
+
+
+async def test_newest_states_that_take_too_much_are_refused_in_words() -> None:
+    with serving(view_bytes=10_000) as native:
+        native.add("binance.com", "BTCUSDT", book())
+        async with connected(native.port) as client:
+            await client.subscribe("BTCUSDT", levels="all")
+            await client.until("snapshot")
+            refused = (await client.ask(op="subscribe", symbols=["BTCUSDT"], levels=49))["error"]
+            assert (refused["code"], refused["most"]) == ("too_many_view_bytes", 10_000)
+            assert "1 views of this server" in refused["message"]
+            await client.subscribe("BTCUSDT", levels="all")
 
 
 async def test_a_connection_has_so_many_names_and_patterns_in_all_its_subscriptions() -> None:

@@ -51,6 +51,7 @@ def test_a_read_waits_until_its_book_is_synced(waited: Waited, rest: str) -> Non
     future = waited.begin(f"{PATH}{rest}&{WAIT}")
     waited.rig.feed(11, 11)
     assert not future.done()
+    assert "\ndepthcache_server_waiting 1\n" in ask(waited.port, "/metrics").body.decode()
     waited.rig.install()
     assert future.result(DEADLINE_S).status == 200
     assert waited.waiting() == 0

@@ -249,6 +249,7 @@ fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {
             "subscriptions" => limits.subscriptions = whole,
             "followed" => limits.followed = whole,
             "views" => limits.views = whole,
+            "view_bytes" => limits.view_bytes = whole,
             "heartbeat_s" => limits.heartbeat = seconds(name, *value)?,
             "idle_s" => limits.idle = seconds(name, *value)?,
             "delegation_s" => limits.delegation = seconds(name, *value)?,

@@ -1,5 +1,6 @@
 //! A request as endpoints see it, and the responses that they make.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -12,6 +13,10 @@ use crate::parameters::Query;
 use crate::problem::{JSON, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;
+
+/// Where a request comes from, in its extensions.
+#[derive(Clone, Copy)]
+pub struct SenderAddress(pub IpAddr);
 
 /// A request whose access is granted and whose parameters are known to its route.
 pub struct Call<'a> {
@@ -26,6 +31,12 @@ impl Call<'_> {
     pub fn path(&self, name: &str) -> &str {
         let found = self.path.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
+    }
+
+    /// Where it comes from; only requests of those who follow books say so.
+    pub fn address(&self) -> Option<IpAddr> {
+        let found = self.request.extensions.get::<SenderAddress>();
+        found.map(|address| address.0)
     }
 
     /// The book that the path names.

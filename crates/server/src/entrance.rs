@@ -19,11 +19,12 @@ use tower_service::Service;
 
 use crate::access::take_key;
 use crate::access_log;
+use crate::call::SenderAddress;
 use crate::compat::Compat;
 use crate::peers::Peer;
 use crate::problem::Problem;
 use crate::shared::{ProtocolRequest, Shared};
-use crate::table::ROUTES;
+use crate::table::{FOLLOWING, ROUTES};
 
 /// What a listener leads to.
 #[derive(Clone)]
@@ -78,7 +79,11 @@ async fn answer(
     peer: Arc<Peer>,
     address: IpAddr,
     mut entry: Entry,
-    Keyless { parts, body, key }: Keyless,
+    Keyless {
+        mut parts,
+        body,
+        key,
+    }: Keyless,
 ) -> Response {
     let is_own = entry.compat.is_none(); // old clients are admitted by other rules
     let protocol = shared
@@ -104,6 +109,9 @@ async fn answer(
             protocol.answer(request).await
         }
         (Ok(()), None) if key.is_none() => {
+            if is_own && FOLLOWING.contains(&parts.uri.path()) {
+                parts.extensions.insert(SenderAddress(address));
+            }
             let request = Request::from_parts(parts, Body::new(body));
             // The router never waits to be ready and never fails.
             match entry.router.call(request).await {

@@ -27,6 +27,8 @@ pub struct Limits {
     pub followed: usize,
     /// Views of one book that are followed, by all connections.
     pub views: usize,
+    /// Bytes that all views keep: messages, and newest states.
+    pub view_bytes: usize,
     /// How often a connection learns of its books that are silent.
     pub heartbeat: Duration,
     /// How long a connection may be without a request in flight, and how long a client may take to send one or to
@@ -50,6 +52,7 @@ impl Limits {
         subscriptions: 1_000,
         followed: 10_000,
         views: 32,
+        view_bytes: 256 << 20,
         heartbeat: Duration::from_secs(5),
         idle: Duration::from_secs(30),
         delegation: Duration::from_secs(10),

@@ -13,7 +13,7 @@ use crate::books::TURN;
 use crate::call::{Call, json, typed};
 use crate::problem::{Fact, Problem};
 use crate::shared::Shared;
-use crate::statistics::{Refused, Statistics};
+use crate::statistics::Refused;
 
 /// The text format of Prometheus.
 const PROMETHEUS: HeaderValue =
@@ -106,7 +106,7 @@ pub fn stats(shared: &Shared) -> Response {
     refused.end();
     connections.end();
     let mut streams = message.object("streams");
-    for (name, _, _, count) in of_streams(statistics) {
+    for (name, _, _, count) in of_streams(shared) {
         streams.integer(name, whole(count));
     }
     streams.end();
@@ -223,11 +223,17 @@ fn of_server(shared: &Shared) -> String {
             "Connections refused",
         ),
         ("depthcache_server_responses_total", "counter", "Responses"),
+        (
+            "depthcache_server_waiting",
+            "gauge",
+            "Reads that wait for a book (on_stale=wait)",
+        ),
     ]);
     let mut streams = String::new();
     families.sample(0, "", statistics.open.load(Ordering::Relaxed) as f64);
     families.sample(1, "", statistics.accepted.load(Ordering::Relaxed) as f64);
     families.sample(2, "", statistics.idle.load(Ordering::Relaxed) as f64);
+    families.sample(5, "", shared.waiting.count() as f64);
     for (why, word) in Refused::ALL {
         families.sample(
             3,
@@ -235,7 +241,7 @@ fn of_server(shared: &Shared) -> String {
             statistics.refused(why) as f64,
         );
     }
-    for (name, kind, words, count) in of_streams(statistics) {
+    for (name, kind, words, count) in of_streams(shared) {
         let suffix = if kind == "counter" { "_total" } else { "" };
         let name = format!("depthcache_server_{name}{suffix}");
         streams += &head(&name, kind, words);
@@ -249,7 +255,8 @@ fn of_server(shared: &Shared) -> String {
 }
 
 /// What is counted of sockets, streams and those who follow books: name, kind, words, count.
-fn of_streams(of: &Statistics) -> [(&'static str, &'static str, &'static str, u64); 9] {
+fn of_streams(shared: &Shared) -> [(&'static str, &'static str, &'static str, u64); 11] {
+    let of = &shared.statistics;
     let open = |count: &AtomicUsize| count.load(Ordering::Relaxed) as u64;
     let all = |count: &AtomicU64| count.load(Ordering::Relaxed);
     [
@@ -270,6 +277,18 @@ fn of_streams(of: &Statistics) -> [(&'static str, &'static str, &'static str, u6
             "gauge",
             "Books that are followed, counted for each connection",
             open(&of.subscribers),
+        ),
+        (
+            "views",
+            "gauge",
+            "Views of books, each shared by those who follow it",
+            shared.backlog.views() as u64,
+        ),
+        (
+            "view_bytes",
+            "gauge",
+            "Bytes that all views keep",
+            shared.backlog.held_bytes() as u64,
         ),
         (
             "messages",

@@ -105,7 +105,7 @@ impl Peers {
 }
 
 /// What counts as one address: of IPv6 the network of 64 bits, all of which one host may use.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
             address.to_bits() & !u128::from(u64::MAX),

@@ -18,7 +18,7 @@ use crate::kept::{Kept, KeptBody, KeptView};
 use crate::limits::Limits;
 use crate::problem::{Fact, Problem, shortened};
 use crate::source::Source;
-use crate::views::{Channel, Cursor, Hub, Label, NoChannel, Ready, Resume, View};
+use crate::views::{Backlog, Channel, Cursor, Hub, Label, NoChannel, Ready, Resume, View};
 
 /// A book that is served; a copy is another name of the same.
 #[derive(Clone, Debug)]
@@ -130,7 +130,8 @@ impl Served {
         view: View,
         reader: (&Arc<Ready>, u32),
         resume: Option<Resume>,
-        (server, limits): (&Arc<str>, &Limits),
+        server: &Arc<str>,
+        bounds: (&Limits, &Arc<Backlog>),
     ) -> Result<(Arc<Channel>, Cursor), NoChannel> {
         let label = || Label {
             exchange: self.exchange.clone(),
@@ -140,7 +141,7 @@ impl Served {
             server: server.clone(),
         };
         self.hub
-            .join(&self.source, (view, label), reader, resume, limits)
+            .join(&self.source, (view, label), reader, resume, bounds)
     }
 }
 

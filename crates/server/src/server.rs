@@ -30,6 +30,7 @@ use crate::registry::{Book, Registry};
 use crate::router;
 use crate::shared::{Document, Protocol, Shared};
 use crate::statistics::Statistics;
+use crate::views::Backlog;
 use crate::waiting::Waiting;
 
 /// How a server behaves.
@@ -107,6 +108,7 @@ impl Server {
             peers: Peers::default(),
             delegation: Delegation::default(),
             waiting: Waiting::default(),
+            backlog: Backlog::new(options.limits.view_bytes),
             access_log: options
                 .access_log
                 .as_deref()

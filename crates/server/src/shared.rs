@@ -21,6 +21,7 @@ use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
 use crate::statistics::Statistics;
+use crate::views::Backlog;
 use crate::waiting::Waiting;
 
 /// What all connections share.
@@ -34,6 +35,7 @@ pub struct Shared {
     pub peers: Peers,
     pub delegation: Delegation,
     pub waiting: Waiting,
+    pub backlog: Arc<Backlog>,
     /// None where nobody asked for it.
     pub access_log: Option<AccessLog>,
     /// What the owner adds to the metrics.

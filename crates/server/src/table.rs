@@ -169,6 +169,9 @@ const fn get(
     }
 }
 
+/// The paths of those who follow books.
+pub const FOLLOWING: [&str; 2] = ["/v1/ws", "/v1/stream"];
+
 /// All routes.
 pub const ROUTES: &[Route] = &[
     Route {
@@ -366,7 +369,7 @@ pub const ROUTES: &[Route] = &[
         successes: &[101],
         errors: &[426],
         ..get(
-            "/v1/ws",
+            FOLLOWING[0],
             "open_socket",
             "Follow many books on a WebSocket, in JSON or MessagePack.",
             Access::Message,
@@ -419,7 +422,7 @@ pub const ROUTES: &[Route] = &[
         ],
         errors: &[400, 404],
         ..get(
-            "/v1/stream",
+            FOLLOWING[1],
             "stream_books",
             "Follow books as server-sent events.",
             Access::Read,

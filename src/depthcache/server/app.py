@@ -231,6 +231,7 @@ class BookServer(OneProcess):
                     "requests_per_second": config.requests_per_second,
                     "messages_per_second": config.messages_per_second,
                     "subscriptions": config.subscriptions,
+                    "view_bytes": config.view_bytes,
                     "heartbeat_s": config.heartbeat_s,
                     "header_bytes": _HEADER_BYTES,
                     "body_bytes": _BODY_BYTES,

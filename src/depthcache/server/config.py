@@ -53,6 +53,8 @@ class ServerConfig:
         requests_per_second: requests a second from one address; 0 for any number.
         messages_per_second: messages a second from one client on a WebSocket, pings included.
         subscriptions: subscriptions of one connection.
+        view_bytes: memory for the views of all books that are followed: half for the messages that they keep for slow
+            readers and for those who come back, half for their newest states. Many views keep fewer messages each.
         heartbeat_s: seconds between two heartbeats, which name the followed books that are silent.
         idle_s: seconds after which a connection without a request is closed, and that a client may take to
             send a request or to take a response. A WebSocket is asked for a sign of life then.
@@ -92,6 +94,7 @@ class ServerConfig:
     requests_per_second: int = 0
     messages_per_second: int = 100
     subscriptions: int = 1_000
+    view_bytes: int = 256 << 20
     heartbeat_s: float = 5.0
     idle_s: float = 30.0
     drain_s: float = 10.0
@@ -116,6 +119,7 @@ class ServerConfig:
             ("requests_per_second", 0, 1_000_000),
             ("messages_per_second", 1, 1_000_000),
             ("subscriptions", 1, 1_000_000),
+            ("view_bytes", 1 << 20, 1 << 40),
             ("exchange_books", 1, 10_000),
         ):
             value = parse_whole(

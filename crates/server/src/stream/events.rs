@@ -44,7 +44,7 @@ pub fn stream(call: &Call<'_>) -> Result<Response, Problem> {
         fields.insert("server".to_owned(), server.into());
         fields.insert("resume".to_owned(), id.into());
     }
-    let mut reader = Reader::new(shared.clone(), Format::Events);
+    let mut reader = Reader::new(shared.clone(), Format::Events, call.address());
     reader.subscribe(SubscriptionSpec::parse(&fields, &shared.registry)?)?;
     shared.statistics.streams.fetch_add(1, Ordering::Relaxed);
     let mut ending = shared.ending.subscribe();

@@ -1,8 +1,9 @@
 //! The subscriptions of one connection, and the next message of all of them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
@@ -14,10 +15,13 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::reply::{reply, written};
 use super::request::{Selectors, SubscriptionSpec};
+use crate::peers;
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;
-use crate::views::{Channel, Cursor, Due, Format, NoChannel, Ready, Resume, Taken, View, Writer};
+use crate::views::{
+    Channel, Cursor, Due, Format, NoChannel, Ready, Resume, Subscriber, Taken, View, Writer,
+};
 
 /// The subscriptions of one connection; dropping it leaves nothing in the books.
 pub struct Reader {
@@ -63,13 +67,14 @@ struct Followed {
 }
 
 impl Reader {
-    pub fn new(shared: Arc<Shared>, format: Format) -> Reader {
+    /// `address`: where its connection comes from.
+    pub fn new(shared: Arc<Shared>, format: Format, address: Option<IpAddr>) -> Reader {
         let period = shared.limits.heartbeat;
         let mut heartbeat = interval_at(Instant::now() + period, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Reader {
             shared,
-            ready: Arc::default(),
+            ready: Arc::new(Ready::new(subscriber(address))),
             format,
             subscriptions: BTreeMap::new(),
             last_subscription: 0,
@@ -287,8 +292,9 @@ impl Reader {
             self.followed.len() as u32 - 1
         });
         let reader = (&self.ready, key);
-        let of_server = (&self.shared.instance, limits);
-        let (channel, cursor) = match book.join(view, reader, resume, of_server) {
+        let bounds = (limits, &self.shared.backlog);
+        let server = &self.shared.instance;
+        let (channel, cursor) = match book.join(view, reader, resume, server, bounds) {
             Ok(joined) => joined,
             Err(why) => {
                 self.free.push(key);
@@ -297,9 +303,19 @@ impl Reader {
                     NoChannel::TooMany => {
                         let (symbol, most) = (&book.symbol, limits.views);
                         let message = format!(
-                            "{symbol} is followed in {most} other views, by all clients together"
+                            "{symbol} has at most {most} views, and nobody more of them than are left for others: \
+                             use fewer, or views that others follow already"
                         );
                         Err(too_many("too_many_views", message, most))
+                    }
+                    NoChannel::Full => {
+                        let backlog = &self.shared.backlog;
+                        let (views, most) = (backlog.views(), backlog.most_bytes());
+                        let message = format!(
+                            "the {views} views of this server keep what they may, {most} bytes (view_bytes), or you \
+                             have your share of it: use fewer, or views that others follow already"
+                        );
+                        Err(too_many("too_many_view_bytes", message, most))
                     }
                 };
             }
@@ -442,6 +458,15 @@ impl Drop for Reader {
         for key in 0..self.followed.len() {
             self.drop_key(key as u32);
         }
+    }
+}
+
+/// Who follows: all programs of this machine come from one address, so each of their connections counts by itself.
+fn subscriber(address: Option<IpAddr>) -> Subscriber {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    match address.map(peers::network) {
+        Some(network) if !network.is_loopback() => Subscriber::Address(network),
+        _ => Subscriber::Connection(COUNT.fetch_add(1, Ordering::Relaxed)),
     }
 }
 

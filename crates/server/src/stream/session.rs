@@ -30,6 +30,7 @@ const MESSAGE_PACK: &str = "depthcache.v1.msgpack";
 /// Open the socket.
 pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
     let (shared, request) = (call.shared, call.request);
+    let address = call.address();
     let is_known = request.headers.contains_key(AUTHORIZATION); // and was checked
     socket::open(shared, request, &[JSON, MESSAGE_PACK], |protocol| {
         let format = match protocol {
@@ -38,7 +39,7 @@ pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
         };
         Client {
             shared: shared.clone(),
-            reader: Reader::new(shared.clone(), format),
+            reader: Reader::new(shared.clone(), format, address),
             format,
             replies: VecDeque::new(),
             held: 0,

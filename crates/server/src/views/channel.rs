@@ -2,10 +2,12 @@
 //!
 //! Nothing is queued for a subscriber. Each has a cursor in the ring of messages; who is too far behind gets the newest
 //! state, and so does everybody after a restart of the view (the first book, a resync, a merged snapshot). A message
-//! is encoded when its first reader in that encoding takes it, and shared by the others.
+//! is encoded when its first reader in that encoding takes it, and shared by the others. How many bytes of messages
+//! there may be is said by the view's claim (`backlog`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use depthcache_book::follow::{Item, Mode, OnStale};
 use depthcache_book::query::Reading;
@@ -15,6 +17,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
+use super::backlog::{Claim, Subscriber};
 use super::format::{Format, completed};
 use super::messages::{self, Change, Label, Moment};
 use super::ready::Ready;
@@ -25,12 +28,14 @@ use crate::statistics::Statistics;
 pub struct Channel {
     pub view: View,
     pub label: Label,
-    most_bytes: usize,
+    claim: Claim,
     state: Mutex<State>,
     /// Who is marked when there is something; locked alone, so that readers go on meanwhile.
     readers: Mutex<Vec<(Arc<Ready>, u32)>>,
     /// A subscriber came or left, or the book ends.
     pub altered: Notify,
+    /// Another view took its place before it was read again.
+    is_retired: AtomicBool,
 }
 
 struct State {
@@ -43,6 +48,10 @@ struct State {
     /// The number of the first entry, and the bytes of all.
     first: u64,
     bytes: usize,
+    /// The bytes of the newest state, as it is and as it was encoded.
+    state_bytes: usize,
+    /// What the claim knows of both.
+    counted: (usize, usize),
     /// The number of the newest entry after which the view started over.
     restart: Option<u64>,
     /// The id at that moment: a reader that holds it may hold the levels before the restart, or after it.
@@ -115,13 +124,14 @@ pub struct Resume {
 }
 
 impl Channel {
-    pub fn new(view: View, label: Label, moment: Moment, most_bytes: usize) -> Channel {
+    pub fn new(view: View, label: Label, moment: Moment, claim: Claim) -> Channel {
         Channel {
             view,
             label,
-            most_bytes,
+            claim,
             readers: Mutex::default(),
             altered: Notify::new(),
+            is_retired: AtomicBool::new(false),
             state: Mutex::new(State {
                 moment,
                 sides: None,
@@ -129,6 +139,8 @@ impl Channel {
                 entries: VecDeque::new(),
                 first: 0,
                 bytes: 0,
+                state_bytes: 0,
+                counted: (0, 0),
                 restart: None,
                 restart_id: None,
                 snapshot: Encodings::default(),
@@ -162,6 +174,27 @@ impl Channel {
         self.readers.lock().is_empty()
     }
 
+    /// Who began it.
+    pub fn subscriber(&self) -> Subscriber {
+        self.claim.subscriber()
+    }
+
+    /// Keep nothing any more: another view took its place.
+    pub fn retire(&self) {
+        self.is_retired.store(true, Ordering::Release);
+        self.altered.notify_one();
+    }
+
+    /// Whether another view took its place.
+    pub fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Acquire)
+    }
+
+    /// Keep no more than the claim of now.
+    pub fn cut(&self) {
+        self.state.lock().trim(&self.claim);
+    }
+
     /// Whether the book has ended.
     pub fn is_over(&self) -> bool {
         self.state.lock().is_over
@@ -189,7 +222,7 @@ impl Channel {
         } else if let Some(sides) = sides {
             state.advance(self, moment, sides, item.is_fresh);
         }
-        state.trim(self.most_bytes);
+        state.trim(&self.claim);
         drop(state);
         self.wake();
     }
@@ -212,6 +245,7 @@ impl Channel {
             ..state.moment.clone()
         };
         state.lose(moment, OnStale::Raise);
+        state.trim(&self.claim);
         drop(state);
         self.wake();
         self.altered.notify_one();
@@ -220,7 +254,20 @@ impl Channel {
     /// The next message of a subscriber.
     pub fn take(&self, cursor: &mut Cursor, format: Format, counts: &Statistics) -> Taken {
         let mut state = self.state.lock();
-        let state = &mut *state;
+        let taken = self.take_of(&mut state, cursor, format, counts);
+        if state.is_grown() {
+            state.trim(&self.claim); // something was encoded
+        }
+        taken
+    }
+
+    fn take_of(
+        &self,
+        state: &mut State,
+        cursor: &mut Cursor,
+        format: Format,
+        counts: &Statistics,
+    ) -> Taken {
         let end = state.first + state.entries.len() as u64;
         let from = cursor.next.filter(|next| *next >= state.first);
         let is_chained = |next: u64| state.restart.is_none_or(|restart| restart < next);
@@ -309,13 +356,17 @@ impl Channel {
             let head = state.snapshot.get(format, || {
                 let bytes = messages::snapshot(&self.label, moment, sides, format);
                 counts.encoded(bytes.len());
+                state.state_bytes += bytes.len();
                 bytes.into()
             });
             counts.skip(skipped);
             let count = i64::try_from(skipped).unwrap_or(i64::MAX);
             let make = || message(completed(&head, count, format), format);
             return Taken::Message(match skipped {
-                0 => state.whole_snapshot.get(format, make),
+                0 => state.whole_snapshot.get(format, || {
+                    state.state_bytes += head.len();
+                    make()
+                }),
                 _ => make(),
             });
         }
@@ -336,6 +387,13 @@ impl Channel {
             true => Taken::Last(made),
             false => Taken::Message(made),
         }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        self.claim.on_kept(state.counted, (0, 0));
     }
 }
 
@@ -409,17 +467,25 @@ impl State {
 
     /// What was encoded of the newest state is old.
     fn forget(&mut self) {
+        self.state_bytes = self.sides.as_ref().map_or(0, Sides::memory_bytes);
         self.snapshot = Encodings::default();
         self.whole_snapshot = Encodings::default();
         self.current = Encodings::default();
     }
 
-    fn trim(&mut self, most_bytes: usize) {
+    fn is_grown(&self) -> bool {
+        self.counted != (self.bytes, self.state_bytes)
+    }
+
+    fn trim(&mut self, claim: &Claim) {
+        let most_bytes = claim.most_bytes();
         while self.bytes > most_bytes && self.entries.len() > 1 {
             let gone = self.entries.pop_front();
             self.bytes -= gone.map_or(0, |entry| entry.bytes);
             self.first += 1;
         }
+        let now = (self.bytes, self.state_bytes);
+        claim.on_kept(std::mem::replace(&mut self.counted, now), now);
     }
 
     /// The newest word on the book's state that a subscriber has not had, before the view started over.
@@ -478,13 +544,12 @@ fn message(bytes: Vec<u8>, format: Format) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use depthcache_book::follow::FollowSpec;
     use depthcache_book::market::sequence::Continuity;
     use depthcache_book::offline::OfflineBook;
     use depthcache_book::router::Follower;
 
+    use super::super::backlog::Backlog;
     use super::*;
 
     struct Rig {
@@ -497,6 +562,8 @@ mod tests {
 
     impl Rig {
         fn new(mode: Mode, most_bytes: usize) -> Rig {
+            let subscriber = Subscriber::Connection(1);
+            let claim = Backlog::new(1 << 30).claim(subscriber, most_bytes);
             let book = OfflineBook::new("binance.com", Some("X"), Continuity::Contiguous, 1 << 20);
             let body = br#"{"lastUpdateId":1,"bids":[["9.0","1"]],"asks":[["11.0","1"]]}"#;
             book.load_snapshot(body, Some(100), None).expect("it fits");
@@ -529,7 +596,7 @@ mod tests {
             let follower = Follower::new(1, spec);
             follower.add(0, book.cell().clone());
             let rig = Rig {
-                channel: Channel::new(view, label, moment, most_bytes),
+                channel: Channel::new(view, label, moment, claim.expect("room")),
                 counts: Statistics::default(),
                 book,
                 follower,

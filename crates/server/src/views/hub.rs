@@ -8,6 +8,7 @@ use depthcache_book::follow::{FollowSpec, Mode};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
+use super::backlog::{Backlog, Full, Subscriber};
 use super::channel::{Channel, Cursor, Resume};
 use super::messages::{Label, Moment};
 use super::ready::Ready;
@@ -35,8 +36,10 @@ impl std::fmt::Debug for Hub {
 /// Why there is no channel for a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoChannel {
-    /// The book has as many views as it may have.
+    /// The book has as many views as it may have, or the subscriber has its share of them.
     TooMany,
+    /// The same of what all views of the server keep.
+    Full,
     /// The book is served no longer.
     Ended,
 }
@@ -49,7 +52,7 @@ impl Hub {
         (view, label): (View, impl FnOnce() -> Label),
         reader: (&Arc<Ready>, u32),
         resume: Option<Resume>,
-        limits: &Limits,
+        (limits, backlog): (&Limits, &Arc<Backlog>),
     ) -> Result<(Arc<Channel>, Cursor), NoChannel> {
         let mut state = self.0.lock();
         if state.ended.is_some() {
@@ -61,12 +64,17 @@ impl Hub {
             .find(|channel| channel.view == view && !channel.is_over());
         let channel = match known {
             Some(known) => known.clone(),
-            None if state.channels.len() >= limits.views => return Err(NoChannel::TooMany),
             None => {
+                let subscriber = reader.0.subscriber;
+                if !state.has_room(subscriber, limits.views) {
+                    return Err(NoChannel::TooMany);
+                }
+                let claim = backlog.claim(subscriber, most_bytes(&view, limits));
+                let claim = claim.map_err(|Full| NoChannel::Full)?;
                 let moment = source.look(|market| Moment::of(market));
-                let most_bytes = most_bytes(&view, limits);
-                let made = Arc::new(Channel::new(view, label(), moment, most_bytes));
+                let made = Arc::new(Channel::new(view, label(), moment, claim));
                 state.channels.push(made.clone());
+                backlog.begin(&made);
                 tokio::spawn(pump(self.clone(), source.clone(), made.clone()));
                 made
             }
@@ -94,6 +102,26 @@ impl Hub {
             state.channels.retain(|other| !Arc::ptr_eq(other, channel));
         }
         is_unused
+    }
+}
+
+impl State {
+    /// Whether a subscriber may begin another view: nobody has more of them than are left for everybody else. Views
+    /// that nobody reads make room.
+    fn has_room(&mut self, subscriber: Subscriber, most: usize) -> bool {
+        let is_used = |channel: &&Arc<Channel>| !channel.is_empty() && !channel.is_over();
+        let used = self.channels.iter().filter(is_used).count();
+        let is_own = |channel: &&Arc<Channel>| channel.subscriber() == subscriber;
+        let own = self.channels.iter().filter(is_used).filter(is_own).count();
+        if used + own >= most {
+            return false;
+        }
+        if self.channels.len() >= most
+            && let Some(index) = self.channels.iter().position(|channel| !is_used(&channel))
+        {
+            self.channels.remove(index).retire();
+        }
+        true
     }
 }
 
@@ -143,7 +171,7 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
                 tokio::task::yield_now().await;
             }
         }
-        if channel.is_over() {
+        if channel.is_over() || channel.is_retired() {
             hub.retire(&channel);
             return;
         }

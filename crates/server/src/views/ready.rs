@@ -5,9 +5,15 @@ use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
+use super::backlog::Subscriber;
+
 /// The marks of one connection.
-#[derive(Debug, Default)]
-pub struct Ready(Mutex<State>);
+#[derive(Debug)]
+pub struct Ready {
+    /// Whose connection it is.
+    pub subscriber: Subscriber,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -29,9 +35,16 @@ pub enum Due {
 }
 
 impl Ready {
+    pub fn new(subscriber: Subscriber) -> Ready {
+        Ready {
+            subscriber,
+            state: Mutex::default(),
+        }
+    }
+
     /// There is something to read under a key.
     pub fn mark(&self, key: u32) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let place = key as usize;
         if state.queued.len() <= place {
             state.queued.resize(place + 1, false);
@@ -44,7 +57,7 @@ impl Ready {
 
     /// The same from the task itself, which goes on anyway.
     pub fn mark_again(&self, key: u32) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if !std::mem::replace(&mut state.queued[key as usize], true) {
             state.queue.push_back(key);
         }
@@ -52,14 +65,14 @@ impl Ready {
 
     /// Other books are served than before.
     pub fn mark_books(&self) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.books_changed = true;
         state.wake();
     }
 
     /// What is first; without anything the task is woken by the next mark.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Due> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         // First: for a reader that takes less than there is, the queue is never empty.
         if std::mem::take(&mut state.books_changed) {
             return Poll::Ready(Due::Books);

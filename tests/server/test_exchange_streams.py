@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -68,6 +69,90 @@ async def reader(native: Any, held: Book) -> AsyncIterator[Socket]:
     async with connected(native, WS) as made:
         assert await made.text() == diff(104, 105, 110), "the newest diff is sent first"
         yield made
+
+
+# --- books that are begun on demand -----------------------------------------------------------------
+
+
+class Owner:
+    """A program that begins books and notes what it is asked; its exchange lists BTCUSDT alone."""
+
+    def __init__(self, native: Any) -> None:
+        self.native, self.routes = native, list[str]()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        while not self.native.is_over:
+            if (request := self.native.take_request(0.05)) is None:
+                continue
+            number, route, _, symbol, _ = request
+            self.routes.append(route)
+            if route == "exchange_info":
+                self.native.respond(number, 200, b'{"symbols":[{"symbol":"BTCUSDT"}]}')
+            else:
+                self.native.add(UM, symbol, futures())
+                self.native.respond(number, 200, b"")
+
+
+@pytest.fixture
+def owner() -> Iterator[Owner]:
+    with serving(options(exchange_symbols="any")) as native:
+        made = Owner(native)
+        yield made
+        native.drain(0)
+        made.thread.join()
+
+
+PHONE = {"User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 15_0 like Mac OS X) Safari/604.1"}
+
+
+def test_an_image_of_a_page_begins_no_book(owner: Owner) -> None:
+    """Its browser, of before 2023, does not say that a foreign page asks."""
+    port = owner.native.port
+    for headers in (PHONE, {"Referer": "http://evil.example/"}, {"Sec-Fetch-Site": "none"}):
+        refused = ask(port, DEPTH, token=None, headers=headers)
+        assert (refused.status, refused.json["code"]) == (403, -2015)
+        assert "browser" in refused.json["msg"]
+    assert owner.routes == []
+    assert ask(port, f"/k/{KEY}{DEPTH}", token=None, headers=PHONE).status == 200, "no page knows the key"
+    assert ask(port, DEPTH, token=None, headers=PHONE).status == 200, "what is held may be read"
+
+
+async def test_a_stream_of_a_browser_begins_no_book(owner: Owner) -> None:
+    async with connected(owner.native, f"/{UM}/public/ws", headers=PHONE) as reader:
+        assert (await reader.ask("SUBSCRIBE", STREAM))["error"]["code"] == 2
+    assert owner.routes == []
+    async with connected(owner.native, f"/{UM}/public/ws") as reader:
+        assert await reader.ask("SUBSCRIBE", STREAM) == {"result": None, "id": 1}
+
+
+def test_a_symbol_that_the_exchange_does_not_list_costs_it_nothing(owner: Owner) -> None:
+    port = owner.native.port
+    for number in range(20):
+        answer = ask(port, f"/{UM}/fapi/v1/depth?symbol=NO{number}USDT", token=None)
+        assert (answer.status, answer.json["code"]) == (400, -1121)
+    assert owner.routes == ["exchange_info"]
+    assert ask(port, DEPTH, token=None).status == 200
+    for _ in range(3):
+        assert ask(port, f"/{UM}/fapi/v1/exchangeInfo", token=None).status == 200
+    assert owner.routes == ["exchange_info", "begin_asked_book"], (
+        "a book that was begun makes nobody fetch again"
+    )
+
+
+def test_a_reader_that_hangs_up_does_not_make_the_next_one_fetch_again() -> None:
+    with serving(options(exchange_symbols="any"), delegation_s=DEADLINE_S) as native:
+        path = f"/{UM}/fapi/v1/exchangeInfo"
+        with socket.create_connection(("127.0.0.1", native.port), timeout=DEADLINE_S) as hasty:
+            hasty.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            while (request := native.take_request(1)) is None:
+                pass
+        while ask(native.port, "/v1/stats").json["connections"]["open"] > 1:
+            pass  # its end was noticed
+        native.respond(request[0], 200, b'{"symbols":[]}')
+        assert ask(native.port, path, token=None).json == {"symbols": []}
+        assert native.take_request(0) is None
 
 
 # --- diffs --------------------------------------------------------------------------------------

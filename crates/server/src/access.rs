@@ -5,7 +5,7 @@
 //! rebinding), and what a browser sends for another origin is refused. No response allows another origin (CORS).
 
 use axum::http::request::Parts;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, REFERER, USER_AGENT};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode};
 use subtle::{Choice, ConstantTimeEq};
@@ -111,6 +111,15 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 pub fn is_forwarded(headers: &HeaderMap) -> bool {
     let marks = ["forwarded", "x-forwarded-for", "x-real-ip"];
     marks.iter().any(|name| headers.contains_key(*name))
+}
+
+/// Whether a browser seems to ask. Browsers of before 2023 do not say for which site they ask, a page can suppress the
+/// referrer, and a link in a letter looks like a typed address: no browser begins or ends a book without a secret.
+pub fn is_browser(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes());
+    let marks = ["sec-fetch-site", ORIGIN.as_str(), REFERER.as_str()];
+    agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"))
+        || marks.iter().any(|name| headers.contains_key(*name))
 }
 
 /// Take a key out of the path of a request, `/k/<key>/…`: nothing else sees it, so that no error can repeat it.

@@ -19,11 +19,10 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
-use http::header::{REFERER, USER_AGENT};
 use http::{Method, StatusCode};
 
 use self::parameters::Given;
-use crate::access::{Origins, is_forwarded};
+use crate::access::{Origins, is_browser, is_forwarded};
 use crate::call::json;
 use crate::contract::{ENDPOINTS, Endpoint, Kind};
 use crate::delegation::DelegatedRequest;
@@ -81,19 +80,13 @@ impl Compat {
         if !is_managing {
             return Ok(());
         }
-        // Browsers of before 2023 do not say for which site they ask, a page can suppress the referrer, and a link in
-        // a letter looks like a typed address: no browser manages books.
         let headers = &request.headers;
         if is_forwarded(headers) {
             let message =
                 "a proxy hands this request on; books are managed by programs of this machine";
             return Err(Problem::forbidden("foreign_address", message));
         }
-        let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes());
-        let is_browser = agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"))
-            || headers.contains_key("sec-fetch-site")
-            || headers.contains_key(REFERER);
-        if is_browser {
+        if is_browser(headers) {
             let message = "a page may have made this request; books are managed by programs";
             return Err(Problem::forbidden("foreign_site", message));
         }

@@ -47,6 +47,7 @@ use crate::shared::{Answered, Protocol, ProtocolRequest, Shared};
 use crate::socket::Closing;
 use crate::statistics::EXCHANGE;
 use crate::waiting::Patience;
+use admission::Admission;
 use feed::Feed;
 use listing::Listings;
 use outbox::Outbox;
@@ -122,7 +123,7 @@ impl Exchange {
     }
 
     async fn respond(self: &Arc<Self>, request: ProtocolRequest) -> Result<Response, Refusal> {
-        admission::check(&self.options, &request)?;
+        let admission = admission::check(&self.options, &request)?;
         let ProtocolRequest { shared, parts, .. } = &request;
         let nothing = || Refusal::no_path("There is nothing at this path.");
         let (venue, path) = self.target(parts.uri.path()).ok_or_else(nothing)?;
@@ -141,9 +142,9 @@ impl Exchange {
                 let status = StatusCode::UPGRADE_REQUIRED;
                 return Err(Refusal { status, ..refusal });
             }
-            return session::open(self, shared, venue, &socket, parts).await;
+            return session::open(self, shared, venue, &socket, (parts, admission)).await;
         }
-        let mut response = self.read(shared, venue, path, query).await?;
+        let mut response = self.read(shared, venue, (path, query), admission).await?;
         let headers = response.headers_mut();
         headers.insert(USED_WEIGHT, 1.into());
         if venue.is_spot() {
@@ -156,16 +157,20 @@ impl Exchange {
         &self,
         shared: &Arc<Shared>,
         venue: &VenueRules,
-        path: &str,
-        query: &str,
+        (path, query): (&str, &str),
+        admission: Admission,
     ) -> Result<Response, Refusal> {
         let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes())
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
         if path == venue.depth_path {
-            depth::respond(self, shared, venue, &query).await
+            depth::respond(self, shared, venue, &query, admission).await
         } else if path == venue.exchange_info_path {
-            let body = self.listings.respond(shared, venue, &query).await?;
+            let is_whole = self.options.most_begun > 0;
+            let body = self
+                .listings
+                .respond(shared, venue, &query, is_whole)
+                .await?;
             Ok(typed(JSON, body))
         } else if path == venue.time_path {
             let mut out = Vec::new();
@@ -183,9 +188,10 @@ impl Exchange {
     /// The book of a symbol; one that is not held is begun where that is allowed.
     async fn book(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         venue: &VenueRules,
         symbol: &str,
+        admission: Admission,
     ) -> Result<Book, Refusal> {
         if let Some(book) = held(&shared.registry, venue, symbol) {
             return Ok(book);
@@ -193,6 +199,12 @@ impl Exchange {
         if self.options.most_begun == 0 {
             return Err(Refusal::unknown_symbol());
         }
+        if !admission.begins {
+            return Err(Refusal::forbidden(
+                "This server does not hold the book, and begins none for a browser.",
+            ));
+        }
+        self.listings.check(shared, venue, symbol).await?;
         let make = |number| DelegatedRequest {
             number,
             route: "begin_asked_book",
@@ -213,6 +225,9 @@ impl Exchange {
                     ),
                 ))
             }
+            429 => Err(Refusal::later(
+                "The book was closed a moment ago, and is not begun again yet.",
+            )),
             503 => Err(Refusal::later("The server is shutting down.")),
             _ => Err(Refusal::unknown_symbol()),
         }

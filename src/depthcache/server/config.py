@@ -53,8 +53,9 @@ class ServerConfig:
         requests_per_second: requests a second from one address; 0 for any number.
         messages_per_second: messages a second from one client on a WebSocket, pings included.
         subscriptions: subscriptions of one connection.
-        view_bytes: memory for the views of all books that are followed: half for the messages that they keep for slow
-            readers and for those who come back, half for their newest states. Many views keep fewer messages each.
+        view_bytes: memory for the views of all books that are followed: half for the messages that they keep
+            for slow readers and for those who come back, half for their newest states. Many views keep fewer
+            messages each.
         heartbeat_s: seconds between two heartbeats, which name the followed books that are silent.
         idle_s: seconds after which a connection without a request is closed, and that a client may take to
             send a request or to take a response. A WebSocket is asked for a sign of life then.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, Protocol, cast
 
 from depthcache import logs
@@ -13,6 +14,10 @@ from depthcache.model import Status, compact_json
 from depthcache.server.kept_books import KeptBooks
 
 __all__ = ["ManagedBooks", "Management"]
+
+
+_CLOSED_FOR_S = 60.0
+"""How long a book that the exchange closed is not begun again for a client: each attempt costs weight."""
 
 
 class ManagedBooks(Protocol):
@@ -31,10 +36,18 @@ class ManagedBooks(Protocol):
 class Management:
     """Answers the requests of one server. Not thread-safe for an asyncio client: call it on its loop."""
 
-    def __init__(self, books: ManagedBooks, kept: KeptBooks, *, depth: int) -> None:
+    def __init__(
+        self,
+        books: ManagedBooks,
+        kept: KeptBooks,
+        *,
+        depth: int,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
         """`depth`: levels a side that the client keeps complete, of every book."""
-        self._books, self._kept, self._depth = books, kept, depth
+        self._books, self._kept, self._depth, self._clock = books, kept, depth, clock
         self._asked: set[tuple[str, str]] = set()
+        self._refused_until: dict[tuple[str, str], float] = {}
 
     def answer(self, route: str, exchange: str, symbol: str, body: bytes) -> tuple[int, bytes]:
         """Status and JSON. Never raises: a bug is status 500 and a log line."""
@@ -93,6 +106,8 @@ class Management:
         if self._books.get((exchange, symbol)) is not None:
             return HTTPStatus.OK, b""
         self._forget_closed()
+        if self._refused_until.get((exchange, symbol), 0.0) > self._clock():
+            return _error(HTTPStatus.TOO_MANY_REQUESTS, "closed_lately", f"{symbol} was closed a moment ago")
         if len(self._asked) >= int(body):
             return _error(HTTPStatus.CONFLICT, "too_many_books", f"{body.decode()} books were begun so")
         book = self._books.add(symbol, exchange)
@@ -101,10 +116,13 @@ class Management:
 
     def _forget_closed(self) -> None:
         """Symbols that the exchange does not know do not count."""
+        now_s = self._clock()
+        self._refused_until = {key: until for key, until in self._refused_until.items() if until > now_s}
         for exchange, symbol in tuple(self._asked):
             book = self._books.get((exchange, symbol))
             if book is not None and book.status is Status.CLOSED:
                 self._books.remove(symbol, exchange)
+                self._refused_until[exchange, symbol] = now_s + _CLOSED_FOR_S
                 book = None
             if book is None:
                 self._asked.discard((exchange, symbol))

@@ -8,27 +8,38 @@ use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
 use super::rules::ExchangeOptions;
-use crate::access::is_forwarded;
+use crate::access::{is_browser, is_forwarded};
 use crate::shared::ProtocolRequest;
 
+/// What a sender may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// Begin books, where that is allowed at all: a browser may not without a secret, for an image tag is enough to make
+    /// it ask.
+    pub begins: bool,
+}
+
 /// Whether a sender is answered.
-pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<(), Refusal> {
+pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Admission, Refusal> {
+    let headers = &request.parts.headers;
     if let Some(key) = &request.key {
         let known = options.key.as_ref();
         let known = known.map_or(&[][..], |known| known.0.as_bytes());
         let is_known = bool::from(known.ct_eq(key.as_bytes())) && !known.is_empty();
         return match is_known {
-            true => Ok(()),
+            true => Ok(Admission { begins: true }),
             false => Err(Refusal::forbidden("The key in the path is not known here.")),
         };
     }
     let mut networks = options.allow.iter();
     // Of a proxy on this machine everybody may be a client.
-    let is_admitted = (options.is_open && !is_forwarded(&request.parts.headers))
+    let has_token = request.shared.tokens.role(headers).is_some();
+    let is_admitted = (options.is_open && !is_forwarded(headers))
         || networks.any(|network| network.has(request.address))
-        || request.shared.tokens.role(&request.parts.headers).is_some();
+        || has_token;
     if is_admitted {
-        return Ok(());
+        let begins = has_token || !is_browser(headers);
+        return Ok(Admission { begins });
     }
     Err(Refusal::forbidden(
         "Clients at your address need a key in the path, /k/<key>/<exchange>/…, or must be allowed by the owner of this \

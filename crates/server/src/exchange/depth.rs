@@ -9,6 +9,7 @@ use depthcache_book::query::{LevelRun, Reading, Side};
 use depthcache_book::status::Status;
 use depthcache_wire::{DepthSnapshot, Family, depth_snapshot};
 
+use super::admission::Admission;
 use super::events::Head;
 use super::refusal::{JSON, Refusal};
 use super::rules::VenueRules;
@@ -23,9 +24,10 @@ pub async fn respond(
     shared: &Arc<Shared>,
     venue: &VenueRules,
     query: &HashMap<String, String>,
+    admission: Admission,
 ) -> Result<Response, Refusal> {
     let (symbol, limit) = question(venue, query)?;
-    let book = exchange.book(shared, venue, &symbol).await?;
+    let book = exchange.book(shared, venue, &symbol, admission).await?;
     exchange.wait_begun(shared, &book).await;
     let read = book.look(|market| read(market, &book, limit))?;
     let mut out = Vec::with_capacity(USUAL_BYTES * (read.bids.len() + read.asks.len()) + 128);

@@ -1,12 +1,15 @@
-//! exchangeInfo: what the owner fetched from the exchange, kept for a while.
+//! exchangeInfo: what the owner fetched from the exchange, kept for a while. Where requests may begin books it is that of
+//! all symbols, and a symbol that is not in it costs the exchange nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use depthcache_wire::writer::string;
 use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
 
 use super::merging::Keys;
 use super::refusal::Refusal;
@@ -24,25 +27,32 @@ pub struct Listings(Mutex<HashMap<Arc<str>, Arc<ExchangeInfo>>>);
 /// One at a time fetches.
 type ExchangeInfo = tokio::sync::Mutex<Kept>;
 
-/// So long nobody fetches again what could not be fetched: who waited meanwhile would do so one after the other.
+/// So long nobody fetches again what could not be fetched: who waited meanwhile would do so one after the other. Twice as
+/// long after each failure.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// A symbol that is not listed may be new: so long it is not looked for again.
+const NEW_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct Kept {
     fetched: Option<Fetched>,
-    /// When the last fetch failed, if it did.
+    /// When the last fetch failed, if it did, and how many did since the last that did not.
     failed: Option<Instant>,
+    failures: u32,
 }
 
 impl Kept {
     fn may_fetch(&self, now: Instant) -> bool {
-        self.failed.is_none_or(|failed| now - failed >= PAUSE)
+        const MOST_DOUBLINGS: u32 = 6;
+        let pause = PAUSE * (1 << self.failures.saturating_sub(1).min(MOST_DOUBLINGS));
+        self.failed.is_none_or(|failed| now - failed >= pause)
     }
 
     /// Better than none.
-    fn last(&self) -> Result<Bytes, Refusal> {
+    fn last(&self) -> Result<Arc<Listed>, Refusal> {
         let words = "The exchange's exchangeInfo could not be fetched.";
-        let last = self.fetched.as_ref().map(|fetched| fetched.body.clone());
+        let last = self.fetched.as_ref().map(|fetched| fetched.listed.clone());
         last.ok_or_else(|| Refusal::later(words))
     }
 }
@@ -52,64 +62,127 @@ struct Fetched {
     at: Instant,
     /// The books when it was fetched: others need another.
     books: u64,
+    listed: Arc<Listed>,
+}
+
+/// exchangeInfo and where its rows are: it is read once, there are thousands of them.
+#[derive(Debug)]
+struct Listed {
     body: Bytes,
+    /// None where it cannot be read.
+    rows: Option<Rows>,
+}
+
+/// Everything around the rows, and each row by its symbol.
+#[derive(Debug)]
+struct Rows {
+    before: Vec<u8>,
+    by_symbol: HashMap<String, Range<usize>>,
+    after: Vec<u8>,
 }
 
 impl Listings {
     /// The body of a response.
     pub async fn respond(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         venue: &VenueRules,
         query: &HashMap<String, String>,
+        is_whole: bool,
     ) -> Result<Bytes, Refusal> {
         let wanted = match venue.selects_symbols {
             true => wanted(query)?,
             false => None,
         };
-        let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
-        let body = fresh(&listing, shared, venue).await?;
+        let listed = self.fresh(shared, venue, is_whole, KEPT).await?;
         match wanted {
-            None => Ok(body),
-            Some(symbols) => Ok(chosen(&body, &venue.listing_key, &symbols)?.into()),
+            None => Ok(listed.body.clone()),
+            Some(symbols) => Ok(listed.chosen(&symbols)?.into()),
         }
+    }
+
+    /// Refuse a symbol that the exchange does not list. Only for exchangeInfo of all symbols.
+    pub async fn check(
+        &self,
+        shared: &Arc<Shared>,
+        venue: &VenueRules,
+        symbol: &str,
+    ) -> Result<(), Refusal> {
+        for most in [KEPT, NEW_AFTER] {
+            if self.fresh(shared, venue, true, most).await?.has(symbol) {
+                return Ok(());
+            }
+        }
+        Err(Refusal::unknown_symbol())
+    }
+
+    async fn fresh(
+        &self,
+        shared: &Arc<Shared>,
+        venue: &VenueRules,
+        is_whole: bool,
+        most: Duration,
+    ) -> Result<Arc<Listed>, Refusal> {
+        let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
+        let mut kept = listing.lock_owned().await;
+        // That of all symbols does not depend on the books: else each that a request begins would cost another one.
+        let books = if is_whole {
+            0
+        } else {
+            shared.registry.changes()
+        };
+        if let Some(fetched) = &kept.fetched
+            && fetched.books == books
+            && fetched.at.elapsed() < most
+        {
+            return Ok(fetched.listed.clone());
+        }
+        if !kept.may_fetch(Instant::now()) {
+            return kept.last();
+        }
+        let (shared, name, key) = (
+            shared.clone(),
+            venue.name.clone(),
+            venue.listing_key.clone(),
+        );
+        // A task of its own: a reader that hangs up would else make the next one ask the exchange again.
+        let fetching = tokio::spawn(async move {
+            fetch(&mut kept, &shared, &name, key, books).await;
+            kept.last()
+        });
+        let draining = |_| Refusal::later("The server is shutting down.");
+        fetching.await.map_err(draining)?
     }
 }
 
-async fn fresh(
-    listing: &ExchangeInfo,
-    shared: &Shared,
-    venue: &VenueRules,
-) -> Result<Bytes, Refusal> {
-    let mut kept = listing.lock().await;
-    let books = shared.registry.changes();
-    if let Some(fetched) = &kept.fetched
-        && fetched.books == books
-        && fetched.at.elapsed() < KEPT
-    {
-        return Ok(fetched.body.clone());
-    }
-    if !kept.may_fetch(Instant::now()) {
-        return kept.last();
-    }
+/// Ask the owner, for all who wait.
+async fn fetch(kept: &mut Kept, shared: &Shared, name: &str, key: String, books: u64) {
     let make = |number| DelegatedRequest {
         number,
         route: "exchange_info",
-        exchange: venue.name.to_string(),
+        exchange: name.to_owned(),
         symbol: String::new(),
         body: Bytes::new(),
     };
     let answered = shared.delegation.ask(make, shared.limits.delegation).await;
     let at = Instant::now();
-    match answered {
-        Ok(answered) if answered.status == 200 => {
-            kept.failed = None;
-            let body = Bytes::from(answered.body);
-            kept.fetched = Some(Fetched { at, books, body });
+    let body = answered.ok().filter(|answered| answered.status == 200);
+    let body = body.map(|answered| Bytes::from(answered.body));
+    let listed = match body {
+        // Megabytes: no reader on this thread waits for it.
+        Some(body) => spawn_blocking(move || Listed::read(body, &key)).await.ok(),
+        None => None,
+    };
+    match listed.map(Arc::new) {
+        Some(listed) => {
+            (kept.failed, kept.failures) = (None, 0);
+            kept.fetched = Some(Fetched { at, books, listed });
         }
-        _ => kept.failed = Some(at),
+        None => {
+            kept.failed = Some(at);
+            kept.failures = kept.failures.saturating_add(1);
+        }
     }
-    kept.last()
 }
 
 /// The symbols that a request names, None for all (spot docs "Exchange information", 2026-07-21).
@@ -133,51 +206,83 @@ fn wanted(query: &HashMap<String, String>) -> Result<Option<Vec<String>>, Refusa
     }
 }
 
-/// The same body with these symbols alone, everything else byte for byte.
-fn chosen(body: &[u8], key: &str, symbols: &[String]) -> Result<Vec<u8>, Refusal> {
-    #[derive(serde::Deserialize)]
-    struct Row<'a> {
-        #[serde(borrow)]
-        symbol: std::borrow::Cow<'a, str>,
+impl Listed {
+    fn read(body: Bytes, key: &str) -> Listed {
+        let rows = Rows::of(&body, key);
+        Listed { body, rows }
     }
-    let unreadable = || Refusal::later("The exchange's exchangeInfo could not be read.");
-    let keys = Keys::of(body).ok_or_else(unreadable)?;
-    let rows = keys.get(key).map(|rows| rows.get()).unwrap_or("[]");
-    let rows: Vec<&serde_json::value::RawValue> =
-        serde_json::from_str(rows).map_err(|_| unreadable())?;
-    // Each row is read once: there are thousands, and a request names hundreds of symbols.
-    let mut by_symbol: HashMap<&str, Option<&str>> =
-        symbols.iter().map(|symbol| (&**symbol, None)).collect();
-    if by_symbol.len() < symbols.len() {
-        let words = "Duplicate values for parameter 'symbols'.";
-        return Err(Refusal::bad(-1101, words));
+
+    /// Whether a symbol is listed; of what cannot be read, each may be.
+    fn has(&self, symbol: &str) -> bool {
+        let rows = self.rows.as_ref();
+        rows.is_none_or(|rows| rows.by_symbol.contains_key(symbol))
     }
-    for row in &rows {
-        let Ok(Row { symbol }) = serde_json::from_str(row.get()) else {
-            continue;
-        };
-        if let Some(found) = by_symbol.get_mut(&*symbol) {
-            found.get_or_insert(row.get());
+
+    /// The same body with these symbols alone, everything else byte for byte.
+    fn chosen(&self, symbols: &[String]) -> Result<Vec<u8>, Refusal> {
+        let unreadable = || Refusal::later("The exchange's exchangeInfo could not be read.");
+        let rows = self.rows.as_ref().ok_or_else(unreadable)?;
+        let mut known = HashSet::new();
+        if !symbols.iter().all(|symbol| known.insert(symbol)) {
+            let words = "Duplicate values for parameter 'symbols'.";
+            return Err(Refusal::bad(-1101, words));
         }
-    }
-    let found: Option<Vec<&str>> = symbols.iter().map(|symbol| by_symbol[&**symbol]).collect();
-    let found = found.ok_or_else(Refusal::unknown_symbol)?;
-    let mut out = Vec::new();
-    out.push(b'{');
-    for (index, (name, value)) in keys.0.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+        let mut out = rows.before.clone();
+        for (index, symbol) in symbols.iter().enumerate() {
+            let row = rows.by_symbol.get(symbol);
+            let row = row.ok_or_else(Refusal::unknown_symbol)?;
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&self.body[row.clone()]);
         }
-        string(&mut out, name);
-        out.push(b':');
-        if *name == key {
-            out.extend_from_slice(format!("[{}]", found.join(",")).as_bytes());
-        } else {
-            out.extend_from_slice(value.get().as_bytes());
-        }
+        out.extend_from_slice(&rows.after);
+        Ok(out)
     }
-    out.push(b'}');
-    Ok(out)
+}
+
+impl Rows {
+    fn of(body: &[u8], key: &str) -> Option<Rows> {
+        #[derive(serde::Deserialize)]
+        struct Row<'a> {
+            #[serde(borrow)]
+            symbol: std::borrow::Cow<'a, str>,
+        }
+        let keys = Keys::of(body)?;
+        let rows: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(keys.get(key)?.get()).ok()?;
+        let mut by_symbol = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let start = row.get().as_ptr() as usize - body.as_ptr() as usize;
+            if let Ok(Row { symbol }) = serde_json::from_str(row.get()) {
+                let range = start..start + row.get().len();
+                by_symbol.entry(symbol.into_owned()).or_insert(range);
+            }
+        }
+        let (mut before, mut after) = (vec![b'{'], Vec::new());
+        let mut is_behind = false;
+        for (index, (name, value)) in keys.0.iter().enumerate() {
+            let out = if is_behind { &mut after } else { &mut before };
+            if index > 0 {
+                out.push(b',');
+            }
+            string(out, name);
+            out.push(b':');
+            if *name == key && !is_behind {
+                out.push(b'[');
+                is_behind = true;
+                after.push(b']');
+            } else {
+                out.extend_from_slice(value.get().as_bytes());
+            }
+        }
+        after.push(b'}');
+        Some(Rows {
+            before,
+            by_symbol,
+            after,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -193,15 +298,29 @@ mod tests {
                 .map(|name| name.to_string())
                 .collect::<Vec<_>>()
         };
-        let found = chosen(body, "symbols", &symbols(&["B", "A"])).expect("both are there");
+        let listed = Listed::read(Bytes::from_static(body), "symbols");
+        let found = listed
+            .chosen(&symbols(&["B", "A"]))
+            .expect("both are there");
         assert_eq!(
             String::from_utf8(found).expect("text"),
             r#"{"timezone":"UTC","symbols":[{"symbol":"B"},{"symbol":"A","x":1}],"z":[]}"#
         );
-        let unknown = chosen(body, "symbols", &symbols(&["A", "C"])).expect_err("one is not");
+        assert!(listed.has("A") && !listed.has("C"));
+        let unknown = listed
+            .chosen(&symbols(&["A", "C"]))
+            .expect_err("one is not");
         assert_eq!(unknown.code, -1121);
-        let twice = chosen(body, "symbols", &symbols(&["A", "A"])).expect_err("a row a symbol");
+        let twice = listed
+            .chosen(&symbols(&["A", "A"]))
+            .expect_err("a row a symbol");
         assert_eq!(twice.code, -1101);
+        let unreadable = Listed::read(Bytes::from_static(b"{}"), "symbols");
+        assert!(unreadable.has("A"), "nothing says that it is not");
+        assert_eq!(
+            unreadable.chosen(&symbols(&["A"])).map_err(|why| why.code),
+            Err(-1001)
+        );
     }
 
     #[test]
@@ -209,9 +328,12 @@ mod tests {
         let now = Instant::now();
         let mut kept = Kept::default();
         assert!(kept.may_fetch(now));
-        kept.failed = Some(now);
+        (kept.failed, kept.failures) = (Some(now), 1);
         assert!(!kept.may_fetch(now + Duration::from_millis(900)));
         assert!(kept.may_fetch(now + PAUSE));
+        kept.failures = 100;
+        assert!(!kept.may_fetch(now + 63 * PAUSE));
+        assert!(kept.may_fetch(now + 64 * PAUSE));
     }
 
     #[test]

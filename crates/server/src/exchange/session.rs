@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
+use super::admission::Admission;
 use super::commands::{Command, Refused, done, parse, refused};
 use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
@@ -87,7 +88,7 @@ pub async fn open(
     shared: &Arc<Shared>,
     venue: &Arc<VenueRules>,
     url: &Url,
-    request: &Parts,
+    (request, admission): (&Parts, Admission),
 ) -> Result<Response, Refusal> {
     let unit = parameter(request.uri.query().unwrap_or_default(), "timeUnit");
     if unit.eq_ignore_ascii_case("MICROSECOND") {
@@ -100,6 +101,7 @@ pub async fn open(
         exchange: exchange.clone(),
         shared: shared.clone(),
         has_depth: url.has_depth,
+        admission,
         venue: venue.clone(),
         outbox: Arc::new(Outbox::new(shared.limits.held_bytes, url.is_combined)),
         subscribed: Mutex::default(),
@@ -109,7 +111,9 @@ pub async fn open(
         Refusal::bad(code, why.words)
     })?;
     for (_, stream) in &streams {
-        exchange.book(shared, venue, &stream.symbol).await?;
+        exchange
+            .book(shared, venue, &stream.symbol, admission)
+            .await?;
     }
     let every = Duration::from_secs(venue.ping_s.max(1));
     let mut pings = interval_at(tokio::time::Instant::now() + every, every);
@@ -132,6 +136,7 @@ struct Reader {
     venue: Arc<VenueRules>,
     outbox: Arc<Outbox>,
     has_depth: bool,
+    admission: Admission,
     subscribed: Mutex<Subscribed>,
 }
 
@@ -249,7 +254,7 @@ impl Reader {
         let exchange = &self.exchange;
         for (name, stream) in &streams {
             let begun = exchange
-                .book(&self.shared, &self.venue, &stream.symbol)
+                .book(&self.shared, &self.venue, &stream.symbol, self.admission)
                 .await;
             if begun.is_err() {
                 return self.refuse(&self.unknown(name, id));

@@ -804,6 +804,8 @@ class BookServer:
     def add(self, exchange: str, symbol: str, book: BookReader[float | Decimal]) -> None:
         """Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a
         frozen one."""
+    def set_aliases(self, aliases: dict[str, str]) -> None:
+        """Other names of exchanges, each with the name of its exchange; they replace those set before."""
     def remove(self, exchange: str, symbol: str) -> bool:
         """Serve a book no longer; whether it was served."""
     def __len__(self) -> int:

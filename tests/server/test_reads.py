@@ -258,6 +258,22 @@ def test_statistics_and_metrics_count_books_and_responses(served: Served) -> Non
     assert {"route": "read_book", "status": "404"} in [sample.labels for sample in responses]
 
 
+@pytest.mark.parametrize("name", ["binance.us", "BINANCE.US", "us", "Us"])
+def test_an_exchange_goes_by_its_other_names(served: Served, name: str) -> None:
+    served.native.set_aliases({"binance.us": "binance.us", "us": "binance.us"})
+
+    def found(path: str) -> list[str]:
+        return [each["exchange"] for each in ask(served.port, path).json["books"]]
+
+    assert ask(served.port, f"/v1/books/{name}/BTCUSDT").json["exchange"] == "binance.us"
+    assert ask(served.port, f"/v1/books/{name}/BTCUSDT/best").status == 200
+    assert found(f"/v1/books?exchange={name}") == ["binance.us"]
+    assert found(f"/v1/books?symbols={name}/BTC*,{name}/BTCUSDT") == ["binance.us"]
+    assert found(f"/v1/books?exchange={name}&symbols=BTC*") == ["binance.us"]
+    near = ask(served.port, f"/v1/books/{name}/BTCUSD").error["near"]
+    assert near[0] == "binance.us/BTCUSDT"
+
+
 def metrics(served: Served) -> str:
     answer = ask(served.port, "/metrics")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"

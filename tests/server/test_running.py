@@ -103,6 +103,24 @@ async def test_books_begin_and_end_on_request(settings: Settings, config: Server
         assert (await at(put, "/v1/books/binance.com/B!")).error["name"] == "symbol"
 
 
+async def test_an_exchange_is_read_by_each_of_its_names(settings: Settings, config: ServerConfig) -> None:
+    """As in Python: `binance.tr` is `trbinance.com`, in any case."""
+    async with (
+        depthcache.connect("Binance.TR", ["BTCTRY"], settings=settings) as books,
+        server.serve(books, config) as running,
+    ):
+        assert books["BTCTRY"].exchange == "trbinance.com"
+
+        async def status(path: str) -> int:
+            answer = await asyncio.to_thread(ask, running.port, path, token=running.read_token)
+            return answer.status
+
+        for name in ("trbinance.com", "binance.tr", "BINANCE.TR"):
+            path = f"/v1/books/{name}/BTCTRY"
+            assert await status(f"{path}?on_stale=serve") != 404
+            assert await status(f"/v1/stream?symbols={name}/BTCTRI") == 404
+
+
 async def test_books_of_the_program_itself_are_served_too(settings: Settings, config: ServerConfig) -> None:
     async with (
         depthcache.connect("binance.com", ["BTCUSDT"], settings=settings) as books,

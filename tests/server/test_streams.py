@@ -240,6 +240,29 @@ async def test_exact_text_goes_on_only_on_the_server_that_wrote_it(native: Any, 
                 assert (await later.receive())["type"] == kind
 
 
+async def test_an_exchange_goes_by_its_other_names(native: Any) -> None:
+    native.set_aliases({"com": "binance.com"})
+    fed = Fed(native, 14)
+    async with connected(native.port) as client:
+        for name in ("com/BTCUSDT", "COM/BTC*"):
+            reply = await client.subscribe(name, mode="every")
+            assert reply["books"] in ([BOOK], [])  # the second time it is followed already
+            await client.ask(op="unsubscribe")
+            reply = await client.subscribe(name, mode="every")
+            assert reply["books"] == [BOOK]
+            await client.ask(op="unsubscribe")
+        reply = await client.subscribe(BOOK, mode="every")
+        await client.until("snapshot")
+        fed.finish()
+        last = await client.until("update")
+        fed.finish()
+        async with connected(native.port) as later:
+            later.mirrors = copy.deepcopy(client.mirrors)
+            resume: Any = {"Com/btcusdt": last["id"]}
+            await later.subscribe("com/BTC*", mode="every", resume=resume, server=reply["server"])
+            assert (await later.receive())["type"] == "update"
+
+
 # --- states -----------------------------------------------------------------------------------------
 
 

@@ -130,6 +130,11 @@ impl BookServer {
         Ok(())
     }
 
+    /// Other names of exchanges, each with the name of its exchange; they take the place of those of before.
+    fn set_aliases(&self, aliases: HashMap<String, String>) {
+        self.inner.registry().set_aliases(aliases);
+    }
+
     /// Serve a book no longer; whether it was served.
     fn remove(&self, exchange: &str, symbol: &str) -> bool {
         self.inner.remove(exchange, symbol)

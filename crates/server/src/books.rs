@@ -136,18 +136,19 @@ pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
         .map(|text| Pattern::parse("symbol", text))
         .transpose()?;
     let after = query.get("cursor").map(cursor).transpose()?;
-    let exchange = query.get("exchange");
+    let registry = &call.shared.registry;
+    let exchange = query.get("exchange").map(|name| registry.exchange(name));
     let mut out = Vec::new();
     let mut message = begin(&mut out);
     let (mut count, mut last) = (0, None);
     let mut next = None;
     let list = message.key("books");
     list.push(b'[');
-    for (index, book) in call.shared.registry.all().into_iter().enumerate() {
+    for (index, book) in registry.all().into_iter().enumerate() {
         if index % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
-        let is_wanted = exchange.is_none_or(|name| name == &*book.exchange)
+        let is_wanted = exchange.as_ref().is_none_or(|name| *name == book.exchange)
             && symbol
                 .as_ref()
                 .is_none_or(|pattern| pattern.matches(&book.symbol))

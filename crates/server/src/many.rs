@@ -110,7 +110,10 @@ fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
     /// Each pattern is compared with every book, and so is a name that is not held, to name its neighbours.
     const MOST_PATTERNS: usize = 16;
     let registry = &call.shared.registry;
-    let exchange = call.query.get("exchange");
+    let exchange = call
+        .query
+        .get("exchange")
+        .map(|name| registry.exchange(name));
     let text = call
         .query
         .needed("symbols", "symbols with commas between them")?;
@@ -126,9 +129,10 @@ fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
             ));
         }
         let (of_exchange, symbol) = match name.split_once('/') {
-            Some((exchange, symbol)) => (Some(exchange), symbol),
-            None => (exchange, name),
+            Some((exchange, symbol)) => (Some(registry.exchange(exchange)), symbol),
+            None => (exchange.clone(), name),
         };
+        let of_exchange = of_exchange.as_deref();
         let found = if Pattern::is_in(symbol) {
             patterns += 1;
             if patterns > MOST_PATTERNS {

@@ -1,6 +1,6 @@
 //! The books that a server serves, by exchange and symbol; its owner adds and removes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -75,6 +75,11 @@ impl Book {
 }
 
 impl Served {
+    /// `EXCHANGE/SYMBOL`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.exchange, self.symbol)
+    }
+
     /// Look at the book while no frame changes it: copy out, and no more.
     pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
         self.source.look(copy)
@@ -151,6 +156,8 @@ type Symbols = BTreeMap<Arc<str>, Book>;
 #[derive(Debug, Default)]
 pub struct Registry {
     exchanges: RwLock<BTreeMap<Arc<str>, Symbols>>,
+    /// Other names of exchanges, in lower case.
+    aliases: RwLock<HashMap<String, Arc<str>>>,
     changes: AtomicU64,
     arrivals: Mutex<Arrivals>,
 }
@@ -188,6 +195,26 @@ impl Registry {
             None => false,
         });
         former
+    }
+
+    /// Other names of exchanges, each with the name of its exchange.
+    pub fn set_aliases(&self, aliases: impl IntoIterator<Item = (String, String)>) {
+        let lowered = aliases
+            .into_iter()
+            .map(|(alias, exchange)| (alias.to_lowercase(), exchange.into()));
+        *self.aliases.write() = lowered.collect();
+    }
+
+    /// The exchange that a name means, in any case: one that is held, or one by another of its names. Any other name
+    /// means itself.
+    pub fn exchange(&self, name: &str) -> Arc<str> {
+        let held = self
+            .exchanges
+            .read()
+            .get_key_value(name)
+            .map(|(name, _)| name.clone());
+        held.or_else(|| self.aliases.read().get(&name.to_lowercase()).cloned())
+            .unwrap_or_else(|| name.into())
     }
 
     /// The books that came after one of that number, and the number of the last; 0 for all.
@@ -252,9 +279,14 @@ impl Registry {
     /// The book of these names, or the one of that symbol on any exchange; the symbol in any case. `hints`: whether an
     /// error names neighbours, for which every book is looked at.
     pub fn find(&self, exchange: Option<&str>, symbol: &str, hints: bool) -> Result<Book, Problem> {
-        let found = |symbols| get(symbols, symbol).cloned();
+        let found = |symbols: &Symbols| get(symbols, symbol).cloned();
         if let Some(name) = exchange {
             let book = self.exchanges.read().get(name).and_then(found);
+            let by_alias = || {
+                let meant = self.exchange(name);
+                self.exchanges.read().get(&meant).and_then(found)
+            };
+            let book = book.or_else(by_alias);
             return book.ok_or_else(|| self.unknown(exchange, symbol, hints));
         }
         let held: Vec<Book> = self.exchanges.read().values().filter_map(found).collect();
@@ -296,10 +328,11 @@ impl Registry {
         if asked.chars().count() > MOST_SYMBOL {
             return Vec::new();
         }
+        let exchange = exchange.map(|name| self.exchange(name));
         let mut found: Vec<(f64, String)> = Vec::new();
         for book in self.all() {
             let of_symbol = strsim::jaro_winkler(&asked, &book.symbol);
-            let is_there = exchange.is_none_or(|name| name == &*book.exchange);
+            let is_there = exchange.as_ref().is_none_or(|name| *name == book.exchange);
             let likeness = if is_there { of_symbol } else { of_symbol * 0.9 };
             if likeness >= LIKE {
                 found.push((likeness, format!("{}/{}", book.exchange, book.symbol)));
@@ -387,5 +420,25 @@ pub(crate) mod tests {
             "binance.com"
         );
         assert_eq!(registry.len(), 1);
+    }
+
+    #[test]
+    fn an_exchange_goes_by_all_its_names_in_any_case() {
+        let registry = registry(&[("trbinance.com", "BTCTRY"), ("binance.com", "BTCUSDT")]);
+        let named = |alias: &str, name: &str| (alias.to_owned(), name.to_owned());
+        registry.set_aliases([
+            named("Binance.TR", "trbinance.com"),
+            named("binance.com", "binance.com"),
+        ]);
+        for (name, symbol) in [
+            ("trbinance.com", "BTCTRY"),
+            ("binance.tr", "btctry"),
+            ("BINANCE.TR", "BTCTRY"),
+            ("Binance.com", "BTCUSDT"),
+        ] {
+            assert!(registry.find(Some(name), symbol, true).is_ok(), "{name}");
+        }
+        assert!(registry.find(Some("binance.tr"), "BTCUSDT", true).is_err());
+        assert_eq!(&*registry.exchange("other"), "other");
     }
 }

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from depthcache import _native, blocking, logs
+from depthcache import _native, blocking, logs, venues
 from depthcache.client.aio import Books
 from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.pickling import OneProcess
@@ -275,6 +275,8 @@ class BookServer(OneProcess):
         """The client has other books than before."""
         native = self._running()
         wanted = {(book.exchange, book.symbol): book for book in self._books}
+        known = [venues.venue(name) for name in venues.names()]  # one may have been registered since
+        native.set_aliases({name: each.name for each in known for name in (each.name, *each.aliases)})
         for key in self._served.keys() - wanted.keys():
             native.remove(*key)
         for key, book in wanted.items():

@@ -72,9 +72,10 @@ impl Selectors {
         let mut selectors = Selectors::default();
         for (index, text) in given.iter().enumerate() {
             let (exchange, symbol) = match text.split_once('/') {
-                Some((exchange, symbol)) => (Some(exchange), symbol),
+                Some((exchange, symbol)) => (Some(registry.exchange(exchange)), symbol),
                 None => (None, &**text),
             };
+            let exchange = exchange.as_deref();
             let pattern = |text| Pattern::parse("symbols", text);
             let parsed = (exchange.map(pattern).transpose()?, pattern(symbol)?);
             if Pattern::is_in(text) {
@@ -125,7 +126,7 @@ impl SubscriptionSpec {
         let selectors = Selectors::parse(names(fields.get("symbols"))?, registry)?;
         Ok(SubscriptionSpec {
             view: view(fields)?,
-            resume: resume(fields.get("resume"), &selectors)?,
+            resume: resume(fields.get("resume"), &selectors, registry)?,
             server: match fields.get("server") {
                 None | Some(Value::Null) => None,
                 Some(Value::String(server)) => Some(server.clone()),
@@ -140,9 +141,7 @@ impl SubscriptionSpec {
         match &self.resume {
             Resumed::Nothing => None,
             Resumed::One(id) => Some(*id),
-            Resumed::Many(ids) => ids
-                .get(&format!("{}/{}", book.exchange, book.symbol))
-                .copied(),
+            Resumed::Many(ids) => ids.get(&book.name()).copied(),
         }
     }
 }
@@ -259,7 +258,11 @@ fn names(value: Option<&Value>) -> Result<Vec<String>, Problem> {
 }
 
 /// Ids by book; the name may be left out where one book is subscribed to.
-fn resume(value: Option<&Value>, selectors: &Selectors) -> Result<Resumed, Problem> {
+fn resume(
+    value: Option<&Value>,
+    selectors: &Selectors,
+    registry: &Registry,
+) -> Result<Resumed, Problem> {
     let allowed = "the id of the last message of one book, or an object of ids by EXCHANGE/SYMBOL";
     let id = |value: &Value| match value {
         Value::String(text) => text.parse().ok(),
@@ -270,7 +273,11 @@ fn resume(value: Option<&Value>, selectors: &Selectors) -> Result<Resumed, Probl
         Some(Value::Object(ids)) => {
             let ids = ids.iter().map(|(name, value)| {
                 let id = id(value).ok_or_else(|| refused("resume", value, allowed))?;
-                Ok((name.clone(), id))
+                let book = name.split_once('/').and_then(|(exchange, symbol)| {
+                    registry.find(Some(exchange), symbol, false).ok()
+                });
+                let name = book.map_or_else(|| name.clone(), |book| book.name());
+                Ok((name, id))
             });
             ids.collect::<Result<_, Problem>>().map(Resumed::Many)
         }

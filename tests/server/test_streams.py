@@ -232,12 +232,44 @@ async def test_exact_text_goes_on_only_on_the_server_that_wrote_it(native: Any, 
         last = await client.until("update")
         fed.step()
         elsewhere = "snapshot" if exact else "update"
-        for server, kind in ((None, elsewhere), ("another", elsewhere), (reply["server"], "update")):
+        for given, kind in (
+            ({"complete": True}, elsewhere),
+            ({"complete": True, "server": "another"}, elsewhere),
+            ({"server": "another"}, "snapshot"),  # which may have shown less
+            ({"complete": False, "server": "another"}, "snapshot"),
+            ({"server": reply["server"]}, "update"),
+        ):
             async with connected(native.port) as later:
                 later.mirrors = copy.deepcopy(client.mirrors)
-                given = {"server": server} if server else {}
                 await later.subscribe(BOOK, mode="every", exact=exact, resume=last["id"], **given)
-                assert (await later.receive())["type"] == kind
+                assert (await later.receive())["type"] == kind, given
+
+
+@pytest.mark.parametrize("kind", ["replaced", "ended and begun again"])
+async def test_a_book_that_took_the_place_of_another_does_not_go_on_from_its_ids(
+    native: Any, kind: str
+) -> None:
+    """It may have other decimals: a level of the former would stay for ever."""
+    fed = Fed(native, 15)
+    async with connected(native.port) as client:
+        reply = await client.subscribe(BOOK, mode="every")
+        fed.finish()
+        while (last := await client.receive())["id"] != fed.id:
+            pass
+    if kind != "replaced":
+        native.remove("binance.com", "BTCUSDT")
+    again = Fed(native, 15)
+    again.apply([["999.999", "1"]], [])
+    async with connected(native.port) as first, connected(native.port) as later:
+        assert (await first.subscribe(BOOK, mode="every"))["server"] != reply["server"]
+        await first.until("snapshot")
+        again.id = last["id"]
+        again.book.apply(diff("BTCUSDT", 101, last["id"], []))
+        again.step()
+        while (await first.receive())["id"] != again.id:
+            pass
+        await later.subscribe(BOOK, mode="every", resume=last["id"], server=reply["server"])
+        assert (await later.receive())["type"] == "snapshot"
 
 
 async def test_an_exchange_goes_by_its_other_names(native: Any) -> None:
@@ -288,6 +320,28 @@ async def test_a_gap_is_told_and_then_the_book_starts_over(native: Any, mode: st
             await client.receive()
         assert mirror.sides == fed.views[levels, None][fed.id]
         assert reply["type"] == "subscribed"
+
+
+@pytest.mark.parametrize("mode", ["every", "latest"])
+async def test_a_diff_that_ends_where_the_snapshot_does_says_nothing(native: Any, mode: str) -> None:
+    """The first diff of futures after a snapshot overlaps it, and may bring nothing new."""
+    held = Book("binance.com-futures", "BTCUSDT")
+    held.load_snapshot(snapshot(100), limit=100)
+    native.add("binance.com-futures", "BTCUSDT", held)
+
+    def chained(previous: int, first: int, last: int, bids: list[list[str]]) -> bytes:
+        made = json.loads(diff("BTCUSDT", first, last, bids))
+        return json.dumps(made | {"pu": previous, "T": 1_700_000_000_000}).encode()
+
+    async with connected(native.port) as client:
+        await client.subscribe("BTCUSDT", mode=mode)
+        assert (await client.receive())["id"] == 100
+        held.apply(chained(97, 98, 100, [["999.99", "1.12500000"]]))
+        held.apply(chained(100, 101, 102, [["999.99", "7.00000000"]]))
+        update = await client.receive()
+        assert (update["previous"], update["id"]) == (100, 102)
+        assert update["skipped"] == (mode == "latest")  # which has no message for it anyway
+        assert update["bids"] == [["999.99", "7.00000000"]]
 
 
 @pytest.mark.parametrize("levels", [1, 3])

@@ -159,6 +159,8 @@ pub struct Registry {
     /// Other names of exchanges, in lower case.
     aliases: RwLock<HashMap<String, Arc<str>>>,
     changes: AtomicU64,
+    /// How many books went, or made room for another of the same names.
+    departures: AtomicU64,
     arrivals: Mutex<Arrivals>,
 }
 
@@ -185,6 +187,7 @@ impl Registry {
         let former = symbols.insert(book.symbol.clone(), book);
         if let Some(former) = &former {
             arrivals.books.remove(&former.serial);
+            self.departures.fetch_add(1, Ordering::AcqRel);
             former.hub.end("another book took its place");
         }
         arrivals.readers.retain(|reader| match reader.upgrade() {
@@ -245,6 +248,7 @@ impl Registry {
             exchanges.remove(exchange);
         }
         if let Some(former) = &former {
+            self.departures.fetch_add(1, Ordering::AcqRel);
             self.arrivals.lock().books.remove(&former.serial);
             former.hub.end("the book is not served any more");
         }
@@ -254,6 +258,11 @@ impl Registry {
     /// How often books came and went.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    /// How many books went.
+    pub fn departures(&self) -> u64 {
+        self.departures.load(Ordering::Acquire)
     }
 
     /// How many books there are.

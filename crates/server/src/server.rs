@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -324,11 +325,12 @@ fn protocol(options: ExchangeOptions) -> Arc<dyn Protocol> {
     Arc::new(Exchange::new(options))
 }
 
-/// Of the process and of the time: it need not be a secret.
-fn instance() -> Arc<str> {
+/// Of the time and of what the system makes random: processes in containers have the same numbers. It need not be a
+/// secret.
+fn instance() -> u128 {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now_us = since_1970.map_or(0, |since| since.as_micros() as u64);
-    format!("{now_us:x}{:x}", std::process::id()).into()
+    u128::from(RandomState::new().hash_one(now_us)) << 64 | u128::from(now_us)
 }
 
 impl Drop for Server {

@@ -46,10 +46,16 @@ pub struct Shared {
     /// Turns true when the server ends.
     pub ending: watch::Sender<bool>,
     /// What tells this server from others, and from itself before a restart.
-    pub instance: Arc<str>,
+    pub instance: u128,
 }
 
 impl Shared {
+    /// The name under which readers resume: of this server with the books that it has, another one once a book went.
+    /// One of the same names might write its levels otherwise. To be taken before a book is joined.
+    pub fn name(&self) -> Arc<str> {
+        format!("{:x}.{}", self.instance, self.registry.departures()).into()
+    }
+
     /// Whether the server ends.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)

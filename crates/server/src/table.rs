@@ -419,6 +419,11 @@ pub const ROUTES: &[Route] = &[
                 r#"{"type":"string"}"#,
                 "The server that gave this id.",
             ),
+            query(
+                "complete",
+                r#"{"type":"boolean","default":false}"#,
+                "The last message had complete: then another server may go on, too, with exact=false.",
+            ),
         ],
         errors: &[400, 404],
         ..get(

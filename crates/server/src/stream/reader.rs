@@ -56,6 +56,15 @@ pub struct Subscription {
     name: Arc<str>,
 }
 
+/// What a client learns of its subscription.
+pub struct Subscribed {
+    pub number: u64,
+    pub view: Arc<str>,
+    pub books: Vec<String>,
+    /// The name of the server, to resume.
+    pub server: Arc<str>,
+}
+
 struct Followed {
     subscription: u64,
     book: Book,
@@ -107,11 +116,9 @@ impl Reader {
             .collect()
     }
 
-    /// Subscribe: the number of the subscription, and the names of its books. Nothing is done where that fails.
-    pub fn subscribe(
-        &mut self,
-        wanted: SubscriptionSpec,
-    ) -> Result<(u64, String, Vec<String>), Problem> {
+    /// Subscribe. Nothing is done where that fails.
+    pub fn subscribe(&mut self, wanted: SubscriptionSpec) -> Result<Subscribed, Problem> {
+        let server = self.shared.name();
         let most = self.shared.limits.subscriptions;
         if self.subscriptions.len() >= most {
             let message = format!("a connection has at most {most} subscriptions");
@@ -123,7 +130,7 @@ impl Reader {
             self.is_told = true;
         }
         self.look_for_books();
-        let is_own = wanted.server.as_deref() == Some(&*self.shared.instance);
+        let is_own = wanted.server.as_deref() == Some(&*server);
         let number = self.last_subscription + 1;
         let name: Arc<str> = wanted.view.name().into();
         for book in self.shared.registry.all() {
@@ -131,7 +138,11 @@ impl Reader {
                 continue;
             }
             let resume = wanted.resume_of(&book);
-            let resume = resume.map(|id| Resume { id, is_own });
+            let resume = resume.map(|id| Resume {
+                id,
+                is_own,
+                is_complete: wanted.is_complete,
+            });
             if let Err(why) = self.follow(number, &book, wanted.view, &name, resume) {
                 self.leave(number);
                 return Err(why);
@@ -144,7 +155,12 @@ impl Reader {
             name: name.clone(),
         };
         self.subscriptions.insert(number, subscription);
-        Ok((number, name.to_string(), self.books(number)))
+        Ok(Subscribed {
+            number,
+            view: name,
+            books: self.books(number),
+            server,
+        })
     }
 
     /// What all subscriptions name together is kept for the life of the connection, and every book that comes is
@@ -293,7 +309,7 @@ impl Reader {
         });
         let reader = (&self.ready, key);
         let bounds = (limits, &self.shared.backlog);
-        let server = &self.shared.instance;
+        let server = &self.shared.name();
         let (channel, cursor) = match book.join(view, reader, resume, server, bounds) {
             Ok(joined) => joined,
             Err(why) => {

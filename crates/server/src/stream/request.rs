@@ -15,7 +15,7 @@ use crate::registry::{Book, Registry};
 use crate::views::{MODES, View};
 
 /// The fields of a subscription.
-pub const FIELDS: [&str; 9] = [
+pub const FIELDS: [&str; 10] = [
     "symbols",
     "mode",
     "levels",
@@ -25,6 +25,7 @@ pub const FIELDS: [&str; 9] = [
     "exact",
     "resume",
     "server",
+    "complete",
 ];
 
 /// What is subscribed to.
@@ -35,6 +36,8 @@ pub struct SubscriptionSpec {
     pub resume: Resumed,
     /// The server that gave the ids to resume from.
     pub server: Option<String>,
+    /// The last messages of all books that go on said `complete`.
+    pub is_complete: bool,
 }
 
 /// The ids from which books go on.
@@ -132,6 +135,9 @@ impl SubscriptionSpec {
                 Some(Value::String(server)) => Some(server.clone()),
                 Some(other) => return Err(refused("server", other, "text")),
             },
+            is_complete: fields.get("complete").map_or(Ok(false), |value| {
+                flag(value).ok_or_else(|| refused("complete", value, "true or false"))
+            })?,
             selectors,
         })
     }
@@ -185,13 +191,23 @@ fn view(fields: &Map<String, Value>) -> Result<View, Problem> {
                 .ok_or_else(|| refused("on_stale", value, "raise, serve or wait"))?,
         },
         numbers: match fields.get("exact") {
-            None | Some(Value::Bool(true)) => Numbers::Text,
-            Some(Value::Bool(false)) => Numbers::Float,
-            Some(Value::String(word)) if word == "true" => Numbers::Text,
-            Some(Value::String(word)) if word == "false" => Numbers::Float,
-            Some(other) => return Err(refused("exact", other, "true or false")),
+            None => Numbers::Text,
+            Some(value) => match flag(value) {
+                Some(true) => Numbers::Text,
+                Some(false) => Numbers::Float,
+                None => return Err(refused("exact", value, "true or false")),
+            },
         },
     })
+}
+
+/// True or false, also as text.
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(flag) => Some(*flag),
+        Value::String(word) => word.parse().ok(),
+        _ => None,
+    }
 }
 
 fn levels(value: Option<&Value>) -> Result<usize, Problem> {

@@ -174,13 +174,13 @@ impl Client {
 
     fn subscribe(&mut self, fields: &Map<String, Value>) -> Result<Reply, Problem> {
         let wanted = SubscriptionSpec::parse(fields, &self.shared.registry)?;
-        let (number, view, books) = self.reader.subscribe(wanted)?;
-        let mut out = format!(",\"subscription\":{number},\"server\":").into_bytes();
-        string(&mut out, &self.shared.instance);
+        let begun = self.reader.subscribe(wanted)?;
+        let mut out = format!(",\"subscription\":{},\"server\":", begun.number).into_bytes();
+        string(&mut out, &begun.server);
         out.extend_from_slice(b",\"view\":");
-        string(&mut out, &view);
+        string(&mut out, &begun.view);
         out.extend_from_slice(b",\"books\":");
-        texts(&mut out, &books);
+        texts(&mut out, &begun.books);
         Ok(("subscribed", out))
     }
 

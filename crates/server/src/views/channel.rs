@@ -54,7 +54,7 @@ struct State {
     counted: (usize, usize),
     /// The number of the newest entry after which the view started over.
     restart: Option<u64>,
-    /// The id at that moment: a reader that holds it may hold the levels before the restart, or after it.
+    /// The highest id until that moment: a reader that holds it, or one below, may hold the levels before the restart.
     restart_id: Option<i64>,
     snapshot: Encodings<Bytes>,
     whole_snapshot: Encodings<Message>,
@@ -119,8 +119,10 @@ pub enum Taken {
 #[derive(Clone, Copy, Debug)]
 pub struct Resume {
     pub id: i64,
-    /// It got that id from this very server.
+    /// It got that id from this very server, and of this very book.
     pub is_own: bool,
+    /// Every level of what it holds was proven: only then another server showed it the same.
+    pub is_complete: bool,
 }
 
 impl Channel {
@@ -418,7 +420,7 @@ impl State {
     /// The view starts over.
     fn restart(&mut self, sides: Sides) {
         self.restart = Some(self.first + self.entries.len() as u64);
-        self.restart_id = self.moment.id;
+        self.restart_id = self.restart_id.max(self.moment.id);
         self.sides = Some(sides);
         self.forget();
         self.push(EntryKind::Restart, 0);
@@ -430,12 +432,19 @@ impl State {
         let older = self.sides.take().filter(|_| !is_fresh && was_synced);
         let changes = older.as_ref().and_then(|older| older.changes_to(&sides));
         let (Some(older), Some(changes)) = (older, changes) else {
+            self.restart_id = self.restart_id.max(self.moment.id);
             self.moment = moment;
             return self.restart(sides);
         };
-        let is_silent =
-            changes.is_empty() && matches!(channel.view.mode, Mode::Levels | Mode::Best);
-        if is_silent {
+        let is_same = changes.is_empty() && older.complete() == sides.complete();
+        if is_same && moment.id == self.moment.id {
+            // The first diff of futures after a snapshot may end where the snapshot does.
+            self.applied = self.applied.saturating_sub(1);
+            self.moment = moment;
+            self.sides = Some(sides);
+            return self.forget();
+        }
+        if is_same && matches!(channel.view.mode, Mode::Levels | Mode::Best) {
             self.sides = Some(older);
             return;
         }
@@ -507,9 +516,10 @@ impl State {
     /// Where a subscriber goes on that has an id; None where it must start over. `is_shared`: whether another server
     /// wrote the levels of a complete view in the same way.
     fn found(&self, resume: Resume, is_shared: bool) -> Option<Cursor> {
-        if self.restart_id == Some(resume.id) || self.sides.is_none() {
+        if self.restart_id >= Some(resume.id) || self.sides.is_none() {
             return None;
         }
+        let is_same = |complete: bool| resume.is_own || is_shared && resume.is_complete && complete;
         let chained = self.restart.map_or(self.first, |restart| restart + 1);
         let start = usize::try_from(chained.max(self.first) - self.first).ok()?;
         for (index, entry) in self.entries.iter().enumerate().skip(start) {
@@ -517,13 +527,13 @@ impl State {
                 continue;
             };
             let skipped = change.skipped + 1;
-            if change.previous == Some(resume.id) && (resume.is_own || is_shared && complete.0) {
+            if change.previous == Some(resume.id) && is_same(complete.0) {
                 return Some(Cursor {
                     next: Some(self.first + index as u64),
                     applied: entry.applied.saturating_sub(skipped),
                 });
             }
-            if change.moment.id == Some(resume.id) && (resume.is_own || is_shared && complete.1) {
+            if change.moment.id == Some(resume.id) && is_same(complete.1) {
                 return Some(Cursor {
                     next: Some(self.first + index as u64 + 1),
                     applied: entry.applied,
@@ -697,7 +707,11 @@ mod tests {
             rig.update();
         }
         let resume = |id| {
-            let resume = Resume { id, is_own: true };
+            let resume = Resume {
+                id,
+                is_own: true,
+                is_complete: false,
+            };
             let found = rig.channel.state.lock().found(resume, false);
             rig.read(&mut found.unwrap_or_default())
         };
@@ -705,6 +719,75 @@ mod tests {
         assert_eq!(resume(6), []);
         for id in [1, 7] {
             assert_eq!(resume(id), expected(&[("snapshot", 0)]), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_from_before_the_view_started_over_is_of_nobody() {
+        let mut rig = Rig::new(Mode::Every, 1 << 20);
+        for _ in 0..5 {
+            rig.update();
+        }
+        // The exchange resets its ids: those of before come again, for other levels.
+        let other = Rig::new(Mode::Every, 1 << 20);
+        rig.channel.publish(&Item {
+            book: Arc::new(other.book.cell().lock().freeze(usize::MAX)),
+            skipped: 0,
+            is_fresh: true,
+            changes: None,
+        });
+        (rig.book, rig.follower, rig.last_id) = (other.book, other.follower, 1);
+        for _ in 0..7 {
+            rig.update();
+        }
+        let found = |id, is_own, is_complete| {
+            let resume = Resume {
+                id,
+                is_own,
+                is_complete,
+            };
+            rig.channel.state.lock().found(resume, true).is_some()
+        };
+        for id in 1..=6 {
+            assert!(!found(id, true, true), "{id}");
+        }
+        assert!(found(7, true, false));
+        assert!(found(7, false, true));
+        assert!(
+            !found(7, false, false),
+            "another server may have shown less"
+        );
+    }
+
+    #[test]
+    fn an_update_that_says_nothing_is_not_sent_but_that_levels_are_proven_is() {
+        for mode in [Mode::Every, Mode::Latest, Mode::Levels, Mode::Best] {
+            let mut rig = Rig::new(mode, 1 << 20);
+            let mut cursor = Cursor::default();
+            rig.read(&mut cursor);
+            let again = |is_complete| {
+                let mut state = rig.channel.state.lock();
+                let (moment, mut sides) = (state.moment.clone(), state.sides.clone());
+                let sides = sides.as_mut().expect("it is synced");
+                sides.bids.complete = is_complete;
+                state.applied += 1;
+                let mut read = || state.advance(&rig.channel, moment.clone(), sides.clone(), false);
+                read();
+            };
+            again(true);
+            assert_eq!(rig.read(&mut cursor), [], "{mode:?}");
+            again(false);
+            assert_eq!(
+                rig.read(&mut cursor),
+                expected(&[("update", 0)]),
+                "{mode:?}"
+            );
+            rig.update();
+            assert_eq!(
+                rig.read(&mut cursor),
+                expected(&[("update", 0)]),
+                "{mode:?}"
+            );
         }
     }
 

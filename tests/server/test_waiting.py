@@ -74,6 +74,25 @@ def test_a_book_that_is_too_old_waits_for_its_next_update(waited: Waited) -> Non
     assert future.result(DEADLINE_S).json["last_update_id"] == 12
 
 
+def test_an_update_that_changes_no_level_makes_a_book_young_enough(waited: Waited) -> None:
+    waited.rig.synced()
+    waited.rig.router.set_virtual_time(10**12, 10**18)
+    future = waited.begin(f"{PATH}?levels=1&max_age=5&{WAIT}")
+    waited.rig.now_ns = 10**12
+    waited.rig.feed(12, 12)
+    assert future.result(DEADLINE_S).json["last_update_id"] == 12
+
+
+def test_a_book_that_never_is_young_enough_is_refused_in_time(waited: Waited) -> None:
+    waited.rig.synced()
+    waited.rig.router.set_virtual_time(10**12, 10**18)
+    future = waited.begin(f"{PATH}?max_age=5&on_stale=wait&wait_s=0.1")
+    for number in range(12, 20):
+        waited.rig.feed(number, number, [("98.5", str(number))])  # long ago
+    answer = future.result(DEADLINE_S)
+    assert (answer.status, answer.error["code"]) == (425, "too_old")
+
+
 def test_a_book_that_does_not_come_in_time_is_refused_as_ever(waited: Waited) -> None:
     answer = ask(waited.port, f"{PATH}?on_stale=wait&wait_s=0.01")
     assert (answer.status, answer.error["code"]) == (425, "not_synced")

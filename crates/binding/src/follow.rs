@@ -188,6 +188,7 @@ pub fn follow_spec(
         on_stale,
         most_items,
         most_bytes,
+        wants_unchanged: false,
         announces,
     })
 }

@@ -97,6 +97,8 @@ pub struct FollowSpec {
     pub most_items: usize,
     /// Their bytes, at most.
     pub most_bytes: usize,
+    /// Latest: also when an update changed no level.
+    pub wants_unchanged: bool,
     /// Whether the router announces items (else the consumer waits with `wait`).
     pub announces: bool,
 }

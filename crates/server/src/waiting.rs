@@ -57,6 +57,9 @@ impl Waiting {
                 if is_settled(book, patience.policy) || is_over() {
                     break;
                 }
+                if Instant::now() >= until {
+                    return; // however fast news come that change nothing
+                }
                 let news = std::future::poll_fn(|context| follower.poll_wait(context));
                 let woken = async {
                     tokio::select! {
@@ -106,6 +109,7 @@ fn pending(book: &Book, policy: ReadPolicy) -> Option<Follower> {
         on_stale: OnStale::Raise,
         most_items: 1,
         most_bytes: 1,
+        wants_unchanged: true,
         announces: false,
     })
 }

@@ -216,6 +216,7 @@ mod tests {
             on_stale: OnStale::Raise,
             most_items: 1,
             most_bytes: 1,
+            wants_unchanged: false,
             announces: false,
         };
         Queue::new(1, spec)

@@ -106,7 +106,8 @@ impl FollowerSlot {
             self.marked = true;
             return self.queue.mark(self.market);
         }
-        if self.deferred || !synced || !(summary.levels_changed || summary.altered) {
+        let unchanged = summary.updated && self.queue.spec.wants_unchanged;
+        if self.deferred || !synced || !(summary.levels_changed || summary.altered || unchanged) {
             return false;
         }
         match self.queue.spec.mode {
@@ -144,7 +145,12 @@ impl FollowerSlot {
         match self.queue.spec.mode {
             Mode::Every => true,
             Mode::Latest | Mode::Interval => {
-                self.altered || self.last_item.levels_changed != market.counters().levels_changed
+                let counters = market.counters();
+                let unchanged =
+                    self.queue.spec.wants_unchanged && self.last_item.applied != counters.applied;
+                self.altered
+                    || unchanged
+                    || self.last_item.levels_changed != counters.levels_changed
             }
             Mode::Best | Mode::Levels => self.differs(market),
             Mode::Status => false,

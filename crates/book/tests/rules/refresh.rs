@@ -408,6 +408,7 @@ fn who_follows_a_book_starts_over_where_a_snapshot_alters_a_side() {
         on_stale: OnStale::Raise,
         most_items: 0,
         most_bytes: 0,
+        wants_unchanged: false,
         announces: false,
     };
     for (bid, ask, altered) in [("1", "1", false), ("2", "1", true), ("1", "2", true)] {

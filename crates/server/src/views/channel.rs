@@ -601,6 +601,7 @@ mod tests {
                 on_stale: OnStale::Raise,
                 most_items: 1_000,
                 most_bytes: 1 << 20,
+                wants_unchanged: false,
                 announces: false,
             };
             let follower = Follower::new(1, spec);

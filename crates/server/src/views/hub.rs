@@ -151,6 +151,7 @@ fn spec(view: &View) -> FollowSpec {
         on_stale: view.on_stale,
         most_items: MOST_ITEMS,
         most_bytes: MOST_BYTES,
+        wants_unchanged: false,
         announces: false,
     }
 }

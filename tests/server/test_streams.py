@@ -469,6 +469,19 @@ async def test_a_heartbeat_names_the_silent_books_alone() -> None:
 
 
 @pytest.mark.slow
+async def test_a_view_that_nobody_reads_is_forgotten_while_its_book_changes() -> None:
+    with serving(views=1, linger_s=0.05, messages_per_second=1_000_000) as native:
+        fed = Fed(native, seed=5)
+        other = {"op": "subscribe", "symbols": ["BTCUSDT"], "levels": 4}
+        async with connected(native.port) as second:
+            async with connected(native.port) as first:
+                await first.subscribe("BTCUSDT", levels=3)
+                assert (await second.ask_as(other))["error"]["code"] == "too_many_views"
+            async with asyncio.timeout(DEADLINE_S):
+                while (await second.ask_as(other))["type"] == "error":
+                    fed.step()
+
+
 async def test_200_subscribers_share_each_encoding(native: Any) -> None:
     fed = Fed(native, 18)
     async with AsyncExitStack() as stack:

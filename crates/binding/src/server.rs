@@ -255,6 +255,7 @@ fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {
             "followed" => limits.followed = whole,
             "views" => limits.views = whole,
             "view_bytes" => limits.view_bytes = whole,
+            "linger_s" => limits.linger = seconds(name, *value)?,
             "heartbeat_s" => limits.heartbeat = seconds(name, *value)?,
             "idle_s" => limits.idle = seconds(name, *value)?,
             "delegation_s" => limits.delegation = seconds(name, *value)?,

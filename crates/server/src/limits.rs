@@ -29,6 +29,8 @@ pub struct Limits {
     pub views: usize,
     /// Bytes that all views keep: messages, and newest states.
     pub view_bytes: usize,
+    /// How long a view without readers is kept for one that comes back.
+    pub linger: Duration,
     /// How often a connection learns of its books that are silent.
     pub heartbeat: Duration,
     /// How long a connection may be without a request in flight, and how long a client may take to send one or to
@@ -53,6 +55,7 @@ impl Limits {
         followed: 10_000,
         views: 32,
         view_bytes: 256 << 20,
+        linger: Duration::from_secs(10),
         heartbeat: Duration::from_secs(5),
         idle: Duration::from_secs(30),
         delegation: Duration::from_secs(10),

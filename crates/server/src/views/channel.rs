@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use depthcache_book::follow::{Item, Mode, OnStale};
 use depthcache_book::query::Reading;
@@ -32,6 +33,8 @@ pub struct Channel {
     state: Mutex<State>,
     /// Who is marked when there is something; locked alone, so that readers go on meanwhile.
     readers: Mutex<Vec<(Arc<Ready>, u32)>>,
+    /// When the last of them left.
+    left: Mutex<Instant>,
     /// A subscriber came or left, or the book ends.
     pub altered: Notify,
     /// Another view took its place before it was read again.
@@ -132,6 +135,7 @@ impl Channel {
             label,
             claim,
             readers: Mutex::default(),
+            left: Mutex::new(Instant::now()),
             altered: Notify::new(),
             is_retired: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -168,12 +172,14 @@ impl Channel {
     pub fn leave(&self, ready: &Arc<Ready>, key: u32) {
         let is_it = |reader: &(Arc<Ready>, u32)| Arc::ptr_eq(&reader.0, ready) && reader.1 == key;
         self.readers.lock().retain(|reader| !is_it(reader));
+        *self.left.lock() = Instant::now();
         self.altered.notify_one();
     }
 
-    /// Whether nobody is subscribed.
-    pub fn is_empty(&self) -> bool {
-        self.readers.lock().is_empty()
+    /// Since when nobody is subscribed; None while somebody is.
+    pub fn empty_since(&self) -> Option<Instant> {
+        let is_empty = self.readers.lock().is_empty();
+        is_empty.then(|| *self.left.lock())
     }
 
     /// Who began it.

@@ -2,11 +2,11 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use depthcache_book::follow::{FollowSpec, Mode};
 use parking_lot::Mutex;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use super::backlog::{Backlog, Full, Subscriber};
 use super::channel::{Channel, Cursor, Resume};
@@ -75,7 +75,12 @@ impl Hub {
                 let made = Arc::new(Channel::new(view, label(), moment, claim));
                 state.channels.push(made.clone());
                 backlog.begin(&made);
-                tokio::spawn(pump(self.clone(), source.clone(), made.clone()));
+                tokio::spawn(pump(
+                    self.clone(),
+                    source.clone(),
+                    made.clone(),
+                    limits.linger,
+                ));
                 made
             }
         };
@@ -97,7 +102,7 @@ impl Hub {
     /// Forget a channel that nobody reads; false where somebody does again.
     fn retire(&self, channel: &Arc<Channel>) -> bool {
         let mut state = self.0.lock();
-        let is_unused = channel.is_over() || channel.is_empty();
+        let is_unused = channel.is_over() || channel.empty_since().is_some();
         if is_unused {
             state.channels.retain(|other| !Arc::ptr_eq(other, channel));
         }
@@ -109,7 +114,8 @@ impl State {
     /// Whether a subscriber may begin another view: nobody has more of them than are left for everybody else. Views
     /// that nobody reads make room.
     fn has_room(&mut self, subscriber: Subscriber, most: usize) -> bool {
-        let is_used = |channel: &&Arc<Channel>| !channel.is_empty() && !channel.is_over();
+        let is_used =
+            |channel: &&Arc<Channel>| channel.empty_since().is_none() && !channel.is_over();
         let used = self.channels.iter().filter(is_used).count();
         let is_own = |channel: &&Arc<Channel>| channel.subscriber() == subscriber;
         let own = self.channels.iter().filter(is_used).filter(is_own).count();
@@ -157,9 +163,7 @@ fn spec(view: &View) -> FollowSpec {
 }
 
 /// Publish what the book brings for a view until it ends, or nobody has read it for a while.
-async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
-    /// So long a view is kept for a reader that comes back.
-    const LINGER: Duration = Duration::from_secs(10);
+async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>, linger: Duration) {
     /// Items between two turns of others on the same worker.
     const TURN: u32 = 64;
     let follower = source.follower(spec(&channel.view));
@@ -176,7 +180,11 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
             hub.retire(&channel);
             return;
         }
-        let is_empty = channel.is_empty();
+        // A moment, not a time to wait: each item of a busy book would begin it again.
+        let forget = channel.empty_since().map(|since| since + linger);
+        if forget.is_some_and(|forget| forget <= Instant::now()) && hub.retire(&channel) {
+            return;
+        }
         let due = follower
             .due_ns()
             .map(|due_ns| source.until(due_ns).unwrap_or(interval(&channel.view)));
@@ -184,11 +192,7 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>) {
             () = poll_fn(|context| follower.poll_wait(context)) => {}
             () = sleep(due.unwrap_or_default()), if due.is_some() => {}
             () = channel.altered.notified() => {}
-            () = sleep(LINGER), if is_empty => {
-                if hub.retire(&channel) {
-                    return;
-                }
-            }
+            () = sleep_until(forget.unwrap_or_else(Instant::now).into()), if forget.is_some() => {}
         }
     }
 }

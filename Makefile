@@ -57,6 +57,7 @@ bench: wheel  ## Measure, also against other clients, and write BENCHMARKS.md (F
 	tools/environment.sh $(BENCH_ENV) bench
 	$(BENCH_ENV)/bin/python tools/clients.py
 	tools/free_threaded.sh
+	cargo build --release --locked -q -p depthcache-server --examples
 	$(BENCH_ENV)/bin/python -m benches $(if $(BURST),--burst $(BURST)) $(if $(FILES),--files $(FILES))
 
 instructions: tools  ## Count the native book's instructions with valgrind, against the stored counts (STORE=1 stores)

@@ -34,11 +34,14 @@ from benches import (
     many_books,
     market_data,
     memory,
+    old_cluster,
     plots,
+    pushed,
     readers,
     reads,
     reads_against_peers,
     rivals,
+    server,
     startup,
     terminal,
     unicorn,
@@ -64,6 +67,8 @@ class Options:
     burst_s: float
     old_library: Future[float] | None
     """Its start time, measured in the background of the first sections."""
+    old_cluster: old_cluster.Begun | None = None
+    """The old library's cluster, started in the background as well."""
     own: Sequence[Capture] = ()
     """The recordings of the user; where there are none, those of the repository or made ones are measured."""
 
@@ -201,6 +206,18 @@ SECTIONS = {
         lambda options: unicorn.run(options.old_library or unicorn.begin(), rounds=options.served_rounds),
         data=False,
     ),
+    "server": Plan(
+        "The book server",
+        "Programs of their own read books over HTTP and follow them on WebSockets. The bare axum handler "
+        "returns fixed bytes of the same size. The bare relay forwards the frames of the same exchange and "
+        f"keeps no books: {pushed.RATE:,} frames a second of {pushed.BOOKS} books, each followed by one of "
+        f"{pushed.SUBSCRIBERS} subscribers, so that every message needs a wake-up of its own. Its delays, "
+        "p50 / p99, run from the frame that the exchange sends to the subscriber's socket. CPU for a message "
+        "is that of the whole process above what it spends without subscribers. The old cluster is that of "
+        "the old library, which starts in the background of the earlier sections.",
+        "ratio",
+        lambda options: server.run(options.old_cluster, rounds=options.rounds),
+    ),
     "freshness": Plan(
         "How late is a book?",
         "The time from sending a frame until the updated book can be read: p50 / p99 / p99.9. The embedded "
@@ -256,7 +273,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"not measured: {each}")
     chosen = parsed.only or [name for name, plan in SECTIONS.items() if plan.takes_files or not own]
     old_library = unicorn.begin() if "unicorn" in chosen else None
-    options = Options(parsed.rounds, parsed.burst, old_library, own)
+    cluster = old_cluster.begin() if "server" in chosen else None
+    options = Options(parsed.rounds, parsed.burst, old_library, cluster, own)
     sections: list[Section] = []
     for number, name in enumerate(chosen, 1):
         plan = SECTIONS[name]

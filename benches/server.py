@@ -1,31 +1,30 @@
-"""What a read over HTTP costs: the book server against a bare axum handler of the same size, taking turns.
+"""What the book server costs and how late it is: reads, messages to subscribers, and the old cluster.
 
-    python -m benches.server [--rounds 5] [--seconds 2]
+    python -m benches --only server
 
 Server and load run on the same machine in processes of their own, so rates are those of a shared processor.
-The ratio of two contestants that take turns is what counts. Needs cargo: it builds both programs of the
+The ratio of two contestants that take turns is what counts. Needs cargo: it builds the programs of the
 comparison (crates/server/examples).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
-from rich.console import Console
-
-from benches.measure import Row
-from benches.report import Section, print_section
+from benches import old_cluster, pushed
+from benches.loads import LOADS
+from benches.measure import Row, estimate
+from benches.old_cluster import Unavailable
 from depthcache import Book, _native
 
 ROOT = Path(__file__).parents[1]
@@ -33,10 +32,16 @@ TOKEN = "dcr_benchmark_benchmark"  # noqa: S105
 CONNECTIONS = 32
 RATE = 2_000
 LEAST_OF_BARE = 0.7
+LEAST_OF_OLD = 50
 MOST_P99 = 1.2
 MOST_MANY_MS = 10.0
 BOOKS, LEVELS, HELD = 500, 20, 1_000
 UPDATE_S = 0.1
+SECONDS = 0.6
+BUSY_S = 0.7
+SETTLE_S = 0.5
+"""A load of the processor prepares itself."""
+OLD_CLIENTS: tuple[str, int, str, list[str], bool] = ("127.0.0.1", 0, "ubdcc-restapi", [], False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +71,25 @@ def load(program: Path, port: int, path: str, *, seconds: float, rate: int = 0, 
 
 
 @contextmanager
-def served() -> Iterator[int]:
-    """A server of 500 books in this process, of which the one that is read changes; its port."""
-    native = _native.BookServer("127.0.0.1", 0, workers=2, tokens=[("read", TOKEN)], hosts=[], documents={})
-    kept = [book(f"S{number:03}USDT") for number in range(BOOKS)]
+def served() -> Iterator[tuple[int, int]]:
+    """A server of 500 books in this process, of which the one that is read changes; its port, and that for
+    old clients."""
+    native = _native.BookServer(
+        "127.0.0.1",
+        0,
+        workers=2,
+        tokens=[("read", TOKEN)],
+        hosts=[],
+        documents={},
+        compat=[OLD_CLIENTS],
+    )
+    kept = [book(f"S{number:03}USDT") for number in range(BOOKS - 1)]
+    kept.append(book(old_cluster.SYMBOL))
     for each in kept:
         native.add("binance.com", each.symbol, each)
     try:
-        with changing(kept[1]):
-            yield native.port
+        with changing(kept[1]), changing(kept[-1]):
+            yield native.port, native.compat_ports[0]
     finally:
         native.drain(0)
 
@@ -131,46 +146,48 @@ def size_of(port: int, path: str) -> int:
 
 
 @contextmanager
-def looping_here() -> Iterator[None]:
-    """A pure-Python loop on a thread of this process, the server's."""
-    is_over = threading.Event()
-
-    def loop() -> None:
-        total = 0
-        while not is_over.is_set():
-            for number in range(1_000):
-                total += number * number
-
-    thread = threading.Thread(target=loop)
+def busy_here(name: str, seconds: float) -> Iterator[None]:
+    """A load on a thread of this process, the server's."""
+    thread = threading.Thread(target=LOADS[name], args=(SETTLE_S + seconds,))
     thread.start()
+    time.sleep(SETTLE_S)
     try:
         yield
     finally:
-        is_over.set()
         thread.join()
 
 
 @contextmanager
-def looping_elsewhere() -> Iterator[None]:
-    """The same loop in another process."""
-    code = "while True: sum(number * number for number in range(1_000))"
-    with subprocess.Popen([sys.executable, "-c", code]) as process:
+def busy_elsewhere(name: str, seconds: float) -> Iterator[None]:
+    """The same load in another process."""
+    command = [sys.executable, "-m", "benches.loads", name, str(SETTLE_S + seconds)]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        time.sleep(SETTLE_S)
         try:
             yield
         finally:
-            process.kill()
+            process.wait()
 
 
-def run(*, rounds: int, seconds: float) -> list[Row]:
-    """All comparisons."""
+def run(cluster: old_cluster.Begun | None = None, *, rounds: int, seconds: float = SECONDS) -> list[Row]:
+    """All comparisons. `cluster`: the old one; started here where it was not begun before."""
     programs = examples()
+    program = programs / "load"
+    begun = cluster or old_cluster.begin()
     path = f"/v1/books/binance.com/S001USDT?levels={LEVELS}"
-    with served() as port, bare(programs / "bare", size_of(port, path)) as fixed:
-        return [
-            *rates(programs / "load", port, path, fixed, rounds=rounds, seconds=seconds),
-            busy(programs / "load", port, path, rounds=rounds, seconds=seconds),
-            many(programs / "load", port, seconds=seconds),
-        ]
+    try:
+        with served() as (port, port_of_old_clients), bare(programs / "bare", size_of(port, path)) as fixed:
+            rows = [
+                *rates(program, port, path, fixed, rounds=rounds, seconds=seconds),
+                *busy(program, port, path, rounds=rounds),
+                many(program, port, rounds=rounds, seconds=seconds),
+            ]
+        rows += pushed.run(programs, rounds=rounds)
+        with served() as (port, port_of_old_clients):
+            ports = (port, port_of_old_clients)
+            return [*rows, *against_the_old_cluster(program, ports, path, begun, rounds, seconds)]
+    finally:
+        begun.end()
 
 
 def rates(program: Path, port: int, path: str, fixed: int, *, rounds: int, seconds: float) -> Iterator[Row]:
@@ -180,63 +197,80 @@ def rates(program: Path, port: int, path: str, fixed: int, *, rounds: int, secon
     for _ in range(rounds):
         ours.append(load(program, port, path, seconds=seconds, connections=CONNECTIONS))
         theirs.append(load(program, fixed, "/fixed", seconds=seconds, connections=CONNECTIONS))
-    ratio = statistics.median(bare.rate / own.rate for own, bare in zip(ours, theirs, strict=True))
-    for name, found in (("bare axum handler, fixed bytes", theirs), ("book server", ours)):
-        rate, p50_us = (
-            statistics.median(values) for values in zip(*((e.rate, e.p50_us) for e in found), strict=True)
-        )
-        is_ours = found is ours
-        yield Row(
-            f"{name}, {LEVELS} levels, {CONNECTIONS} connections",
-            f"{rate:,.0f}/s, p50 {p50_us:.0f} us",
-            ratio if is_ours else None,
-            1 / LEAST_OF_BARE if is_ours else None,
-        )
+    what = f"{LEVELS} levels, {CONNECTIONS} connections"
+    yield Row(f"bare axum handler, fixed bytes, {what}", figure_of(theirs))
+    ratios = estimate(bare.rate / own.rate for own, bare in zip(ours, theirs, strict=True))
+    yield Row.of(f"book server, {what}", figure_of(ours), ratios, 1 / LEAST_OF_BARE)
 
 
-def busy(program: Path, port: int, path: str, *, rounds: int, seconds: float) -> Row:
-    """At a fixed rate, beside a Python loop."""
-    kinds: tuple[tuple[str, Callable[[], object]], ...] = (
-        ("here", looping_here),
-        ("there", looping_elsewhere),
-    )
-    found: dict[str, list[float]] = {"here": [], "there": []}
-    for _ in range(rounds):
-        for name, looping in kinds:
-            with looping():  # type: ignore[attr-defined]
-                seen = load(program, port, path, seconds=seconds, rate=RATE, connections=CONNECTIONS)
-            found[name].append(seen.p99_us)
-    here, there = (statistics.median(found[name]) for name in ("here", "there"))
-    ratio = statistics.median(a / b for a, b in zip(found["here"], found["there"], strict=True))
-    figure = f"p99 {here:,.0f} us, elsewhere {there:,.0f} us"
-    return Row(f"{RATE:,}/s beside a Python loop in the same process", figure, ratio, MOST_P99)
+def figure_of(found: list[Load]) -> str:
+    """Rate and time."""
+    return f"{median(e.rate for e in found):,.0f}/s, p50 {median(e.p50_us for e in found):,.0f} us"
 
 
-def many(program: Path, port: int, *, seconds: float) -> Row:
+Busy = Callable[[str, float], AbstractContextManager[None]]
+
+
+def busy(program: Path, port: int, path: str, *, rounds: int, seconds: float = BUSY_S) -> Iterator[Row]:
+    """At a fixed rate, beside Python that computes in the server's process, or in another."""
+    for name in list(LOADS)[1:]:
+        found: dict[Busy, list[float]] = {busy_here: [], busy_elsewhere: []}
+        for _ in range(rounds):
+            for running, values in found.items():
+                with running(name, seconds):
+                    seen = load(program, port, path, seconds=seconds, rate=RATE, connections=CONNECTIONS)
+                values.append(seen.p99_us)
+        here, there = found.values()
+        figure = f"p99 {median(here):,.0f} us, in another process {median(there):,.0f} us"
+        ratios = estimate(ours / theirs for ours, theirs in zip(here, there, strict=True))
+        yield Row.of(f"{RATE:,}/s beside {name} in the same process", figure, ratios, MOST_P99)
+
+
+def many(program: Path, port: int, *, rounds: int, seconds: float) -> Row:
     """500 books in one request: CPU of all threads of this process, which only waits meanwhile."""
     path = f"/v1/books?symbols=*&levels={LEVELS}"
-    begin = time.process_time()
-    seen = load(program, port, path, seconds=seconds, connections=1)
-    spent_ms = 1e3 * (time.process_time() - begin)
-    each_ms = spent_ms / seen.count
-    size = size_of(port, path) / 1e6
-    figure = f"{each_ms:.2f} ms CPU, {size:.1f} MB"
-    return Row(f"{BOOKS} books of {LEVELS} levels in one request", figure, each_ms / MOST_MANY_MS, 1.0)
-
-
-def main() -> int:
-    """Run and print; 1 if a threshold was missed."""
-    parser = argparse.ArgumentParser(prog="python -m benches.server")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
-    given = parser.parse_args()
-    rows = run(rounds=given.rounds, seconds=given.seconds)
-    about = "Reads over HTTP; server and load share this machine."
-    print_section(
-        Console(width=160, highlight=False), Section("server", "Book server", about, "ratio", rows, 0.0)
+    costs_ms = []
+    for _ in range(rounds):
+        begin = time.process_time()
+        seen = load(program, port, path, seconds=seconds / 2, connections=1)
+        costs_ms.append(1e3 * (time.process_time() - begin) / seen.count)
+    figure = f"{median(costs_ms):.2f} ms CPU, {size_of(port, path) / 1e6:.1f} MB"
+    cost = estimate(each / MOST_MANY_MS for each in costs_ms)
+    return Row.of(
+        f"{BOOKS} books of {LEVELS} levels in one request, of {MOST_MANY_MS:.0f} ms", figure, cost, 1.0
     )
-    return 1 if any(row.result == "MISSED" for row in rows) else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def against_the_old_cluster(
+    program: Path,
+    ports: tuple[int, int],
+    path: str,
+    cluster: old_cluster.Begun,
+    rounds: int,
+    seconds: float,
+) -> list[Row]:
+    """The same request to both; and our own better one."""
+    what = f"one side of {LEVELS} levels, {CONNECTIONS} connections"
+    name = f"old cluster (UBDCC {old_cluster.VERSION}), {what}"
+    try:
+        port = cluster.port()
+    except Unavailable as why:
+        return [Row(name, f"not measured: {why}")]
+    found: tuple[list[Load], ...] = ([], [], [])
+    targets = ((port, old_cluster.PATH), (ports[1], old_cluster.PATH), (ports[0], path))
+    for _ in range(rounds):
+        for (each, asked), values in zip(targets, found, strict=True):
+            values.append(load(program, each, asked, seconds=seconds, connections=CONNECTIONS))
+    old, same, own = found
+    ratios = estimate(LEAST_OF_OLD * theirs.rate / ours.rate for theirs, ours in zip(old, same, strict=True))
+    times = median(ours.rate / theirs.rate for theirs, ours in zip(old, same, strict=True))
+    return [
+        Row(name, figure_of(old)),
+        Row.of(
+            f"book server, the same request: {LEAST_OF_OLD} times the old cluster's rate over ours",
+            f"{figure_of(same)}, {times:.0f} times as many",
+            ratios,
+            1.0,
+        ),
+        Row(f"book server, both sides of {LEVELS} levels at one id", figure_of(own)),
+    ]

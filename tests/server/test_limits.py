@@ -6,6 +6,7 @@ import gc
 import os
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
 from time import monotonic
@@ -176,6 +177,19 @@ def test_an_address_that_asks_too_often_is_told_to_wait() -> None:
         refused = next(answer for answer in answers if answer.status == 429)
         assert refused.error["code"] == "too_many_requests"
         assert refused.headers["retry-after"] == "1"
+
+
+def test_clients_that_leave_before_the_answer_to_a_websocket_are_forgotten() -> None:
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    request = head(*upgrade, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", path="/v1/ws")
+    with serving() as native:
+        for _ in range(200):
+            with dial(native) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(request)
+        deadline_s = monotonic() + DEADLINE_S
+        while (open_ := ask(native.port, "/v1/stats").json["connections"]["open"]) > 1:
+            assert monotonic() < deadline_s, f"{open_} connections are left"
 
 
 @pytest.mark.parametrize("connects", [300, pytest.param(10_000, marks=pytest.mark.slow)])

@@ -230,7 +230,7 @@ pub async fn serve<S>(
     };
     let builder = builder(&limits);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
+    let mut connection = Box::pin(connection);
     let mut idle_until = activity.began + limits.idle;
     let mut is_ending = false;
     loop {
@@ -258,6 +258,7 @@ pub async fn serve<S>(
             }
         }
     }
+    drop(connection); // or who left before the response would be waited for without end: its stream never comes
     takeover.run(stop).await;
 }
 

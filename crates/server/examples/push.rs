@@ -265,12 +265,8 @@ impl Exchange {
     }
 
     fn serve(&self, stream: TcpStream) {
-        let mut head = [0; 4];
         let mut seen = vec![0; 1 << 14];
-        while stream.peek(&mut head).is_ok_and(|count| count > 0) {
-            let Ok(count) = stream.peek(&mut seen) else {
-                return;
-            };
+        while let Ok(count @ 1..) = stream.peek(&mut seen) {
             let text = String::from_utf8_lossy(&seen[..count]).to_ascii_lowercase();
             if !text.contains("\r\n\r\n") {
                 continue;
@@ -297,15 +293,19 @@ impl Exchange {
         }
         let head = String::from_utf8_lossy(&head).into_owned();
         let target = head.split(' ').nth(1).unwrap_or_default();
-        let body = self.body(target);
+        let (status, body) = match self.body(target) {
+            Some(body) => ("200 OK", body),
+            None => ("503 Service Unavailable", "{}".to_owned()),
+        };
         let response = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(response.as_bytes()).is_ok()
     }
 
-    fn body(&self, target: &str) -> String {
+    /// None for a snapshot after the start: of a book that was lost.
+    fn body(&self, target: &str) -> Option<String> {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let given = |name: &str| {
             query
@@ -315,19 +315,18 @@ impl Exchange {
                 .map(|(_, value)| value)
         };
         if path.ends_with("/exchangeInfo") {
-            return self.info.clone();
+            return Some(self.info.clone());
         }
         let Some(symbol) = given("symbol").and_then(|text| text.get(1..4)) else {
             let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-            return format!(
+            return Some(format!(
                 r#"{{"serverTime":{}}}"#,
                 since_1970.expect("after 1970").as_millis()
-            );
+            ));
         };
-        assert!(
-            !self.is_started.load(Ordering::Acquire),
-            "a snapshot after the start: a book was lost"
-        );
+        if self.is_started.load(Ordering::Acquire) {
+            return None;
+        }
         let symbol: usize = symbol.parse().expect("a number");
         let limit = given("limit").and_then(|text| text.parse().ok());
         let kind = self.kind(symbol);
@@ -337,12 +336,12 @@ impl Exchange {
         };
         let sent = self.number.load(Ordering::Acquire) as usize;
         let turns = sent / self.symbols + usize::from(symbol < sent % self.symbols);
-        format!(
+        Some(format!(
             r#"{{"lastUpdateId":{},"bids":[{}],"asks":[{}]}}"#,
             FIRST_ID + turns as u64,
             side(&kind.bids),
             side(&kind.asks)
-        )
+        ))
     }
 
     fn stream(&self, stream: TcpStream) {

@@ -407,7 +407,7 @@ async def survive(exchange: simulator.Server, environment: dict[str, str], *, ki
         served = await asyncio.to_thread(stack.enter_context, serving(folder, environment))
         rest = f"{served.url}/{EXCHANGE}"
         ends = Endpoints(rest=rest, websocket=rest.replace("http", "ws", 1))
-        policy = depthcache.Policy(relapse_base_s=0.1, relapse_cap_s=0.2)
+        policy = depthcache.Policy(relapse_base_s=0.1, relapse_cap_s=0.2, connect_cap_s=1.0)  # breaks often
         settings = Settings(endpoints={EXCHANGE: ends}, proxies=False, policy=policy)
         mirror = Mirror(SYMBOLS[0])
         following = asyncio.create_task(mirror.follow(served.url, served.token))

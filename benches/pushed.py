@@ -75,7 +75,7 @@ class Crowd:
     silent: int = 0
 
 
-EXCHANGE = Readers("diffs as the exchange sends them", f"/{paced.VENUE}/stream?streams=")
+EXCHANGE = Readers("the exchange's diffs", f"/{paced.VENUE}/stream?streams=")
 KINDS = (
     Readers("every, JSON", "/v1/ws", JSON, "every"),
     Readers("every, MessagePack", "/v1/ws", MESSAGE_PACK, "every"),
@@ -324,11 +324,11 @@ def many(made: Stage, *, rounds: int, seconds: float) -> Iterator[Row]:
     for _ in range(rounds):
         found.append(made.with_readers(KINDS[0], crowd, seconds=seconds))
         alone.append(made.measure(seconds))
-    what = f"{MANY:,} subscribers, {SILENT} of them silent"
+    what = f"{MANY:,} subscribers, {SILENT} silent"
     p99 = [[each["books_p99_ms"] for each in rows] for rows in (found, alone[:-1], alone[1:])]
     noise = above(p99[2], p99[1])
     yield Row.of(
-        f"{what}: p99 of the books above that without, in ms",
+        f"{what}: p99 of the books above without, in ms",
         f"{median(p99[0]):.3f} ms, without {median(p99[1]):.3f} ms; without against itself: "
         f"{span(noise.interval)}",
         above_beside(*p99),

@@ -57,6 +57,19 @@ REASONS = (
         "Remember the head of a message for each book, and prefetch a book as soon as its symbol is read.",
     ),
     Reason(
+        r"CPU for a message",
+        "Each update has one subscriber here, so every message wakes threads for itself: the feed wakes a "
+        "worker of the server, and the runtime wakes a second one to look for more. Both changes of thread "
+        "cost more than the message; several subscribers of a book share them.",
+        "Let the worker that follows a book also write to its subscribers, on a runtime that wakes no other.",
+    ),
+    Reason(
+        r"p99 above the relay's",
+        "A message changes threads once more than in the relay: the thread of the feed never writes to a "
+        "subscriber, so that none can delay a book. On two busy cores the next thread waits for a core.",
+        "As for the CPU of a message; and measure on more cores than there are busy threads.",
+    ),
+    Reason(
         r"each item taken",
         "An item looks up its market, takes its lock, copies levels and makes objects. With 500 books, the "
         "memory of each has left the nearest caches; an empty call never waits for memory.",

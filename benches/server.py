@@ -250,7 +250,7 @@ def against_the_old_cluster(
     seconds: float,
 ) -> list[Row]:
     """The same request to both; and our own better one."""
-    what = f"one side of {LEVELS} levels, {CONNECTIONS} connections"
+    what = f"one side of {LEVELS} levels"
     name = f"old cluster (UBDCC {old_cluster.VERSION}), {what}"
     try:
         port = cluster.port()
@@ -267,7 +267,7 @@ def against_the_old_cluster(
     return [
         Row(name, figure_of(old)),
         Row.of(
-            f"book server, the same request: {LEAST_OF_OLD} times the old cluster's rate over ours",
+            f"book server, same request: {LEAST_OF_OLD} times that rate over ours",
             f"{figure_of(same)}, {times:.0f} times as many",
             ratios,
             1.0,

@@ -71,7 +71,7 @@ def test_a_server_that_keeps_its_limits_meets_them() -> None:
     [
         (Stage(cpu_us=25.0), ": CPU for a message, of 20 us", 3),
         (Stage(late_ms=1.0), ": p99 above the relay's", 3),
-        (Stage(books_late_ms=0.3), ": p99 of the books above that without", 1),
+        (Stage(books_late_ms=0.3), ": p99 of the books above without", 1),
     ],
     ids=["expensive", "late", "in the way of the books"],
 )

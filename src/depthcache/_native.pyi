@@ -817,7 +817,8 @@ class BookServer:
     def replace_certificate(self, certificate: str, key: str) -> None:
         """Give new connections another certificate; open ones go on.
 
-        `certificate`, `key`: the chain and the private key, in PEM. Raises ValueError for what cannot be used."""
+        `certificate`, `key`: the chain and the private key, in PEM. Raises ValueError for those that cannot
+        be used."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     @property

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -137,3 +140,32 @@ def test_a_file_that_is_something_else_is_refused(tmp_path: Path, content: str) 
     (tmp_path / "books.json").write_text(content)
     with pytest.raises(InvalidArgument, match="file of kept books"):
         KeptBooks(tmp_path / "books.json")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_two_servers_do_not_write_the_same_file(tmp_path: Path) -> None:
+    """What one of them keeps would replace what the other does."""
+    first = KeptBooks(tmp_path / "books.json")
+    with pytest.raises(InvalidArgument, match="another one uses this folder"):
+        KeptBooks(tmp_path / "books.json")
+    first.close()
+    KeptBooks(tmp_path / "books.json").close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_forked_child_does_not_hold_the_file(tmp_path: Path) -> None:
+    held = KeptBooks(tmp_path / "books.json")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, b"x")
+        signal.pause()
+    try:
+        assert os.read(read, 1) == b"x"
+        held.close()
+        KeptBooks(tmp_path / "books.json").close()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(read)
+        os.close(write)

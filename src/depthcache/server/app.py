@@ -201,6 +201,7 @@ class BookServer(OneProcess):
         native.drain(self.config.drain_s)
         self._thread.join()
         self._exchange_info.close()
+        self._kept.close()
 
     def _start(self) -> None:
         if self._native is not None:
@@ -210,7 +211,7 @@ class BookServer(OneProcess):
         self._tls = load_tls(self.config)
         config, tls = self.config, self._tls
         client = self._books._config  # noqa: SLF001
-        kept = KeptBooks(config.folder / "books.json" if config.keep_books else None)
+        self._kept = kept = KeptBooks(config.folder / "books.json" if config.keep_books else None)
         self._compat = CompatManagement(self._books, kept)
         self._management = Management(self._books, kept, depth=client.depth)
         self._exchange_info = ExchangeInfo(
@@ -245,7 +246,11 @@ class BookServer(OneProcess):
                 access_log=None if config.access_log is None else os.fspath(config.access_log),
                 exchange=exchange_options(config, client.settings, client.speed_ms, self._tokens.exchange),
             )
+        except OSError:
+            kept.close()
+            raise
         except ValueError as error:
+            kept.close()
             raise InvalidArgument(
                 name="certificate", value=str(config.certificate or ""), allowed=str(error)
             ) from None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from depthcache import Settings
+from depthcache.cli.serve import _short
 from depthcache.errors import InvalidArgument
 from depthcache.server import ServerConfig
 from depthcache.server.config import default_data_dir, from_environment
@@ -224,6 +225,21 @@ def test_the_folder_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert default_data_dir() == tmp_path / "depthcache"
     assert ServerConfig().folder == tmp_path / "depthcache"
+
+
+def no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_a_user_without_a_home_names_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As in a container that runs as a number."""
+    for variable in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    with pytest.raises(InvalidArgument, match="data_dir"):
+        default_data_dir()
+    assert ServerConfig(data_dir=tmp_path).folder == tmp_path
+    assert _short(tmp_path / "admin.token") == str(tmp_path / "admin.token")
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,9 @@ def _admin(running: BookServer) -> str:
 
 
 def _short(path: Path) -> str:
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    with suppress(RuntimeError, ValueError):  # a user without a home, such as in a container; another folder
+        return f"~/{path.relative_to(Path.home())}"
+    return str(path)
 
 
 def _books(count: int) -> str:

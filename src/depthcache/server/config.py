@@ -308,11 +308,15 @@ def is_secret(text: object) -> bool:
 
 
 def default_data_dir() -> Path:
-    """The user's data folder of this package."""
+    """The user's data folder of this package. Raises InvalidArgument for a user without a home."""
+    variable, below = "XDG_DATA_HOME", (".local", "share")
     if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        variable, below = "LOCALAPPDATA", ("AppData", "Local")
+    try:
+        base = os.environ.get(variable) or Path.home().joinpath(*below)
+    except RuntimeError:
+        allowed = "a folder, because this user has no home"
+        raise InvalidArgument(name="data_dir", value=None, allowed=allowed) from None
     return Path(base) / "depthcache"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,19 @@ def test_other_names_get_another_certificate(tmp_path: Path) -> None:
     assert len(fingerprints[0]) == 32 * 3 - 1
     assert load_tls(ServerConfig(data_dir=tmp_path)) is None
     assert "PRIVATE" not in repr(made[0])
+
+
+def test_a_host_that_is_called_otherwise_keeps_its_certificate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As each new container with the same volume is."""
+    fingerprints = set()
+    for name in ("3f1c9ab2", "77d0e4c1"):
+        monkeypatch.setattr(socket, "gethostname", lambda name=name: name)
+        own = load_tls(ServerConfig(data_dir=tmp_path, tls=True))
+        assert own is not None
+        fingerprints.add(own.fingerprint)
+    assert len(fingerprints) == 1
 
 
 def test_the_folder_is_the_user_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import socket
 import ssl
 import stat
 from dataclasses import dataclass, field
@@ -127,7 +126,8 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
 
 def _own(config: ServerConfig) -> tuple[Path, str, str]:
     """One for the names of this server; other names get another one."""
-    names = ["localhost", "127.0.0.1", "::1", config.address, socket.gethostname(), *config.hosts]
+    # Not the name of this host: it is refused unless `hosts` has it, and each new container has another.
+    names = ["localhost", "127.0.0.1", "::1", config.address, *config.hosts]
     names = [name for name in dict.fromkeys(names) if name.isascii() and name not in ("0.0.0.0", "::")]  # noqa: S104
     mark = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
     certificate_file = config.folder / f"certificate-{mark}.pem"

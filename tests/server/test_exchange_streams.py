@@ -278,6 +278,8 @@ async def test_commands_are_answered_as_by_the_exchange(held: Book, native: Any)
     [
         ("btcusdt@trade", "is not served here"),
         ("BTCUSDT@depth", "must be in lower case: btcusdt@depth"),
+        (f"{KEY}@depth", f"holds no book of {UM} for (not shown)"),
+        (f"btcusdt@{KEY}", "(not shown) is not served here"),
         ("nousdt@depth", f"holds no book of {UM} for nousdt@depth"),
     ],
 )

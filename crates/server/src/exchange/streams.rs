@@ -5,6 +5,8 @@ use std::fmt;
 use depthcache_wire::Family;
 
 use super::rules::VenueRules;
+use crate::problem::shortened;
+use crate::secrets::is_secret;
 
 /// `@depth@0ms` promises no interval, but every change at once: here, every diff as soon as it is received.
 const AT_ONCE_MS: u64 = 0;
@@ -131,9 +133,12 @@ fn unknown(venue: &VenueRules, name: &str) -> BadName {
     BadName(words)
 }
 
-/// A name that others sent, in an error.
+/// A name that others sent, in an error; a secret at the wrong place is not repeated.
 pub fn shown(name: &str) -> String {
-    crate::problem::shortened(name)
+    match is_secret(name) {
+        true => "(not shown)".to_owned(),
+        false => shortened(name),
+    }
 }
 
 #[cfg(test)]

@@ -275,13 +275,17 @@ def test_a_forked_child_leaves_the_port_to_its_parent(settings: Settings, config
                 running.close()  # without effect: the threads are the parent's
                 os.read(read, 1)
                 os._exit(0)
-            assert ask(port, "/healthz").status == 200
-        with socket.socket() as other:
-            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            other.bind(("127.0.0.1", port))
-            other.listen()
-        os.write(write, b"x")
-        assert os.waitpid(child, 0)[1] == 0
+            try:
+                assert ask(port, "/healthz").status == 200
+                running.close()
+                with socket.socket() as other:
+                    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    other.bind(("127.0.0.1", port))
+                    other.listen()
+            finally:
+                os.write(write, b"x")  # else the child would wait for ever
+                status = os.waitpid(child, 0)[1]
+        assert status == 0
         os.close(read)
         os.close(write)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument
@@ -213,8 +213,7 @@ class ServerConfig:
     def _check_paths(self) -> None:
         for name in ("certificate", "key", "data_dir", "access_log"):
             path = getattr(self, name)
-            is_path = isinstance(path, str | os.PathLike) and isinstance(os.fspath(path), str)
-            if path is not None and not (is_path and os.fspath(path) and "\0" not in os.fspath(path)):
+            if path is not None and not _is_path(path):
                 raise InvalidArgument(name=name, value=path, allowed="a path, or None")
 
     def _check_networks(self) -> None:
@@ -283,6 +282,12 @@ def _endpoint(name: str, text: object) -> tuple[str, int]:
     if not separator or not port.isascii() or not port.isdigit() or int(port) > _MOST_PORT:
         raise refused
     return host, int(port)
+
+
+def _is_path(value: object) -> bool:
+    if isinstance(value, os.PathLike):
+        value = cast("os.PathLike[Any]", value).__fspath__()
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
 def _network(text: object) -> str:

@@ -67,6 +67,16 @@ def raw(port: int, data: bytes) -> bytes:
         return found
 
 
+def own_address() -> str:
+    """An address of this machine that others can reach, or one of its loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.2"
+
+
 @contextmanager
 def serving(
     *,
@@ -75,11 +85,12 @@ def serving(
     access_log: str | None = None,
     tls: tuple[str, str] | None = None,
     exchange: str | None = None,
+    host: str = "127.0.0.1",
     **limits: float,
 ) -> Iterator[Any]:
     """A native server without books."""
     native = _native.BookServer(
-        "127.0.0.1",
+        host,
         0,
         workers=1,
         tokens=[("read", READ), ("manage", ADMIN)],

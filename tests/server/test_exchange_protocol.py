@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 import depthcache
 from depthcache import Settings, Status, server, simulator
 from depthcache.server import ServerConfig
-from tests.server.asking import DEADLINE_S
+from tests.server.asking import DEADLINE_S, own_address
 from tests.server.exchanging import Socket, Strict, connected, session, truth
 
 pytestmark = pytest.mark.slow
@@ -23,16 +22,6 @@ pytestmark = pytest.mark.slow
 UM, SPOT, CM = "binance.com-futures", "binance.com", "binance.com-coin_futures"
 LEVELS = 50
 SYMBOLS = {UM: ["BTCUSDT", "ETHUSDT"], SPOT: ["BTCUSDT", "币安人生USDT"], CM: ["BTCUSD_PERP"]}
-
-
-def own_address() -> str:
-    """An address of this machine that others can reach, or one of its loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # nothing is sent
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.2"
 
 
 @asynccontextmanager

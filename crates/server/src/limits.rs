@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
-    /// Connections at once from one address.
+    /// Connections at once from one address of another machine.
     pub connections_per_address: usize,
     /// Requests a second from one address; 0 for any number.
     pub requests_per_second: u32,
@@ -44,7 +44,7 @@ impl Limits {
     /// Where nothing else is said.
     pub const DEFAULT: Limits = Limits {
         connections: 10_000,
-        connections_per_address: 10_000,
+        connections_per_address: 1_000,
         requests_per_second: 0,
         header_bytes: 16 << 10,
         body_bytes: 64 << 10,

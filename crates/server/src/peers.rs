@@ -100,7 +100,9 @@ impl Peers {
         let peer = peer.or_insert_with(|| Arc::new(Peer::new(limits))).clone();
         let before = peer.connections.fetch_add(1, Ordering::Relaxed);
         let admitted = Admitted { peer, address };
-        (before < limits.connections_per_address).then_some(admitted)
+        // All programs of this machine come from one address, and so do all clients of a proxy on it.
+        let is_local = address.to_canonical().is_loopback();
+        (is_local || before < limits.connections_per_address).then_some(admitted)
     }
 }
 
@@ -166,6 +168,21 @@ mod tests {
         assert!(peers.admit(address("10.0.0.2"), &LIMITS).is_some());
         drop(one);
         assert!(peers.admit(address("10.0.0.1"), &LIMITS).is_some());
+    }
+
+    #[test]
+    fn the_programs_of_this_machine_have_no_limit_of_their_own() {
+        let peers = Peers::default();
+        for text in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            let admitted = (0..5).map(|_| peers.admit(address(text), &LIMITS));
+            let admitted: Vec<_> = admitted.collect();
+            assert!(admitted.iter().all(Option::is_some), "{text}");
+        }
+        let most = Limits::DEFAULT;
+        assert!(
+            10 * most.connections_per_address <= most.connections,
+            "one of ten takes them all"
+        );
     }
 
     #[test]

@@ -49,7 +49,9 @@ class ServerConfig:
         admin_token: likewise of those who may begin and end books; None for the file `admin.token`.
         connections: connections at once; fewer where the process may open fewer files (`ulimit -n`), of which
             some are left to the books' own connections.
-        connections_per_address: connections at once from one address.
+        connections_per_address: connections at once from one address of another machine, so that none takes
+            all of them; of IPv6 from one network of 64 bits. Programs of this machine, and the clients of a proxy
+            on it, share `connections` alone.
         requests_per_second: requests a second from one address; 0 for any number.
         messages_per_second: messages a second from one client on a WebSocket, pings included.
         subscriptions: subscriptions of one connection.
@@ -91,7 +93,7 @@ class ServerConfig:
     read_token: str | None = field(default=None, repr=False)
     admin_token: str | None = field(default=None, repr=False)
     connections: int = 10_000
-    connections_per_address: int = 10_000
+    connections_per_address: int = 1_000
     requests_per_second: int = 0
     messages_per_second: int = 100
     subscriptions: int = 1_000

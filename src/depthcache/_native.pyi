@@ -402,11 +402,11 @@ class BookReader(Generic[N_co]):
         `side`: `buy` takes all asks below best * (1 + bps / 10,000), `sell` all bids above best * (1 - bps /
         10,000). Raises InvalidArgument, BookNotSynced, BookClosed.
         """
-    def grouped(self, size: Amount | str, levels: int | None = None) -> GroupedBook[N_co]:
-        """Return the best `levels` price groups per side (None for all), at multiples of `size`.
+    def grouped(self, group: Amount | str, levels: int | None = None) -> GroupedBook[N_co]:
+        """Return the best `levels` price groups per side (None for all), at multiples of `group`.
 
         A bid belongs to the multiple at or below its price, an ask to the multiple at or above it. Empty
-        groups are left out. `size` is read exactly: a float means its shortest decimal text, as written by
+        groups are left out. `group` is read exactly: a float means its shortest decimal text, as written by
         `repr`. Raises InvalidArgument, BookNotSynced, BookClosed.
         """
     def plot(

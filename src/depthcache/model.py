@@ -477,15 +477,15 @@ class GroupedBook(NamedTuple, Generic[N_co]):
     """The book with its levels summed in price groups, best group first.
 
     Attributes:
-        bids: bid groups; each price is the multiple of `size` at or below the levels it contains.
-        asks: ask groups; each price is the multiple of `size` at or above the levels it contains.
-        size: the group size.
+        bids: bid groups; each price is the multiple of `group` at or below the levels it contains.
+        asks: ask groups; each price is the multiple of `group` at or above the levels it contains.
+        group: the distance between the prices of two groups.
         update_id: the update id of the book.
     """
 
     bids: Levels[N_co]
     asks: Levels[N_co]
-    size: N_co
+    group: N_co
     update_id: int
 
     @property

@@ -80,7 +80,7 @@ def compare(book: Any, truth: slow.Book, size: Fraction, bps: Fraction, levels: 
         moved = slow.size_to_move(truth, side, bps) | {"update_id": update_id} | money
         same(book.size_to_move(side, given_bps), moved, set())
     found = book.grouped(group, levels)
-    assert (found.update_id, found.size) == (update_id, type(found.size)(group))
+    assert (found.update_id, found.group) == (update_id, type(found.group)(group))
     for own_side, true_side, groups in (
         (book.bids, truth.bids, found.bids),
         (book.asks, truth.asks, found.asks),
@@ -324,7 +324,7 @@ def test_numbers_by_hand(reader: Any) -> None:
     assert reader.size_to_move("sell", 300) == (7.0, 198 + 98.5 + 388, None, 3, True, 10)
     coarse = reader.grouped(2)
     assert (coarse.bids, coarse.asks) == ([(98.0, 3.0), (96.0, 4.0)], [(102.0, 4.0), (106.0, 10.0)])
-    assert (coarse.size, coarse.complete, coarse.update_id) == (2.0, True, 10)
+    assert (coarse.group, coarse.complete, coarse.update_id) == (2.0, True, 10)
     assert reader.bids.up_to_value(300) == [(99.0, 2.0), (98.5, 1.0)]
 
 
@@ -428,7 +428,7 @@ def test_sizes_and_distances_that_are_none_are_refused(value: Any) -> None:
         "quote": [
             lambda: made.fill("sell", quote=value) if value is not None else made.bids.up_to_value(value)
         ],
-        "size": [lambda: made.grouped(value) if value != "1" else made.grouped("x")],
+        "group": [lambda: made.grouped(value) if value != "1" else made.grouped("x")],
     }
     for name, each in calls.items():
         for call in each:
@@ -439,8 +439,8 @@ def test_sizes_and_distances_that_are_none_are_refused(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "", "-1", "0", "nan", "inf", "1e30", "10000000000000000000", "1e-19"])
-def test_texts_that_are_no_group_size_are_refused(value: str) -> None:
-    with pytest.raises(InvalidArgument, match="size"):
+def test_texts_that_are_no_group_are_refused(value: str) -> None:
+    with pytest.raises(InvalidArgument, match="group"):
         book().grouped(value)
 
 
@@ -476,7 +476,7 @@ def test_a_float_means_its_shortest_text() -> None:
     assert made.exact.fill("buy", base=0.1).base == Decimal("0.1")
     assert made.exact.fill("buy", base=0.1 + 0.2).base == Decimal("0.30000000000000004")
     assert made.exact.fill("buy", base=1 / 3000).base == Decimal("0.000333333333333333")
-    assert book().grouped(0.1).size == 0.1
+    assert book().grouped(group=0.1).group == 0.1
 
 
 def test_books_that_cannot_be_read_say_why() -> None:

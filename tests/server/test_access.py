@@ -26,7 +26,7 @@ def path_of(route: dict[str, str]) -> str:
         "read_fill": "?side=buy&base=1",
         "read_depth": "?bps=1",
         "read_size_to_move": "?side=buy&bps=1",
-        "read_grouped": "?size=1",
+        "read_grouped": "?group=1",
         "stream_books": "?symbols=NOUSDT",  # a stream has no end
     }.get(route["name"], "")
 

@@ -136,13 +136,14 @@ def test_best_and_analytics_are_those_of_the_book(served: Served) -> None:
         move = ask(served.port, f"{PATH}/size_to_move?side={side}&bps=1.5").json
         size = held.size_to_move(side, 1.5)  # type: ignore[arg-type]
         assert {name: move[name] for name in size._fields} == size._asdict()
-    for size, levels in ((0.05, 3), (0.1, None), (7, 100)):
-        query = f"size={size}&levels={'all' if levels is None else levels}"
-        summed, groups = ask(served.port, f"{PATH}/grouped?{query}").json, held.grouped(size, levels)
+    for group, levels in ((0.05, 3), (0.1, None), (7, 100)):
+        query = f"group={group}&levels={'all' if levels is None else levels}"
+        summed, groups = ask(served.port, f"{PATH}/grouped?{query}").json, held.grouped(group, levels)
         assert [summed["bids"], summed["asks"]] == [
             [list(level) for level in found] for found in (groups.bids, groups.asks)
         ]
-        assert (summed["complete"], summed["update_id"]) == (groups.complete, groups.update_id)
+        found = {name: summed[name] for name in ("group", "complete", "update_id")}
+        assert found == {"group": group, "complete": groups.complete, "update_id": groups.update_id}
     for query, arguments in (("", {}), ("?levels=7", {"levels": 7}), ("?bps=3", {"bps": 3})):
         answer, imbalance = ask(served.port, f"{PATH}/imbalance{query}").json, held.imbalance(**arguments)
         assert {name: answer[name] for name in imbalance._fields} == imbalance._asdict()
@@ -322,7 +323,7 @@ def test_a_read_does_not_deepen_the_book() -> None:
             "/best",
             "/imbalance?levels=9",
             "/fill?side=buy&base=1",
-            "/grouped?size=1&levels=50",
+            "/grouped?group=1&levels=50",
             "/prices",
         ):
             assert ask(native.port, PATH + path).status == 200

@@ -67,9 +67,10 @@ def test_a_parameter_that_cannot_work_is_named(port: int, query: str, name: str)
         (f"{PATH}/depth", "bps"),
         (f"{PATH}/size_to_move?side=buy", "bps"),
         (f"{PATH}/size_to_move?bps=1", "side"),
-        (f"{PATH}/grouped", "size"),
-        (f"{PATH}/grouped?size=0", "size"),
-        (f"{PATH}/grouped?size=1e19", "size"),
+        (f"{PATH}/grouped", "group"),
+        (f"{PATH}/grouped?group=0", "group"),
+        (f"{PATH}/grouped?group=1e19", "group"),
+        (f"{PATH}/grouped?size=1", "size"),
         (f"{PATH}/imbalance?levels=0", "levels"),
         (f"{PATH}/imbalance?levels=1&bps=1", "levels"),
         ("/v1/books/binance.com-coin_futures/BTCUSD_PERP/fill?side=buy&quote=1", "quote"),
@@ -79,6 +80,12 @@ def test_a_parameter_that_cannot_work_is_named(port: int, query: str, name: str)
 def test_every_route_names_what_it_refuses(port: int, path: str, name: str) -> None:
     answer = ask(port, path)
     assert (answer.status, answer.error["name"]) == (400, name)
+
+
+def test_the_former_name_of_a_parameter_is_answered_with_its_name(port: int) -> None:
+    answer = ask(port, f"{PATH}/grouped?size=1")
+    assert answer.error["allowed"] == "nothing: it is called group"
+    assert "group" not in ask(port, f"{PATH}/best?size=1").error["allowed"]
 
 
 def test_an_unknown_book_names_its_neighbours(port: int) -> None:
@@ -99,7 +106,7 @@ def test_an_unknown_book_names_its_neighbours(port: int) -> None:
         "/imbalance",
         "/prices",
         "/size_to_move?side=buy&bps=1",
-        "/grouped?size=1",
+        "/grouped?group=1",
     ],
 )
 def test_a_book_that_is_not_synced_says_why_and_when_to_ask_again(port: int, rest: str) -> None:

@@ -292,6 +292,8 @@ REFUSED = [
     ({"op": "subscribe", "symbols": ["BTC*"], "resume": 5}, "resume"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "resume": {"x": "y"}}, "resume"),
     ({"op": "subscribe", "symbols": ["BTCUSDT"], "level": 5}, "level"),
+    ({"op": "subscribe", "symbols": ["BTCUSDT"], "size": "0.5"}, "size"),
+    ({"op": "subscribe", "symbols": ["BTCUSDT"], "complete": 1}, "complete"),
     ({"op": "unsubscribe", "subscription": 7}, "subscription"),
     ({"op": "list", "symbols": []}, "symbols"),
     ({"op": "buy"}, "op"),

@@ -316,10 +316,10 @@ pub fn size_to_move<'py>(
 pub fn grouped<'py>(
     to: Writer<'py>,
     request: &ReadRequest<'_>,
-    size: &Bound<'py, PyAny>,
+    group: &Bound<'py, PyAny>,
     levels: Option<&Bound<'py, PyAny>>,
 ) -> ObjectResult<'py> {
-    let (step, count) = (group_size(size)?, arguments::levels("levels", levels)?);
+    let (step, count) = (group_step(group)?, arguments::levels("levels", levels)?);
     let groups = count.unwrap_or(usize::MAX);
     let (_, (bids, asks, update_id)) = read(to, request, |book| {
         let side = |side| analytics::grouped(book, side, step, groups);
@@ -380,7 +380,7 @@ fn size(name: &str, value: &Bound<'_, PyAny>) -> PyResult<Number> {
     }
 }
 
-fn group_size(value: &Bound<'_, PyAny>) -> PyResult<Number> {
+fn group_step(value: &Bound<'_, PyAny>) -> PyResult<Number> {
     let given = match value.cast::<PyString>() {
         Ok(text) => arguments::text(&text.to_string_lossy()),
         Err(_) => arguments::number(value)?,
@@ -392,6 +392,6 @@ fn group_size(value: &Bound<'_, PyAny>) -> PyResult<Number> {
         {
             Ok(number)
         }
-        _ => Err(errors::invalid("size", value, GROUP)),
+        _ => Err(errors::invalid("group", value, GROUP)),
     }
 }

@@ -585,19 +585,19 @@ impl BookReader {
         )
     }
 
-    /// Return the best `levels` price groups per side (None for all), at multiples of `size`.
+    /// Return the best `levels` price groups per side (None for all), at multiples of `group`.
     ///
     /// A bid belongs to the multiple at or below its price, an ask to the multiple at or above it. Empty
-    /// groups are left out. `size` is read exactly: a float means its shortest decimal text, as written by
+    /// groups are left out. `group` is read exactly: a float means its shortest decimal text, as written by
     /// `repr`. Raises InvalidArgument, BookNotSynced, BookClosed.
-    #[pyo3(signature = (size, levels = None))]
+    #[pyo3(signature = (group, levels = None))]
     fn grouped<'py>(
         &self,
         py: Python<'py>,
-        size: &Bound<'py, PyAny>,
+        group: &Bound<'py, PyAny>,
         levels: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        analytics::grouped(self.writer(py), &self.request(), size, levels)
+        analytics::grouped(self.writer(py), &self.request(), group, levels)
     }
 
     /// Draw a depth chart of the current book with matplotlib, and return its Axes.

@@ -8,6 +8,7 @@ use depthcache_wire::writer::{self, Object};
 
 use crate::books::look;
 use crate::call::{Call, json};
+use crate::parameters::{GROUP, parse_group};
 use crate::problem::Problem;
 use crate::registry::Book;
 
@@ -167,16 +168,11 @@ pub async fn size_to_move(call: &Call<'_>) -> Result<Response, Problem> {
     Ok(json(out))
 }
 
-/// Levels summed at multiples of a size, best first.
+/// Levels summed up to multiples of a step of prices, best first.
 pub async fn grouped(call: &Call<'_>) -> Result<Response, Problem> {
-    const BELOW: i128 = 10i128.pow(19);
     let query = &call.query;
-    let allowed = "a number above 0 and below 10^19, of at most 18 decimals";
-    let given = query.needed("size", allowed)?;
-    let size = query.size("size")?;
-    let size = size
-        .filter(|size| size.mantissa / 10i128.pow(size.scale.into()) < BELOW)
-        .ok_or_else(|| Problem::parameter("size", given, allowed))?;
+    let given = query.needed("group", GROUP)?;
+    let group = parse_group(given).ok_or_else(|| Problem::parameter("group", given, GROUP))?;
     let (groups, policy) = (query.levels()?, query.policy()?);
     let book = call.settled_book().await?;
     // Of a copy: sums of a whole side are not made while the book is held.
@@ -185,20 +181,20 @@ pub async fn grouped(call: &Call<'_>) -> Result<Response, Problem> {
     let mut message = begin(&mut out, "grouped", &book);
     let mut complete = true;
     for (key, side) in [("bids", Side::Bids), ("asks", Side::Asks)] {
-        let side = analytics::grouped(&found, side, size, groups);
+        let side = analytics::grouped(&found, side, group, groups);
         complete &= side.complete;
         let out = message.key(key);
         out.push(b'[');
-        for (index, group) in side.groups.iter().enumerate() {
+        for (index, level) in side.groups.iter().enumerate() {
             out.extend_from_slice(if index > 0 { b",[" } else { b"[" });
-            writer::float(out, Some(group.price.to_f64()));
+            writer::float(out, Some(level.price.to_f64()));
             out.push(b',');
-            writer::float(out, Some(group.quantity.to_f64()));
+            writer::float(out, Some(level.quantity.to_f64()));
             out.push(b']');
         }
         out.push(b']');
     }
-    message.float("size", Some(size.to_f64()));
+    message.float("group", Some(group.to_f64()));
     message.flag("complete", complete);
     message.integer("update_id", found.best().update_id);
     message.end();

@@ -31,9 +31,10 @@ impl Query {
             };
             if !in_query().any(|each| each.name == name) {
                 let names: Vec<&str> = in_query().map(|each| each.name).collect();
-                let allowed = match names.is_empty() {
-                    true => "no parameters".to_owned(),
-                    false => format!("the parameters {}", names.join(", ")),
+                let allowed = match renamed(&name, |other| names.contains(&other)) {
+                    Some(hint) => hint,
+                    None if names.is_empty() => "no parameters".to_owned(),
+                    None => format!("the parameters {}", names.join(", ")),
                 };
                 return Err(Problem::parameter(&name, &value, allowed));
             }
@@ -160,6 +161,35 @@ impl Query {
         self.get(name)
             .ok_or_else(|| Problem::parameter(name, "", allowed))
     }
+}
+
+/// What is allowed instead of a parameter that has another name now.
+pub fn renamed(name: &str, is_known: impl Fn(&'static str) -> bool) -> Option<String> {
+    const RENAMED: [(&str, &str); 1] = [("size", "group")];
+    let (_, now) = RENAMED
+        .into_iter()
+        .find(|(former, now)| *former == name && is_known(now))?;
+    Some(format!("nothing: it is called {now}"))
+}
+
+/// What a group may be.
+pub const GROUP: &str = "a number above 0 and below 10^19, of at most 18 decimals; best as text";
+
+/// A step of prices that levels are summed up to; None for what cannot be one. 0.50 and 0.5 are the same.
+pub fn parse_group(text: &str) -> Option<Number> {
+    const MOST_DIGITS: u32 = 19;
+    // Multiples of it must be numbers, too.
+    let is_usable = |mantissa: i128, scale: u8| {
+        mantissa > 0 && mantissa < 10i128.pow(MOST_DIGITS + u32::from(scale))
+    };
+    let found = json::decimal(text.as_bytes())
+        .ok()
+        .filter(|found| is_usable(found.mantissa, found.scale))?;
+    let (mut mantissa, mut scale) = (found.mantissa, found.scale);
+    while scale > 0 && mantissa % 10 == 0 {
+        (mantissa, scale) = (mantissa / 10, scale - 1);
+    }
+    Some(Number { mantissa, scale })
 }
 
 fn whole(text: &str) -> Option<usize> {

@@ -141,6 +141,8 @@ const BPS: Parameter = query(
     "The distance from the mid in basis points.",
 );
 
+const GROUP: &str = "Sum levels up to multiples of this step of prices.";
+
 const SIDE: Parameter = needed(query(
     "side",
     r#"{"enum":["buy","sell"]}"#,
@@ -347,9 +349,9 @@ pub const ROUTES: &[Route] = &[
             EXCHANGE,
             SYMBOL,
             needed(query(
-                "size",
+                "group",
                 r#"{"type":"number","exclusiveMinimum":0}"#,
-                "The distance between two groups.",
+                GROUP,
             )),
             LEVELS,
             ON_STALE,
@@ -393,11 +395,7 @@ pub const ROUTES: &[Route] = &[
                 r#"{"anyOf":[{"type":"integer","minimum":1,"maximum":100000},{"const":"all"}],"default":20}"#,
                 "Levels of each side, or groups of them; or all.",
             ),
-            query(
-                "group",
-                r#"{"type":"string"}"#,
-                "Sum levels up to multiples of this step of prices.",
-            ),
+            query("group", r#"{"type":"number","exclusiveMinimum":0}"#, GROUP),
             query(
                 "interval_ms",
                 r#"{"type":"integer","minimum":1,"maximum":3600000,"default":1000}"#,

@@ -50,7 +50,7 @@ class ServerConfig:
         connections: connections at once; fewer where the process may open fewer files (`ulimit -n`), of which
             some are left to the books' own connections.
         connections_per_address: connections at once from one address of another machine, so that none takes
-            all of them; of IPv6 from one network of 64 bits. Programs of this machine, and the clients of a proxy
+            all of them; of IPv6 from one network of 64 bits. Programs of this machine, and clients of a proxy
             on it, share `connections` alone.
         requests_per_second: requests a second from one address; 0 for any number.
         messages_per_second: messages a second from one client on a WebSocket, pings included.

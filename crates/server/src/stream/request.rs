@@ -3,13 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use depthcache_book::codec::json;
 use depthcache_book::follow::{Mode, OnStale};
 use depthcache_book::query::Number;
 use depthcache_wire::Numbers;
 use serde_json::{Map, Value};
 
-use crate::parameters::{Pattern, USUAL_LEVELS};
+use crate::parameters::{GROUP, Pattern, USUAL_LEVELS, parse_group, renamed};
 use crate::problem::{Problem, shortened};
 use crate::registry::{Book, Registry};
 use crate::views::{MODES, View};
@@ -235,26 +234,12 @@ fn interval_ms(value: Option<&Value>) -> Result<u32, Problem> {
 }
 
 fn group(value: &Value) -> Result<Number, Problem> {
-    const MOST_DIGITS: u32 = 19;
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
-    // Multiples of it must be numbers, too.
-    let is_usable = |mantissa: i128, scale: u8| {
-        mantissa > 0 && mantissa < 10i128.pow(MOST_DIGITS + u32::from(scale))
-    };
-    let found = json::decimal(text.as_bytes())
-        .ok()
-        .filter(|found| is_usable(found.mantissa, found.scale));
-    let allowed = "a number above 0 and below 10^19, of at most 18 decimals; best as text";
-    let found = found.ok_or_else(|| refused("group", value, allowed))?;
-    let (mut mantissa, mut scale) = (found.mantissa, found.scale);
-    while scale > 0 && mantissa % 10 == 0 {
-        (mantissa, scale) = (mantissa / 10, scale - 1); // 0.50 and 0.5 are one view
-    }
-    Ok(Number { mantissa, scale })
+    parse_group(&text).ok_or_else(|| refused("group", value, GROUP))
 }
 
 fn names(value: Option<&Value>) -> Result<Vec<String>, Problem> {
@@ -328,7 +313,8 @@ pub fn check_names(fields: &Map<String, Value>, known: &[&str]) -> Result<(), Pr
     match unknown {
         None => Ok(()),
         Some((name, value)) => {
-            let allowed = format!("the fields {}", known.join(", "));
+            let allowed = renamed(name, |other| known.contains(&other))
+                .unwrap_or_else(|| format!("the fields {}", known.join(", ")));
             Err(refused(name, value, &allowed))
         }
     }

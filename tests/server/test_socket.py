@@ -319,6 +319,41 @@ async def test_what_cannot_work_is_refused_by_name_and_the_socket_stays(native: 
         assert (await client.ask(op="list"))["subscriptions"] == []
 
 
+NAN, INFINITE = float("nan"), float("inf")
+TAKEN = [0, -1, 2**63, 2**64 - 1, -(2**63), "", "x" * 64, "币" * 64, "\x00", None]
+NO_REQUEST = [-0.0, 1.0, 1e300, 2.5, True, [], [1], {}, {"a": [None]}, "x" * 65]
+MALFORMED = [NAN, INFINITE, -INFINITE, [NAN], {"a": NAN}, b"x", b"", msgpack.ExtType(5, b"x"), {1: 2}]
+
+
+@pytest.mark.parametrize("protocol", [JSON, MESSAGE_PACK])
+async def test_a_request_is_called_by_a_whole_number_or_a_short_text(native: Any, protocol: str) -> None:
+    """The reply repeats it as it came, or says null because it cannot."""
+    async with connected(native.port, protocol=protocol) as client:
+
+        async def ask_as(request: Any) -> dict[str, Any]:
+            await client.put({"op": "list", "request": request})
+            return await client.receive()
+
+        for request in TAKEN:
+            reply = await ask_as(request)
+            assert (reply["type"], reply["request"], type(reply["request"])) == (
+                "subscriptions",
+                request,
+                type(request),
+            )
+        beyond = [2**64, -(2**63) - 1, 10**400] if protocol == JSON else []
+        for request in [*NO_REQUEST, *beyond]:
+            reply = await ask_as(request)
+            assert (reply["type"], reply["request"]) == ("error", None), request
+            if request != 10**400:  # no JSON parser of numbers takes it
+                assert (reply["error"]["code"], reply["error"]["name"]) == ("invalid_parameter", "request")
+                assert "whole number of 64 bits" in reply["error"]["allowed"]
+        for request in MALFORMED if protocol == MESSAGE_PACK else []:
+            reply = await ask_as(request)
+            assert (reply["type"], reply["request"]) == ("error", None), request
+            assert reply["error"]["code"] == "malformed_message", request
+
+
 async def test_a_message_of_the_other_kind_is_refused(native: Any) -> None:
     async with connected(native.port) as client:
         await client.socket.send_bytes(b"{}")

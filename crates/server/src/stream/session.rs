@@ -1,6 +1,7 @@
 //! `/v1/ws`: the operations that a client sends, the replies to them, and the messages of its subscriptions.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use axum::response::Response;
 use depthcache_wire::writer::{Object, string};
 use http::StatusCode;
 use http::header::AUTHORIZATION;
-use serde_json::{Map, Value};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Number, Value};
 use tokio::time::{Sleep, sleep};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -104,7 +107,7 @@ impl Client {
             (Format::MessagePack, Message::Binary(bytes)) => {
                 let mut rest = &bytes[..];
                 match rmp_serde::from_read(&mut rest) {
-                    Ok(value) if rest.is_empty() => Ok(value),
+                    Ok(Plain(value)) if rest.is_empty() => Ok(value),
                     Ok(_) => Err("there is more than one value".to_owned()),
                     Err(why) => Err(why.to_string()),
                 }
@@ -130,7 +133,9 @@ impl Client {
 
     fn act(&mut self, fields: &Map<String, Value>) -> Result<Reply, Problem> {
         if let Some(request) = fields.get("request").filter(|request| !is_request(request)) {
-            let allowed = format!("a whole number, or text of at most {MOST_REQUEST} characters");
+            let allowed = format!(
+                "a whole number of 64 bits, text of at most {MOST_REQUEST} characters, or null"
+            );
             return Err(refused("request", request, &allowed));
         }
         let op = fields.get("op").unwrap_or(&Value::Null);
@@ -219,6 +224,68 @@ impl Client {
         let message = written(json, "reply", self.format);
         self.held += message.len();
         self.replies.push_back(message);
+    }
+}
+
+/// A value that JSON can say, too: a number of MessagePack that is none would be read as null.
+struct Plain(Value);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(given: D) -> Result<Plain, D::Error> {
+        given.deserialize_any(PlainVisitor).map(Plain)
+    }
+}
+
+struct PlainVisitor;
+
+impl<'de> Visitor<'de> for PlainVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("what JSON can say, too")
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
+        let number = Number::from_f64(number);
+        number
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("numbers must be finite"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(Plain(value)) = list.next_element()? {
+            found.push(value);
+        }
+        Ok(Value::Array(found))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut found = Map::new();
+        while let Some((name, Plain(value))) = map.next_entry::<String, Plain>()? {
+            found.insert(name, value);
+        }
+        Ok(Value::Object(found))
     }
 }
 

@@ -448,6 +448,23 @@ def test_c15_more_copies_than_there_are_nodes_are_not_promised(fresh: tuple[int,
         assert name in refused["message"]
 
 
+def test_an_option_without_effect_is_answered_with_the_reason(fresh: tuple[int, Any]) -> None:
+    port, _ = fresh
+    for symbol, given, words in (
+        ("BNBUSDT", {"update_interval": 1000}, ["update_interval has no effect"]),
+        ("ADAUSDT", {"refresh_interval": "3600"}, ["refresh_interval has no effect"]),
+        ("XRPUSDT", {"refresh_interval": 0, "desired_quantity": 1, "update_interval": ""}, []),
+        (
+            "SOLUSDT",
+            {"refresh_interval": 60, "desired_quantity": 2, "update_interval": 100},
+            3 * [" no effect"],
+        ),
+    ):
+        answer = old(port, "create_depthcache", exchange=SPOT, market=symbol, **given)
+        assert answer["result"] == "OK"
+        assert answer.get("message", "").count(words[0] if words else ":") == len(words), answer
+
+
 def test_many_markets_come_as_a_list_as_text_and_as_release_2_8_writes_them(fresh: tuple[int, Any]) -> None:
     port, books = fresh
     encoded = base64.b64encode(json.dumps(["SOLUSDT"]).encode()).decode()

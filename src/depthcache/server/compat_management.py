@@ -32,7 +32,14 @@ _GROUPS = (
 )
 _MOST_CREDENTIALS = 1_000
 _MOST_MARKETS = 5_000
-_ONE_COPY = "kept once, by this process: desired_quantity has no effect"
+_NO_EFFECT = {
+    "desired_quantity": "kept once, by this process: desired_quantity has no effect",
+    "update_interval": "kept at the speed of this server (speed_ms): update_interval has no effect",
+    "refresh_interval": "compared and repaired without a timer: refresh_interval has no effect",
+}
+"""What an answer says of an option that was asked for, and why nothing follows from it."""
+_USUAL = {"desired_quantity": 1, "update_interval": None, "refresh_interval": 0}
+"""What the old cluster does anyway."""
 
 _Given = dict[str, Any]
 
@@ -201,6 +208,7 @@ def _required(given: _Given, error_id: str, *names: str) -> list[Any]:
 
 def _options(given: _Given) -> _Given:
     """What the answer says of options; raises _Refused for what is no number."""
+    words: list[str] = []
     for name, least in (("desired_quantity", 1), ("update_interval", 1), ("refresh_interval", 0)):
         value = given.get(name)
         if value in (None, "", "None"):
@@ -213,9 +221,9 @@ def _options(given: _Given) -> _Given:
             raise _Refused(
                 "#1017", f"{name} is {str(value)[:50]!r}; allowed: a whole number, {least} or more"
             )
-        if name == "desired_quantity" and number > 1:
-            return {"message": _ONE_COPY}
-    return {}
+        if number != _USUAL[name]:
+            words.append(_NO_EFFECT[name])
+    return {"message": "; ".join(words)} if words else {}
 
 
 def _markets(listed: Any) -> list[str]:

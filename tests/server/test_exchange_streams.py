@@ -141,6 +141,18 @@ def test_a_symbol_that_the_exchange_does_not_list_costs_it_nothing(owner: Owner)
     )
 
 
+def test_exchange_info_that_cannot_be_fetched_counts_as_what_the_sender_gets() -> None:
+    with serving() as native:
+        thread = threading.Thread(
+            target=lambda: native.respond(native.take_request(DEADLINE_S)[0], 502, b"{}")
+        )
+        thread.start()
+        answer = ask(native.port, f"/{UM}/fapi/v1/exchangeInfo", token=None)
+        thread.join()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert ask(native.port, "/v1/stats").json["responses"]["exchange"] == {"503": 1}
+
+
 def test_a_reader_that_hangs_up_does_not_make_the_next_one_fetch_again() -> None:
     with serving(options(exchange_symbols="any"), delegation_s=DEADLINE_S) as native:
         path = f"/{UM}/fapi/v1/exchangeInfo"

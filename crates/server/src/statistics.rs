@@ -7,10 +7,10 @@ use http::StatusCode;
 use crate::contract::ENDPOINTS;
 use crate::table::ROUTES;
 
-/// The statuses that are counted one by one; others count as the last.
-pub const STATUSES: [u16; 20] = [
-    101, 200, 201, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 426, 429, 431, 503,
-    500,
+/// The statuses that are counted one by one; others count as the first of their hundred.
+pub const STATUSES: [u16; 22] = [
+    101, 200, 201, 204, 300, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 426, 429, 431,
+    500, 502, 503,
 ];
 
 /// The index of what is no path of old clients, behind `ROUTES`, what is none of them, and `ENDPOINTS`.
@@ -97,9 +97,12 @@ impl Default for Statistics {
 impl Statistics {
     /// One more response; `route`: an index of `ROUTES`, or their number for what is none of them.
     pub fn count(&self, route: usize, status: StatusCode) {
-        let last = STATUSES.len() - 1;
-        let place = STATUSES.iter().position(|each| *each == status.as_u16());
-        self.responses[route][place.unwrap_or(last)].fetch_add(1, Ordering::Relaxed);
+        let status = status.as_u16();
+        let is_it = |each: &u16| *each == status;
+        let is_alike = |each: &u16| *each / 100 == status / 100;
+        let place = STATUSES.iter().position(is_it);
+        let place = place.or_else(|| STATUSES.iter().position(is_alike));
+        self.responses[route][place.unwrap_or(0)].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A message to followers was encoded.
@@ -153,5 +156,29 @@ fn name(index: usize) -> &'static str {
         (None, None) if index == ROUTES.len() => "other",
         (None, None) if index == EXCHANGE => "exchange",
         (None, None) => "compat_other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_counts_as_itself_or_as_the_first_of_its_hundred() {
+        for (given, counted) in [
+            (502, 502),
+            (500, 500),
+            (503, 503),
+            (599, 500),
+            (418, 400),
+            (206, 200),
+            (301, 300),
+        ] {
+            let statistics = Statistics::default();
+            statistics.count(EXCHANGE, StatusCode::from_u16(given).expect("a status"));
+            let found: Vec<_> = statistics.responses().collect();
+            assert_eq!(found, [("exchange", counted, 1)]);
+        }
+        assert!(STATUSES.is_sorted(), "the first of a hundred is the lowest");
     }
 }

@@ -50,7 +50,7 @@ impl Kept {
     }
 
     /// Better than none.
-    fn last(&self) -> Result<Arc<Listed>, Refusal> {
+    fn last(&self) -> Result<Arc<IndexedInfo>, Refusal> {
         let words = "The exchange's exchangeInfo could not be fetched.";
         let last = self.fetched.as_ref().map(|fetched| fetched.listed.clone());
         last.ok_or_else(|| Refusal::later(words))
@@ -62,12 +62,12 @@ struct Fetched {
     at: Instant,
     /// The books when it was fetched: others need another.
     books: u64,
-    listed: Arc<Listed>,
+    listed: Arc<IndexedInfo>,
 }
 
 /// exchangeInfo and where its rows are: it is read once, there are thousands of them.
 #[derive(Debug)]
-struct Listed {
+struct IndexedInfo {
     body: Bytes,
     /// None where it cannot be read.
     rows: Option<Rows>,
@@ -122,7 +122,7 @@ impl Listings {
         venue: &VenueRules,
         is_whole: bool,
         most: Duration,
-    ) -> Result<Arc<Listed>, Refusal> {
+    ) -> Result<Arc<IndexedInfo>, Refusal> {
         let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
         let mut kept = listing.lock_owned().await;
         // That of all symbols does not depend on the books: else each that a request begins would cost another one.
@@ -170,7 +170,9 @@ async fn fetch(kept: &mut Kept, shared: &Shared, name: &str, key: String, books:
     let body = body.map(|answered| Bytes::from(answered.body));
     let listed = match body {
         // Megabytes: no reader on this thread waits for it.
-        Some(body) => spawn_blocking(move || Listed::read(body, &key)).await.ok(),
+        Some(body) => spawn_blocking(move || IndexedInfo::read(body, &key))
+            .await
+            .ok(),
         None => None,
     };
     match listed.map(Arc::new) {
@@ -206,10 +208,10 @@ fn wanted(query: &HashMap<String, String>) -> Result<Option<Vec<String>>, Refusa
     }
 }
 
-impl Listed {
-    fn read(body: Bytes, key: &str) -> Listed {
+impl IndexedInfo {
+    fn read(body: Bytes, key: &str) -> IndexedInfo {
         let rows = Rows::of(&body, key);
-        Listed { body, rows }
+        IndexedInfo { body, rows }
     }
 
     /// Whether a symbol is listed; of what cannot be read, each may be.
@@ -298,7 +300,7 @@ mod tests {
                 .map(|name| name.to_string())
                 .collect::<Vec<_>>()
         };
-        let listed = Listed::read(Bytes::from_static(body), "symbols");
+        let listed = IndexedInfo::read(Bytes::from_static(body), "symbols");
         let found = listed
             .chosen(&symbols(&["B", "A"]))
             .expect("both are there");
@@ -315,7 +317,7 @@ mod tests {
             .chosen(&symbols(&["A", "A"]))
             .expect_err("a row a symbol");
         assert_eq!(twice.code, -1101);
-        let unreadable = Listed::read(Bytes::from_static(b"{}"), "symbols");
+        let unreadable = IndexedInfo::read(Bytes::from_static(b"{}"), "symbols");
         assert!(unreadable.has("A"), "nothing says that it is not");
         assert_eq!(
             unreadable.chosen(&symbols(&["A"])).map_err(|why| why.code),

@@ -11,8 +11,6 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::channel::Channel;
-
 /// Claims may be so many times what there is: less of a message ring than that is of no use.
 const MOST_CLAIMS: usize = 64;
 
@@ -40,7 +38,13 @@ struct Claims {
     views: usize,
     bytes: usize,
     by_subscriber: HashMap<Subscriber, usize>,
-    channels: Vec<Weak<Channel>>,
+    keepers: Vec<Weak<dyn Keeper>>,
+}
+
+/// What keeps messages under a claim.
+pub trait Keeper: Send + Sync {
+    /// Keep no more than the claim of now.
+    fn cut(&self);
 }
 
 /// A claim counts until it is dropped.
@@ -101,22 +105,22 @@ impl Backlog {
     }
 
     /// A view begins to keep messages. May cut those of all others, so no view may be held.
-    pub fn begin(&self, channel: &Arc<Channel>) {
+    pub fn begin(&self, keeper: Weak<dyn Keeper>) {
         let mut claims = self.claims.lock();
-        claims.channels.push(Arc::downgrade(channel));
+        claims.keepers.push(keeper);
         let planned = self.planned.load(Ordering::Relaxed);
         if claims.bytes <= planned {
             return;
         }
         self.plan(claims.bytes);
-        claims.channels.retain(|channel| channel.strong_count() > 0);
+        claims.keepers.retain(|keeper| keeper.strong_count() > 0);
         if self.planned.load(Ordering::Relaxed) <= self.most_bytes {
             return;
         }
-        let channels = claims.channels.clone();
+        let keepers = claims.keepers.clone();
         drop(claims); // the last holder of a view gives its claim back
-        for channel in channels.iter().filter_map(Weak::upgrade) {
-            channel.cut();
+        for keeper in keepers.iter().filter_map(Weak::upgrade) {
+            keeper.cut();
         }
     }
 
@@ -137,7 +141,7 @@ impl Backlog {
         }
         if claims.bytes < self.planned.load(Ordering::Relaxed) / 2 {
             self.plan(claims.bytes);
-            claims.channels.retain(|channel| channel.strong_count() > 0);
+            claims.keepers.retain(|keeper| keeper.strong_count() > 0);
         }
     }
 }

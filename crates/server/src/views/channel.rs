@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
-use super::backlog::{Claim, Subscriber};
+use super::backlog::{Claim, Keeper, Subscriber};
 use super::format::{Format, completed};
 use super::messages::{self, Change, Label, Moment};
 use super::ready::Ready;
@@ -196,11 +196,6 @@ impl Channel {
     /// Whether another view took its place.
     pub fn is_retired(&self) -> bool {
         self.is_retired.load(Ordering::Acquire)
-    }
-
-    /// Keep no more than the claim of now.
-    pub fn cut(&self) {
-        self.state.lock().trim(&self.claim);
     }
 
     /// Whether the book has ended.
@@ -395,6 +390,12 @@ impl Channel {
             true => Taken::Last(made),
             false => Taken::Message(made),
         }
+    }
+}
+
+impl Keeper for Channel {
+    fn cut(&self) {
+        self.state.lock().trim(&self.claim);
     }
 }
 

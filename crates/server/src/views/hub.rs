@@ -1,7 +1,7 @@
 //! The channels of one book, and what feeds them: a follower each, whose items are published as they come.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use depthcache_book::follow::{FollowSpec, Mode};
@@ -74,7 +74,8 @@ impl Hub {
                 let moment = source.look(|market| Moment::of(market));
                 let made = Arc::new(Channel::new(view, label(), moment, claim));
                 state.channels.push(made.clone());
-                backlog.begin(&made);
+                let keeper: Weak<Channel> = Arc::downgrade(&made);
+                backlog.begin(keeper);
                 tokio::spawn(pump(
                     self.clone(),
                     source.clone(),

@@ -7,13 +7,14 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import aiohttp
 import pytest
 
 from depthcache import Book
-from tests.server.asking import DEADLINE_S, READ, ask, raw
+from tests.server.asking import ADMIN, DEADLINE_S, READ, ask, raw
 from tests.server.exchanging import KEY, Socket, connected, options, serving, session
 
 UM, SPOT = "binance.com-futures", "binance.com"
@@ -139,6 +140,33 @@ def test_a_symbol_that_the_exchange_does_not_list_costs_it_nothing(owner: Owner)
     assert owner.routes == ["exchange_info", "begin_asked_book"], (
         "a book that was begun makes nobody fetch again"
     )
+
+
+def test_readers_who_ask_for_books_leave_room_for_those_who_manage() -> None:
+    with serving(options(exchange_symbols="any"), delegation_s=DEADLINE_S) as native, ExitStack() as stack:
+        listed = json.dumps({"symbols": [{"symbol": f"A{number}"} for number in range(70)]}).encode()
+        readers = []
+        for number in range(70):
+            path = f"/{UM}/fapi/v1/depth?symbol=A{number}"
+            reader = socket.create_connection(("127.0.0.1", native.port), timeout=DEADLINE_S)
+            readers.append(stack.enter_context(reader))
+            reader.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        routes = []
+        while len(routes) < 33:
+            request = native.take_request(DEADLINE_S)
+            routes.append(request[1])
+            if request[1] == "exchange_info":
+                native.respond(request[0], 200, listed)
+        assert sorted(routes) == ["begin_asked_book"] * 32 + ["exchange_info"]
+        book = f"/v1/books/{UM}/BTCUSDT"
+        manager = threading.Thread(
+            target=ask, args=(native.port, book), kwargs={"method": "PUT", "token": ADMIN}
+        )
+        manager.start()
+        request = native.take_request(DEADLINE_S)
+        assert request[1] == "begin_book"
+        native.respond(request[0], 200, b"{}")
+        manager.join()
 
 
 def test_exchange_info_that_cannot_be_fetched_counts_as_what_the_sender_gets() -> None:

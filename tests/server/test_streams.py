@@ -429,6 +429,20 @@ async def test_a_book_that_comes_beyond_a_limit_is_not_followed_and_the_client_i
             assert (error["error"]["code"], error["error"]["symbol"]) == ("too_many_books", "ETHUSDT")
 
 
+async def test_a_book_that_was_beyond_a_limit_is_followed_once_there_is_room() -> None:
+    with serving(followed=2, heartbeat_s=30) as native:
+        Fed(native, 24)
+        Fed(native, 24, "BTCUSDC")
+        async with connected(native.port) as client:
+            await client.subscribe("BTC*")
+            await client.subscribe("E*")
+            Fed(native, 25, "ETHUSDT")
+            while (await client.receive())["type"] != "error":
+                pass
+            await client.ask(op="unsubscribe", subscription=1)
+            assert (await client.until("snapshot"))["symbol"] == "ETHUSDT"
+
+
 async def test_what_is_not_subscribed_to_any_more_is_silent(native: Any) -> None:
     fed = Fed(native, 15)
     async with connected(native.port) as client:

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::problem::Problem;
 
 /// Requests that wait at most; more are refused.
-const CAPACITY: usize = 64;
+pub const CAPACITY: usize = 64;
 
 /// A request for the owner. It has no `Debug`: old clients send secrets in its body.
 pub struct DelegatedRequest {

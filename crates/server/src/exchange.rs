@@ -37,9 +37,10 @@ use depthcache_wire::writer::Object;
 use http::header::{CONTENT_LENGTH, UPGRADE};
 use http::{HeaderName, Method, StatusCode};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::call::typed;
-use crate::delegation::DelegatedRequest;
+use crate::delegation::{self, DelegatedRequest};
 use crate::problem::shortened;
 use crate::registry::{Book, Registry};
 use crate::secrets::shown_path;
@@ -70,6 +71,9 @@ pub struct Exchange {
     venues: Vec<Arc<VenueRules>>,
     listings: Listings,
     feeds: Mutex<HashMap<Name, Arc<Feed>>>,
+    /// Requests that may ask the owner for a book at once: some of those that it takes, so that readers leave room for
+    /// those who manage.
+    begins: Semaphore,
 }
 
 impl Protocol for Exchange {
@@ -111,6 +115,7 @@ impl Exchange {
             venues: venues.into_iter().map(Arc::new).collect(),
             listings: Listings::default(),
             feeds: Mutex::default(),
+            begins: Semaphore::new(delegation::CAPACITY / 2),
         }
     }
 
@@ -205,6 +210,9 @@ impl Exchange {
             ));
         }
         self.listings.check(shared, venue, symbol).await?;
+        let Ok(_turn) = self.begins.try_acquire() else {
+            return Err(Refusal::later("Too many books are begun at once."));
+        };
         let make = |number| DelegatedRequest {
             number,
             route: "begin_asked_book",

@@ -220,16 +220,24 @@ impl Pattern {
 
     /// Whether a whole name matches. Linear in the name for each star: only the last star is tried again.
     pub fn matches(&self, name: &str) -> bool {
+        if name.is_ascii() {
+            let name = name.as_bytes();
+            return self.matches_all(name.len(), |at| name[at].to_ascii_uppercase().into());
+        }
         let name: Vec<char> = name.to_uppercase().chars().collect();
+        self.matches_all(name.len(), |at| name[at])
+    }
+
+    fn matches_all(&self, len: usize, char_at: impl Fn(usize) -> char) -> bool {
         let (mut at, mut within) = (0, 0);
         let mut last_star = None;
-        while at < name.len() {
+        while at < len {
             match self.0.get(within) {
                 Some('*') => {
                     last_star = Some((within, at));
                     within += 1;
                 }
-                Some(each) if *each == '?' || *each == name[at] => {
+                Some(each) if *each == '?' || *each == char_at(at) => {
                     (at, within) = (at + 1, within + 1);
                 }
                 _ => match last_star {

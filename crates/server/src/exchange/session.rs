@@ -1,5 +1,6 @@
 //! One stream connection: its URL, its commands and what it is sent.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -49,13 +50,11 @@ impl Url {
             "stream" if named.is_empty() => parameter(query, "streams"),
             _ => return None,
         };
-        let mut found: Vec<String> = Vec::new();
         // ccxt numbers its connections: /ws/0. The exchange takes any name.
-        for name in streams.split('/').filter(|name| name.contains('@')) {
-            if !found.iter().any(|known| known == name) {
-                found.push(name.to_owned());
-            }
-        }
+        let mut known = HashSet::new();
+        let named = streams.split('/').filter(|name| name.contains('@'));
+        let named = named.filter(|name| known.insert(*name));
+        let found = named.map(str::to_owned).collect();
         Some(Url {
             is_combined: kind == "stream",
             has_depth,
@@ -144,6 +143,8 @@ struct Reader {
 struct Subscribed {
     /// In the order in which they were subscribed.
     streams: Vec<(Arc<str>, Stream)>,
+    /// Their names: a message may name thousands.
+    names: HashSet<Arc<str>>,
     /// The connection is over: nothing is to be subscribed any more.
     is_over: bool,
 }
@@ -290,14 +291,9 @@ impl Reader {
         }
         let subscribed = self.subscribed.lock();
         let mut found: Vec<(Arc<str>, Stream)> = Vec::new();
+        let mut known = HashSet::new();
         for name in names {
-            let is_known = |known: &&(Arc<str>, Stream)| *known.0 == **name;
-            if subscribed
-                .streams
-                .iter()
-                .chain(&found)
-                .any(|known| is_known(&known))
-            {
+            if subscribed.names.contains(name.as_str()) || !known.insert(name.as_str()) {
                 continue;
             }
             if subscribed.streams.len() + found.len() >= self.venue.most_streams {
@@ -315,11 +311,11 @@ impl Reader {
         let exchange = &self.exchange;
         let mut subscribed = self.subscribed.lock();
         for (name, stream) in streams {
-            let is_there = subscribed.streams.iter().any(|(known, _)| *known == name);
-            if subscribed.is_over || is_there {
+            if subscribed.is_over || subscribed.names.contains(&name) {
                 continue;
             }
             if exchange.subscribe(&self.shared, &self.venue, &stream, &name, &self.outbox) {
+                subscribed.names.insert(name.clone());
                 subscribed.streams.push((name, stream));
             } else {
                 // It was held a moment ago: what was acknowledged must not be silent.
@@ -332,6 +328,9 @@ impl Reader {
 
     fn unsubscribe(&self, name: &str) {
         let mut subscribed = self.subscribed.lock();
+        if !subscribed.names.remove(name) {
+            return;
+        }
         let index = subscribed
             .streams
             .iter()
@@ -347,6 +346,7 @@ impl Reader {
         let mut subscribed = self.subscribed.lock();
         subscribed.is_over = true;
         let streams = std::mem::take(&mut subscribed.streams);
+        subscribed.names.clear();
         for (name, stream) in streams {
             let symbol = &stream.symbol;
             self.exchange

@@ -38,6 +38,8 @@ pub struct Reader {
     /// Books that came up to this number were compared with the subscriptions.
     seen: u64,
     is_told: bool,
+    /// A book that came was beyond a limit.
+    is_beyond: bool,
     heartbeat: Interval,
     /// Where the next heartbeat begins, if it cannot name all books.
     turn: usize,
@@ -92,6 +94,7 @@ impl Reader {
             known: HashMap::new(),
             seen: 0,
             is_told: false,
+            is_beyond: false,
             heartbeat,
             turn: 0,
             notices: VecDeque::new(),
@@ -185,8 +188,12 @@ impl Reader {
     pub fn unsubscribe(&mut self, number: u64) -> bool {
         let was_there = self.subscriptions.remove(&number).is_some();
         if was_there {
-            self.leave(number);
-            self.seen = 0; // another subscription may name the same books
+            let left = self.leave(number);
+            if std::mem::take(&mut self.is_beyond) {
+                self.seen = 0; // there is room for books that were refused
+            } else {
+                self.follow_all(left); // another subscription may name the same books
+            }
             self.look_for_books();
         }
         was_there
@@ -255,6 +262,11 @@ impl Reader {
     fn look_for_books(&mut self) {
         let (books, last) = self.shared.registry.since(self.seen);
         self.seen = last;
+        self.follow_all(books);
+    }
+
+    /// Follow those of some books that are subscribed to.
+    fn follow_all(&mut self, books: Vec<Book>) {
         for book in books {
             let wanted: Vec<(u64, View, Arc<str>)> = self
                 .subscriptions
@@ -274,6 +286,7 @@ impl Reader {
     fn complain(&mut self, book: &Book, why: Problem) {
         /// More would say the same.
         const MOST: usize = 16;
+        self.is_beyond = true;
         if self.notices.len() < MOST {
             let why = why
                 .text("exchange", &*book.exchange)
@@ -376,15 +389,19 @@ impl Reader {
         self.drop_key(former);
     }
 
-    fn leave(&mut self, subscription: u64) {
+    /// Follow nothing for a subscription any more: the books that were followed for it.
+    fn leave(&mut self, subscription: u64) -> Vec<Book> {
+        let mut left = Vec::new();
         for key in 0..self.followed.len() {
             let is_of_it = self.followed[key]
                 .as_ref()
                 .is_some_and(|followed| followed.subscription == subscription);
             if is_of_it {
+                left.extend(self.followed[key].as_ref().map(|each| each.book.clone()));
                 self.drop_key(key as u32);
             }
         }
+        left
     }
 
     fn drop_key(&mut self, key: u32) {

@@ -821,6 +821,8 @@ class BookServer:
         be used."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
+    def set_versions(self, running: str, installed: str) -> None:
+        """Which version of the program runs, and which is installed: `/v1/stats` says it."""
     @property
     def metrics_reads(self) -> int:
         """How often `/metrics` was asked for."""

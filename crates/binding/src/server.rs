@@ -191,6 +191,11 @@ impl BookServer {
         self.inner.set_metrics(text.into());
     }
 
+    /// What `/v1/stats` says of the version that runs, and of the one that is installed.
+    fn set_versions(&self, running: String, installed: String) {
+        self.inner.set_versions(running, installed);
+    }
+
     /// How often `/metrics` was asked for.
     #[getter]
     fn metrics_reads(&self) -> u64 {
@@ -234,8 +239,7 @@ fn document((path, (kind, body)): (String, (String, Vec<u8>))) -> PyResult<(Stri
     let kind = kind
         .parse()
         .map_err(|_| PyValueError::new_err(format!("{kind:?} is no media type")))?;
-    let body = body.into();
-    Ok((path, Document { kind, body }))
+    Ok((path, Document::new(kind, body.into())))
 }
 
 fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {

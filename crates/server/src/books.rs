@@ -10,7 +10,7 @@ use depthcache_book::query::{ReadPolicy, Reading, Side};
 use depthcache_book::status::{Refusal, Status};
 use depthcache_wire as wire;
 use depthcache_wire::writer::{Object, string};
-use http::header::{ETAG, IF_NONE_MATCH};
+use http::header::ETAG;
 use http::{HeaderValue, StatusCode};
 
 use crate::call::{Call, json};
@@ -18,6 +18,7 @@ use crate::kept::KeptBody;
 use crate::parameters::Pattern;
 use crate::problem::{Fact, Problem, shortened};
 use crate::registry::Book;
+use crate::shared;
 
 /// After so many seconds a book that is not synced may be.
 const RETRY_S: u32 = 1;
@@ -260,11 +261,7 @@ fn entity_tag(book: &Book, market: &Market) -> HeaderValue {
 }
 
 fn is_known(call: &Call<'_>, tag: &HeaderValue) -> bool {
-    let mut known = call.request.headers.get_all(IF_NONE_MATCH).iter();
-    known.any(|header| {
-        let mut tags = header.as_bytes().split(|byte| *byte == b',');
-        tags.any(|each| each.trim_ascii() == tag.as_bytes())
-    })
+    shared::is_known(&call.request.headers, tag)
 }
 
 fn cursor(text: &str) -> Result<(&str, &str), Problem> {

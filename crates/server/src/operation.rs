@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use depthcache_book::query::{Reading, Side};
 use depthcache_book::status::Status;
 use depthcache_wire::writer::Object;
@@ -84,6 +84,12 @@ pub fn stats(shared: &Shared) -> Response {
     let found = census(shared);
     let mut out = Vec::new();
     let mut message = Object::begin(&mut out);
+    if let Some((running, installed)) = &*shared.versions.read() {
+        let mut version = message.object("version");
+        version.text("running", running);
+        version.text("installed", installed);
+        version.end();
+    }
     let mut books = message.object("books");
     books.integer("all", found.books as i64);
     for (status, count) in Status::ALL.into_iter().zip(found.by_status) {
@@ -369,7 +375,7 @@ pub fn document(call: &Call<'_>) -> Result<Response, Problem> {
     let path = call.request.uri.path();
     let found = call.shared.documents.get(path);
     found
-        .map(|document| document.clone().into_response())
+        .map(|document| document.respond(&call.request.headers))
         .ok_or_else(|| {
             let message = "this server was started without documents";
             Problem::new(StatusCode::NOT_FOUND, "unknown_path", message)

@@ -97,8 +97,9 @@ async fn no_path(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     if matches!(*method, Method::GET | Method::HEAD)
         && let Some(document) = shared.documents.get(path)
     {
-        shared.statistics.count(ROUTES.len(), StatusCode::OK);
-        return document.clone().into_response();
+        let response = document.respond(request.headers());
+        shared.statistics.count(ROUTES.len(), response.status());
+        return response;
     }
     let path = shortened(&shown_path(path));
     let message = format!("there is nothing at {path:?}; /docs lists the paths");

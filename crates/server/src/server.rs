@@ -116,6 +116,7 @@ impl Server {
                 .map(|path| AccessLog::open(path).map_err(unusable(path.display())))
                 .transpose()?,
             metrics: RwLock::default(),
+            versions: RwLock::default(),
             is_draining: AtomicBool::new(false),
             exchange: options.exchange.map(protocol),
             ending: watch::Sender::new(false),
@@ -261,6 +262,11 @@ impl Server {
     /// What `/metrics` says beside what the server knows itself: text of Prometheus, of other families.
     pub fn set_metrics(&self, text: Bytes) {
         *self.shared.metrics.write() = text;
+    }
+
+    /// Which version of the program runs, and which is installed: `/v1/stats` says it.
+    pub fn set_versions(&self, running: String, installed: String) {
+        *self.shared.versions.write() = Some((running, installed));
     }
 
     /// How often `/metrics` was asked for.

@@ -1,16 +1,17 @@
 //! What all connections of a server share.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
-use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -40,6 +41,8 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     /// What the owner adds to the metrics.
     pub metrics: RwLock<Bytes>,
+    /// Versions of the program: the one that runs, and the one that is installed; None where nobody said it.
+    pub versions: RwLock<Option<(String, String)>>,
     pub is_draining: AtomicBool,
     /// The exchange's own protocol; None where it is not spoken.
     pub exchange: Option<Arc<dyn Protocol>>,
@@ -90,16 +93,40 @@ pub struct ProtocolRequest {
 /// A constant file that is served to everybody who can connect.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// Its media type.
-    pub kind: HeaderValue,
-    /// Its content.
-    pub body: Bytes,
+    kind: HeaderValue,
+    body: Bytes,
+    tag: HeaderValue,
 }
 
-impl IntoResponse for Document {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(self.body.into());
-        response.headers_mut().insert(CONTENT_TYPE, self.kind);
+impl Document {
+    /// A file with its media type.
+    pub fn new(kind: HeaderValue, body: Bytes) -> Document {
+        let mut hasher = DefaultHasher::new();
+        body.hash(&mut hasher);
+        let tag = format!("\"{:016x}\"", hasher.finish());
+        let tag = HeaderValue::from_str(&tag).expect("it is ASCII");
+        Document { kind, body, tag }
+    }
+
+    /// The file, without a body where the sender has it.
+    pub(crate) fn respond(&self, headers: &HeaderMap) -> Response {
+        let mut response = Response::default();
+        if is_known(headers, &self.tag) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            *response.body_mut() = self.body.clone().into();
+            let kind = self.kind.clone();
+            response.headers_mut().insert(CONTENT_TYPE, kind);
+        }
+        response.headers_mut().insert(ETAG, self.tag.clone());
         response
     }
+}
+
+/// Whether the sender has what this tag names.
+pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    headers.get_all(IF_NONE_MATCH).iter().any(|header| {
+        let mut tags = header.as_bytes().split(|byte| *byte == b',');
+        tags.any(|each| each.trim_ascii() == tag.as_bytes())
+    })
 }

@@ -54,17 +54,7 @@ pub fn update(out: &mut Vec<u8>, item: &Item, options: &Options) {
 pub fn best(out: &mut Vec<u8>, book: &dyn Reading, pair: Option<BestPair>, options: &Options) {
     let mut message = begin(out, "best");
     head(&mut message, book);
-    match pair {
-        None => message.null("best"),
-        Some(pair) => {
-            let mut both = message.object("best");
-            for (key, side) in [("bid", pair.bid), ("ask", pair.ask)] {
-                optional_level(both.key(key), side, options.numbers);
-            }
-            both.integer("update_id", pair.update_id);
-            both.end();
-        }
-    }
+    both(&mut message, pair, options.numbers);
     message.end();
 }
 
@@ -76,7 +66,8 @@ pub fn status(out: &mut Vec<u8>, book: &dyn Reading) {
 }
 
 /// The line of a book in a list: the head without `schema` and `type`, then `age_s` (null before a snapshot),
-/// `complete_to` and `coverage` as in a book, and `levels`, how many each side holds.
+/// `complete_to` and `coverage` as in a book, `levels`, how many each side holds, `updates`, how many were applied, and
+/// `best` as in its message (null while the book cannot be read).
 pub fn summary(out: &mut Vec<u8>, book: &dyn Reading, now_ns: i64, numbers: Numbers) {
     let mut line = Object::begin(out);
     head(&mut line, book);
@@ -90,6 +81,10 @@ pub fn summary(out: &mut Vec<u8>, book: &dyn Reading, now_ns: i64, numbers: Numb
         levels.integer(key, book.len(side) as i64);
     }
     levels.end();
+    let updates = i64::try_from(book.counters().applied);
+    line.integer("updates", updates.unwrap_or(i64::MAX));
+    let pair = book.readable(false).is_ok().then(|| book.best());
+    both(&mut line, pair, numbers);
     line.end();
 }
 
@@ -158,6 +153,21 @@ fn proven(message: &mut Object<'_>, book: &dyn Reading, numbers: Numbers) {
         coverage.integer(key, book.coverage(side) as i64);
     }
     coverage.end();
+}
+
+/// Both best levels, or null.
+fn both(message: &mut Object<'_>, pair: Option<BestPair>, numbers: Numbers) {
+    match pair {
+        None => message.null("best"),
+        Some(pair) => {
+            let mut both = message.object("best");
+            for (key, side) in [("bid", pair.bid), ("ask", pair.ask)] {
+                optional_level(both.key(key), side, numbers);
+            }
+            both.integer("update_id", pair.update_id);
+            both.end();
+        }
+    }
 }
 
 fn optional_level(out: &mut Vec<u8>, side: Option<NumberLevel>, numbers: Numbers) {

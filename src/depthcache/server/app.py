@@ -24,6 +24,7 @@ from depthcache.server.exchange import ExchangeInfo, exchange_options
 from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import Management
 from depthcache.server.private_files import Renewals, load_tls, load_tokens
+from depthcache.server.versions import Versions
 from depthcache.venues import Endpoints
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ class BookServer(OneProcess):
                 name="certificate", value=str(config.certificate or ""), allowed=str(error)
             ) from None
         self._native, self._metrics = native, ClientMetrics(self._books, native)
+        self._versions = Versions(native)
         _SERVERS.add(self)
         self._unwatch: Callable[[], None] = self._books._watch(self._on_books)  # noqa: SLF001
         self._begin_kept(kept)
@@ -345,6 +347,7 @@ def _take_requests(server: weakref.ref[BookServer], native: _native.BookServer) 
         if (holder := server()) is not None:
             holder._metrics.renew()  # noqa: SLF001
             holder._renew_certificate()  # noqa: SLF001
+            holder._versions.renew()  # noqa: SLF001
         del holder
         request = native.take_request(_LOOK_S)
         holder = server()

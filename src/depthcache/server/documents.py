@@ -1,10 +1,11 @@
-"""The API of the server as documents: OpenAPI for programs, a page for people; both from the routes."""
+"""What the server serves as files: OpenAPI for programs, the API for people, and the live page (`page/`)."""
 
 from __future__ import annotations
 
 import json
 from html import escape
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from depthcache._native import _server_routes
@@ -130,7 +131,26 @@ def documents() -> dict[str, tuple[str, bytes]]:
         "/openapi.json": ("application/json", json.dumps(openapi(), ensure_ascii=False).encode()),
         "/docs": ("text/html; charset=utf-8", _page().encode()),
         "/docs.css": ("text/css; charset=utf-8", _STYLE.encode()),
+        **page_files(),
     }
+
+
+def page_files() -> dict[str, tuple[str, bytes]]:
+    """Media type and content of each file of the live page, by path: `/`, and the others under `/page/`."""
+    return {
+        "/" if name == "index.html" else f"/page/{name}": (_KINDS[path.suffix], path.read_bytes())
+        for path in sorted(_PAGE.rglob("*"))
+        if path.suffix in _KINDS and (name := path.relative_to(_PAGE).as_posix())
+    }
+
+
+_PAGE = Path(__file__).parent / "page"
+_KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
 
 
 _STYLE = """\

@@ -1,0 +1,246 @@
+/** The page: header, state line, the views by address, and the one loop that draws. */
+
+import { session } from "./session.js"; // first: it takes the token out of the address bar
+import { askForAdmin, askForBooks, confirmRemoval, notify, removeBooks, signIn } from "./dialogs.js";
+import { books } from "./books.js";
+import { addressOf, clock, count, h, mark, plural, setAttribute, setText, tone } from "./dom.js";
+import { stream } from "./stream.js";
+import { theme } from "./theme.js";
+
+const LINE_MS = 250;
+const SHORTCUTS = "/ filter · ↑ ↓ move · Enter open · Esc back · t theme";
+
+/** Views are loaded when they are first shown. */
+const VIEWS = {
+  "": () => import("./table.js"),
+  books: () => import("./bookview.js"),
+  snippets: () => import("./snippets.js"),
+  about: () => import("./about.js"),
+};
+
+class Page {
+  constructor() {
+    this.main = document.getElementById("main");
+    this.view = null;
+    this.table = null;
+    this.status = "all";
+    this.build();
+    addEventListener("hashchange", () => this.go());
+    addEventListener("keydown", (event) => this.key(event));
+    new ResizeObserver(() => this.view?.resize?.()).observe(this.main);
+    session.onChange(() => this.enter());
+    stream.onChange(() => this.tell(true));
+    theme.onChange(() => this.tellTheme());
+    this.enter();
+    requestAnimationFrame((nowMs) => this.frame(nowMs));
+  }
+
+  build() {
+    const link = (href, text) => h("a", { href, class: "tab" }, text);
+    this.tabs = [link("#/", "Books"), link("#/snippets", "Snippets"), link("#/about", "About")];
+    this.look = h("button", { class: "quiet", onclick: () => this.nextTheme() });
+    this.lock = h("button", { class: "quiet", onclick: () => (session.hasAdmin ? session.lock() : askForAdmin()) });
+    this.out = h("button", { class: "quiet", onclick: () => (session.forget(), session.tell()) }, "Sign out");
+    this.nav = h("nav", { "aria-label": "Views" }, this.tabs);
+    document.getElementById("top").append(
+      h("div", { class: "top" }, h("a", { class: "brand", href: "#/" }, logo(), h("span", {}, "depthcache")), this.nav,
+        h("span", { class: "spring" }), this.look, this.lock, this.out),
+    );
+    this.dot = h("span", { class: "dot", "aria-hidden": "true" });
+    this.connection = h("span", {});
+    this.now = h("button", { class: "quiet small", hidden: true, onclick: () => stream.retry() }, "Try now");
+    this.census = h("span", { class: "census" });
+    this.live = h("span", { class: "hidden", role: "status" });
+    this.line = h("div", { class: "stateline" }, this.dot, this.connection, this.now, this.census, this.live);
+    document.getElementById("top").append(this.line);
+    this.tellTheme();
+  }
+
+  // --- session ----------------------------------------------------------------------------------------------------
+
+  /** Who reads, or what they may, has changed. */
+  enter() {
+    const isIn = session.hasToken;
+    for (const each of [this.nav, this.lock, this.out, this.line]) each.hidden = !isIn;
+    if (!isIn) {
+      stream.stop();
+      this.show(null);
+      books.rows.clear();
+      this.main.replaceChildren(signIn());
+      this.main.querySelector("input").focus();
+      return;
+    }
+    this.lock.hidden = session.role === "manage";
+    setText(this.lock, session.hasAdmin ? "Stop managing" : "Manage …");
+    this.table?.manage();
+    if (this.view !== this.table) this.view?.manage?.();
+    if (stream.phase === "refused" || (stream.socket === null && stream.phase !== "waiting") || session.role === null) stream.open();
+    this.go();
+  }
+
+  // --- views ------------------------------------------------------------------------------------------------------
+
+  go() {
+    if (!session.hasToken) return;
+    const [, name = "", ...rest] = location.hash.split("/");
+    const [exchange, symbol] = rest.map((text) => decodeURIComponent(text));
+    if (this.at === location.hash) return;
+    this.at = location.hash;
+    const isKnown = name in VIEWS && (name !== "books" || symbol);
+    this.load(isKnown ? name : "", exchange, symbol);
+    const current = name === "books" || !isKnown ? "" : name;
+    for (const tab of this.tabs) {
+      const isCurrent = tab.getAttribute("href") === `#/${current}`;
+      if (isCurrent) tab.setAttribute("aria-current", "page");
+      else tab.removeAttribute("aria-current");
+    }
+  }
+
+  async load(name, exchange, symbol) {
+    const { at } = this;
+    try {
+      const found = await VIEWS[name]();
+      if (this.at !== at) return;
+      if (name === "books") this.show(new found.BookView(exchange, symbol));
+      else if (name === "snippets") this.show(new found.SnippetsView());
+      else if (name === "about") this.show(new found.AboutView());
+      else this.show((this.table ??= this.makeTable(found)));
+    } catch (error) {
+      if (this.at === at) this.at = null;
+      notify(`This view cannot be shown: ${error.message}`, { isBad: true });
+    }
+  }
+
+  makeTable({ TableView }) {
+    const table = new TableView({
+      onOpen: (row) => (location.hash = addressOf(row)),
+      onRemove: (row) => session.mayManage && removeBooks([row]),
+      onAdd: askForBooks,
+      onRemoveAll: (rows) => (rows.length === 1 ? removeBooks(rows) : confirmRemoval(rows)),
+    });
+    table.choose(this.status);
+    return table;
+  }
+
+  show(view) {
+    if (view === this.view) return;
+    this.view?.hide?.();
+    const hadView = this.view !== null;
+    this.view = view;
+    if (!view) {
+      this.at = null;
+      return;
+    }
+    document.title = view.title === "Books" ? "depthcache" : `${view.title} · depthcache`;
+    this.main.replaceChildren(view.element);
+    view.show?.();
+    if (hadView) view.focus ? view.focus() : this.main.focus();
+    this.tell(false);
+  }
+
+  frame(nowMs) {
+    this.view?.draw?.(nowMs);
+    if (nowMs - (this.lineMs ?? -LINE_MS) >= LINE_MS) {
+      this.lineMs = nowMs;
+      this.tell(false);
+    }
+    requestAnimationFrame((next) => this.frame(next));
+  }
+
+  // --- state line -------------------------------------------------------------------------------------------------
+
+  tell(isNews) {
+    const words = connectionWords();
+    setText(this.connection, words.text);
+    setAttribute(this.line, "data-phase", words.tone);
+    this.now.hidden = stream.phase !== "waiting";
+    if (isNews && stream.phase !== "connecting") setText(this.live, words.said ?? words.text);
+    if (books.version === this.toldVersion) return;
+    this.toldVersion = books.version;
+    this.tellCensus();
+  }
+
+  tellCensus() {
+    const groups = new Map();
+    let synced = 0;
+    for (const row of books.rows.values()) {
+      if (row.status === "synced") {
+        synced += 1;
+        continue;
+      }
+      const key = `${row.status}\n${row.reason}`;
+      const group = groups.get(key) ?? { row, count: 0, sinceUs: row.sinceUs };
+      group.count += 1;
+      group.sinceUs = Math.min(group.sinceUs ?? Infinity, row.sinceUs ?? Infinity);
+      groups.set(key, group);
+    }
+    const found = [...groups.values()].sort((a, b) => b.count - a.count);
+    const text = [synced, ...found.map((each) => [each.row.status, each.row.reason, each.count, each.sinceUs])].join("|");
+    if (text === this.censusText) return;
+    this.censusText = text;
+    const parts = books.rows.size > 0 ? [h("span", { "data-tone": "good" }, `${mark("synced")} ${count(synced)} synced`)] : [];
+    for (const group of found.slice(0, 3)) {
+      const { status, reason } = group.row;
+      const since = Number.isFinite(group.sinceUs) ? `, since ${clock(group.sinceUs)}` : "";
+      parts.push(h("button", { class: "link", "data-tone": tone(status), title: `${reason}${since}`, onclick: () => this.filterBy(status) },
+        `${mark(status)} ${count(group.count)} ${status}${reason ? `: ${reason}` : ""}${since}`));
+    }
+    if (found.length > 3) parts.push(h("button", { class: "link", onclick: () => this.filterBy("trouble") }, `${plural(found.length - 3, "more reason")}`));
+    this.census.replaceChildren(...parts);
+  }
+
+  filterBy(status) {
+    this.status = status;
+    location.hash = "#/";
+    this.table?.choose(status);
+  }
+
+  // --- theme and keys ---------------------------------------------------------------------------------------------
+
+  nextTheme() {
+    const order = ["auto", "light", "dark"];
+    theme.choice = order[(order.indexOf(theme.choice) + 1) % order.length];
+  }
+
+  tellTheme() {
+    const words = { auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" };
+    setText(this.look, words[theme.choice]);
+    this.look.setAttribute("aria-label", `Theme: ${theme.choice}. Change it`);
+    this.look.title = SHORTCUTS;
+  }
+
+  key(event) {
+    const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || document.querySelector("dialog[open]");
+    if (isTyping || event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented) return;
+    if (this.view?.shortcut?.(event)) event.preventDefault();
+    else if (event.key === "t") this.nextTheme();
+    else if (event.key === "Escape" && this.view !== this.table && session.hasToken) location.hash = "#/";
+  }
+}
+
+/** The connection in words, and its tone; `said`: without what changes every second, for screen readers. */
+function connectionWords() {
+  const since = clock(stream.sinceMs * 1000);
+  const { host } = location;
+  switch (stream.phase) {
+    case "open":
+      return { tone: "good", text: `Connected to ${host} since ${since}`, said: `Connected to ${host}` };
+    case "silent":
+      return { tone: "wait", text: `Nothing from ${host} for a while, asking whether it is there` };
+    case "connecting":
+      return { tone: "wait", text: stream.reason ? `Connecting again: ${stream.reason} at ${since}` : `Connecting to ${host}` };
+    case "waiting": {
+      const seconds = Math.max(1, Math.ceil((stream.retryAtMs - performance.now()) / 1000));
+      const reason = stream.reason.charAt(0).toUpperCase() + stream.reason.slice(1);
+      return { tone: "bad", text: `${reason} at ${since}, trying again in ${seconds} s`, said: `${reason}, trying again` };
+    }
+    default:
+      return { tone: "over", text: "Signed out" };
+  }
+}
+
+function logo() {
+  return h("img", { src: "/page/icon.svg", alt: "", width: "22", height: "22" });
+}
+
+new Page();

@@ -1,0 +1,211 @@
+/**
+ * What is known of all books: the list of the server, page by page, states as they change, and prices of those in sight.
+ *
+ * 5,000 books cost one subscription to states and one page of the list four times a second at most, whatever their
+ * depth; only books in sight are followed (`follow`), with one level a side, four times a second.
+ */
+
+import { Refused, session } from "./session.js";
+import { stream } from "./stream.js";
+import { decimals } from "./dom.js";
+
+const PAGE = 250;
+const LOOK_MS = 250;
+const CYCLE_MS = 1_000;
+const SEEN_MS = 60_000;
+const MOST_POINTS = 240;
+
+/** One line of the table. */
+export class Row {
+  constructor(line) {
+    this.exchange = line.exchange;
+    this.symbol = line.symbol;
+    this.key = `${line.exchange}/${line.symbol}`;
+    this.search = `${line.symbol} ${line.exchange}`.toLowerCase();
+    this.places = 0;
+    this.bid = this.ask = "";
+    this.spreadBps = this.ageMs = this.lagMs = this.rate = null;
+    this.times = [];
+    this.mids = [];
+    this.version = 0;
+    this.take(line, performance.now());
+  }
+
+  /** A line of the list. */
+  take(line, nowMs) {
+    if (line.updates != null && this.updates != null && nowMs > this.listedMs && line.updates >= this.updates) {
+      this.rate = ((line.updates - this.updates) * 1000) / (nowMs - this.listedMs);
+    }
+    Object.assign(this, { updates: line.updates, listedMs: nowMs, levels: line.levels, coverage: line.coverage });
+    this.takeState(line);
+    this.takeTimes(line, line.age_s == null ? null : line.age_s * 1000, nowMs);
+    if (line.best?.bid && line.best?.ask) this.takeBest(line.best.bid[0], line.best.ask[0], nowMs);
+  }
+
+  /** A state, also of a snapshot. */
+  takeState(message) {
+    this.status = message.status;
+    this.reason = message.reason;
+    this.sinceUs = message.since_time_us;
+    this.version += 1;
+  }
+
+  takeTimes(message, ageMs, nowMs) {
+    this.ageMs = ageMs;
+    this.agedMs = nowMs;
+    const isKnown = message.received_time_us != null && message.event_time_us != null;
+    this.lagMs = isKnown ? (message.received_time_us - message.event_time_us) / 1000 : null;
+    this.version += 1;
+  }
+
+  takeBest(bid, ask, nowMs) {
+    if (bid === this.bid && ask === this.ask && nowMs - (this.times.at(-1) ?? 0) < CYCLE_MS) return;
+    this.places = Math.max(this.places, decimals(bid), decimals(ask));
+    this.bid = bid;
+    this.ask = ask;
+    const mid = (Number(bid) + Number(ask)) / 2;
+    this.spreadBps = ((Number(ask) - Number(bid)) / mid) * 10_000;
+    this.times.push(nowMs);
+    this.mids.push(mid);
+    const isOld = this.times.length > MOST_POINTS || this.times[0] < nowMs - SEEN_MS;
+    if (isOld) {
+      this.times.shift();
+      this.mids.shift();
+    }
+    this.version += 1;
+  }
+
+  /** Since the last update, now. */
+  ageAt(nowMs) {
+    return this.ageMs === null ? null : this.ageMs + nowMs - this.agedMs;
+  }
+}
+
+/** All books of the server. */
+export class Books {
+  constructor() {
+    this.rows = new Map();
+    this.version = 0;
+    this.isComplete = false;
+    this.problem = "";
+    this.mirrors = new Map();
+    this.followed = new Map();
+    this.cursor = null;
+    this.seen = new Set();
+  }
+
+  /** Begin, or go on. */
+  start() {
+    if (this.run) return;
+    this.run = {};
+    this.states = stream.subscribe(
+      { symbols: ["*/*"], mode: "status" },
+      { onMessage: (message, name) => this.takeState(message, name) },
+    );
+    this.turn(this.run);
+  }
+
+  /** Ask for nothing any more. */
+  stop() {
+    if (!this.run) return;
+    this.run = null;
+    this.states.close();
+    this.follow([]);
+  }
+
+  takeState(message, name) {
+    const row = this.rows.get(name);
+    if (row) row.takeState(message);
+    if (message.status === "closed" || !row) this.hurry = true;
+    this.version += 1;
+  }
+
+  /** A page of the list, and then the next; a new cycle begins a second after the last one began. */
+  async turn(run) {
+    if (this.cursor === null) this.cycleMs = performance.now();
+    if (!document.hidden && stream.isOpen) await this.page();
+    if (this.run !== run) return;
+    const isOver = this.cursor === null && !this.hurry;
+    this.hurry = false;
+    const restMs = this.cycleMs + CYCLE_MS - performance.now();
+    setTimeout(() => this.run === run && this.turn(run), isOver ? Math.max(LOOK_MS, restMs) : this.isComplete ? LOOK_MS : 0);
+  }
+
+  async page() {
+    const cursor = this.cursor === null ? "" : `&cursor=${encodeURIComponent(this.cursor)}`;
+    try {
+      const answer = await session.json(`/v1/books?limit=${PAGE}${cursor}`);
+      this.problem = "";
+      this.takePage(answer);
+    } catch (error) {
+      this.cursor = null;
+      this.problem = error instanceof Refused ? error.message : "";
+    }
+  }
+
+  takePage(answer) {
+    const nowMs = performance.now();
+    for (const line of answer.books) {
+      const key = `${line.exchange}/${line.symbol}`;
+      this.seen.add(key);
+      const row = this.rows.get(key);
+      if (row) row.take(line, nowMs);
+      else this.rows.set(key, new Row(line));
+    }
+    this.cursor = answer.next;
+    this.version += 1;
+    if (answer.next !== null) return;
+    for (const key of this.rows.keys()) if (!this.seen.has(key)) this.rows.delete(key);
+    this.seen.clear();
+    this.isComplete = true;
+  }
+
+  /** Follow the prices of these rows, and of no others. */
+  follow(rows) {
+    const wanted = new Set(rows.map((row) => row.key));
+    for (const [subscription, keys] of this.followed) {
+      if (keys.some((key) => wanted.has(key))) keys.forEach((key) => wanted.delete(key));
+      else {
+        this.followed.delete(subscription);
+        subscription.close();
+        keys.forEach((key) => this.mirrors.delete(key));
+      }
+    }
+    const symbols = [...wanted];
+    if (symbols.length === 0) return;
+    const subscription = stream.subscribe(
+      { symbols, mode: "interval", interval_ms: 250, levels: 1 },
+      {
+        onMessage: (message, name) => this.takePrices(message, name),
+        onError: () => this.followed.delete(subscription), // a book ended: the next look follows the others
+      },
+    );
+    this.followed.set(subscription, symbols);
+  }
+
+  takePrices(message, name) {
+    const row = this.rows.get(name);
+    if (!row) return;
+    const nowMs = performance.now();
+    if (message.type !== "update") row.takeState(message);
+    if (message.type === "state") return;
+    let mirror = this.mirrors.get(name);
+    if (message.type === "snapshot" || !mirror) this.mirrors.set(name, (mirror = { bids: [], asks: [] }));
+    row.takeTimes(message, 0, nowMs);
+    const bid = top(mirror.bids, message.bids);
+    const ask = top(mirror.asks, message.asks);
+    if (bid && ask) row.takeBest(bid, ask, nowMs);
+  }
+}
+
+/** Apply changes to a side of at most one level; its price. */
+function top(side, changes) {
+  for (const [text, quantity] of changes) {
+    if (Number(quantity) !== 0) side[0] = text;
+    else if (side[0] === text) side.length = 0;
+  }
+  return side[0];
+}
+
+/** The books of the page. */
+export const books = new Books();

@@ -1,0 +1,293 @@
+/** The page of one book: its state, its figures, and the charts, fed by one subscription to all levels. */
+
+import { Book, groupSteps } from "./book.js";
+import { Depth } from "./charts/depth.js";
+import { Heatmap } from "./charts/heatmap.js";
+import { Ladder } from "./charts/ladder.js";
+import { Latency } from "./charts/latency.js";
+import { Lines } from "./charts/lines.js";
+import { removeBooks, why } from "./dialogs.js";
+import { clock, count, duration, h, mark, price, setAttribute, setText, tone } from "./dom.js";
+import { Refused, session } from "./session.js";
+import { stream } from "./stream.js";
+import { theme } from "./theme.js";
+
+const LOOK_MS = 5_000;
+const FIGURES_MS = 100;
+const DESCRIBE_MS = 5_000;
+const AGAIN_MS = 2_000;
+
+const CHARTS = [
+  { id: "ladder", title: "Ladder", Chart: Ladder },
+  { id: "heatmap", title: "Depth over time", Chart: Heatmap },
+  { id: "depth", title: "Cumulative depth", Chart: Depth },
+  { id: "lines", title: "Spread, imbalance, microprice", Chart: Lines },
+  { id: "latency", title: "Latency", Chart: Latency },
+];
+
+/** The view of one book. */
+export class BookView {
+  constructor(exchange, symbol) {
+    Object.assign(this, { exchange, symbol });
+    this.title = `${symbol} on ${exchange}`;
+    this.path = `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
+    this.book = new Book();
+    this.cards = [];
+    this.updates = [];
+    this.figuresMs = this.describedMs = 0;
+    this.build();
+  }
+
+  build() {
+    this.status = h("span", { class: "pill" });
+    this.reason = h("span", { class: "muted" });
+    this.remove = h("button", { class: "quiet danger", onclick: () => this.end() }, "Remove");
+    this.facts = new Map();
+    const fact = (id, title, hint) => {
+      const value = h("dd", { class: "number" }, "–");
+      this.facts.set(id, value);
+      return h("div", { class: `fact ${id}`, title: hint }, h("dt", {}, title), value);
+    };
+    this.grid = h("div", { class: "charts" });
+    this.element = h(
+      "section", { class: "book" },
+      h("div", { class: "bar" },
+        h("a", { class: "back", href: "#/", "aria-label": "Back to all books" }, "←"),
+        h("h1", {}, this.symbol, h("span", { class: "exchange" }, this.exchange)), this.status, this.reason,
+        h("span", { class: "spring" }), this.remove),
+      h("dl", { class: "facts" },
+        fact("bid", "Bid"), fact("ask", "Ask"), fact("mid", "Mid"), fact("spread", "Spread"),
+        fact("micro", "Microprice", "the mid, weighted by the quantity on the other side"),
+        fact("imbalance", "Imbalance", "of the best level: 1 is all bids, −1 all asks"),
+        fact("rate", "Updates/s"), fact("lag", "Lag", "from the exchange's event to its reception; two clocks"),
+        fact("age", "Age", "since the last update"), fact("levels", "Levels", "bids and asks that the server holds"),
+        fact("id", "Update id"), fact("event", "Event")),
+      this.grid,
+    );
+    this.manage();
+  }
+
+  // --- what the page calls ----------------------------------------------------------------------------------------
+
+  show() {
+    this.sight = new IntersectionObserver((seen) => this.onSight(seen));
+    for (const each of CHARTS) this.cards.push(this.makeCard(each));
+    this.grid.append(...this.cards.map((card) => card.element));
+    for (const card of this.cards) this.begin(card);
+    this.resize();
+    this.stopHearing = stream.onChange(() => this.onConnection());
+    this.subscribe();
+    this.timer = setInterval(() => this.look(), LOOK_MS);
+  }
+
+  hide() {
+    this.isHidden = true;
+    clearInterval(this.timer);
+    clearTimeout(this.again);
+    this.stopHearing();
+    this.subscription?.close();
+    this.sight.disconnect();
+    for (const { chart } of this.cards) chart?.dispose();
+  }
+
+  manage() {
+    this.remove.hidden = !session.mayManage;
+  }
+
+  resize() {
+    for (const { chart } of this.cards) chart?.resize();
+  }
+
+  draw(nowMs) {
+    for (const { chart, isSeen } of this.cards) if (isSeen) chart?.draw(nowMs);
+    if (nowMs - this.figuresMs > FIGURES_MS) {
+      this.figuresMs = nowMs;
+      this.tell();
+    }
+    if (nowMs - this.describedMs > DESCRIBE_MS) {
+      this.describedMs = nowMs;
+      for (const { chart, words } of this.cards) if (chart) setText(words, chart.describe());
+    }
+  }
+
+  // --- charts -----------------------------------------------------------------------------------------------------
+
+  makeCard({ id, title, Chart }) {
+    const card = { id, Chart, settings: { ...remembered(id) }, isSeen: true };
+    card.host = h("div", { class: "host" });
+    card.words = h("p", { class: "hidden" });
+    card.tools = h("div", { class: "tools" });
+    card.element = h("section", { class: `card ${id}`, "aria-label": title }, h("header", {}, h("h2", {}, title), card.tools), card.host, card.words);
+    card.host.addEventListener("settings", (event) => this.change(card, event.detail ?? {}, true));
+    if (id === "ladder") this.addTools(card);
+    return card;
+  }
+
+  begin(card) {
+    try {
+      card.chart = new card.Chart(card.host, { theme, settings: card.settings, book: this.book });
+      this.sight.observe(card.element);
+    } catch (error) {
+      card.host.replaceChildren(h("p", { class: "problem" }, `This chart cannot be drawn here: ${error.message}`));
+    }
+  }
+
+  onSight(seen) {
+    for (const { target, isIntersecting } of seen) {
+      const card = this.cards.find((each) => each.element === target);
+      if (card) card.isSeen = isIntersecting;
+    }
+  }
+
+  addTools(card) {
+    this.groups = h("select", { "aria-label": "Group prices by", onchange: () => this.change(card, { group: groupOf(this.groups.value) }) });
+    this.toggles = [["centred", "Centred", true], ["cumulative", "Cumulative", false]].map(([name, title, isOn]) => {
+      const button = h("button", { class: "toggle", onclick: () => this.change(card, { [name]: button.getAttribute("aria-pressed") !== "true" }) }, title);
+      setAttribute(button, "aria-pressed", String(card.settings[name] ?? isOn));
+      return { name, button };
+    });
+    card.tools.append(this.groups, ...this.toggles.map(({ button }) => button));
+  }
+
+  /** Change settings of a chart and remember them; `isTold`: the chart changed them itself. */
+  change(card, settings, isTold = false) {
+    Object.assign(card.settings, settings);
+    localStorage.setItem(`depthcache-${card.id}`, JSON.stringify({ ...card.settings, group: undefined }));
+    if (!isTold) card.chart?.set(settings);
+    if (card.id !== "ladder") return;
+    for (const { name, button } of this.toggles) if (name in settings) setAttribute(button, "aria-pressed", String(settings[name]));
+    if ("group" in settings) this.groups.value = String(settings.group || "auto");
+  }
+
+  /** The steps that the ladder may be grouped by, once prices are known. */
+  offerGroups() {
+    const { book } = this;
+    const texts = groupSteps(book).map((step) => [String(step), book.priceText(step * (book.tick || 1))]);
+    const key = JSON.stringify(texts);
+    if (this.groups.shown === key) return;
+    this.groups.shown = key;
+    const chosen = String(this.cards[0].settings.group || "auto");
+    const options = [["auto", "Group: auto"], ...texts].map(([value, text]) => h("option", { value }, text));
+    this.groups.replaceChildren(...options);
+    this.groups.value = chosen;
+  }
+
+  // --- messages ---------------------------------------------------------------------------------------------------
+
+  subscribe() {
+    this.subscription = stream.subscribe(
+      { symbols: [`${this.exchange}/${this.symbol}`], mode: "latest", levels: "all" },
+      { resumes: true, onMessage: (message) => this.take(message), onError: (error) => this.refused(error) },
+    );
+  }
+
+  take(message) {
+    const { book } = this;
+    if (this.lost && message.type === "update" && message.previous === book.id) {
+      Object.assign(book, { isChained: true, status: "synced", reason: "", sinceTimeUs: this.lost.sinceTimeUs }); // resumed
+    }
+    this.lost = null;
+    this.problem = "";
+    const isChained = book.apply(message);
+    for (const { chart } of this.cards) chart?.changed(message);
+    if (!isChained) {
+      this.subscription.close();
+      this.subscribe();
+      return;
+    }
+    if (message.type === "update") this.updates.push([performance.now(), 1 + message.skipped]);
+    if (message.type === "snapshot") {
+      this.offerGroups();
+      this.look();
+    }
+    this.heardMs = performance.now();
+    if (message.status === "closed") this.comeAgain();
+  }
+
+  onConnection() {
+    if (stream.isOpen || this.lost) return;
+    this.lost = { sinceTimeUs: this.book.sinceTimeUs };
+    if (this.book.isLive) this.book.lose(stream.reason || "the connection to the server was lost");
+    else this.lost = null;
+    for (const { chart } of this.cards) chart?.changed({ type: "state" });
+  }
+
+  refused(error) {
+    this.problem = error.message;
+    this.comeAgain();
+  }
+
+  /** Somebody may begin the book again. */
+  comeAgain() {
+    clearTimeout(this.again);
+    this.again = setTimeout(() => {
+      if (this.isHidden) return;
+      this.subscription.close();
+      this.subscribe();
+    }, AGAIN_MS);
+  }
+
+  /** What messages do not say: how far each side is proven, and how many levels the server holds. */
+  async look() {
+    if (!stream.isOpen || document.hidden) return;
+    try {
+      const found = await session.json(`${this.path}?levels=0&on_stale=serve`);
+      this.book.completeTo = found.complete_to;
+      this.book.isInverse = found.inverse;
+    } catch (error) {
+      if (!(error instanceof Refused)) return;
+      this.book.completeTo = { bids: null, asks: null };
+    }
+  }
+
+  async end() {
+    await removeBooks([this]);
+  }
+
+  // --- figures ----------------------------------------------------------------------------------------------------
+
+  tell() {
+    const { book } = this;
+    const status = this.problem ? "closed" : book.status || "empty";
+    setText(this.status, `${mark(status)} ${this.problem ? "not here" : status}`);
+    setAttribute(this.status, "data-tone", tone(status));
+    const since = book.sinceTimeUs == null ? "" : `since ${clock(book.sinceTimeUs)}`;
+    setText(this.reason, this.problem || [book.reason, since].filter(Boolean).join(", "));
+    setAttribute(this.element, "data-live", String(book.isLive));
+    const nowMs = performance.now();
+    while (this.updates.length > 0 && this.updates[0][0] < nowMs - 5_000) this.updates.shift();
+    const rate = this.updates.reduce((sum, [, each]) => sum + each, 0) / 5;
+    const places = book.decimals;
+    const show = (id, text) => setText(this.facts.get(id), text);
+    const priced = (value, extra = 0) => (Number.isFinite(value) ? price(value.toFixed(places + extra), places + extra) : "–");
+    show("bid", priced(book.bestBid));
+    show("ask", priced(book.bestAsk));
+    show("mid", priced(book.mid, 1));
+    const bps = (book.spread / book.mid) * 10_000;
+    show("spread", Number.isFinite(bps) ? `${priced(book.spread)} · ${bps.toFixed(bps < 10 ? 2 : 1)} bp` : "–");
+    show("micro", priced(book.microprice, 2));
+    const imbalance = book.imbalance(1);
+    show("imbalance", Number.isFinite(imbalance) ? `${imbalance < 0 ? "−" : "+"}${Math.abs(imbalance).toFixed(2)}` : "–");
+    show("rate", rate.toFixed(rate < 10 ? 1 : 0));
+    const isTimed = book.receivedTimeUs != null && book.eventTimeUs != null;
+    show("lag", isTimed ? duration((book.receivedTimeUs - book.eventTimeUs) / 1000) : "–");
+    show("age", this.heardMs === undefined ? "–" : duration(nowMs - this.heardMs));
+    show("levels", `${count(book.bids.length)} / ${count(book.asks.length)}`);
+    show("id", book.id === null ? "–" : String(book.id));
+    show("event", clock(book.eventTimeUs));
+  }
+}
+
+function groupOf(text) {
+  return text === "auto" ? "auto" : Number(text);
+}
+
+/** Settings of a chart from the last time; groups are of one book and are not kept. */
+function remembered(id) {
+  try {
+    const found = JSON.parse(localStorage.getItem(`depthcache-${id}`));
+    return found !== null && typeof found === "object" ? found : {};
+  } catch {
+    return {};
+  }
+}

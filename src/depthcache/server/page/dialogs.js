@@ -1,0 +1,152 @@
+/** Notices with undo, and the forms: sign in, enter the admin token, add books. */
+
+import { h, plural } from "./dom.js";
+import { Refused, session } from "./session.js";
+import { books } from "./books.js";
+
+const NOTICE_MS = 8_000;
+
+/** Say something for some seconds; `undo` adds a button. */
+export function notify(text, { undo, isBad = false } = {}) {
+  const host = document.getElementById("notices");
+  const close = () => notice.remove();
+  const button = undo && h("button", { onclick: () => (close(), undo()) }, "Undo");
+  const notice = h("div", { class: isBad ? "notice bad" : "notice" }, h("span", {}, text), button,
+    h("button", { class: "icon", "aria-label": "Close", onclick: close }, "✕"));
+  host.append(notice);
+  while (host.children.length > 4) host.firstChild.remove();
+  const timer = () => setTimeout(() => (notice.matches(":hover, :focus-within") ? timer() : close()), NOTICE_MS);
+  timer();
+}
+
+/** Why something failed, in words. */
+export function why(error) {
+  return error instanceof Refused ? error.message : "The server does not respond.";
+}
+
+function pathOf({ exchange, symbol }) {
+  return `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
+}
+
+/** Begin (PUT) or end (DELETE) books one after the other; those that were done. */
+async function each(list, method) {
+  const done = [];
+  const failed = [];
+  for (const book of list) {
+    try {
+      await session.json(pathOf(book), { method });
+      done.push(book);
+    } catch (error) {
+      failed.push(why(error));
+      if (!(error instanceof Refused) || error.status === 401 || error.status === 403) break;
+    }
+  }
+  books.hurry = true;
+  if (failed.length > 0) notify(failed.length === 1 ? failed[0] : `${plural(failed.length, "book")} failed: ${failed[0]}`, { isBad: true });
+  return done;
+}
+
+const named = (list) => (list.length === 1 ? `${list[0].symbol} on ${list[0].exchange}` : plural(list.length, "book"));
+
+/** Remove books at once, and offer to begin them again. */
+export async function removeBooks(list) {
+  const gone = list.map(({ exchange, symbol }) => ({ exchange, symbol }));
+  const done = await each(gone, "DELETE");
+  for (const { exchange, symbol } of done) books.rows.delete(`${exchange}/${symbol}`);
+  books.version += 1;
+  if (done.length > 0) notify(`Removed ${named(done)}.`, { undo: () => addBooks(done, { canUndo: false }) });
+}
+
+/** Add books, and offer to remove them again. */
+export async function addBooks(list, { canUndo = true } = {}) {
+  const done = await each(list, "PUT");
+  if (done.length > 0) notify(`Added ${named(done)}.`, canUndo ? { undo: () => removeBooks(done) } : {});
+  return done.length === list.length;
+}
+
+/** A dialog in the middle of the page; `fill(close)` returns its content. */
+function dialog(title, fill) {
+  const element = h("dialog", { "aria-label": title, onclose: () => element.remove() });
+  element.append(h("h2", {}, title), ...fill(() => element.close()));
+  document.body.append(element);
+  element.showModal();
+  return element;
+}
+
+const cancel = (close) => h("button", { type: "button", onclick: close }, "Cancel");
+
+/** Ask before many books are removed. */
+export function confirmRemoval(list) {
+  dialog(`Remove ${plural(list.length, "book")}?`, (close) => [
+    h("p", {}, "Every reader of them is told that they ended. You can undo it afterwards; the books then sync again."),
+    h("div", { class: "buttons" }, cancel(close),
+      h("button", { class: "primary danger", onclick: () => (close(), removeBooks(list)) }, `Remove ${plural(list.length, "book")}`)),
+  ]);
+}
+
+/** Symbols to add, of one exchange. */
+export function askForBooks() {
+  const names = [...new Set([...books.rows.values()].map((row) => row.exchange))].sort();
+  const exchange = h("input", { name: "exchange", required: true, value: names[0] ?? "binance.com", list: "exchanges", autocomplete: "off", spellcheck: "false" });
+  const symbols = h("textarea", { name: "symbols", required: true, rows: "3", placeholder: "BTCUSDT, ETHUSDT", spellcheck: "false", autocapitalize: "characters" });
+  dialog("Add books", (close) => [
+    h("form", { onsubmit: async (event) => {
+      event.preventDefault();
+      const list = symbols.value.split(/[\s,;]+/).filter(Boolean).map((symbol) => ({ exchange: exchange.value.trim(), symbol: symbol.toUpperCase() }));
+      close();
+      await addBooks(list);
+    } },
+    h("label", {}, h("span", {}, "Exchange"), exchange),
+    h("datalist", { id: "exchanges" }, names.map((value) => h("option", { value }))),
+    h("label", {}, h("span", {}, "Symbols"), symbols),
+    h("p", { class: "muted" }, "Separate symbols by commas or spaces. A book that is there stays as it is."),
+    h("div", { class: "buttons" }, cancel(close), h("button", { class: "primary" }, "Add"))),
+  ]);
+  symbols.focus();
+}
+
+/** The admin token, for this tab until it is reloaded. */
+export function askForAdmin() {
+  const token = tokenInput("Admin token");
+  const problem = h("p", { class: "problem", role: "alert" });
+  dialog("Manage books", (close) => [
+    h("form", { onsubmit: async (event) => {
+      event.preventDefault();
+      const text = token.value;
+      token.value = "";
+      problem.textContent = "";
+      try {
+        await session.unlock(text);
+        close();
+        notify("You can add and remove books now, until you reload the page.");
+      } catch (error) {
+        problem.textContent = why(error);
+      }
+    } },
+    h("p", {}, "Enter the admin token to add and remove books. The server printed the name of its file when it started."),
+    h("label", {}, h("span", {}, "Admin token"), token), problem,
+    h("div", { class: "buttons" }, cancel(close), h("button", { class: "primary" }, "Continue"))),
+  ]);
+}
+
+function tokenInput(label) {
+  return h("input", { type: "password", required: true, autocomplete: "off", spellcheck: "false", "aria-label": label });
+}
+
+/** The form that takes a token; it says why the last one was refused. */
+export function signIn() {
+  const token = tokenInput("Token");
+  const problem = h("p", { class: "problem", role: "alert" }, session.problem);
+  const form = h("form", { onsubmit: (event) => {
+    event.preventDefault();
+    const text = token.value;
+    token.value = "";
+    if (session.keep(text)) session.tell();
+    else problem.textContent = session.problem;
+  } },
+  h("label", {}, h("span", {}, "Token"), token), problem, h("button", { class: "primary" }, "Sign in"));
+  return h("section", { class: "signin" }, h("h1", {}, "Sign in"),
+    h("p", {}, "Open the link that the server printed when it started, or enter its token. The read token shows books; the admin token can also add and remove them."),
+    form,
+    h("p", { class: "muted" }, "The token stays in this tab. ", h("a", { href: "/docs" }, "The API"), " is open to programs."));
+}

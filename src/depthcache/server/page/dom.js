@@ -1,0 +1,108 @@
+/** Elements, and the few formats of numbers and times that all views share. */
+
+/**
+ * Make an element. Properties that begin with `on` are listeners; others are attributes; true and false set and leave
+ * them out. Text is always text, never markup.
+ */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child != null && child !== false));
+  return element;
+}
+
+/** Set the text of an element where it is another one: the browser lays out nothing for the same text. */
+export function setText(element, text) {
+  if (element.shown !== text) {
+    element.shown = text;
+    element.textContent = text;
+  }
+}
+
+/** Set an attribute where it has another value. */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+}
+
+const MARKS = {
+  synced: "●", stale: "▲", buffering: "◔", bridging: "◑", empty: "○", crossed: "✕", halted: "‖", disconnected: "⊘", closed: "■",
+};
+
+/** The mark of a status: it says the same as its colour. */
+export function mark(status) {
+  return MARKS[status] ?? "○";
+}
+
+/** How a status is coloured: good, wait, bad or over. */
+export function tone(status) {
+  if (status === "synced") return "good";
+  if (status === "closed") return "over";
+  return ["buffering", "bridging", "empty"].includes(status) ? "wait" : "bad";
+}
+
+/** A duration in the largest unit that tells something: `12 ms`, `3.4 s`, `5 min`, `2 h`, `3 d`. */
+export function duration(ms) {
+  if (ms == null || Number.isNaN(ms)) return "–";
+  if (ms < 0) return `−${duration(-ms)}`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms < 120_000) return `${Math.round(ms / 1000)} s`;
+  if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`;
+  if (ms < 172_800_000) return `${Math.round(ms / 3_600_000)} h`;
+  return `${Math.round(ms / 86_400_000)} d`;
+}
+
+const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+
+/** The time of day of a moment in microseconds since 1970, with the date where it is another day. */
+export function clock(timeUs) {
+  if (timeUs == null) return "–";
+  const moment = new Date(timeUs / 1000);
+  const isToday = moment.toDateString() === new Date().toDateString();
+  return (isToday ? CLOCK : DAY).format(moment);
+}
+
+/** 12345 as `12,345`. */
+export function count(number) {
+  return number == null ? "–" : number.toLocaleString("en-US");
+}
+
+/** `1 book`, `2 books`. */
+export function plural(number, word) {
+  return `${count(number)} ${word}${number === 1 ? "" : "s"}`;
+}
+
+/** The decimals of a price that are not trailing zeros. */
+export function decimals(text) {
+  const point = text.indexOf(".");
+  return point < 0 ? 0 : text.replace(/0+$/, "").length - point - 1;
+}
+
+/** A price as text with `places` decimals, cut or filled with zeros, and with commas between thousands. */
+export function price(text, places) {
+  const [whole, rest = ""] = String(text).split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  return places > 0 ? `${grouped}.${rest.slice(0, places).padEnd(places, "0")}` : grouped;
+}
+
+/** The address of the page of a book. */
+export function addressOf({ exchange, symbol }) {
+  return `#/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
+}
+
+/** Copy text, and say so on the button. */
+export async function copy(button, text) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => (button.textContent = label), 1500);
+}

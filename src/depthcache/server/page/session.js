@@ -1,0 +1,166 @@
+/**
+ * Who reads: the token, and requests with it.
+ *
+ * The link to the page carries the token behind the #, which no browser sends. It is taken from the address bar before
+ * anything else runs and kept in sessionStorage, for this tab alone. It is sent as a header or as the first message of
+ * the WebSocket, and is never shown, logged or put into an address. The admin token is kept in memory only.
+ */
+
+const KEY = "depthcache-token";
+/** The subprotocol of the WebSocket. */
+export const PROTOCOL = "depthcache.v1.json";
+
+/** Where the WebSocket is. */
+export const address = () => `${location.origin.replace(/^http/, "ws")}/v1/ws`;
+
+const FORM = /^[A-Za-z0-9_.~+/=-]{16,512}$/;
+
+/** A response that is no success: `status`, and `code`, `message` and other facts of the server's error. */
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error?.message ?? `the server responded with status ${status}`);
+    Object.assign(this, { status, code: error?.code ?? "", facts: error ?? {} });
+  }
+}
+
+class Session {
+  #token = null;
+  #admin = null;
+
+  constructor() {
+    /** "read" or "manage"; null before the server said it. */
+    this.role = null;
+    /** Why the last token was refused; empty where none was. */
+    this.problem = "";
+    this.listeners = new Set();
+    this.takeFromAddress();
+    this.#token ??= sessionStorage.getItem(KEY);
+    addEventListener("hashchange", () => this.takeFromAddress() && this.tell());
+  }
+
+  /** Take the token out of the address bar; whether there was one. */
+  takeFromAddress() {
+    const found = /^#(.*&)?token=([^&]*)/.exec(location.hash);
+    if (!found) return false;
+    history.replaceState(null, "", `${location.pathname}#/`);
+    this.keep(found[2]);
+    return true;
+  }
+
+  get hasToken() {
+    return this.#token !== null;
+  }
+
+  /** Whether books may be added and removed. */
+  get mayManage() {
+    return this.#admin !== null || this.role === "manage";
+  }
+
+  /** Whether an admin token was entered beside the one that reads. */
+  get hasAdmin() {
+    return this.#admin !== null;
+  }
+
+  /** Call `listener` when who reads, or what they may, changed. */
+  onChange(listener) {
+    this.listeners.add(listener);
+  }
+
+  tell() {
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Take a token as typed or linked; false where it cannot be one. */
+  keep(text) {
+    const token = text.trim();
+    this.role = null;
+    if (!FORM.test(token)) {
+      this.forget("That is not a token: a token is one line of at least 16 letters, digits, - and _.");
+      return false;
+    }
+    this.problem = "";
+    this.#token = token;
+    sessionStorage.setItem(KEY, token);
+    return true;
+  }
+
+  /** Forget the token; `problem`: why it is of no use. */
+  forget(problem = "") {
+    this.#token = this.#admin = this.role = null;
+    this.problem = problem;
+    sessionStorage.removeItem(KEY);
+  }
+
+  /** The server does not know the token. */
+  refuse() {
+    if (!this.hasToken) return;
+    this.forget("The server does not know this token. It may be of another server, or the server has new tokens since.");
+    this.tell();
+  }
+
+  /** The first message of a WebSocket. */
+  authentication(request) {
+    return JSON.stringify({ op: "auth", request, token: this.#token });
+  }
+
+  /** What the server said of the token. */
+  learn(role) {
+    if (this.role === role) return;
+    this.role = role;
+    this.tell();
+  }
+
+  /** Take an admin token, once the server has said that it is one. Throws Refused. */
+  async unlock(text) {
+    const token = text.trim();
+    if (!FORM.test(token)) throw new Refused(400, { message: "That is not a token." });
+    const role = await roleOf(token);
+    if (role === null) throw new Refused(401, { message: "The server does not know this token." });
+    if (role !== "manage") throw new Refused(403, { message: "This token may only read. Enter the admin token." });
+    this.#admin = token;
+    this.tell();
+  }
+
+  /** Forget the admin token. */
+  lock() {
+    this.#admin = null;
+    this.tell();
+  }
+
+  /** Ask for a path; `method` other than GET uses the admin token, where there is one. Throws Refused, TypeError. */
+  async ask(path, { method = "GET", signal } = {}) {
+    const secret = method === "GET" ? this.#token : this.#admin ?? this.#token;
+    const response = await this.#send(path, method, secret, signal);
+    if (response.status === 401 && secret === this.#token) this.refuse();
+    return response;
+  }
+
+  /** The same, read as JSON; null for a response without a body. */
+  async json(path, options) {
+    const response = await this.ask(path, options);
+    const body = response.status === 204 ? null : await response.json().catch(() => null);
+    if (!response.ok) throw new Refused(response.status, body?.error);
+    return body;
+  }
+
+  #send(path, method, secret, signal) {
+    const headers = secret === null ? {} : { Authorization: `Bearer ${secret}` };
+    return fetch(path, { method, headers, signal, credentials: "omit", redirect: "error", cache: "no-store" });
+  }
+}
+
+/** What the server lets the holder of a token do: "read", "manage", or null. Throws Refused. */
+function roleOf(token) {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(address(), PROTOCOL);
+    socket.onopen = () => socket.send(JSON.stringify({ op: "auth", token }));
+    socket.onmessage = (event) => {
+      resolve(JSON.parse(event.data).role ?? null);
+      socket.close();
+    };
+    socket.onclose = () => reject(new Refused(0, { message: "The server does not respond." }));
+  });
+}
+
+/** The one session of the page. */
+export const session = new Session();

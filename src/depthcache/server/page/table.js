@@ -1,0 +1,367 @@
+/**
+ * The table of all books: rows in sight alone are elements, 5,000 or more scroll.
+ *
+ * Keyboard: arrows, Page Up and Down, Home and End move, Enter opens, Delete removes (where the token may), / filters.
+ */
+
+import { books } from "./books.js";
+import { addressOf, clock, count, duration, h, mark, plural, price, setAttribute, setText, tone } from "./dom.js";
+import { session } from "./session.js";
+import { theme } from "./theme.js";
+
+const BEYOND = 4;
+const SORT_MS = 1_000;
+const FOLLOW_MS = 200;
+
+/** Title, how a row is compared, and whether that changes all the time; `first`: the direction of the first click. */
+const COLUMNS = [
+  { id: "symbol", title: "Book", key: (row) => row.key, first: 1 },
+  { id: "status", title: "Status", key: (row) => `${row.status === "synced" ? 1 : 0}${row.status}`, first: 1, moves: true },
+  { id: "bid", title: "Bid", key: (row) => Number(row.bid), first: -1, moves: true, isNumber: true },
+  { id: "ask", title: "Ask", key: (row) => Number(row.ask), first: -1, moves: true, isNumber: true },
+  { id: "spread", title: "Spread", hint: "basis points", key: (row) => row.spreadBps ?? -1, first: -1, moves: true, isNumber: true },
+  { id: "spark", title: "Last minute", hint: "mid price" },
+  { id: "rate", title: "Updates/s", key: (row) => row.rate ?? -1, first: -1, moves: true, isNumber: true },
+  { id: "lag", title: "Lag", hint: "from the exchange's event to its reception", key: (row) => row.lagMs ?? -1, first: -1, moves: true, isNumber: true },
+  { id: "age", title: "Age", hint: "since the last update", key: (row, nowMs) => row.ageAt(nowMs) ?? Infinity, first: -1, moves: true, isNumber: true },
+];
+
+/** The view of all books. */
+export class TableView {
+  constructor({ onOpen, onRemove, onAdd, onRemoveAll }) {
+    Object.assign(this, { onOpen, onRemove });
+    this.title = "Books";
+    this.sort = { id: "symbol", direction: 1 };
+    this.words = [];
+    this.status = "all";
+    this.active = null;
+    this.shown = [];
+    this.pool = [];
+    this.seenVersion = -1;
+    this.sortedMs = this.followedMs = 0;
+    this.build(onAdd, onRemoveAll);
+  }
+
+  build(onAdd, onRemoveAll) {
+    this.search = h("input", {
+      type: "search", class: "search", placeholder: "Filter books", "aria-label": "Filter books by symbol or exchange",
+      autocomplete: "off", spellcheck: "false", oninput: () => this.filter(), onkeydown: (event) => this.fromSearch(event),
+    });
+    this.statuses = h("select", { "aria-label": "Show books of this status", onchange: () => this.choose(this.statuses.value) });
+    this.sorts = h(
+      "select", { class: "narrow", "aria-label": "Sort by", onchange: () => this.sortBy(this.sorts.value) },
+      COLUMNS.filter((each) => each.key).map((each) => h("option", { value: each.id }, `Sort: ${each.title}`)),
+    );
+    this.found = h("span", { class: "muted found" });
+    this.add = h("button", { class: "primary", onclick: onAdd }, "Add books");
+    this.removeAll = h("button", { class: "quiet danger", onclick: () => onRemoveAll(this.shown.slice()) }, "Remove shown");
+    const bar = h(
+      "div", { class: "bar" },
+      h("label", { class: "searching" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")),
+      this.statuses, this.sorts, this.found, h("span", { class: "spring" }), this.removeAll, this.add,
+    );
+    this.heads = new Map();
+    const head = h("div", { role: "row", class: "head line" }, COLUMNS.map((each) => this.headOf(each)),
+      h("span", { role: "columnheader", class: "cell act" }, h("span", { class: "hidden" }, "Actions")));
+    this.body = h("div", { role: "rowgroup", class: "rows" });
+    this.scroller = h(
+      "div", { class: "scroller", tabindex: "0", role: "grid", "aria-label": "Books", onkeydown: (event) => this.key(event) },
+      h("div", { role: "rowgroup", class: "sticky" }, head), this.body,
+    );
+    this.empty = h("div", { class: "empty", hidden: true });
+    this.element = h("section", { class: "table" }, h("h1", { class: "hidden" }, "Books"), bar, this.scroller, this.empty);
+    this.manage();
+  }
+
+  headOf(column) {
+    const name = `cell ${column.id}${column.isNumber ? " number" : ""}`;
+    const cell = h("span", { role: "columnheader", class: name });
+    if (column.key) cell.append(h("button", { class: "sorter", title: column.hint, onclick: () => this.sortBy(column.id) }, column.title));
+    else cell.append(h("span", { title: column.hint }, column.title));
+    this.heads.set(column.id, cell);
+    return cell;
+  }
+
+  // --- what the page calls ----------------------------------------------------------------------------------------
+
+  show() {
+    books.start();
+    this.seenVersion = -1;
+    this.resize();
+  }
+
+  hide() {
+    books.stop();
+  }
+
+  /** Whether the token may manage has changed. */
+  manage() {
+    this.add.hidden = this.removeAll.hidden = !session.mayManage;
+    setAttribute(this.element, "data-manage", String(session.mayManage));
+  }
+
+  resize() {
+    this.rowPx = Number.parseFloat(getComputedStyle(this.element).getPropertyValue("--row")) || 36;
+    this.headPx = this.heads.get("symbol").parentElement.offsetHeight;
+    this.heightPx = this.scroller.clientHeight - this.headPx;
+    this.isResized = true;
+  }
+
+  focus() {
+    this.scroller.focus();
+  }
+
+  /** A key anywhere on the page; whether it was taken. */
+  shortcut(event) {
+    if (event.key !== "/") return false;
+    this.search.focus();
+    this.search.select();
+    return true;
+  }
+
+  draw(nowMs) {
+    const moves = COLUMNS.find((each) => each.id === this.sort.id).moves;
+    const isNew = books.version !== this.seenVersion;
+    if (this.seenVersion < 0 || (isNew && nowMs - this.sortedMs > SORT_MS) || (moves && nowMs - this.sortedMs > SORT_MS)) {
+      this.arrange(nowMs);
+    }
+    this.drawRows(nowMs);
+  }
+
+  // --- filter and sort --------------------------------------------------------------------------------------------
+
+  filter() {
+    this.words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    this.arrange(performance.now());
+    this.scroller.scrollTop = 0;
+  }
+
+  /** Show books of a status; "trouble": all but those that are synced. */
+  choose(status) {
+    this.status = status;
+    this.arrange(performance.now());
+    this.scroller.scrollTop = 0;
+  }
+
+  sortBy(id) {
+    const column = COLUMNS.find((each) => each.id === id);
+    const direction = this.sort.id === id ? -this.sort.direction : column.first;
+    this.sort = { id, direction };
+    this.sorts.value = id;
+    this.arrange(performance.now());
+  }
+
+  isShown(row) {
+    const isOf = this.status === "all" || row.status === this.status || (this.status === "trouble" && row.status !== "synced");
+    return isOf && this.words.every((word) => row.search.includes(word));
+  }
+
+  arrange(nowMs) {
+    this.seenVersion = books.version;
+    this.sortedMs = nowMs;
+    const { key } = COLUMNS.find((each) => each.id === this.sort.id);
+    const { direction } = this.sort;
+    const keyed = [];
+    for (const row of books.rows.values()) if (this.isShown(row)) keyed.push([key(row, nowMs), row]);
+    keyed.sort(([a, rowA], [b, rowB]) => (a < b ? -direction : a > b ? direction : rowA.key < rowB.key ? -1 : 1));
+    this.shown = keyed.map(([, row]) => row);
+    for (const [id, cell] of this.heads) {
+      setAttribute(cell, "aria-sort", id !== this.sort.id ? "none" : direction > 0 ? "ascending" : "descending");
+    }
+    this.tell();
+    this.isResized = true;
+  }
+
+  tell() {
+    const all = books.rows.size;
+    setText(this.found, this.shown.length === all ? plural(all, "book") : `${count(this.shown.length)} of ${count(all)}`);
+    setText(this.removeAll, `Remove ${plural(this.shown.length, "book")}`);
+    this.removeAll.disabled = this.shown.length === 0;
+    setAttribute(this.scroller, "aria-rowcount", String(this.shown.length + 1));
+    const counts = new Map();
+    for (const row of books.rows.values()) counts.set(row.status, (counts.get(row.status) ?? 0) + 1);
+    const options = [["all", "All"], ["trouble", "Not synced", all - (counts.get("synced") ?? 0)]];
+    for (const [status, number] of [...counts].sort()) options.push([status, `${mark(status)} ${status}`, number]);
+    const text = options.map(([id, title, number]) => [id, number == null ? title : `${title} (${count(number)})`]);
+    if (JSON.stringify(text) !== this.statuses.shown) {
+      this.statuses.shown = JSON.stringify(text);
+      this.statuses.replaceChildren(...text.map(([value, title]) => h("option", { value }, title)));
+    }
+    this.statuses.value = this.status;
+    if (this.statuses.selectedIndex < 0) this.statuses.append(h("option", { value: this.status, selected: true }, `${this.status} (0)`));
+    const isEmpty = this.shown.length === 0;
+    this.empty.hidden = !isEmpty;
+    if (isEmpty) setText(this.empty, this.emptyWords());
+  }
+
+  emptyWords() {
+    if (books.rows.size > 0) return "No book matches the filter.";
+    if (books.problem) return books.problem;
+    return books.isComplete ? "The server holds no books." : "Asking for the books …";
+  }
+
+  // --- rows -------------------------------------------------------------------------------------------------------
+
+  drawRows(nowMs) {
+    const top = this.scroller.scrollTop;
+    const isScrolled = top !== this.drawnTop;
+    if (this.isResized) this.body.style.height = `${this.shown.length * this.rowPx}px`;
+    this.drawnTop = top;
+    const first = Math.max(0, Math.floor(top / this.rowPx) - BEYOND);
+    const last = Math.min(this.shown.length, Math.ceil((top + this.heightPx) / this.rowPx) + BEYOND);
+    const needed = Math.max(0, last - first);
+    while (this.pool.length < needed) this.pool.push(this.makeLine());
+    for (const line of this.pool) line.isUsed = false;
+    for (let index = first; index < last; index += 1) {
+      const line = this.pool[index % this.pool.length];
+      line.isUsed = true;
+      if (line.index !== index || line.row !== this.shown[index]) this.bind(line, index);
+      if (line.version !== line.row.version || nowMs - line.drawnMs > 500) this.fill(line, nowMs);
+    }
+    for (const line of this.pool) if (line.element.hidden === line.isUsed) line.element.hidden = !line.isUsed;
+    if (isScrolled || this.isResized) this.followedMs ||= nowMs;
+    if (this.followedMs && nowMs - this.followedMs > FOLLOW_MS) {
+      this.followedMs = 0;
+      books.follow(this.shown.slice(first, last));
+    }
+    this.isResized = false;
+  }
+
+  makeLine() {
+    const cell = (id, ...children) => h("span", { role: "gridcell", class: `cell ${id}` }, ...children);
+    const line = { index: -1, row: null, version: -1, drawnMs: 0, isUsed: false };
+    line.symbol = h("a", { class: "name", tabindex: "-1" });
+    line.exchange = h("span", { class: "exchange" });
+    line.mark = h("span", { class: "mark", "aria-hidden": "true" });
+    line.word = h("span", { class: "word" });
+    line.reason = h("span", { class: "reason" });
+    for (const id of ["bid", "ask", "spread", "rate", "lag", "age"]) line[id] = cell(`${id} number`);
+    line.spark = h("canvas", { "aria-hidden": "true" });
+    line.remove = h("button", { class: "icon", tabindex: "-1", title: "Remove", onclick: (event) => {
+      event.stopPropagation();
+      this.onRemove(line.row);
+    } }, "✕");
+    line.element = h(
+      "div", { role: "row", class: "line", hidden: true, onclick: (event) => this.click(event, line) },
+      cell("symbol", line.symbol, line.exchange), cell("status", line.mark, line.word, line.reason), line.bid, line.ask,
+      line.spread, cell("spark", line.spark), line.rate, line.lag, line.age, cell("act", line.remove),
+    );
+    this.body.append(line.element);
+    return line;
+  }
+
+  bind(line, index) {
+    const row = this.shown[index];
+    const isOther = line.row !== row;
+    Object.assign(line, { index, row, version: -1 });
+    line.element.style.transform = `translateY(${index * this.rowPx}px)`;
+    setAttribute(line.element, "aria-rowindex", String(index + 2));
+    line.element.id = `row-${index}`;
+    this.markActive(line);
+    if (!isOther) return;
+    setText(line.symbol, row.symbol);
+    line.symbol.href = addressOf(row);
+    setText(line.exchange, row.exchange);
+    line.remove.setAttribute("aria-label", `Remove ${row.symbol} on ${row.exchange}`);
+    line.sparkMs = 0;
+  }
+
+  fill(line, nowMs) {
+    const { row } = line;
+    Object.assign(line, { version: row.version, drawnMs: nowMs });
+    const isSynced = row.status === "synced";
+    setAttribute(line.element, "data-tone", tone(row.status));
+    setText(line.mark, mark(row.status));
+    setText(line.word, row.status);
+    setText(line.reason, isSynced ? "" : `${row.reason || ""}${row.sinceUs == null ? "" : ` · since ${clock(row.sinceUs)}`}`);
+    if (line.titled !== row.reason) line.reason.title = line.titled = row.reason;
+    setText(line.bid, row.bid && price(row.bid, row.places));
+    setText(line.ask, row.ask && price(row.ask, row.places));
+    setText(line.spread, row.spreadBps === null ? "" : `${row.spreadBps.toFixed(row.spreadBps < 10 ? 2 : 1)} bp`);
+    setText(line.rate, row.rate === null ? "–" : row.rate.toFixed(row.rate < 10 ? 1 : 0));
+    setText(line.lag, duration(row.lagMs));
+    setText(line.age, duration(row.ageAt(nowMs)));
+    if (line.sparkTime !== row.times.at(-1) || line.sparkTheme !== theme.version || line.sparkMs === 0) this.drawSpark(line, nowMs);
+  }
+
+  drawSpark(line, nowMs) {
+    const { row, spark: canvas } = line;
+    Object.assign(line, { sparkTime: row.times.at(-1), sparkTheme: theme.version, sparkMs: nowMs });
+    const scale = devicePixelRatio;
+    const [width, height] = [Math.round(96 * scale), Math.round(22 * scale)];
+    if (canvas.width !== width) Object.assign(canvas, { width, height });
+    const context = (line.context ??= canvas.getContext("2d"));
+    context.clearRect(0, 0, width, height);
+    const { times, mids } = row;
+    if (times.length < 2) return;
+    let [low, high] = [Infinity, -Infinity];
+    for (const mid of mids) [low, high] = [Math.min(low, mid), Math.max(high, mid)];
+    const span = high - low || high * 1e-6 || 1;
+    const pad = 2 * scale;
+    context.beginPath();
+    for (let at = 0; at < times.length; at += 1) {
+      const x = pad + (width - 2 * pad) * (1 - Math.min(1, (nowMs - times[at]) / 60_000));
+      const y = height - pad - ((mids[at] - low) / span) * (height - 2 * pad);
+      if (at === 0) context.moveTo(x, y);
+      else context.lineTo(x, y);
+    }
+    context.strokeStyle = row.status === "synced" ? theme.accent : theme.muted;
+    context.lineWidth = 1.25 * scale;
+    context.lineJoin = "round";
+    context.stroke();
+  }
+
+  // --- keyboard and mouse -----------------------------------------------------------------------------------------
+
+  click(event, line) {
+    this.activate(line.row);
+    if (event.target.closest("a") && (event.metaKey || event.ctrlKey || event.shiftKey)) return;
+    event.preventDefault();
+    this.onOpen(line.row);
+  }
+
+  fromSearch(event) {
+    if (event.key === "Escape") {
+      this.search.value = "";
+      this.filter();
+    } else if (event.key === "ArrowDown" || event.key === "Enter") {
+      event.preventDefault();
+      this.scroller.focus();
+      if (this.shown.length > 0) this.moveTo(0);
+    }
+  }
+
+  key(event) {
+    if (event.target !== this.scroller || event.metaKey || event.ctrlKey || event.altKey) return;
+    const page = Math.max(1, Math.floor(this.heightPx / this.rowPx) - 1);
+    const at = this.shown.indexOf(this.active);
+    const moves = {
+      ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.shown.length - 1,
+    };
+    if (event.key in moves && this.shown.length > 0) this.moveTo(moves[event.key]);
+    else if (event.key === "Enter" && at >= 0) this.onOpen(this.active);
+    else if (event.key === "Delete" && at >= 0 && session.mayManage) this.onRemove(this.active);
+    else return;
+    event.preventDefault();
+  }
+
+  moveTo(index) {
+    const wanted = Math.min(this.shown.length - 1, Math.max(0, index));
+    const top = wanted * this.rowPx;
+    if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
+    else if (top + this.rowPx > this.scroller.scrollTop + this.heightPx) this.scroller.scrollTop = top + this.rowPx - this.heightPx;
+    this.activate(this.shown[wanted]);
+    this.drawRows(performance.now());
+  }
+
+  activate(row) {
+    this.active = row;
+    for (const line of this.pool) this.markActive(line);
+  }
+
+  markActive(line) {
+    const isActive = line.row !== null && line.row === this.active;
+    setAttribute(line.element, "aria-selected", String(isActive));
+    if (isActive) setAttribute(this.scroller, "aria-activedescendant", `row-${line.index}`);
+  }
+}

@@ -1,16 +1,361 @@
-/** A stub of a book, mirrored from the messages of /v1/ws. */
+/**
+ * The book of one market, mirrored from the messages of /v1/ws.
+ *
+ * Prices are whole numbers of `1 / scale`, so grouping and sums of prices are exact. Each side is one sorted array; an
+ * update costs a binary search per level, or one merge if it is large.
+ */
 
+const MERGE_FROM = 48;
+
+/** One side, best price first. */
+export class Side {
+  constructor(sign) {
+    /** 1 for asks, -1 for bids: `sign * units` ascends from the best price. */
+    this.sign = sign;
+    this.length = 0;
+    this.scale = 1;
+    this.keys = new Float64Array(64);
+    this.quantities = new Float64Array(64);
+    this.spare = null;
+  }
+
+  /** The price of a level in units of `1 / scale`. */
+  units(index) {
+    return this.sign * this.keys[index];
+  }
+
+  /** The price of a level, NaN if there is none. */
+  price(index) {
+    return index < this.length ? this.units(index) / this.scale : NaN;
+  }
+
+  /** The quantity of a level, 0 if there is none. */
+  quantity(index) {
+    return index < this.length ? this.quantities[index] : 0;
+  }
+
+  /** The first level at this price (in units) or a worse one. */
+  find(units) {
+    const key = this.sign * units;
+    let low = 0;
+    for (let high = this.length; low < high; ) {
+      const middle = (low + high) >> 1;
+      if (this.keys[middle] < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  clear() {
+    this.length = 0;
+  }
+
+  rescale(factor) {
+    this.scale *= factor;
+    for (let i = 0; i < this.length; i += 1) this.keys[i] *= factor;
+  }
+
+  /** Take sorted levels: `changes` holds [units, quantity, units, quantity …]; a quantity of 0 deletes. */
+  apply(changes) {
+    if (changes.length / 2 >= MERGE_FROM && isSorted(changes, this.sign)) this.merge(changes);
+    else for (let i = 0; i < changes.length; i += 2) this.put(changes[i], changes[i + 1]);
+  }
+
+  put(units, quantity) {
+    const index = this.find(units);
+    const isThere = index < this.length && this.keys[index] === this.sign * units;
+    if (quantity === 0) {
+      if (!isThere) return;
+      this.keys.copyWithin(index, index + 1, this.length);
+      this.quantities.copyWithin(index, index + 1, this.length);
+      this.length -= 1;
+      return;
+    }
+    if (!isThere) {
+      this.reserve(this.length + 1);
+      this.keys.copyWithin(index + 1, index, this.length);
+      this.quantities.copyWithin(index + 1, index, this.length);
+      this.keys[index] = this.sign * units;
+      this.length += 1;
+    }
+    this.quantities[index] = quantity;
+  }
+
+  merge(changes) {
+    const { keys, quantities, length, sign } = this;
+    const room = length + changes.length / 2;
+    let [toKeys, toQuantities] = this.spare ?? [];
+    if (!toKeys || toKeys.length < room) {
+      toKeys = new Float64Array(2 * room);
+      toQuantities = new Float64Array(2 * room);
+    }
+    let [from, to] = [0, 0];
+    for (let i = 0; i < changes.length; i += 2) {
+      const key = sign * changes[i];
+      for (; from < length && keys[from] < key; from += 1, to += 1) {
+        toKeys[to] = keys[from];
+        toQuantities[to] = quantities[from];
+      }
+      if (from < length && keys[from] === key) from += 1;
+      if (changes[i + 1] === 0) continue;
+      toKeys[to] = key;
+      toQuantities[to] = changes[i + 1];
+      to += 1;
+    }
+    toKeys.set(keys.subarray(from, length), to);
+    toQuantities.set(quantities.subarray(from, length), to);
+    this.length = to + length - from;
+    this.spare = [keys, quantities];
+    this.keys = toKeys;
+    this.quantities = toQuantities;
+  }
+
+  reserve(room) {
+    if (room <= this.keys.length) return;
+    const grown = (old) => {
+      const array = new Float64Array(2 * room);
+      array.set(old);
+      return array;
+    };
+    this.keys = grown(this.keys);
+    this.quantities = grown(this.quantities);
+    this.spare = null;
+  }
+}
+
+/** A book that is right or says that it is not. */
 export class Book {
   constructor() {
-    Object.assign(this, { bids: [], asks: [], id: null, status: "", reason: "", sinceTimeUs: null });
-    Object.assign(this, { eventTimeUs: null, receivedTimeUs: null, complete: false });
-    /** The prices to which each side is proven, `{bids, asks}` as text or null; the page sets it after each snapshot. */
+    this.bids = new Side(-1);
+    this.asks = new Side(1);
+    this.id = null;
+    this.status = "empty";
+    this.reason = "";
+    this.sinceTimeUs = null;
+    this.eventTimeUs = null;
+    this.receivedTimeUs = null;
+    this.complete = false;
+    /** The prices to which each side is proven, "all", or null for nothing; the page sets it from /v1/books. */
     this.completeTo = { bids: null, asks: null };
+    /** Whether quantities are contracts of a fixed value in the quote currency; the page sets it from /v1/books. */
+    this.isInverse = false;
+    /** Prices have at most this many decimals, and are multiples of `tick` units. */
+    this.decimals = 0;
+    this.tick = 0;
+    this.isChained = false;
+    this.scratch = [];
   }
 
   /** Apply a snapshot, an update or a state; false: the chain of ids is broken, and the page subscribes again. */
   apply(message) {
-    Object.assign(this, { id: message.id, status: message.status ?? this.status });
+    if (message.type === "snapshot") this.reset(message);
+    else if (message.type === "update") return this.update(message);
+    else if (message.type === "state") this.end(message);
     return true;
   }
+
+  /** The page lost its connection: until the next snapshot the levels are history. */
+  lose(reason, sinceTimeUs = Date.now() * 1000) {
+    this.end({ status: "disconnected", reason, since_time_us: sinceTimeUs, id: this.id });
+  }
+
+  /** Whether the levels count now. */
+  get isLive() {
+    return this.isChained && this.status === "synced" && this.bids.length + this.asks.length > 0;
+  }
+
+  /** Why the levels do not count; empty if they do. */
+  get staleness() {
+    if (this.isLive) return "";
+    return this.reason ? `${this.status}: ${this.reason}` : this.status;
+  }
+
+  get scale() {
+    return this.asks.scale;
+  }
+
+  /** The smallest step between prices, in the quote currency. */
+  get tickSize() {
+    return (this.tick || 1) / this.scale;
+  }
+
+  get bestBid() {
+    return this.bids.price(0);
+  }
+
+  get bestAsk() {
+    return this.asks.price(0);
+  }
+
+  /** NaN unless both sides have a level. */
+  get spread() {
+    return Number.isNaN(this.mid) ? NaN : (this.asks.units(0) - this.bids.units(0)) / this.scale;
+  }
+
+  get mid() {
+    return (this.bestBid + this.bestAsk) / 2;
+  }
+
+  /** The mid, weighted by the quantity on the other side. */
+  get microprice() {
+    const [bid, ask] = [this.bids.quantity(0), this.asks.quantity(0)];
+    return (this.bestBid * ask + this.bestAsk * bid) / (bid + ask);
+  }
+
+  /** (bids - asks) / (bids + asks) of the quantities of the best levels: 1 is all bids, -1 all asks. */
+  imbalance(levels = 1) {
+    let [bids, asks] = [0, 0];
+    for (let i = 0; i < levels; i += 1) {
+      bids += this.bids.quantity(i);
+      asks += this.asks.quantity(i);
+    }
+    return (bids - asks) / (bids + asks);
+  }
+
+  /** How far a side ("bids" or "asks") is proven, in units: 0 or Infinity for all of it; NaN for nothing. */
+  provenTo(side) {
+    const everything = side === "bids" ? 0 : Infinity;
+    const to = this.completeTo?.[side] ?? null;
+    if (to === "all" || (to === null && this.complete)) return everything;
+    return to === null ? NaN : Math.round(Number(to) * this.scale);
+  }
+
+  /** What it costs to take `side` from the best price to `units` inclusive; null if no level is there. */
+  cost(side, units) {
+    const levels = this[side];
+    const end = levels.find(units + levels.sign * 0.5);
+    if (end === 0 || !this.isLive) return null;
+    let [quantity, total, inverse] = [0, 0, 0];
+    for (let i = 0; i < end; i += 1) {
+      quantity += levels.quantities[i];
+      total += levels.quantities[i] * levels.price(i);
+      inverse += levels.quantities[i] / levels.price(i);
+    }
+    const average = this.isInverse ? quantity / inverse : total / quantity;
+    const proven = this.provenTo(side);
+    return {
+      side: side === "asks" ? "buy" : "sell",
+      levels: end,
+      quantity,
+      total: this.isInverse ? inverse : total,
+      average,
+      worst: levels.price(end - 1),
+      slippageBps: (1e4 * levels.sign * (average - this.mid)) / this.mid,
+      isProven: levels.keys[end - 1] <= levels.sign * proven,
+    };
+  }
+
+  /** The text of a price given in units. */
+  priceText(units) {
+    return formatNumber(units / this.scale, this.decimals);
+  }
+
+  reset(message) {
+    this.bids.clear();
+    this.asks.clear();
+    this.take(message);
+    this.isChained = true;
+    this.status = message.status;
+    this.reason = message.reason;
+    this.sinceTimeUs = message.since_time_us;
+  }
+
+  update(message) {
+    if (!this.isChained || message.previous !== this.id) {
+      if (this.isChained) this.breakChain(message);
+      return false;
+    }
+    this.take(message);
+    return true;
+  }
+
+  /** Wrong levels are worse than none. */
+  breakChain(message) {
+    this.end({ id: this.id, status: "broken", since_time_us: Date.now() * 1000 });
+    this.reason = `an update follows id ${message.previous}, not ${this.id}`;
+    this.bids.clear();
+    this.asks.clear();
+  }
+
+  /** No update continues what a state ended: a snapshot does. */
+  end(message) {
+    this.isChained = false;
+    this.id = message.id ?? this.id;
+    this.status = message.status;
+    this.reason = message.reason ?? "";
+    this.sinceTimeUs = message.since_time_us;
+  }
+
+  take(message) {
+    for (const side of ["bids", "asks"]) this[side].apply(this.parse(message[side]));
+    this.id = message.id;
+    this.eventTimeUs = message.event_time_us;
+    this.receivedTimeUs = message.received_time_us;
+    this.complete = message.complete;
+  }
+
+  /** Levels as [units, quantity, …], in an array that the next call uses again. */
+  parse(levels) {
+    const changes = this.scratch;
+    changes.length = 2 * levels.length;
+    for (let i = 0; i < levels.length; i += 1) {
+      const price = Number(levels[i][0]);
+      let units = Math.round(price * this.scale);
+      if (units / this.scale !== price) {
+        this.refine(price);
+        return this.parse(levels);
+      }
+      const quantity = Number(levels[i][1]);
+      if (quantity !== 0 && this.tick !== 1 && units % this.tick !== 0) this.tick = greatestDivisor(this.tick, units);
+      changes[2 * i] = units;
+      changes[2 * i + 1] = quantity;
+    }
+    return changes;
+  }
+
+  /** Use more decimals, so that this price is a whole number of units. */
+  refine(price) {
+    let factor = 1;
+    while (Math.round(price * this.scale * factor) / (this.scale * factor) !== price && factor < 1e12) factor *= 10;
+    if (factor >= 1e12) throw new RangeError(`the price ${price} has too many decimals`);
+    this.bids.rescale(factor);
+    this.asks.rescale(factor);
+    this.tick *= factor;
+    this.decimals += Math.round(Math.log10(factor));
+  }
+}
+
+/** Multiples of the tick that a reader may group by: 1, 2, 5, 10 … while a group is below a fiftieth of the price. */
+export function groupSteps(book) {
+  const most = Math.max(1, (book.mid * book.scale) / (50 * (book.tick || 1)) || 1);
+  const steps = [];
+  for (let power = 1; power <= most; power *= 10) {
+    for (const digit of [1, 2, 5]) if (digit * power <= most) steps.push(digit * power);
+  }
+  return steps;
+}
+
+/** The group of a price, counted from 0: bids go down to a multiple of `step`, asks up; both are in units. */
+export function groupOf(units, step, sign) {
+  return sign < 0 ? Math.floor(units / step) : Math.ceil(units / step);
+}
+
+/** Digits in groups of three, with this many decimals. */
+export function formatNumber(value, decimals) {
+  if (!Number.isFinite(value)) return "–";
+  const [whole, rest] = Math.abs(value).toFixed(decimals).split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  return (value < 0 ? "−" : "") + grouped + (rest ? `.${rest}` : "");
+}
+
+function greatestDivisor(a, b) {
+  while (b !== 0) [a, b] = [b, a % b];
+  return a;
+}
+
+function isSorted(changes, sign) {
+  for (let i = 2; i < changes.length; i += 2) {
+    if (sign * changes[i] <= sign * changes[i - 2]) return false;
+  }
+  return true;
 }

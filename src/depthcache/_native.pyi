@@ -824,6 +824,9 @@ class BookServer:
     def set_versions(self, running: str, installed: str) -> None:
         """Which version of the program runs, and which is installed: `/v1/stats` says it."""
     @property
+    def followers(self) -> int:
+        """WebSockets and streams of events that are open."""
+    @property
     def metrics_reads(self) -> int:
         """How often `/metrics` was asked for."""
     @property

@@ -196,6 +196,12 @@ impl BookServer {
         self.inner.set_versions(running, installed);
     }
 
+    /// WebSockets and streams of events that are open.
+    #[getter]
+    fn followers(&self) -> usize {
+        self.inner.followers()
+    }
+
     /// How often `/metrics` was asked for.
     #[getter]
     fn metrics_reads(&self) -> u64 {

@@ -269,6 +269,12 @@ impl Server {
         *self.shared.versions.write() = Some((running, installed));
     }
 
+    /// WebSockets and streams of events that are open.
+    pub fn followers(&self) -> usize {
+        let statistics = &self.shared.statistics;
+        statistics.sockets.load(Ordering::Relaxed) + statistics.streams.load(Ordering::Relaxed)
+    }
+
     /// How often `/metrics` was asked for.
     pub fn metrics_reads(&self) -> u64 {
         let responses = self.shared.statistics.responses();

@@ -29,7 +29,8 @@ _SYNC_S = 30.0
 def demo(seconds: float | None, seed: int | None, levels: int, *, plain: bool, as_json: bool) -> int:
     """Show five live books of two simulated exchanges inside this program, until q or Ctrl-C.
 
-    Nothing leaves this machine: the exchange runs on loopback, with real WebSocket and HTTP. Every book
+    A browser shows the same books at the address of the page. Nothing leaves this machine: the exchange runs
+    on loopback, with real WebSocket and HTTP. Every book
     is compared throughout, level by level inside its complete range, with the true book of the exchange
     at the same update id. The last line is the result.
 
@@ -42,19 +43,27 @@ def demo(seconds: float | None, seed: int | None, levels: int, *, plain: bool, a
     import asyncio
 
     import depthcache
+    import depthcache.server
     from depthcache.cli.interrupt import Interrupt
     from depthcache.cli.live import View, show
+    from depthcache.cli.page import passing_config
     from depthcache.cli.truth import TruthChecker
 
     async def run(server: depthcache.simulator.Server) -> TruthChecker:
-        async with depthcache.connect(_BOOKS, depth=max(100, levels), settings=server.settings) as books:
+        async with (
+            depthcache.connect(_BOOKS, depth=max(100, levels), settings=server.settings) as books,
+            depthcache.server.serve(books, passing_config()) as pages,
+        ):
             judge = TruthChecker(server, books)
+            page = f"page {pages.page_url}"
+            if not as_json:
+                click.echo(page)  # the terminal app shows it, too, and gives this line back at its end
             view = View(
                 levels=levels,
                 seconds=seconds,
                 plain=plain,
                 as_json=as_json,
-                banner=lambda: ("simulated market, embedded exchange", judge.progress()),
+                banner=lambda: ("simulated market, embedded exchange", judge.progress(), page),
                 on_look=judge.look,
                 dumps_to=server.settings.flight_dumps_to,
             )

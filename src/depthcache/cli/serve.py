@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ _SYNC_TIMEOUT_S = 30.0
     help="Seconds to wait for all books before the line that says it is ready.  [default: 30]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in the browser of this desktop.")
 @click.option("--check", is_flag=True, help="Check books and options, open nothing.")
 def serve(
     symbols: Sequence[str],
@@ -66,6 +67,7 @@ def serve(
     depth: int | None,
     sync_timeout: float | None,
     as_json: bool,
+    opens: bool,
     check: bool,
     **options: Any,
 ) -> int:
@@ -101,7 +103,7 @@ def serve(
         click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}){old}: nothing is wrong")
         return 0
     with Interrupt() as interrupt:
-        asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json))
+        asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json, opens=opens))
     return 0
 
 
@@ -133,12 +135,19 @@ def _wanted(
 
 
 async def _run(
-    wanted: Books, config: ServerConfig, interrupt: Interrupt, *, sync_timeout_s: float, as_json: bool
+    wanted: Books,
+    config: ServerConfig,
+    interrupt: Interrupt,
+    *,
+    sync_timeout_s: float,
+    as_json: bool,
+    opens: bool,
 ) -> None:
     import asyncio
     from time import monotonic
 
     from depthcache import server
+    from depthcache.cli.page import opened
 
     began_s = monotonic()
     async with wanted as books, server.serve(books, config) as running:
@@ -154,7 +163,8 @@ async def _run(
                     else "\n".join(_ready_lines(running, books, synced, monotonic() - began_s))
                 )
                 notify(f"READY=1\nSTATUS={synced} of {len(books)} books synced")
-            await ended
+            with opened(running) if opens and ready.done() else nullcontext():
+                await ended
         finally:
             for task in (ready, ended):
                 task.cancel()
@@ -185,6 +195,7 @@ def _ready_line(running: BookServer, synced: int, count: int) -> str:
 
     facts: dict[str, Any] = {
         "url": running.url,
+        "page": running.page_url,
         "read_token": running.read_token,
         "admin_token_file": None if running.admin_token_file is None else str(running.admin_token_file),
         "exchange_key_file": None if running.exchange_key_file is None else str(running.exchange_key_file),
@@ -206,6 +217,7 @@ def _ready_lines(running: BookServer, books: Books, synced: int, after_s: float)
     header = f'"Authorization: Bearer {_shown_token(running)}"'
     lines = [
         f"depthcache serves {_books(count)}, {state}",
+        f"  page   {url}/#token={_shown_token(running)}    read only",
         f'  read   curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"',
         f"  docs   {url}/docs    {_admin(running)}",
         *_exchange_line(running, first.exchange),

@@ -10,7 +10,7 @@ import os
 import secrets
 import shlex
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from depthcache.cli.exchange_name import EXCHANGE_NAME
 from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
+    from depthcache.server import BookServer
     from depthcache.simulator import Faults, Server
 
 __all__ = ["simulate"]
@@ -109,6 +110,11 @@ class _ProgramAfterDashes(click.Command):
     is_flag=True,
     help="End with the recordings; a program gets SIGTERM two seconds after their last frame.",
 )
+@click.option(
+    "--page/--no-page",
+    default=None,
+    help="Show the books in a browser; by default for recordings without a program.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def simulate(
     files: Sequence[Path],
@@ -123,6 +129,7 @@ def simulate(
     *,
     tls: bool,
     exit_at_end: bool,
+    page: bool | None,
     quiet: bool,
 ) -> int:
     """Run an exchange on this machine, and a program against it.
@@ -143,6 +150,9 @@ def simulate(
 
     --faults takes the names of depthcache.simulator.Faults; `rough` is short for
     drop=0.01,reorder=0.01,cut=0.001,lagging=0.3. The seed is that of --seed, unless seed= is given.
+
+    The page shows the books of this exchange in a browser, at the address that is printed. Recordings wait
+    for it to be opened, unless a client subscribes before.
 
     --tls needs the package trustme (pip install "depthcache[tls]"); the variables then also name the
     authority to trust. --env-file writes the variables in a form that `docker run --env-file`,
@@ -185,6 +195,8 @@ def simulate(
         except PackageMissing as error:
             raise PackageMissing(package=error.package, wanted_for="--tls") from None
 
+    if program and page:
+        raise click.UsageError("--page applies to an exchange without a program")
     if program:
         with Program() as running, start() as server:
             variables = closed_environment(server)
@@ -197,9 +209,15 @@ def simulate(
                 if not quiet:
                     _show_problems(server)
         return code
-    with Interrupt() as interrupt, start() as server, written(env_file, closed_environment(server)):
+    is_shown = bool(files) if page is None else page
+    with (
+        Interrupt() as interrupt,
+        start() as server,
+        written(env_file, closed_environment(server)),
+        _page(server) if is_shown else nullcontext() as shown,
+    ):
         if not quiet:
-            _show_exports(server, seed)
+            _show_exports(server, seed, None if shown is None else shown.page_url)
         if files:
             _at_end(server, interrupt.end if exit_at_end else None, 0.0, quiet=quiet)
         interrupt.wait()
@@ -248,7 +266,14 @@ def _running(server: Server, seed: int | None) -> str:
     return f"{names} at {server.url}" + ("" if seed is None else f", seed {seed}")
 
 
-def _show_exports(server: Server, seed: int | None) -> None:
+def _page(server: Server) -> AbstractContextManager[BookServer]:
+    from depthcache.cli.page import played
+
+    symbols = {name: server.exchange.symbols(name) for name in server.settings.endpoints}
+    return played(server.settings, symbols)
+
+
+def _show_exports(server: Server, seed: int | None, page_url: str | None) -> None:
     from depthcache.foreign_text import clean
     from depthcache.simulator.environment import PROXIES_OFF
 
@@ -259,6 +284,8 @@ def _show_exports(server: Server, seed: int | None) -> None:
         click.echo(f"# {server.url}/{name}: {symbols}")
     if seed is not None:
         click.echo(f"# seed {seed}")
+    if page_url is not None:
+        click.echo(f"# page {page_url}")
     tell("Ctrl-C ends it.")
 
 

@@ -83,6 +83,16 @@ class BookServer(OneProcess):
         return f"{'https' if config.is_tls else 'http'}://{shown}:{self.port}"
 
     @property
+    def page_url(self) -> str:
+        """Where a browser shows the books, with the read token behind the `#`, which no browser sends."""
+        return f"{self.url}/#token={self.read_token}"
+
+    @property
+    def followers(self) -> int:
+        """How many WebSockets and streams of events are open."""
+        return self._running().followers
+
+    @property
     def compat_urls(self) -> tuple[str, ...]:
         """Where old clients reach it: those of release 2.9 and later, then older ones; as configured."""
         given = self.config.compat_listeners()

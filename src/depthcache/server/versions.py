@@ -1,5 +1,7 @@
-"""Which version of depthcache runs, and which is installed: after an upgrade, a server runs the old one until it is
-started again. Nothing is asked of other hosts."""
+"""Which version of depthcache runs, and which is installed.
+
+After an upgrade, a server runs the old one until it is started again. No other host is asked.
+"""
 
 from __future__ import annotations
 

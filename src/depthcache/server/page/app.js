@@ -40,7 +40,10 @@ class Page {
     this.tabs = [link("#/", "Books"), link("#/snippets", "Snippets"), link("#/about", "About")];
     this.look = h("button", { class: "quiet", onclick: () => this.nextTheme() });
     this.lock = h("button", { class: "quiet", onclick: () => (session.hasAdmin ? session.lock() : askForAdmin()) });
-    this.out = h("button", { class: "quiet", onclick: () => (session.forget(), session.tell()) }, "Sign out");
+    this.out = h("button", { class: "quiet", onclick: () => (session.forget(), session.tell()) }, icon("exit"), h("span", { class: "long" }, "Sign out"));
+    this.lockWords = h("span", { class: "long" });
+    this.lock.append(icon("edit"), this.lockWords);
+    this.lookWords = h("span", { class: "long" });
     this.nav = h("nav", { "aria-label": "Views" }, this.tabs);
     document.getElementById("top").append(
       h("div", { class: "top" }, h("a", { class: "brand", href: "#/" }, logo(), h("span", {}, "depthcache")), this.nav,
@@ -71,7 +74,7 @@ class Page {
       return;
     }
     this.lock.hidden = session.role === "manage";
-    setText(this.lock, session.hasAdmin ? "Stop managing" : "Manage …");
+    setText(this.lockWords, session.hasAdmin ? "Stop managing" : "Manage …");
     this.table?.manage();
     if (this.view !== this.table) this.view?.manage?.();
     if (stream.phase === "refused" || (stream.socket === null && stream.phase !== "waiting") || session.role === null) stream.open();
@@ -203,8 +206,9 @@ class Page {
   }
 
   tellTheme() {
-    const words = { auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" };
-    setText(this.look, words[theme.choice]);
+    const words = { auto: "Auto", light: "Light", dark: "Dark" };
+    setText(this.lookWords, words[theme.choice]);
+    this.look.replaceChildren(icon(theme.choice), this.lookWords);
     this.look.setAttribute("aria-label", `Theme: ${theme.choice}. Change it`);
     this.look.title = SHORTCUTS;
   }
@@ -237,6 +241,23 @@ function connectionWords() {
     default:
       return { tone: "over", text: "Signed out" };
   }
+}
+
+const ICONS = {
+  exit: "M6 3H3v10h3M7 8h7M11 5l3 3-3 3",
+  edit: "M3 13l.7-3L11 2.7 13.3 5 6 12.3z",
+  auto: "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11M8 4v8M6 4.5v7M4.5 6v4",
+  light: "M8 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M8 1.5v1.5M8 13v1.5M1.5 8H3M13 8h1.5M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1",
+  dark: "M13 9.5A5.5 5.5 0 1 1 6.5 3a4.5 4.5 0 0 0 6.5 6.5z",
+};
+
+function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", ICONS[name]);
+  for (const [key, value] of [["viewBox", "0 0 16 16"], ["class", "glyph"], ["aria-hidden", "true"]]) svg.setAttribute(key, value);
+  svg.append(path);
+  return svg;
 }
 
 function logo() {

@@ -15,6 +15,22 @@ const CYCLE_MS = 1_000;
 const SEEN_MS = 60_000;
 const MOST_POINTS = 240;
 
+/** The clock of the server as this browser sees it: the least time that its messages were ahead or behind. */
+export const serverClock = {
+  offsetUs: Infinity,
+
+  /** The server's clock said `timeUs` just now, or a little earlier. */
+  learn(timeUs) {
+    this.offsetUs = Math.min(this.offsetUs, Date.now() * 1000 - timeUs);
+  },
+
+  /** How long ago something was in milliseconds, by that clock; null if it never was. */
+  since(timeUs) {
+    if (timeUs == null || this.offsetUs === Infinity) return null;
+    return Math.max(0, (Date.now() * 1000 - this.offsetUs - timeUs) / 1000);
+  },
+};
+
 /** One line of the table. */
 export class Row {
   constructor(line) {
@@ -24,7 +40,7 @@ export class Row {
     this.search = `${line.symbol} ${line.exchange}`.toLowerCase();
     this.places = 0;
     this.bid = this.ask = "";
-    this.spreadBps = this.ageMs = this.lagMs = this.rate = null;
+    this.spreadBps = this.receivedUs = this.lagMs = this.rate = null;
     this.times = [];
     this.mids = [];
     this.version = 0;
@@ -38,7 +54,8 @@ export class Row {
     }
     Object.assign(this, { updates: line.updates, listedMs: nowMs, levels: line.levels, coverage: line.coverage });
     this.takeState(line);
-    this.takeTimes(line, line.age_s == null ? null : line.age_s * 1000, nowMs);
+    this.takeTimes(line);
+    if (line.age_s != null && line.received_time_us != null) serverClock.learn(line.received_time_us + line.age_s * 1e6);
     if (line.best?.bid && line.best?.ask) this.takeBest(line.best.bid[0], line.best.ask[0], nowMs);
   }
 
@@ -50,9 +67,8 @@ export class Row {
     this.version += 1;
   }
 
-  takeTimes(message, ageMs, nowMs) {
-    this.ageMs = ageMs;
-    this.agedMs = nowMs;
+  takeTimes(message) {
+    this.receivedUs = message.received_time_us;
     const isKnown = message.received_time_us != null && message.event_time_us != null;
     this.lagMs = isKnown ? (message.received_time_us - message.event_time_us) / 1000 : null;
     this.version += 1;
@@ -75,9 +91,9 @@ export class Row {
     this.version += 1;
   }
 
-  /** Since the last update, now. */
-  ageAt(nowMs) {
-    return this.ageMs === null ? null : this.ageMs + nowMs - this.agedMs;
+  /** Milliseconds since the last update. */
+  get ageMs() {
+    return serverClock.since(this.receivedUs);
   }
 }
 
@@ -191,7 +207,7 @@ export class Books {
     if (message.type === "state") return;
     let mirror = this.mirrors.get(name);
     if (message.type === "snapshot" || !mirror) this.mirrors.set(name, (mirror = { bids: [], asks: [] }));
-    row.takeTimes(message, 0, nowMs);
+    row.takeTimes(message);
     const bid = top(mirror.bids, message.bids);
     const ask = top(mirror.asks, message.asks);
     if (bid && ask) row.takeBest(bid, ask, nowMs);

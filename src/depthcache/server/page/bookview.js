@@ -1,14 +1,15 @@
 /** The page of one book: its state, its figures, and the charts, fed by one subscription to all levels. */
 
 import { Book, groupSteps } from "./book.js";
+import { serverClock } from "./books.js";
 import { Depth } from "./charts/depth.js";
 import { Heatmap } from "./charts/heatmap.js";
 import { Ladder } from "./charts/ladder.js";
 import { Latency } from "./charts/latency.js";
 import { Lines } from "./charts/lines.js";
-import { removeBooks, why } from "./dialogs.js";
-import { clock, count, duration, h, mark, price, setAttribute, setText, tone } from "./dom.js";
-import { Refused, session } from "./session.js";
+import { removeBooks } from "./dialogs.js";
+import { clock, count, duration, h, mark, points, price, setAttribute, setText, tone } from "./dom.js";
+import { session } from "./session.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
 
@@ -30,7 +31,6 @@ export class BookView {
   constructor(exchange, symbol) {
     Object.assign(this, { exchange, symbol });
     this.title = `${symbol} on ${exchange}`;
-    this.path = `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
     this.book = new Book();
     this.cards = [];
     this.updates = [];
@@ -200,7 +200,6 @@ export class BookView {
       this.offerGroups();
       this.look();
     }
-    this.heardMs = performance.now();
     if (message.status === "closed") this.comeAgain();
   }
 
@@ -227,16 +226,19 @@ export class BookView {
     }, AGAIN_MS);
   }
 
-  /** What messages do not say: how far each side is proven, and how many levels the server holds. */
+  /** What messages do not say: how far each side is proven, how many levels the server holds, and its clock. */
   async look() {
     if (!stream.isOpen || document.hidden) return;
     try {
-      const found = await session.json(`${this.path}?levels=0&on_stale=serve`);
-      this.book.completeTo = found.complete_to;
-      this.book.isInverse = found.inverse;
-    } catch (error) {
-      if (!(error instanceof Refused)) return;
-      this.book.completeTo = { bids: null, asks: null };
+      const query = `exchange=${encodeURIComponent(this.exchange)}&symbol=${encodeURIComponent(this.symbol)}&limit=1`;
+      const [line] = (await session.json(`/v1/books?${query}`)).books;
+      this.book.completeTo = line?.complete_to ?? { bids: null, asks: null };
+      if (!line) return;
+      this.book.isInverse = line.inverse;
+      this.levels = line.levels;
+      if (line.age_s != null) serverClock.learn(line.received_time_us + line.age_s * 1e6);
+    } catch {
+      return; // the state line says it
     }
   }
 
@@ -264,15 +266,15 @@ export class BookView {
     show("ask", priced(book.bestAsk));
     show("mid", priced(book.mid, 1));
     const bps = (book.spread / book.mid) * 10_000;
-    show("spread", Number.isFinite(bps) ? `${priced(book.spread)} · ${bps.toFixed(bps < 10 ? 2 : 1)} bp` : "–");
+    show("spread", Number.isFinite(bps) ? `${priced(book.spread)} · ${points(bps)}` : "–");
     show("micro", priced(book.microprice, 2));
     const imbalance = book.imbalance(1);
     show("imbalance", Number.isFinite(imbalance) ? `${imbalance < 0 ? "−" : "+"}${Math.abs(imbalance).toFixed(2)}` : "–");
     show("rate", rate.toFixed(rate < 10 ? 1 : 0));
     const isTimed = book.receivedTimeUs != null && book.eventTimeUs != null;
     show("lag", isTimed ? duration((book.receivedTimeUs - book.eventTimeUs) / 1000) : "–");
-    show("age", this.heardMs === undefined ? "–" : duration(nowMs - this.heardMs));
-    show("levels", `${count(book.bids.length)} / ${count(book.asks.length)}`);
+    show("age", duration(serverClock.since(book.receivedTimeUs)));
+    show("levels", this.levels ? `${count(this.levels.bids)} / ${count(this.levels.asks)}` : "–");
     show("id", book.id === null ? "–" : String(book.id));
     show("event", clock(book.eventTimeUs));
   }

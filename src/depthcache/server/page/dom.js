@@ -90,6 +90,11 @@ export function price(text, places) {
   return places > 0 ? `${grouped}.${rest.slice(0, places).padEnd(places, "0")}` : grouped;
 }
 
+/** Basis points with the digits that tell something. */
+export function points(bps) {
+  return `${bps < 0.1 && bps > 0 ? Number(bps.toPrecision(2)) : bps.toFixed(bps < 10 ? 2 : 1)} bp`;
+}
+
 /** The address of the page of a book. */
 export function addressOf({ exchange, symbol }) {
   return `#/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;

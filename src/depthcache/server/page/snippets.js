@@ -75,7 +75,11 @@ export class SnippetsView {
     this.operation = this.list.find((each) => each.id === id);
     this.operations.value = id;
     this.words.textContent = this.operation.summary;
-    this.fields.replaceChildren(...this.operation.parameters.map((each) => this.fieldOf(each)));
+    const isMain = ({ name, required }) => required || ["levels", "symbols", "base", "mode"].includes(name);
+    const { parameters } = this.operation;
+    const more = parameters.filter((each) => !isMain(each)).map((each) => this.fieldOf(each));
+    this.fields.replaceChildren(...parameters.filter(isMain).map((each) => this.fieldOf(each)));
+    if (more.length > 0) this.fields.append(h("details", {}, h("summary", {}, `${more.length} more`), h("div", { class: "fields" }, more)));
     this.body.hidden = true;
     this.verdict.textContent = "";
     this.tell();

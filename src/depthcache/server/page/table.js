@@ -5,7 +5,7 @@
  */
 
 import { books } from "./books.js";
-import { addressOf, clock, count, duration, h, mark, plural, price, setAttribute, setText, tone } from "./dom.js";
+import { addressOf, clock, count, duration, h, mark, plural, points, price, setAttribute, setText, tone } from "./dom.js";
 import { session } from "./session.js";
 import { theme } from "./theme.js";
 
@@ -23,7 +23,7 @@ const COLUMNS = [
   { id: "spark", title: "Last minute", hint: "mid price" },
   { id: "rate", title: "Updates/s", key: (row) => row.rate ?? -1, first: -1, moves: true, isNumber: true },
   { id: "lag", title: "Lag", hint: "from the exchange's event to its reception", key: (row) => row.lagMs ?? -1, first: -1, moves: true, isNumber: true },
-  { id: "age", title: "Age", hint: "since the last update", key: (row, nowMs) => row.ageAt(nowMs) ?? Infinity, first: -1, moves: true, isNumber: true },
+  { id: "age", title: "Age", hint: "since the last update", key: (row) => row.ageMs ?? Infinity, first: -1, moves: true, isNumber: true },
 ];
 
 /** The view of all books. */
@@ -162,7 +162,7 @@ export class TableView {
     const { key } = COLUMNS.find((each) => each.id === this.sort.id);
     const { direction } = this.sort;
     const keyed = [];
-    for (const row of books.rows.values()) if (this.isShown(row)) keyed.push([key(row, nowMs), row]);
+    for (const row of books.rows.values()) if (this.isShown(row)) keyed.push([key(row), row]);
     keyed.sort(([a, rowA], [b, rowB]) => (a < b ? -direction : a > b ? direction : rowA.key < rowB.key ? -1 : 1));
     this.shown = keyed.map(([, row]) => row);
     for (const [id, cell] of this.heads) {
@@ -277,10 +277,10 @@ export class TableView {
     if (line.titled !== row.reason) line.reason.title = line.titled = row.reason;
     setText(line.bid, row.bid && price(row.bid, row.places));
     setText(line.ask, row.ask && price(row.ask, row.places));
-    setText(line.spread, row.spreadBps === null ? "" : `${row.spreadBps.toFixed(row.spreadBps < 10 ? 2 : 1)} bp`);
+    setText(line.spread, row.spreadBps === null ? "" : points(row.spreadBps));
     setText(line.rate, row.rate === null ? "–" : row.rate.toFixed(row.rate < 10 ? 1 : 0));
     setText(line.lag, duration(row.lagMs));
-    setText(line.age, duration(row.ageAt(nowMs)));
+    setText(line.age, duration(row.ageMs));
     if (line.sparkTime !== row.times.at(-1) || line.sparkTheme !== theme.version || line.sparkMs === 0) this.drawSpark(line, nowMs);
   }
 

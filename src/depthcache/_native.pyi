@@ -774,6 +774,7 @@ class BookServer:
         tokens: Sequence[tuple[str, str]],
         hosts: Sequence[str],
         documents: Mapping[str, tuple[str, bytes]],
+        gzipped: Mapping[str, bytes] | None = None,
         tls: tuple[str, str] | None = None,
         limits: Mapping[str, float] | None = None,
         compat: Sequence[tuple[str, int, str, Sequence[str], bool]] | None = None,
@@ -782,7 +783,7 @@ class BookServer:
     ) -> Self:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
-        `tls`: certificate chain and key in PEM. `limits`: `connections`, `connections_per_address`,
+        `gzipped`: the same content compressed, of some of them. `tls`: certificate chain and key in PEM. `limits`: `connections`, `connections_per_address`,
         `requests_per_second` (0: any number), `header_bytes`, `body_bytes`, `idle_s`,
         `delegation_s`; others have their defaults. `compat`: listeners for old clients, each with its
         address, port, the name that its clients look for, the networks it takes, and whether it manages.

@@ -81,6 +81,9 @@ def own_address() -> str:
 def serving(
     *,
     documents: Mapping[str, tuple[str, bytes]] | None = None,
+    gzipped: Mapping[str, bytes] | None = None,
+    port: int = 0,
+    read_token: str = READ,
     compat: Sequence[Any] = (),
     access_log: str | None = None,
     tls: tuple[str, str] | None = None,
@@ -91,11 +94,12 @@ def serving(
     """A native server without books."""
     native = _native.BookServer(
         host,
-        0,
+        port,
         workers=1,
-        tokens=[("read", READ), ("manage", ADMIN)],
+        tokens=[("read", read_token), ("manage", ADMIN)],
         hosts=["books.example"],
         documents=documents or {},
+        gzipped=gzipped,
         limits=limits,
         compat=compat,
         access_log=access_log,

@@ -35,12 +35,13 @@ impl BookServer {
         Err(crate::errors::not_portable("a book server", instead))
     }
 
-    /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path.
+    /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path; `gzipped`: the
+    /// same content compressed, where a client takes that.
     /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
     /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. `exchange`:
     /// how the exchange's own protocol is spoken, as JSON. Raises OSError, ValueError.
     #[new]
-    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, tls = None, limits = None, compat = None, access_log = None, exchange = None))]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, gzipped = None, tls = None, limits = None, compat = None, access_log = None, exchange = None))]
     #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
     fn new(
         py: Python<'_>,
@@ -50,12 +51,14 @@ impl BookServer {
         tokens: Vec<(String, String)>,
         hosts: Vec<String>,
         documents: HashMap<String, (String, Vec<u8>)>,
+        gzipped: Option<HashMap<String, Vec<u8>>>,
         tls: Option<(String, String)>,
         limits: Option<HashMap<String, f64>>,
         compat: Option<Vec<CompatListener>>,
         access_log: Option<PathBuf>,
         exchange: Option<&str>,
     ) -> PyResult<Self> {
+        let mut gzipped = gzipped.unwrap_or_default();
         let options = Options {
             address: address(host, port)?,
             workers,
@@ -64,7 +67,10 @@ impl BookServer {
             hosts,
             documents: documents
                 .into_iter()
-                .map(document)
+                .map(|(path, content)| {
+                    let gzip = gzipped.remove(&path);
+                    document(path, content, gzip)
+                })
                 .collect::<PyResult<_>>()?,
             limits: limits_of(&limits.unwrap_or_default())?,
             access_log,
@@ -241,11 +247,15 @@ fn token((role, secret): (String, String)) -> PyResult<Token> {
     Ok(Token { role, secret })
 }
 
-fn document((path, (kind, body)): (String, (String, Vec<u8>))) -> PyResult<(String, Document)> {
+fn document(
+    path: String,
+    (kind, body): (String, Vec<u8>),
+    gzip: Option<Vec<u8>>,
+) -> PyResult<(String, Document)> {
     let kind = kind
         .parse()
         .map_err(|_| PyValueError::new_err(format!("{kind:?} is no media type")))?;
-    Ok((path, Document::new(kind, body.into())))
+    Ok((path, Document::new(kind, body.into(), gzip.map(Into::into))))
 }
 
 fn limits_of(given: &HashMap<String, f64>) -> PyResult<Limits> {

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, VARY,
+};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use parking_lot::RwLock;
@@ -95,17 +97,23 @@ pub struct ProtocolRequest {
 pub struct Document {
     kind: HeaderValue,
     body: Bytes,
+    gzip: Option<Bytes>,
     tag: HeaderValue,
 }
 
 impl Document {
-    /// A file with its media type.
-    pub fn new(kind: HeaderValue, body: Bytes) -> Document {
+    /// A file with its media type, and the same compressed.
+    pub fn new(kind: HeaderValue, body: Bytes, gzip: Option<Bytes>) -> Document {
         let mut hasher = DefaultHasher::new();
         body.hash(&mut hasher);
-        let tag = format!("\"{:016x}\"", hasher.finish());
+        let tag = format!("W/\"{:016x}\"", hasher.finish()); // weak: it is sent in two encodings
         let tag = HeaderValue::from_str(&tag).expect("it is ASCII");
-        Document { kind, body, tag }
+        Document {
+            kind,
+            body,
+            gzip,
+            tag,
+        }
     }
 
     /// The file, without a body where the sender has it.
@@ -114,13 +122,32 @@ impl Document {
         if is_known(headers, &self.tag) {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         } else {
-            *response.body_mut() = self.body.clone().into();
-            let kind = self.kind.clone();
-            response.headers_mut().insert(CONTENT_TYPE, kind);
+            let gzip = self.gzip.as_ref().filter(|_| takes_gzip(headers));
+            *response.body_mut() = gzip.unwrap_or(&self.body).clone().into();
+            let found = response.headers_mut();
+            found.insert(CONTENT_TYPE, self.kind.clone());
+            if gzip.is_some() {
+                found.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
         }
-        response.headers_mut().insert(ETAG, self.tag.clone());
+        let found = response.headers_mut();
+        found.insert(ETAG, self.tag.clone());
+        if self.gzip.is_some() {
+            found.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
         response
     }
+}
+
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT_ENCODING).iter().any(|header| {
+        let text = header.to_str().unwrap_or_default();
+        text.split(',').any(|each| {
+            let (name, weight) = each.split_once(';').unwrap_or((each, ""));
+            let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
+            name.trim().eq_ignore_ascii_case("gzip") && weight.parse().unwrap_or(0.0) > 0.0
+        })
+    })
 }
 
 /// Whether the sender has what this tag names.

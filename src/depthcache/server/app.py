@@ -19,7 +19,7 @@ from depthcache.pickling import OneProcess
 from depthcache.server.client_metrics import ClientMetrics
 from depthcache.server.compat_management import CompatManagement
 from depthcache.server.config import ServerConfig
-from depthcache.server.documents import documents
+from depthcache.server.documents import documents, gzipped
 from depthcache.server.exchange import ExchangeInfo, exchange_options
 from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import Management
@@ -228,6 +228,7 @@ class BookServer(OneProcess):
         self._exchange_info = ExchangeInfo(
             client.settings, whole=config.exchange_symbols == "any", timeout_s=config.manage_timeout_s
         )
+        found = documents()
         try:
             native = _native.BookServer(
                 config.address,
@@ -235,7 +236,8 @@ class BookServer(OneProcess):
                 workers=config.workers,
                 tokens=[("read", self._tokens.read), ("manage", self._tokens.admin)],
                 hosts=list(config.hosts),
-                documents=documents(),
+                documents=found,
+                gzipped=gzipped(found),
                 tls=None if tls is None else (tls.certificate, tls.key),
                 limits={
                     "connections": config.connections,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from html import escape
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import Any
 
 from depthcache._native import _server_routes
 
-__all__ = ["documents", "openapi"]
+__all__ = ["documents", "gzipped", "openapi", "page_files"]
 
 _WORDS = {
     101: "The socket is open; docs/how-to/stream.md has its messages.",
@@ -142,6 +143,12 @@ def page_files() -> dict[str, tuple[str, bytes]]:
         for path in sorted(_PAGE.rglob("*"))
         if path.suffix in _KINDS and (name := path.relative_to(_PAGE).as_posix())
     }
+
+
+def gzipped(documents: dict[str, tuple[str, bytes]]) -> dict[str, bytes]:
+    """The contents that compression makes smaller, compressed, by path."""
+    packed = {path: gzip.compress(body, mtime=0) for path, (_, body) in documents.items()}
+    return {path: body for path, body in packed.items() if len(body) < len(documents[path][1])}
 
 
 _PAGE = Path(__file__).parent / "page"

@@ -1,11 +1,8 @@
 /**
  * The book of one market, mirrored from the messages of /v1/ws.
  *
- * Prices are whole numbers of `1 / scale`, so grouping and sums of prices are exact. Each side is one sorted array; an
- * update costs a binary search per level, or one merge if it is large.
+ * Prices are whole numbers of `1 / scale`, so grouping is exact. Each side is one sorted array, and an update one merge.
  */
-
-const MERGE_FROM = 48;
 
 /** One side, best price first. */
 export class Side {
@@ -14,9 +11,8 @@ export class Side {
     this.sign = sign;
     this.length = 0;
     this.scale = 1;
-    this.keys = new Float64Array(64);
-    this.quantities = new Float64Array(64);
-    this.spare = null;
+    this.keys = new Float64Array(0);
+    this.quantities = new Float64Array(0);
   }
 
   /** The price of a level in units of `1 / scale`. */
@@ -46,80 +42,43 @@ export class Side {
     return low;
   }
 
-  clear() {
-    this.length = 0;
-  }
-
   rescale(factor) {
     this.scale *= factor;
     for (let i = 0; i < this.length; i += 1) this.keys[i] *= factor;
   }
 
-  /** Take sorted levels: `changes` holds [units, quantity, units, quantity …]; a quantity of 0 deletes. */
+  /** Merge levels, sorted as the side is: `changes` holds key, quantity, key …; a quantity of 0 deletes. */
   apply(changes) {
-    if (changes.length / 2 >= MERGE_FROM && isSorted(changes, this.sign)) this.merge(changes);
-    else for (let i = 0; i < changes.length; i += 2) this.put(changes[i], changes[i + 1]);
-  }
-
-  put(units, quantity) {
-    const index = this.find(units);
-    const isThere = index < this.length && this.keys[index] === this.sign * units;
-    if (quantity === 0) {
-      if (!isThere) return;
-      this.keys.copyWithin(index, index + 1, this.length);
-      this.quantities.copyWithin(index, index + 1, this.length);
-      this.length -= 1;
-      return;
-    }
-    if (!isThere) {
-      this.reserve(this.length + 1);
-      this.keys.copyWithin(index + 1, index, this.length);
-      this.quantities.copyWithin(index + 1, index, this.length);
-      this.keys[index] = this.sign * units;
-      this.length += 1;
-    }
-    this.quantities[index] = quantity;
-  }
-
-  merge(changes) {
-    const { keys, quantities, length, sign } = this;
-    const room = length + changes.length / 2;
-    let [toKeys, toQuantities] = this.spare ?? [];
-    if (!toKeys || toKeys.length < room) {
-      toKeys = new Float64Array(2 * room);
-      toQuantities = new Float64Array(2 * room);
-    }
+    const { keys, quantities, length } = this;
+    const [toKeys, toQuantities] = this.other(length + changes.length / 2);
     let [from, to] = [0, 0];
+    const keep = (end) => {
+      toKeys.set(keys.subarray(from, end), to);
+      toQuantities.set(quantities.subarray(from, end), to);
+      to += end - from;
+      from = end;
+    };
     for (let i = 0; i < changes.length; i += 2) {
-      const key = sign * changes[i];
-      for (; from < length && keys[from] < key; from += 1, to += 1) {
-        toKeys[to] = keys[from];
-        toQuantities[to] = quantities[from];
-      }
+      const key = changes[i];
+      let end = from;
+      while (end < length && keys[end] < key) end += 1;
+      keep(end);
       if (from < length && keys[from] === key) from += 1;
       if (changes[i + 1] === 0) continue;
       toKeys[to] = key;
       toQuantities[to] = changes[i + 1];
       to += 1;
     }
-    toKeys.set(keys.subarray(from, length), to);
-    toQuantities.set(quantities.subarray(from, length), to);
-    this.length = to + length - from;
+    keep(length);
+    this.length = to;
     this.spare = [keys, quantities];
-    this.keys = toKeys;
-    this.quantities = toQuantities;
+    [this.keys, this.quantities] = [toKeys, toQuantities];
   }
 
-  reserve(room) {
-    if (room <= this.keys.length) return;
-    const grown = (old) => {
-      const array = new Float64Array(2 * room);
-      array.set(old);
-      return array;
-    };
-    this.keys = grown(this.keys);
-    this.quantities = grown(this.quantities);
-    this.spare = null;
+  /** Arrays to merge into; those of the merge before the last, if they are long enough. */
+  other(room) {
+    if (this.spare?.[0].length >= room) return this.spare;
+    return [new Float64Array(2 * room), new Float64Array(2 * room)];
   }
 }
 
@@ -143,7 +102,7 @@ export class Book {
     this.decimals = 0;
     this.tick = 0;
     this.isChained = false;
-    this.scratch = [];
+    this.resumed = null;
   }
 
   /** Apply a snapshot, an update or a state; false: the chain of ids is broken, and the page subscribes again. */
@@ -154,9 +113,12 @@ export class Book {
     return true;
   }
 
-  /** The page lost its connection: until the next snapshot the levels are history. */
+  /** The page lost its connection: the levels are history, until a snapshot or the update that follows `id`. */
   lose(reason, sinceTimeUs = Date.now() * 1000) {
-    this.end({ status: "disconnected", reason, since_time_us: sinceTimeUs, id: this.id });
+    const { status, reason: before, sinceTimeUs: since } = this;
+    const resumed = this.isChained ? { isChained: true, status, reason: before, sinceTimeUs: since } : null;
+    this.end({ status: "disconnected", reason, since_time_us: sinceTimeUs });
+    this.resumed = resumed;
   }
 
   /** Whether the levels count now. */
@@ -251,35 +213,36 @@ export class Book {
   }
 
   reset(message) {
-    this.bids.clear();
-    this.asks.clear();
+    this.bids.length = this.asks.length = 0;
     this.take(message);
     this.isChained = true;
+    this.resumed = null;
     this.status = message.status;
     this.reason = message.reason;
     this.sinceTimeUs = message.since_time_us;
   }
 
   update(message) {
-    if (!this.isChained || message.previous !== this.id) {
+    if (message.previous !== this.id || !(this.isChained || this.resumed)) {
       if (this.isChained) this.breakChain(message);
       return false;
     }
+    Object.assign(this, this.resumed, { resumed: null });
     this.take(message);
     return true;
   }
 
   /** Wrong levels are worse than none. */
   breakChain(message) {
-    this.end({ id: this.id, status: "broken", since_time_us: Date.now() * 1000 });
-    this.reason = `an update follows id ${message.previous}, not ${this.id}`;
-    this.bids.clear();
-    this.asks.clear();
+    const reason = `an update follows id ${message.previous}, not ${this.id}`;
+    this.end({ status: "broken", reason, since_time_us: Date.now() * 1000 });
+    this.bids.length = this.asks.length = 0;
   }
 
   /** No update continues what a state ended: a snapshot does. */
   end(message) {
     this.isChained = false;
+    this.resumed = null;
     this.id = message.id ?? this.id;
     this.status = message.status;
     this.reason = message.reason ?? "";
@@ -287,28 +250,26 @@ export class Book {
   }
 
   take(message) {
-    for (const side of ["bids", "asks"]) this[side].apply(this.parse(message[side]));
+    for (const side of [this.bids, this.asks]) side.apply(this.parse(message[side === this.bids ? "bids" : "asks"], side.sign));
     this.id = message.id;
     this.eventTimeUs = message.event_time_us;
     this.receivedTimeUs = message.received_time_us;
     this.complete = message.complete;
   }
 
-  /** Levels as [units, quantity, …], in an array that the next call uses again. */
-  parse(levels) {
-    const changes = this.scratch;
-    changes.length = 2 * levels.length;
-    for (let i = 0; i < levels.length; i += 1) {
-      const price = Number(levels[i][0]);
-      let units = Math.round(price * this.scale);
+  /** Levels as key, quantity, key …, in the order of their side. */
+  parse(levels, sign) {
+    const changes = [];
+    for (const level of levels) {
+      const [price, quantity] = [Number(level[0]), Number(level[1])];
+      const units = Math.round(price * this.scale);
       if (units / this.scale !== price) {
         this.refine(price);
-        return this.parse(levels);
+        return this.parse(levels, sign);
       }
-      const quantity = Number(levels[i][1]);
-      if (quantity !== 0 && this.tick !== 1 && units % this.tick !== 0) this.tick = greatestDivisor(this.tick, units);
-      changes[2 * i] = units;
-      changes[2 * i + 1] = quantity;
+      if (sign * units < changes.at(-2)) return this.parse([...levels].sort((a, b) => sign * (a[0] - b[0])), sign);
+      if (quantity > 0 && this.tick !== 1 && units % this.tick !== 0) this.tick = greatestDivisor(this.tick, units);
+      changes.push(sign * units, quantity);
     }
     return changes;
   }
@@ -351,11 +312,4 @@ export function formatNumber(value, decimals) {
 function greatestDivisor(a, b) {
   while (b !== 0) [a, b] = [b, a % b];
   return a;
-}
-
-function isSorted(changes, sign) {
-  for (let i = 2; i < changes.length; i += 2) {
-    if (sign * changes[i] <= sign * changes[i - 2]) return false;
-  }
-  return true;
 }

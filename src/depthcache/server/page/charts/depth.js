@@ -1,272 +1,203 @@
 /**
  * The cumulative depth: bids left, asks right, hatched where levels are not proven.
  *
- * `settings`: `zoom` (1 shows the complete range, 2 half of it …). The wheel, the keys and the crosshair work on the
- * picture; the host gets an event `settings` with what changed.
+ * `settings`: `zoom` (1 shows the complete range, 2 half of it …). The keys and the wheel change it, too: the host gets an
+ * event `settings` with what changed.
  */
 
-import { Chart, compact, niceTicks, spoken } from "./kit.js";
+import { Chart, compact, niceTicks } from "./kit.js";
 import { steadyScale } from "./rows.js";
 
 const HEAD = 10;
 const FOOT = 22;
 const LABEL = "Depth. Left and right move the crosshair, plus and minus zoom, Escape hides the crosshair.";
-const MOST_ZOOM = 64;
 
 export class Depth extends Chart {
   constructor(host, options) {
-    super(host, options, { role: "application", label: LABEL, isFocusable: true });
-    this.spoken = spoken(host);
+    super(host, options, { label: LABEL });
     this.cross = null;
     this.scale = 1;
     this.centre = this.half = NaN;
-    this.listen();
   }
 
   describe() {
     const { book } = this;
     if (!book.isLive) return `Depth: ${book.staleness}.`;
-    const half = this.half || reach(book);
-    const [bids, asks] = ["bids", "asks"].map((side) => compact(sumTo(book[side], book.mid, half)));
-    return `Depth within ${percent(half / book.mid)} of ${this.price(book.mid)}: ${bids} bid, ${asks} asked.`;
+    return `Depth ${this.figures(book.mid + (this.half || reach(book))).join(", ")}.`;
   }
 
   get zoom() {
-    return Math.min(MOST_ZOOM, Math.max(0.25, Number(this.settings.zoom) || 1));
-  }
-
-  price(value) {
-    return this.book.priceText(Math.round(value * this.book.scale));
-  }
-
-  /** The middle and the width of the prices, which move seldom, so that the picture holds still. */
-  arrange() {
-    const { book } = this;
-    const wanted = reach(book) / this.zoom;
-    if (!(Math.abs(Math.log(wanted / this.half)) < 0.15)) this.half = wanted;
-    if (!(Math.abs(book.mid - this.centre) < 0.04 * this.half)) this.centre = book.mid;
-    const sums = ["bids", "asks"].map((side) => sumTo(book[side], this.centre, this.half));
-    this.scale = steadyScale(Math.max(...sums) * 1.02, this.scale);
+    return Math.min(64, Math.max(0.25, Number(this.settings.zoom) || 1));
   }
 
   paint() {
-    const { canvas, theme, book } = this;
-    canvas.clear(theme.surface);
-    if (!Number.isNaN(book.mid)) {
+    const { book } = this;
+    this.clear();
+    this.floor = this.height - FOOT;
+    if (book.mid > 0) {
       this.arrange();
-      this.floor = canvas.height - FOOT;
       this.paintAxes();
-      const curves = { bids: this.paintSide("bids"), asks: this.paintSide("asks") };
-      this.paintUnproven("bids");
-      this.paintUnproven("asks");
-      this.paintSums(curves);
+      for (const side of ["bids", "asks"]) this.paintSide(side);
+      for (const side of ["bids", "asks"]) this.paintUnproven(side);
+      for (const sum of this.sums) this.text(compact(sum), 6, this.y(sum), { size: 10, back: this.theme.surface });
       if (this.cross !== null && book.isLive) this.paintCross();
     }
     this.paintStaleness();
   }
 
+  /** The middle and the width of the prices, and the scale of the sums, which move seldom. */
+  arrange() {
+    const { book } = this;
+    const half = reach(book) / this.zoom;
+    if (!(Math.abs(Math.log(half / this.half)) < 0.15)) this.half = half;
+    if (!(Math.abs(book.mid - this.centre) < 0.04 * this.half)) this.centre = book.mid;
+    const sums = [book.bids, book.asks].map((side) => {
+      const end = side.find((this.centre + side.sign * this.half) * book.scale);
+      return side.quantities.subarray(0, end).reduce((sum, quantity) => sum + quantity, 0);
+    });
+    this.scale = steadyScale(1.02 * Math.max(...sums), this.scale);
+  }
+
   x(price) {
-    return (0.5 + (price - this.centre) / (2 * this.half)) * this.canvas.width;
+    return (0.5 + (price - this.centre) / (2 * this.half)) * this.width;
   }
 
   y(sum) {
     return this.floor - (sum / this.scale) * (this.floor - HEAD);
   }
 
-  paintAxes() {
-    const { canvas, theme, centre, half } = this;
-    const most = Math.max(2, Math.floor(canvas.width / 110));
-    const { ticks } = niceTicks(centre - half, centre + half, most);
-    for (const price of ticks) {
-      const x = this.x(price);
-      canvas.line(x, HEAD, x, this.floor, theme.grid);
-      if (x > 36 && x < canvas.width - 36) {
-        canvas.text(this.price(price), x, this.floor + FOOT / 2, { colour: theme.muted, align: "center" });
-      }
-    }
-    this.sums = niceTicks(0, this.scale, Math.max(2, Math.floor((this.floor - HEAD) / 44))).ticks;
-    for (const sum of this.sums) canvas.line(0, this.y(sum), canvas.width, this.y(sum), theme.grid);
-    canvas.line(this.x(this.book.mid), HEAD, this.x(this.book.mid), this.floor, theme.muted);
+  price(x) {
+    return this.centre + (x / this.width - 0.5) * 2 * this.half;
   }
 
-  /** On top, so that the areas do not hide them. */
-  paintSums() {
-    const { canvas, theme } = this;
-    for (const sum of this.sums.slice(1)) {
-      if (this.y(sum) < HEAD + 6) continue;
-      canvas.text(compact(sum), 6, this.y(sum), { colour: theme.muted, size: 10, back: theme.surface });
+  priceText(price) {
+    return this.book.priceText(Math.round(price * this.book.scale));
+  }
+
+  paintAxes() {
+    const { centre, half, width, floor } = this;
+    for (const price of niceTicks(centre - half, centre + half, Math.max(2, width / 110))) {
+      const x = this.x(price);
+      this.line(x, HEAD, x, floor);
+      if (x > 36 && x < width - 36) this.text(this.priceText(price), x, floor + FOOT / 2, { align: "center" });
     }
+    this.sums = niceTicks(0, this.scale, Math.max(2, (floor - HEAD) / 44)).slice(1);
+    for (const sum of this.sums) this.line(0, this.y(sum), width, this.y(sum));
+    this.line(this.x(this.book.mid), HEAD, this.x(this.book.mid), floor, this.theme.muted);
   }
 
   /** The area of one side, at most one step per pixel. */
-  paintSide(side) {
-    const { canvas, theme, book } = this;
-    const { context } = canvas;
-    const levels = book[side];
-    const colour = side === "bids" ? theme.bid : theme.ask;
-    const end = side === "bids" ? -2 : canvas.width + 2;
-    let [sum, x] = [0, canvas.snap(this.x(levels.price(0)))];
+  paintSide(name) {
+    const { context, theme, floor, book } = this;
+    const side = book[name];
+    const [colour, end] = side.sign < 0 ? [theme.bid, -2] : [theme.ask, this.width + 2];
+    let [sum, x] = [0, this.snap(this.x(side.price(0)))];
     context.beginPath();
-    context.moveTo(x, this.floor);
-    for (let i = 0; i < levels.length; i += 1) {
-      const next = canvas.snap(this.x(levels.units(i) / levels.scale));
+    context.moveTo(x, floor);
+    for (let i = 0; i < side.length && side.sign * (x - end) <= 0; i += 1) {
+      const next = this.snap(this.x(side.price(i)));
       if (next !== x) {
         context.lineTo(x, this.y(sum));
         context.lineTo(next, this.y(sum));
         x = next;
       }
-      if (levels.sign * (next - end) > 0) break;
-      sum += levels.quantities[i];
+      sum += side.quantities[i];
     }
     context.lineTo(x, this.y(sum));
     context.lineTo(end, this.y(sum));
     context.lineWidth = 1.5;
     context.strokeStyle = colour;
     context.stroke();
-    context.lineTo(end, this.floor);
-    context.globalAlpha = side === "bids" ? 0.24 : 0.1;
-    context.fillStyle = colour;
-    context.fill();
-    if (side === "asks") {
-      context.globalAlpha = 0.28;
-      context.fillStyle = canvas.hatch(colour, 1, { gap: 6 });
+    context.lineTo(end, floor);
+    const fills = side.sign < 0 ? [[colour, 0.24]] : [[colour, 0.1], [this.hatch(colour), 0.28]];
+    for (const [fill, alpha] of fills) {
+      context.globalAlpha = alpha;
+      context.fillStyle = fill;
       context.fill();
     }
     context.globalAlpha = 1;
   }
 
-  paintUnproven(side) {
-    const { canvas, theme, book } = this;
-    const { context } = canvas;
-    const units = book.provenTo(side);
-    const sign = book[side].sign;
-    const start = Number.isNaN(units) ? this.x(book[side].price(0)) : this.x(units / book.scale);
-    const edge = sign < 0 ? 0 : canvas.width;
-    if (sign * (edge - start) <= 0) return;
-    const [left, wide] = [Math.min(start, edge), Math.abs(edge - start)];
-    context.globalAlpha = 0.62;
-    context.fillStyle = theme.surface;
-    context.fillRect(left, HEAD, wide, this.floor - HEAD);
-    context.globalAlpha = 1;
-    context.fillStyle = canvas.hatch(theme.muted, 0.3, { isFalling: true });
-    context.fillRect(left, HEAD, wide, this.floor - HEAD);
-    canvas.line(start, HEAD, start, this.floor, theme.muted);
-    if (wide < 30) return;
-    const text = { colour: theme.muted, back: theme.surface, align: sign < 0 ? "left" : "right" };
-    canvas.text("not proven", sign < 0 ? 6 : canvas.width - 6, HEAD + 10, text);
+  paintUnproven(name) {
+    const { book, theme, width, floor } = this;
+    const { sign } = book[name];
+    const units = book.provenTo(name);
+    const start = this.x(Number.isNaN(units) ? book[name].price(0) : units / book.scale);
+    const [left, wide] = sign < 0 ? [0, start] : [start, width - start];
+    if (!(wide > 0)) return;
+    this.fill(theme.surface, left, HEAD, wide, floor - HEAD, 0.62);
+    this.fill(this.hatch(theme.muted, 7, true), left, HEAD, wide, floor - HEAD, 0.3);
+    this.line(start, HEAD, start, floor, theme.muted);
+    const text = { align: sign < 0 ? "left" : "right", back: theme.surface };
+    if (wide > 30) this.text("not proven", sign < 0 ? 6 : width - 6, HEAD + 10, text);
   }
 
   /** The same distance on both sides, with the figures of each. */
   paintCross() {
-    const { canvas, theme, book, cross } = this;
-    const { context } = canvas;
-    const price = this.centre + (cross / canvas.width - 0.5) * 2 * this.half;
-    const distance = Math.abs(price - book.mid);
-    for (const side of ["bids", "asks"]) {
-      const sign = book[side].sign;
-      const at = book.mid + sign * distance;
-      const isNear = sign * (price - book.mid) >= 0;
-      const cost = book.cost(side, Math.round(at * book.scale));
-      const x = this.x(at);
-      const colour = side === "bids" ? theme.bid : theme.ask;
-      context.globalAlpha = isNear ? 1 : 0.5;
-      canvas.line(x, HEAD, x, this.floor, isNear ? theme.text : theme.muted);
-      context.globalAlpha = 1;
-      if (!cost) continue;
+    const { context, theme, book, cross, floor, width } = this;
+    const price = this.price(cross);
+    for (const [side, colour] of [["bids", theme.bid], ["asks", theme.ask]]) {
+      const [x, cost] = [this.x(this.mirror(side, price)), this.cost(side, price)];
+      this.line(x, HEAD, x, floor, Math.abs(x - cross) < 1 ? theme.text : theme.muted);
       context.beginPath();
-      context.arc(x, this.y(cost.quantity), 4, 0, 7);
+      context.arc(x, this.y(cost?.quantity ?? 0), 4, 0, 7);
       context.fillStyle = colour;
       context.fill();
-      context.strokeStyle = theme.surface;
-      context.lineWidth = 1.5;
-      context.stroke();
     }
-    this.figures(price).forEach(([text, colour], i) => {
-      canvas.text(text, canvas.width / 2, HEAD + 12 + 18 * i, { colour, align: "center", back: theme.surface, size: 12 });
+    const colours = [theme.text, theme.bid, theme.ask];
+    this.figures(price).forEach((text, i) => {
+      this.text(text, width / 2, HEAD + 12 + 18 * i, { colour: colours[i], align: "center", back: theme.surface, size: 12 });
     });
+    const place = Math.max(40, Math.min(width - 40, cross));
     const text = { colour: theme.surface, back: theme.text, align: "center" };
-    canvas.text(this.price(price), Math.max(40, Math.min(canvas.width - 40, cross)), this.floor + FOOT / 2, text);
+    this.text(this.priceText(price), place, floor + FOOT / 2, text);
   }
 
-  /** Lines of text about a price: the distance, and what lies within it on each side. */
+  /** The price on a side that is as far from the mid. */
+  mirror(side, price) {
+    return this.book.mid + this.book[side].sign * Math.abs(price - this.book.mid);
+  }
+
+  cost(side, price) {
+    return this.book.cost(side, Math.round(this.mirror(side, price) * this.book.scale));
+  }
+
+  /** The distance of a price from the mid, and what lies within it on each side. */
   figures(price) {
-    const { book, theme } = this;
-    const distance = Math.abs(price - book.mid);
-    const line = (side, name) => {
-      const cost = book.cost(side, Math.round((book.mid + book[side].sign * distance) * book.scale));
-      const slippage = cost ? `, slippage ${cost.slippageBps.toFixed(2)} bp` : "";
-      const proven = cost && !cost.isProven ? ", not proven" : "";
-      return `${name} ${cost ? compact(cost.quantity) : "0"}${slippage}${proven}`;
+    const share = Math.abs(price / this.book.mid - 1);
+    const line = (side) => {
+      const cost = this.cost(side, price);
+      if (!cost) return `${side} 0`;
+      const proven = cost.isProven ? "" : ", not proven";
+      return `${side} ${compact(cost.quantity)}, slippage ${cost.slippageBps.toFixed(2)} bp${proven}`;
     };
-    return [
-      [`within ${percent(distance / book.mid)} of the mid`, theme.text],
-      [line("bids", "bids"), theme.bid],
-      [line("asks", "asks"), theme.ask],
-    ];
-  }
-
-  listen() {
-    const { element } = this.canvas;
-    element.style.touchAction = "pan-y";
-    element.addEventListener("pointermove", (event) => this.point(event.offsetX));
-    element.addEventListener("pointerdown", (event) => this.point(event.offsetX));
-    element.addEventListener("pointerleave", () => this.point(null));
-    element.addEventListener("wheel", (event) => {
-      if (event.ctrlKey || document.activeElement !== element) return;
-      event.preventDefault();
-      this.zoomBy(event.deltaY < 0 ? 1.25 : 0.8);
-    }, { passive: false });
-    element.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || !this.press(event.key)) return;
-      event.preventDefault();
-    });
+    return [`within ${(100 * share).toPrecision(3)} % of the mid`, line("bids"), line("asks")];
   }
 
   point(x) {
     this.cross = x;
-    this.changeNow();
-  }
-
-  zoomBy(factor) {
-    this.choose({ zoom: Math.min(MOST_ZOOM, Math.max(0.25, this.zoom * factor)) });
   }
 
   press(key) {
-    const { width } = this.canvas;
     const step = { ArrowLeft: -4, ArrowRight: 4, PageUp: 40, PageDown: -40 }[key];
-    if (key === "Escape" && this.cross !== null) this.point(null);
-    else if (key === "+" || key === "=") this.zoomBy(2);
-    else if (key === "-") this.zoomBy(0.5);
-    else if (step && !Number.isNaN(this.centre)) {
-      this.point(Math.max(0, Math.min(width, (this.cross ?? width / 2) + step)));
-      const price = this.centre + (this.cross / width - 0.5) * 2 * this.half;
-      this.spoken.textContent = this.figures(price).map(([text]) => text).join("; ");
+    const factor = { "+": 2, "=": 2, "-": 0.5 }[key];
+    if (factor) this.choose({ zoom: Math.min(64, Math.max(0.25, this.zoom * factor)) });
+    else if (key === "Escape" && this.cross !== null) this.cross = null;
+    else if (step && this.half > 0) {
+      this.cross = Math.max(0, Math.min(this.width, (this.cross ?? this.width / 2) + step));
+      this.spoken.textContent = this.figures(this.price(this.cross)).join("; ");
     } else return false;
+    this.change();
     return true;
   }
 }
 
 /** How far from the mid the picture reaches: a little beyond what is proven. */
 function reach(book) {
-  const most = 0.2 * book.mid;
-  const proven = ["bids", "asks"].map((side) => {
-    const units = book.provenTo(side);
-    const levels = book[side];
+  const distance = (name) => {
+    const [side, units] = [book[name], book.provenTo(name)];
     const isBounded = units > 0 && units < Infinity;
-    const last = levels.price(Math.min(levels.length, 1000) - 1);
-    return Math.abs((isBounded ? units / book.scale : last) - book.mid);
-  });
-  return Math.max(book.tickSize, Math.min(most, 1.15 * Math.max(...proven)));
-}
-
-function sumTo(levels, centre, half) {
-  const end = levels.find((centre + levels.sign * half) * levels.scale);
-  let sum = 0;
-  for (let i = 0; i < end; i += 1) sum += levels.quantities[i];
-  return sum;
-}
-
-function percent(share) {
-  const value = 100 * share;
-  return `${value.toFixed(value < 0.1 ? 4 : value < 1 ? 3 : 2)} %`;
+    return Math.abs((isBounded ? units / book.scale : side.price(Math.min(side.length, 1000) - 1)) - book.mid);
+  };
+  return Math.max(book.tickSize, Math.min(0.2 * book.mid, 1.15 * Math.max(distance("bids"), distance("asks"))));
 }

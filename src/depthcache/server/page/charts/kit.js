@@ -1,15 +1,24 @@
-/** What the charts share: a sharp canvas, colours, hatching, figures as text, and the base of every chart. */
+/** What the charts share: a sharp canvas, text, hatching, pointer and keys, and figures as text. */
 
 import { formatNumber } from "../book.js";
 
-/** What every chart does in the same way. A subclass has `paint(nowMs)`, and `describe()`. */
+/**
+ * A chart on a canvas that fills its host. A subclass has `paint(nowMs)`, `describe()`, and, if it is `label`led for
+ * readers who move in it, `point(x, y)` and `press(key)`, which returns whether the key means something.
+ */
 export class Chart {
-  constructor(host, { theme, settings, book }, { minIntervalMs = 0, ...label } = {}) {
+  constructor(host, { theme, settings, book }, { label = "", role = "application", minIntervalMs = 0 } = {}) {
     Object.assign(this, { host, theme, book, minIntervalMs, settings: { ...settings } });
-    this.canvas = new Canvas(host, label);
+    this.canvas = document.createElement("canvas");
+    Object.assign(this.canvas.style, { display: "block", position: "absolute", inset: "0", touchAction: "pan-y" });
+    if (getComputedStyle(host).position === "static") host.style.position = "relative";
+    host.append(this.canvas);
+    this.context = this.canvas.getContext("2d");
+    this.hatches = new Map();
     this.version = -1;
-    this.isDirty = true;
-    this.paintedMs = -Infinity;
+    this.change();
+    if (label) this.listen(label, role);
+    else this.canvas.setAttribute("role", "img");
   }
 
   /** A message of the book was applied. */
@@ -19,8 +28,8 @@ export class Chart {
 
   /** Draw what changed; `nowMs`: of the frame. */
   draw(nowMs) {
-    if (this.version !== this.theme.version || this.canvas.isOutdated()) this.resize();
-    if (!this.isDirty || nowMs - this.paintedMs < this.minIntervalMs || this.canvas.isEmpty) return;
+    if (this.version !== this.theme.version || this.ratio !== devicePixelRatio) this.resize();
+    if (!this.isDirty || nowMs - this.paintedMs < this.minIntervalMs || this.width < 40 || this.height < 40) return;
     this.isDirty = false;
     this.paintedMs = nowMs;
     this.paint(nowMs);
@@ -29,25 +38,23 @@ export class Chart {
   /** The host has another size, or the theme other colours. */
   resize() {
     this.version = this.theme.version;
-    this.canvas.fit();
-    this.changeNow();
+    this.ratio = devicePixelRatio;
+    this.width = this.host.clientWidth;
+    this.height = this.host.clientHeight;
+    fit(this.canvas, this.width, this.height, this.ratio);
+    this.hatches.clear();
+    this.family = getComputedStyle(this.host).fontFamily;
+    this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    this.context.textBaseline = "middle";
+    this.font(11);
+    this.digit = this.context.measureText("0").width;
+    this.change();
   }
 
   /** Take other settings. */
   set(settings) {
     Object.assign(this.settings, settings);
-    this.changeNow();
-  }
-
-  changeNow() {
-    this.isDirty = true;
-    this.paintedMs = -Infinity;
-  }
-
-  /** A key, a wheel or a click changed settings: the page may show and keep them. */
-  choose(settings) {
-    this.set(settings);
-    this.host.dispatchEvent(new CustomEvent("settings", { bubbles: true, detail: settings }));
+    this.change();
   }
 
   /** Let go of everything. */
@@ -55,112 +62,99 @@ export class Chart {
     this.host.replaceChildren();
   }
 
-  /** Text over the picture while the book does not count. */
-  paintStaleness() {
-    const { canvas, theme, book } = this;
-    if (book.isLive) return;
-    const { context, width, height } = canvas;
-    context.fillStyle = canvas.hatch(theme.muted, 0.22);
-    context.fillRect(0, 0, width, height);
-    const lines = wrap(context, canvas.font(12), book.staleness, width - 48);
-    const top = Math.round(height / 2 - 9 * lines.length);
-    const wide = Math.max(...lines.map((line) => context.measureText(line).width)) + 28;
-    context.fillStyle = theme.surface;
-    context.strokeStyle = theme.warning;
-    context.beginPath();
-    context.roundRect(Math.round((width - wide) / 2) + 0.5, top - 9.5, Math.round(wide), 18 * lines.length + 18, 6);
-    context.fill();
-    context.stroke();
-    lines.forEach((line, i) => canvas.text(line, width / 2, top + 9 + 18 * i, { colour: theme.text, align: "center" }));
-  }
-}
-
-/** A canvas with as many pixels as the screen has, drawn in CSS pixels. */
-export class Canvas {
-  constructor(host, { role = "img", label = "", isFocusable = false, theme } = {}) {
-    this.host = host;
-    this.element = document.createElement("canvas");
-    this.element.setAttribute("role", role);
-    if (label) this.element.setAttribute("aria-label", label);
-    if (isFocusable) this.element.tabIndex = 0;
-    Object.assign(this.element.style, { display: "block", position: "absolute", inset: "0" });
-    if (getComputedStyle(host).position === "static") host.style.position = "relative";
-    host.append(this.element);
-    this.context = this.element.getContext("2d");
-    this.theme = theme;
-    this.hatches = new Map();
-    this.width = this.height = this.ratio = 0;
+  /** Draw at the next frame, however soon. */
+  change() {
+    this.isDirty = true;
+    this.paintedMs = -Infinity;
   }
 
-  get isEmpty() {
-    return this.width < 8 || this.height < 8;
+  /** A key or the wheel changed settings: the page may show and keep them. */
+  choose(settings) {
+    this.set(settings);
+    this.host.dispatchEvent(new CustomEvent("settings", { bubbles: true, detail: settings }));
   }
 
-  isOutdated() {
-    return this.ratio !== devicePixelRatio;
+  listen(label, role) {
+    const { canvas } = this;
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", role);
+    canvas.setAttribute("aria-label", label);
+    const hidden = { position: "absolute", width: "1px", height: "1px", overflow: "hidden", clipPath: "inset(50%)" };
+    this.spoken = element(this.host, hidden, { role: "status" });
+    for (const name of ["pointermove", "pointerdown"]) canvas.addEventListener(name, (event) => this.pointAt(event));
+    canvas.addEventListener("pointerleave", () => this.pointAt(null));
+    canvas.addEventListener("keydown", (event) => {
+      if (!event.ctrlKey && !event.metaKey && !event.altKey && this.press(event.key)) event.preventDefault();
+    });
+    // The page scrolls until the chart has the focus.
+    canvas.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey && document.activeElement === canvas && this.turn(event)) event.preventDefault();
+    }, { passive: false });
   }
 
-  fit() {
-    this.ratio = devicePixelRatio;
-    this.width = this.host.clientWidth;
-    this.height = this.host.clientHeight;
-    fitElement(this.element, this.width, this.height, this.ratio);
-    this.hatches.clear();
-    this.family = getComputedStyle(this.host).fontFamily;
-    this.context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    this.context.textBaseline = "middle";
+  pointAt(event) {
+    this.point(event ? event.offsetX : null, event ? event.offsetY : null);
+    this.change();
   }
 
-  clear(colour) {
+  turn(event) {
+    return this.press(event.deltaY < 0 ? "+" : "-");
+  }
+
+  // --- drawing, in CSS pixels ---
+
+  clear() {
+    this.fill(this.theme.surface, 0, 0, this.width, this.height);
+  }
+
+  fill(colour, x, y, width, height, alpha = 1) {
+    this.context.globalAlpha = alpha;
     this.context.fillStyle = colour;
-    this.context.fillRect(0, 0, this.width, this.height);
+    this.context.fillRect(x, y, width, height);
+    this.context.globalAlpha = 1;
   }
 
   font(size, weight = 400) {
-    return `${weight} ${size}px ${this.family}`;
+    this.context.font = `${weight} ${size}px ${this.family}`;
   }
 
-  /** On the nearest edge between two pixels of the screen. */
+  /** The nearest edge between two pixels of the screen. */
   snap(value) {
     return Math.round(value * this.ratio) / this.ratio;
   }
 
-  text(text, x, y, { colour, align = "left", size = 11, weight = 400, back = null }) {
+  /** A thin line, upright or level. */
+  line(x0, y0, x1, y1, colour = this.theme.grid) {
+    const thin = Math.max(1, Math.floor(this.ratio)) / this.ratio;
+    if (y0 === y1) this.fill(colour, x0, this.snap(y0), x1 - x0, thin);
+    else this.fill(colour, this.snap(x0), y0, thin, y1 - y0);
+  }
+
+  text(text, x, y, { colour = this.theme.muted, align = "left", size = 11, weight = 400, back = "" } = {}) {
     const { context } = this;
-    context.font = this.font(size, weight);
-    context.textAlign = align;
+    this.font(size, weight);
     if (back) {
       const wide = context.measureText(text).width + 8;
-      const left = align === "right" ? x - wide + 4 : align === "center" ? x - wide / 2 : x - 4;
-      context.fillStyle = back;
-      context.fillRect(left, y - size / 2 - 3, wide, size + 6);
+      const left = { left: x - 4, right: x - wide + 4, center: x - wide / 2 }[align];
+      this.fill(back, left, y - size / 2 - 3, wide, size + 6);
     }
+    context.textAlign = align;
     context.fillStyle = colour;
     context.fillText(text, x, y);
   }
 
-  line(x0, y0, x1, y1, colour) {
-    const { context } = this;
-    const thin = Math.max(1, Math.floor(this.ratio)) / this.ratio;
-    context.fillStyle = colour;
-    if (y0 === y1) context.fillRect(x0, this.snap(y0), x1 - x0, thin);
-    else context.fillRect(this.snap(x0), y0, thin, y1 - y0);
-  }
-
   /** Diagonal lines, as a fill. */
-  hatch(colour, alpha = 1, { isFalling = false, gap = 7 } = {}) {
-    const name = `${colour} ${alpha} ${isFalling} ${gap}`;
+  hatch(colour, gap = 6, isFalling = false) {
+    const name = `${colour} ${gap} ${isFalling}`;
     if (!this.hatches.has(name)) {
       const size = Math.round(gap * this.ratio);
       const tile = new OffscreenCanvas(size, size);
       const context = tile.getContext("2d");
       context.strokeStyle = colour;
-      context.globalAlpha = alpha;
       context.lineWidth = Math.max(1, this.ratio);
-      context.beginPath();
       for (const shift of [-size, 0, size]) {
-        context.moveTo(isFalling ? shift - 1 : shift - 1 + size + 2, -1);
-        context.lineTo(isFalling ? shift + size + 1 : shift - 1, size + 1);
+        context.moveTo(shift - 1, isFalling ? -1 : size + 1);
+        context.lineTo(shift + size + 1, isFalling ? size + 1 : -1);
       }
       context.stroke();
       const pattern = this.context.createPattern(tile, "repeat");
@@ -169,70 +163,78 @@ export class Canvas {
     }
     return this.hatches.get(name);
   }
+
+  /** Why the book does not count, in a box; nothing if it does. */
+  paintStaleness(width = this.width, isHatched = true) {
+    const { context, theme, book, height } = this;
+    if (book.isLive) return;
+    if (isHatched) this.fill(this.hatch(theme.muted, 7), 0, 0, width, height, 0.22);
+    this.font(12);
+    const lines = wrap(context, book.staleness, width - 48);
+    const wide = Math.max(...lines.map((line) => context.measureText(line).width)) + 28;
+    const top = Math.round(height / 2 - 9 * lines.length);
+    context.beginPath();
+    context.roundRect(Math.round((width - wide) / 2) + 0.5, top - 9.5, Math.round(wide), 18 * lines.length + 18, 6);
+    context.fillStyle = theme.surface;
+    context.fill();
+    context.lineWidth = 1;
+    context.strokeStyle = theme.warning;
+    context.stroke();
+    const options = { colour: theme.text, align: "center", size: 12 };
+    lines.forEach((line, i) => this.text(line, width / 2, top + 9 + 18 * i, options));
+  }
+
+  /** Times below a picture that ends at `right` with the moment `endMs`. */
+  paintTimes(right, endMs, pixelMs) {
+    const step = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800].find((seconds) => (1000 * seconds) / pixelMs > 90) ?? 3600;
+    const end = endMs + performance.timeOrigin;
+    for (let time = Math.floor(end / 1000 / step) * step; ; time -= step) {
+      const x = right - (end - 1000 * time) / pixelMs;
+      if (x < 28) break;
+      const text = clock(1000 * time - performance.timeOrigin, step < 60);
+      if (x < this.width - 28) this.text(text, x, this.height - 10, { align: "center" });
+    }
+  }
 }
 
-/** Give a canvas element a size in CSS pixels and all pixels of the screen. */
-export function fitElement(element, width, height, ratio) {
-  element.width = Math.max(1, Math.round(width * ratio));
-  element.height = Math.max(1, Math.round(height * ratio));
-  element.style.width = `${element.width / ratio}px`;
-  element.style.height = `${element.height / ratio}px`;
+/** Give a canvas a size in CSS pixels and all pixels of the screen. */
+export function fit(canvas, width, height, ratio) {
+  canvas.width = Math.max(1, Math.round(width * ratio));
+  canvas.height = Math.max(1, Math.round(height * ratio));
+  canvas.style.width = `${canvas.width / ratio}px`;
+  canvas.style.height = `${canvas.height / ratio}px`;
 }
 
-/** An element over or beside the canvas, with text of its own. */
-export function overlay(host, style, attributes = {}) {
-  const element = document.createElement("div");
-  Object.assign(element.style, style);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  host.append(element);
-  return element;
+export function element(host, style, attributes = {}) {
+  const made = document.createElement("div");
+  Object.assign(made.style, style);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  host.append(made);
+  return made;
 }
 
-/** Text for screen readers only, spoken when it changes. */
-export function spoken(host) {
-  const hidden = { position: "absolute", width: "1px", height: "1px", overflow: "hidden", clipPath: "inset(50%)" };
-  return overlay(host, hidden, { role: "status" });
-}
-
-/** Red, green, blue of a colour, each from 0 to 1. */
-export function rgb(colour) {
-  const context = new OffscreenCanvas(1, 1).getContext("2d");
-  context.fillStyle = colour;
-  context.fillRect(0, 0, 1, 1);
-  return [...context.getImageData(0, 0, 1, 1).data.subarray(0, 3)].map((value) => value / 255);
-}
-
-/** The smallest of 1, 2 and 5 times a power of ten that is at least `value`. */
-export function niceStep(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
-  for (const digit of [1, 2, 5]) if (digit * power >= value * (1 - 1e-9)) return digit * power;
-  return 10 * power;
-}
-
-/** Round numbers from `low` to `high`, at most `most` of them, and the decimals that tell them apart. */
+/** Round numbers from `low` to `high`, at most `most` of them: 1, 2 or 5 times a power of ten apart. */
 export function niceTicks(low, high, most) {
-  if (!(high > low) || most < 1) return { ticks: [], decimals: 0 };
-  const step = niceStep((high - low) / most);
-  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const least = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = power * ([1, 2, 5].find((digit) => digit * power >= least * (1 - 1e-9)) ?? 10);
   const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i += 1) ticks.push(i * step);
-  return { ticks, decimals };
+  return ticks;
 }
 
-/** A quantity in at most six characters or so: 0.00123, 1.234, 12.35, 1,235, 12.3k, 4.56M. */
+/** A quantity in few characters: 0.0012, 1.234, 12.35, 1,235, 12.3k, 4.56M. */
 export function compact(value) {
   const size = Math.abs(value);
-  if (!Number.isFinite(value)) return "–";
   if (size >= 1e9) return `${formatNumber(value / 1e9, 2)}B`;
   if (size >= 1e6) return `${formatNumber(value / 1e6, 2)}M`;
   if (size >= 1e4) return `${formatNumber(value / 1e3, 1)}k`;
-  if (size >= 1e3 || size === 0) return formatNumber(value, 0);
+  if (size >= 1e3 || Number.isInteger(value)) return formatNumber(value, 0);
   return formatNumber(value, size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : size >= 0.001 ? 4 : 6);
 }
 
 /** A duration: 480 µs, 1.2 ms, 34 ms, 1.5 s. */
 export function duration(microseconds) {
-  if (!Number.isFinite(microseconds)) return "–";
   const size = Math.abs(microseconds);
   if (size < 1e3) return `${Math.round(microseconds)} µs`;
   if (size < 1e6) return `${formatNumber(microseconds / 1e3, size < 1e4 ? 1 : 0)} ms`;
@@ -241,14 +243,11 @@ export function duration(microseconds) {
 
 /** The time of day of a moment of `performance.now()`. */
 export function clock(nowMs, hasSeconds = true) {
-  const time = new Date(performance.timeOrigin + nowMs);
-  const pad = (number) => String(number).padStart(2, "0");
-  const text = `${pad(time.getHours())}:${pad(time.getMinutes())}`;
-  return hasSeconds ? `${text}:${pad(time.getSeconds())}` : text;
+  const text = new Date(performance.timeOrigin + nowMs).toTimeString();
+  return text.slice(0, hasSeconds ? 8 : 5);
 }
 
-function wrap(context, font, text, width) {
-  context.font = font;
+function wrap(context, text, width) {
   const lines = [""];
   for (const word of text.split(" ")) {
     const longer = `${lines.at(-1)} ${word}`.trim();

@@ -1,39 +1,43 @@
 /**
- * The ladder: one row per price step, bids left and asks right of the prices, with bars for their size.
+ * The ladder: one row per price step, bids left and asks right of the prices, with bars for their size. Only rows that
+ * changed are drawn.
  *
- * `settings`: `group` (a multiple of the tick; "auto" or 0: most rows hold a level), `centred` (follow the mid; otherwise
- * prices keep their rows), `cumulative` (sums from the best price on). Keys and the wheel change them, too: the host gets
- * an event `settings` with what changed. Only rows that changed are drawn.
+ * `settings`: `group` (a multiple of the tick; 0 or "auto": most rows hold a level), `centred` (follow the mid; false:
+ * prices keep their rows), `cumulative` (sums from the best price on). The keys and the wheel change them, too: the host
+ * gets an event `settings` with what changed.
  */
 
 import { groupOf, groupSteps } from "../book.js";
-import { Chart, compact, overlay } from "./kit.js";
-import { automaticGroup, cumulate, isBeyond, steadyScale, sumGroups } from "./rows.js";
+import { Chart, compact, element } from "./kit.js";
+import { automaticGroup, steadyScale, sumGroups } from "./rows.js";
 
 const HEAD = 24;
 const FOOT = 46;
 const ROW = 20;
+const FLASH = 84;
 const FADE_MS = 700;
-const FADE_STEPS = 7;
 const AUTO_MS = 3000;
-const DRAWN = 8;
 const LABEL =
-  "Ladder. Up and down choose a price, left and right a side, plus and minus the group, F centred or frozen, " +
-  "C cumulative, Escape nothing.";
+  "Ladder. Up and down choose a price, left and right a side, plus and minus the group; F: centred or frozen, " +
+  "C: cumulative, Escape: nothing chosen.";
+const MOVES = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
 
 export class Ladder extends Chart {
   constructor(host, options) {
-    super(host, options, { role: "slider", label: LABEL, isFocusable: true });
-    const style = { position: "absolute", inset: "auto 0 0 0", height: `${FOOT}px`, overflow: "hidden" };
-    Object.assign(style, { boxSizing: "border-box", padding: "6px 10px", fontSize: "12px", lineHeight: "17px" });
-    this.foot = overlay(host, style);
-    this.step = this.group = this.top = 0;
-    this.autoMs = -Infinity;
-    this.fadeUntilMs = 0;
-    this.scales = { size: 1, sum: 1 };
+    super(host, options, { label: LABEL, role: "slider" });
+    const style = { position: "absolute", inset: "auto 0 0 0", height: `${FOOT}px`, overflow: "hidden", whiteSpace: "pre" };
+    this.foot = element(host, { ...style, boxSizing: "border-box", padding: "6px 10px", fontSize: "12px", lineHeight: "17px" });
+    this.canvas.setAttribute("aria-orientation", "vertical");
+    this.canvas.addEventListener("click", ({ offsetY }) => {
+      const group = this.groupAt(offsetY);
+      this.choosePrice(group === this.chosen ? null : group);
+    });
+    this.step = this.group = this.count = 0;
+    this.top = this.autoMs = this.fadeUntilMs = -Infinity;
     this.chosen = this.pointed = null;
-    this.rows = new Rows(0);
-    this.listen();
+    this.scale = this.sumScale = 1;
+    this.seen = new Map();
+    this.choosePrice(null);
   }
 
   draw(nowMs) {
@@ -43,423 +47,241 @@ export class Ladder extends Chart {
 
   resize() {
     super.resize();
-    const count = Math.max(0, Math.floor((this.canvas.height - HEAD - FOOT) / ROW));
-    if (count !== this.rows.count) this.rows = new Rows(count);
-    this.metrics();
-    this.repaint();
+    this.count = Math.max(0, Math.floor((this.height - HEAD - FOOT) / ROW));
+    for (const name of ["bids", "asks", "bidSums", "askSums"]) this[name] = new Float64Array(this.count);
+    this.top = -Infinity;
+    this.drawn = [];
+    const { grid, surface, text } = this.theme;
+    Object.assign(this.foot.style, { borderTop: `1px solid ${grid}`, background: surface, color: text });
   }
 
   set(settings) {
     super.set(settings);
-    if ("group" in settings) this.autoMs = -Infinity;
-    this.repaint();
+    this.autoMs = -Infinity;
+    this.drawn = [];
   }
 
   describe() {
     const { book } = this;
     if (!book.isLive) return `Ladder: ${book.staleness}.`;
-    const side = (name) => `${compact(book[name].quantity(0))} at ${book.priceText(book[name].units(0))}`;
-    const spread = book.priceText(book.asks.units(0) - book.bids.units(0));
-    const group = book.priceText(this.step);
-    return `Ladder: bid ${side("bids")}, ask ${side("asks")}, spread ${spread}, rows of ${group}.`;
-  }
-
-  /** The price step of a row, and which prices the rows show. */
-  arrange(nowMs) {
-    const { book, rows, settings } = this;
-    const wanted = Number(settings.group) || 0;
-    if (wanted > 0) this.group = wanted;
-    else if (!this.group || (this.isCentred && nowMs - this.autoMs > AUTO_MS)) {
-      this.group = automaticGroup(book, rows.count / 2, this.group);
-      this.autoMs = nowMs;
-    }
-    const step = this.group * book.tick;
-    const middle = Math.round((book.mid * book.scale) / step);
-    if (step !== this.step) {
-      const kept = this.isCentred || !this.step ? middle : Math.round(((this.top - rows.count / 2) * this.step) / step);
-      this.step = step;
-      this.chosen = null;
-      this.moveTo(kept + (rows.count >> 1));
-      this.repaint();
-    }
-    const distance = middle - (this.top - (rows.count >> 1));
-    if (!this.isPlaced || (this.isCentred && Math.abs(distance) > Math.max(2, rows.count / 8))) {
-      this.moveTo(middle + (rows.count >> 1));
-      this.isPlaced = true;
-    }
+    const best = (side) => `${compact(side.quantity(0))} at ${book.priceText(side.units(0))}`;
+    return `Ladder: bid ${best(book.bids)}, ask ${best(book.asks)}, rows of ${book.priceText(this.step)}.`;
   }
 
   get isCentred() {
     return this.settings.centred !== false;
   }
 
-  moveTo(top) {
-    this.rows.move(this.top - top);
-    this.top = top;
-  }
-
-  repaint() {
-    this.isWhole = true;
-    this.changeNow();
-  }
-
   paint(nowMs) {
-    const { book, rows } = this;
-    if (book.isLive !== this.wasLive) this.repaint();
+    const { book } = this;
+    if (book.isLive !== this.wasLive || !book.isLive) this.drawn = [];
+    if (this.drawn.length === 0) this.clear();
     this.wasLive = book.isLive;
-    this.isDirty = false;
-    if (!Number.isNaN(book.mid) && rows.count > 2) {
+    if (book.mid > 0) {
       this.arrange(nowMs);
-      this.measure(nowMs);
+      this.measure();
       this.paintRows(nowMs);
-    } else if (this.isWhole) this.canvas.clear(this.theme.surface);
-    if (!book.isLive && this.isWhole) this.paintStaleness();
-    if (this.isWhole || this.costText !== "") this.paintCost();
-    this.isWhole = false;
-    this.isDirty = false;
+    }
+    this.paintStaleness();
+    this.foot.textContent = this.costText();
   }
 
-  /** The quantities of all rows, and which of them changed. */
-  measure(nowMs) {
-    const { book, rows, step, scales } = this;
-    rows.fill(book, step, this.top);
-    rows.notice(this.theme.isStill || !book.isLive ? null : nowMs);
-    if (rows.changedMs.some((changed) => nowMs - changed < FADE_MS)) this.fadeUntilMs = nowMs + FADE_MS;
-    const [size, sum] = [steadyScale(rows.largest(), scales.size), steadyScale(rows.largestSum(), scales.sum)];
-    this.scales = { size, sum };
+  /** The price step of a row, and which prices the rows show. */
+  arrange(nowMs) {
+    const { book, settings, count } = this;
+    const wanted = Number(settings.group) || 0;
+    if (wanted > 0) this.group = wanted;
+    else if (!this.group || (this.isCentred && nowMs - this.autoMs > AUTO_MS)) {
+      this.group = automaticGroup(book, count / 2, this.group);
+      this.autoMs = nowMs;
+    }
+    const step = this.group * book.tick;
+    const middle = Math.round((book.mid * book.scale) / step);
+    if (step !== this.step) {
+      const kept = Math.round(((this.top - count / 2) * this.step) / step);
+      this.top = (this.isCentred || !Number.isFinite(kept) ? middle : kept) + (count >> 1);
+      this.step = step;
+      this.chosen = null;
+      this.seen.clear();
+    }
+    const distance = Math.abs(middle - (this.top - (count >> 1)));
+    if (distance === Infinity || (this.isCentred && distance > Math.max(2, count / 8))) this.top = middle + (count >> 1);
+  }
+
+  /** The quantities of all rows, and the scales of their bars. */
+  measure() {
+    const { book, step, count, bids, asks, bidSums, askSums } = this;
+    const first = this.top - count + 1;
+    sumGroups(book.bids, step, first, bids, bidSums);
+    sumGroups(book.asks, step, first, asks, askSums);
+    this.scale = steadyScale(Math.max(...bids, ...asks), this.scale);
+    this.sumScale = steadyScale(Math.max(bidSums[0], askSums[count - 1]), this.sumScale);
     this.proven = { bids: book.provenTo("bids"), asks: book.provenTo("asks") };
-    this.best = { bids: groupOf(book.bids.units(0), step, -1), asks: groupOf(book.asks.units(0), step, 1) };
+    this.bestBid = groupOf(book.bids.units(0), step, -1);
+    this.bestAsk = groupOf(book.asks.units(0), step, 1);
   }
 
-  metrics() {
-    const { canvas, theme } = this;
-    canvas.context.font = canvas.font(12, 600);
-    this.digit = canvas.context.measureText("0").width;
-    this.foot.style.borderTop = `1px solid ${theme.grid}`;
-    this.foot.style.color = theme.muted;
-    this.foot.style.background = theme.surface;
+  /** The side of a group; between the best prices, the nearer one. */
+  sideOf(group) {
+    return 2 * group > this.bestBid + this.bestAsk ? "asks" : "bids";
   }
 
   paintRows(nowMs) {
-    const { rows, canvas, scales, theme } = this;
-    const longest = this.book.priceText(this.top * this.step).length;
-    if (longest !== this.longest) this.isWhole = true;
-    this.longest = longest;
-    this.priceWidth = Math.ceil(longest * this.digit + 24);
-    if (this.isWhole) {
-      canvas.clear(theme.surface);
-      this.paintHead();
+    const { count, top, book, theme } = this;
+    this.half = Math.ceil((book.priceText(top * this.step).length * this.digit * 12) / 11 / 2 + 12);
+    this.paintHead();
+    this.font(12);
+    const seen = new Map();
+    for (let row = 0; row < count; row += 1) {
+      const group = top - row;
+      const i = count - 1 - row;
+      const quantity = this.bids[i] - this.asks[i];
+      const before = this.seen.get(group) ?? { quantity, changedMs: -Infinity };
+      const isNews = quantity !== before.quantity && !theme.isStill && book.isLive;
+      const changedMs = isNews ? nowMs : before.changedMs;
+      seen.set(group, { quantity, changedMs });
+      if (isNews) this.fadeUntilMs = nowMs + FADE_MS;
+      const fresh = 1 - Math.min(7, Math.floor((7 * (nowMs - changedMs)) / FADE_MS)) / 7;
+      const state = this.stateOf(group, fresh);
+      const scales = this.settings.cumulative ? [this.bidSums[i], this.askSums[i], this.sumScale] : [];
+      const picture = [group, quantity, this.half, this.scale, ...scales, ...Object.values(state)].join();
+      if (picture === this.drawn[row]) continue;
+      this.drawn[row] = picture;
+      this.paintRow(HEAD + row * ROW, group, i, state);
     }
-    canvas.context.font = canvas.font(12);
-    for (let row = 0; row < rows.count; row += 1) {
-      const fade = Math.min(FADE_STEPS, Math.floor(((nowMs - rows.changedMs[row]) / FADE_MS) * FADE_STEPS));
-      const group = this.top - row;
-      const flags = this.flags(group);
-      if (!this.isWhole && rows.isDrawn(row, group, flags, fade, scales)) continue;
-      rows.keep(row, group, flags, fade, scales);
-      this.paintRow(row, group, flags, 1 - fade / FADE_STEPS);
-    }
+    this.seen = seen;
   }
 
-  /** Everything but quantities that a row's picture depends on. */
-  flags(group) {
-    const { proven, best, step } = this;
-    const isBid = group <= best.bids;
-    const isAsk = group >= best.asks;
-    const beyond = isBid ? isBeyond(group, step, -1, proven.bids) : isAsk && isBeyond(group, step, 1, proven.asks);
-    const [from, to] = this.chosen ? [this.chosen.group, best[this.chosen.side]] : [1, 0];
-    const isTaken = (isBid || isAsk) && group >= Math.min(from, to) && group <= Math.max(from, to) && this.chosen;
-    return (
-      (isBid ? 1 : 0) + (isAsk ? 2 : 0) + (beyond ? 4 : 0) + (isTaken ? 8 : 0) +
-      (this.chosen?.group === group ? 16 : 0) + (this.pointed === group ? 32 : 0) +
-      (group === best.bids ? 64 : 0) + (group === best.asks ? 128 : 0)
-    );
+  /** Everything but quantities that the picture of a row depends on. */
+  stateOf(group, fresh) {
+    const { bestBid, bestAsk, chosen, step, proven } = this;
+    const isBid = group <= bestBid;
+    const isAsk = group >= bestAsk;
+    const isProven = isBid ? group * step >= proven.bids : group * step <= proven.asks;
+    const isWithin = chosen !== null && this.sideOf(chosen) === this.sideOf(group) &&
+      (isBid ? group >= chosen : isAsk && group <= chosen);
+    const marks = { isChosen: group === chosen, isPointed: group === this.pointed };
+    return { isBid, isAsk, isDim: (isBid || isAsk) && !isProven, isWithin, ...marks, fresh };
   }
 
-  paintRow(row, group, flags, fresh) {
-    const { canvas, theme, book, rows } = this;
-    const { context, width } = canvas;
-    const y = HEAD + row * ROW;
-    const [middle, half] = [Math.round(width / 2), this.priceWidth / 2];
-    context.fillStyle = theme.surface;
-    context.fillRect(0, y, width, ROW);
-    context.globalAlpha = flags & 8 ? 0.13 : flags & 32 ? 0.08 : 0;
-    context.fillStyle = theme.accent;
-    if (context.globalAlpha > 0) context.fillRect(0, y, width, ROW);
-    context.globalAlpha = flags & 3 ? 0.05 : 0.1;
-    context.fillStyle = theme.muted;
-    context.fillRect(middle - half, y, 2 * half, ROW);
-    const isDim = (flags & 4) !== 0;
-    if (isDim) {
-      context.globalAlpha = 1;
-      context.fillStyle = canvas.hatch(theme.muted, 0.16);
-      context.fillRect(0, y, width, ROW);
-    }
-    context.globalAlpha = isDim ? 0.45 : 1;
-    if (flags & 1) this.paintSide(row, y, middle - half, -1, fresh, isDim);
-    if (flags & 2) this.paintSide(row, y, middle + half, 1, fresh, isDim);
-    context.globalAlpha = isDim ? 0.75 : 1;
+  paintRow(y, group, i, state) {
+    const { context, theme, width, half, bids, asks, bestBid, bestAsk } = this;
+    const middle = Math.round(width / 2);
+    this.fill(theme.surface, 0, y, width, ROW);
+    if (state.isWithin || state.isPointed) this.fill(theme.accent, 0, y, width, ROW, state.isWithin ? 0.14 : 0.08);
+    this.fill(theme.muted, middle - half, y, 2 * half, ROW, state.isBid || state.isAsk ? 0.06 : 0.12);
+    if (state.isDim) this.fill(this.hatch(theme.muted), 0, y, width, ROW, 0.18);
+    if (state.isBid) this.paintSide(y, middle - half, -1, bids[i], this.bidSums[i], state);
+    if (state.isAsk) this.paintSide(y, middle + half, 1, asks[i], this.askSums[i], state);
+    const isBest = group === bestBid || group === bestAsk;
+    if (isBest) this.font(12, 600);
+    context.globalAlpha = state.isDim ? 0.75 : 1;
     context.textAlign = "center";
-    const isBest = flags & 192;
-    if (isBest) context.font = canvas.font(12, 600);
-    const holds = rows.bids[rows.index(row)] + rows.asks[rows.index(row)] > 0;
-    context.fillStyle = flags & 1 && holds ? theme.bid : flags & 2 && holds ? theme.ask : theme.muted;
-    context.fillText(book.priceText(group * this.step), middle, y + ROW / 2 + 0.5);
-    if (isBest) context.font = canvas.font(12);
+    context.fillStyle = bids[i] > 0 ? theme.bid : asks[i] > 0 ? theme.ask : theme.muted;
+    context.fillText(this.book.priceText(group * this.step), middle, y + ROW / 2 + 0.5);
     context.globalAlpha = 1;
-    canvas.line(0, y + ROW - 1 / canvas.ratio, width, y + ROW - 1 / canvas.ratio, theme.grid);
-    if (flags & 128) canvas.line(0, y + ROW - 1.5, width, y + ROW - 1.5, theme.ask);
-    if (flags & 64) canvas.line(0, y, width, y, theme.bid);
-    if (flags & 16) {
-      context.strokeStyle = theme.accent;
-      context.lineWidth = 2;
-      context.strokeRect(1, y + 1, width - 2, ROW - 2);
-    }
+    if (isBest) this.font(12);
+    const edge = y + ROW - 1 / this.ratio;
+    this.line(0, edge, width, edge, group === bestAsk ? theme.ask : theme.grid);
+    if (group === bestBid) this.line(0, y, width, y, theme.bid);
+    if (!state.isChosen) return;
+    context.strokeStyle = theme.accent;
+    context.lineWidth = 2;
+    context.strokeRect(1, y + 1, width - 2, ROW - 3);
   }
 
-  /** The bars and figures of one side; `edge`: where the prices end, `sign`: in which direction bars grow. */
-  paintSide(row, y, edge, sign, fresh, isDim) {
-    const { canvas, theme, rows, scales, settings } = this;
-    const { context } = canvas;
-    const index = rows.index(row);
-    const [size, sum] = sign < 0 ? [rows.bids[index], rows.bidSums[index]] : [rows.asks[index], rows.askSums[index]];
+  /** The bar and the figure of one side; `edge`: where the prices end, `sign`: in which direction bars grow. */
+  paintSide(y, edge, sign, size, sum, { isDim, fresh }) {
+    const { theme, context, settings } = this;
     const colour = sign < 0 ? theme.bid : theme.ask;
-    const room = sign < 0 ? edge : canvas.width - edge;
-    const alpha = context.globalAlpha;
-    const bar = (share, strength, isHatched) => {
-      const wide = canvas.snap(Math.min(1, share) * (room - 4));
-      context.globalAlpha = alpha * strength;
-      context.fillStyle = isHatched ? canvas.hatch(colour, 1, { gap: 4 }) : colour;
-      context.fillRect(sign < 0 ? edge - wide : edge, y + 2, wide, ROW - 4);
-    };
-    const scale = settings.cumulative ? scales.sum : scales.size;
-    if (settings.cumulative) bar(sum / scale, 0.16, false);
-    bar(size / scale, sign < 0 || settings.cumulative ? 0.32 : 0.2, false);
-    if (sign > 0 && size > 0) bar(size / scale, 0.3, true);
-    if (fresh > 0) {
-      context.globalAlpha = alpha * 0.3 * fresh;
-      context.fillStyle = colour;
-      context.fillRect(sign < 0 ? edge - Math.min(room, 84) : edge, y, Math.min(room, 84), ROW - 1);
-    }
-    context.globalAlpha = alpha;
-    const isWide = room > 150;
+    const room = sign < 0 ? edge : this.width - edge;
+    const strong = isDim ? 0.5 : 1;
+    const bar = (fill, wide, alpha) => this.fill(fill, sign < 0 ? edge - wide : edge, y + 2, wide, ROW - 4, alpha * strong);
+    const wide = (share) => this.snap(Math.min(1, share) * (room - 4));
+    if (settings.cumulative) bar(colour, wide(sum / this.sumScale), 0.16);
+    bar(colour, wide(size / (settings.cumulative ? this.sumScale : this.scale)), sign < 0 ? 0.32 : 0.18);
+    if (sign > 0 && size > 0) bar(this.hatch(colour, 4), wide(size / (settings.cumulative ? this.sumScale : this.scale)), 0.35);
+    if (fresh > 0) bar(colour, Math.min(room, FLASH), 0.3 * fresh);
+    const shown = settings.cumulative ? sum : size;
+    if (shown === 0) return;
+    context.globalAlpha = isDim ? 0.6 : 1;
     context.textAlign = sign < 0 ? "right" : "left";
-    if (size > 0 && (isWide || !settings.cumulative)) {
-      context.fillStyle = theme.text;
-      context.fillText(compact(size), edge + sign * 10, y + ROW / 2 + 0.5);
-    }
-    if (settings.cumulative && sum > 0) {
-      context.fillStyle = size > 0 && !isDim ? theme.text : theme.muted;
-      context.fillText(compact(sum), edge + sign * (isWide ? 84 : 10), y + ROW / 2 + 0.5);
-    }
+    context.fillStyle = size > 0 ? theme.text : theme.muted;
+    context.fillText(compact(shown), edge + sign * 10, y + ROW / 2 + 0.5);
+    context.globalAlpha = 1;
   }
 
   paintHead() {
-    const { canvas, theme, settings, priceWidth, book } = this;
-    const [middle, half] = [Math.round(canvas.width / 2), priceWidth / 2];
-    const isWide = middle - half > 150;
-    const options = { colour: theme.muted };
-    const y = HEAD / 2;
-    for (const [sign, name, align] of [[-1, "Bids", "right"], [1, "Asks", "left"]]) {
-      const edge = middle + sign * half;
-      if (isWide || !settings.cumulative) canvas.text(name, edge + sign * 10, y, { ...options, align });
-      if (settings.cumulative) canvas.text("Sum", edge + sign * (isWide ? 84 : 10), y, { ...options, align });
-    }
-    canvas.text(`by ${book.priceText(this.step)}`, middle, y, { ...options, align: "center" });
-    canvas.line(0, HEAD - 1, canvas.width, HEAD - 1, theme.grid);
+    const { width, half, settings, theme } = this;
+    const middle = Math.round(width / 2);
+    this.fill(theme.surface, 0, 0, width, HEAD);
+    const what = settings.cumulative ? " sum" : "";
+    this.text(`Bids${what}`, middle - half - 10, HEAD / 2, { align: "right" });
+    this.text(`Asks${what}`, middle + half + 10, HEAD / 2);
+    this.text(`by ${this.book.priceText(this.step)}`, middle, HEAD / 2, { align: "center" });
+    this.line(0, HEAD - 1, width, HEAD - 1);
   }
 
-  /** What it costs to get to the price that is chosen, or pointed at. */
-  paintCost() {
-    const [title, detail] = this.cost() ?? ["Choose a price for the cost to get there.", ""];
-    const text = `${title}\n${detail}`;
-    if (text === this.costText) return;
-    this.costText = text;
-    const first = document.createElement("div");
-    first.textContent = title;
-    first.style.color = detail ? this.theme.text : this.theme.muted;
-    const second = document.createElement("div");
-    second.textContent = detail;
-    this.foot.replaceChildren(first, second);
-    for (const line of [first, second]) Object.assign(line.style, { whiteSpace: "nowrap", overflow: "hidden" });
-  }
-
-  cost() {
-    const { book, step, pointed } = this;
-    const chosen = this.chosen ?? (pointed === null ? null : this.at(pointed));
-    if (!chosen || !this.best) return null;
-    const cost = book.cost(chosen.side, chosen.group * step);
-    const verb = chosen.side === "asks" ? "Buy" : "Sell";
-    const price = book.priceText(chosen.group * step);
-    if (!cost) return [`${verb} to ${price}: nothing to take`, "\u00a0"];
-    const levels = `${cost.levels} ${cost.levels === 1 ? "level" : "levels"}`;
+  /** What it costs to get to the price that is chosen, or pointed at: two lines. */
+  costText() {
+    const { book, step } = this;
+    const group = this.chosen ?? this.pointed;
+    if (group === null || !this.proven) return "Choose a price for the cost to get there.";
+    const side = this.sideOf(group);
+    const cost = book.cost(side, group * step);
+    const title = `${side === "asks" ? "Buy" : "Sell"} to ${book.priceText(group * step)}: `;
+    if (!cost) return `${title}nothing to take.`;
     const total = book.isInverse ? "" : ` for ${compact(cost.total)}`;
+    const average = book.priceText(Math.round(cost.average * book.scale));
     const proven = cost.isProven ? "" : ", beyond the complete range";
-    const average = book.priceText(Math.round(cost.average * book.scale * 100) / 100);
-    return [
-      `${verb} to ${price}: ${compact(cost.quantity)}${total}`,
-      `average ${average}, slippage ${cost.slippageBps.toFixed(2)} bp, ${levels}${proven}`,
-    ];
+    return `${title}${compact(cost.quantity)}${total}\naverage ${average}, slippage ${cost.slippageBps.toFixed(2)} bp${proven}`;
   }
 
-  /** The side that a group belongs to; the gap between the sides belongs to the nearer one. */
-  at(group) {
-    const { best } = this;
-    if (!best) return null;
-    return { group, side: group - best.bids > best.asks - group || group >= best.asks ? "asks" : "bids" };
+  groupAt(y) {
+    const row = Math.floor((y - HEAD) / ROW);
+    return y !== null && row >= 0 && row < this.count && this.proven ? this.top - row : null;
   }
 
-  listen() {
-    const { element } = this.canvas;
-    element.setAttribute("aria-orientation", "vertical");
-    element.setAttribute("aria-valuenow", "0");
-    const row = (event) => Math.floor((event.offsetY - HEAD) / ROW);
-    const groupAt = (event) => (row(event) >= 0 && row(event) < this.rows.count ? this.top - row(event) : null);
-    element.addEventListener("pointermove", (event) => this.point(event.pointerType === "touch" ? null : groupAt(event)));
-    element.addEventListener("pointerleave", () => this.point(null));
-    element.addEventListener("click", (event) => {
-      const group = groupAt(event);
-      this.select(group === null || group === this.chosen?.group ? null : this.at(group));
-    });
-    element.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || !this.press(event.key)) return;
-      event.preventDefault();
-    });
-    element.addEventListener("wheel", (event) => this.scroll(event), { passive: false });
+  point(_x, y) {
+    this.pointed = this.groupAt(y);
   }
 
-  point(group) {
-    if (group === this.pointed) return;
-    this.pointed = group;
-    this.changeNow();
+  /** A group by its number, null for none. In centred rows it stays in view, otherwise the rows move. */
+  choosePrice(group) {
+    const bottom = this.top - this.count + 1;
+    if (group !== null && this.isCentred) group = Math.max(bottom, Math.min(this.top, group));
+    else if (group !== null) this.top += Math.max(0, group - this.top) + Math.min(0, group - bottom);
+    this.chosen = group;
+    this.isDirty = true;
+    this.canvas.setAttribute("aria-valuetext", this.costText());
+    this.canvas.setAttribute("aria-valuenow", group === null ? 0 : (group * this.step) / this.book.scale);
   }
 
-  select(chosen) {
-    this.chosen = chosen;
-    this.changeNow();
-    const [title, detail] = this.cost() ?? ["Nothing chosen", ""];
-    const { element } = this.canvas;
-    element.setAttribute("aria-valuetext", `${title}. ${detail}`);
-    element.setAttribute("aria-valuenow", String(chosen ? (chosen.group * this.step) / this.book.scale : 0));
-  }
-
-  /** A key; true if it means something here. */
   press(key) {
-    const { chosen, best, rows } = this;
-    const moves = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
-    if (key === "Escape" && chosen) this.select(null);
-    else if (key === "+" || key === "-" || key === "=") this.regroup(key === "-" ? -1 : 1);
+    const { chosen, bestBid, bestAsk } = this;
+    if (key === "+" || key === "-" || key === "=") this.regroup(key === "-" ? -1 : 1);
     else if (key === "f" || key === "F") this.choose({ centred: !this.isCentred });
     else if (key === "c" || key === "C") this.choose({ cumulative: !this.settings.cumulative });
-    else if (!best) return false;
-    else if (key === "ArrowLeft" || (key === "Home" && chosen?.side === "bids")) this.show(best.bids);
-    else if (key === "ArrowRight" || key === "Home") this.show(best.asks);
-    else if (key in moves && !chosen) this.show(moves[key] > 0 ? best.asks : best.bids);
-    else if (key in moves) this.show(chosen.group + moves[key]);
-    else if (key === "End") this.show(chosen?.side === "asks" ? this.top : this.top - rows.count + 1);
+    else if (!this.proven) return false;
+    else if (key === "Escape" && chosen !== null) this.choosePrice(null);
+    else if (key === "ArrowLeft") this.choosePrice(bestBid);
+    else if (key === "ArrowRight" || key === "Home") this.choosePrice(bestAsk);
+    else if (key in MOVES) this.choosePrice(chosen === null ? (MOVES[key] > 0 ? bestAsk : bestBid) : chosen + MOVES[key]);
     else return false;
     return true;
-  }
-
-  /** Choose a group, and bring it into view: centred rows stay, others move. */
-  show(group) {
-    const bottom = this.top - this.rows.count + 1;
-    if (this.isCentred) group = Math.max(bottom, Math.min(this.top, group));
-    else if (group > this.top) this.moveTo(group);
-    else if (group < bottom) this.moveTo(group + this.rows.count - 1);
-    this.select(this.at(group));
   }
 
   regroup(by) {
     const steps = groupSteps(this.book);
     const at = steps.findIndex((group) => group >= this.group);
-    const group = steps[Math.max(0, Math.min(steps.length - 1, (at < 0 ? steps.length : at) + by))];
-    if (group) this.choose({ group });
+    this.choose({ group: steps[Math.max(0, Math.min(steps.length - 1, at + by))] });
   }
 
-  /** The wheel moves the rows, once the ladder has the focus or is frozen; otherwise the page scrolls. */
-  scroll(event) {
-    if (event.ctrlKey || (this.isCentred && document.activeElement !== this.canvas.element)) return;
-    event.preventDefault();
+  /** The wheel moves the rows, which are frozen then. */
+  turn({ deltaY }) {
     if (this.isCentred) this.choose({ centred: false });
-    const by = Math.sign(event.deltaY) * Math.max(1, Math.round(Math.abs(event.deltaY) / 40));
-    this.moveTo(this.top - by);
-    this.changeNow();
-  }
-}
-
-/** The quantities of the visible rows, when they changed, and what of them is drawn. */
-export class Rows {
-  constructor(count) {
-    this.count = count;
-    this.top = NaN;
-    for (const name of ["bids", "asks", "bidSums", "askSums", "before"]) this[name] = new Float64Array(count);
-    this.changedMs = new Float64Array(count).fill(-Infinity);
-    this.isKnown = new Uint8Array(count);
-    this.drawn = new Float64Array(count * DRAWN).fill(NaN);
-  }
-
-  /** Groups ascend with the index, rows descend. */
-  index(row) {
-    return this.count - 1 - row;
-  }
-
-  /** Prices moved by some rows: what is known of them moves along. */
-  move(rows) {
-    const shift = (array, rest) => {
-      const moved = array.slice();
-      for (let i = 0; i < array.length; i += 1) array[i] = moved[i - rows] ?? rest;
-    };
-    if (rows === 0) return;
-    shift(this.before, 0);
-    shift(this.isKnown, 0);
-    const flipped = this.changedMs.slice();
-    for (let row = 0; row < this.count; row += 1) this.changedMs[row] = flipped[row + rows] ?? -Infinity;
-  }
-
-  fill(book, step, top) {
-    const first = top - this.count + 1;
-    cumulate(this.bids, sumGroups(book.bids, step, first, this.bids), -1, this.bidSums);
-    cumulate(this.asks, sumGroups(book.asks, step, first, this.asks), 1, this.askSums);
-    if (step !== this.step) this.isKnown.fill(0);
-    this.step = step;
-  }
-
-  /** See which quantities changed; `nowMs` null: nothing fades. */
-  notice(nowMs) {
-    for (let row = 0; row < this.count; row += 1) {
-      const i = this.index(row);
-      const quantity = this.bids[i] - this.asks[i];
-      if (nowMs !== null && this.isKnown[i] && quantity !== this.before[i]) this.changedMs[row] = nowMs;
-      this.before[i] = quantity;
-      this.isKnown[i] = 1;
-    }
-  }
-
-  largest() {
-    let largest = 0;
-    for (let i = 0; i < this.count; i += 1) largest = Math.max(largest, this.bids[i], this.asks[i]);
-    return largest;
-  }
-
-  largestSum() {
-    return this.count ? Math.max(this.bidSums[0], this.askSums[this.count - 1]) : 0;
-  }
-
-  isDrawn(row, group, flags, fade, scales) {
-    const i = this.index(row);
-    const { drawn } = this;
-    const at = row * DRAWN;
-    return (
-      drawn[at] === group && drawn[at + 1] === flags && drawn[at + 2] === fade && drawn[at + 3] === scales.size &&
-      drawn[at + 4] === scales.sum && drawn[at + 5] === this.bids[i] - this.asks[i] &&
-      drawn[at + 6] === this.bidSums[i] && drawn[at + 7] === this.askSums[i]
-    );
-  }
-
-  keep(row, group, flags, fade, scales) {
-    const i = this.index(row);
-    const sums = [this.bids[i] - this.asks[i], this.bidSums[i], this.askSums[i]];
-    this.drawn.set([group, flags, fade, scales.size, scales.sum, ...sums], row * DRAWN);
+    this.top -= Math.sign(deltaY) * Math.max(1, Math.round(Math.abs(deltaY) / 40));
+    this.isDirty = true;
+    return true;
   }
 }

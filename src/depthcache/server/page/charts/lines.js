@@ -2,37 +2,36 @@
  * The spread, the imbalance and the microprice over time. No peak is lost, however many values share a pixel; times at
  * which the book did not count are hatched.
  *
- * `settings`: `minutes` (in the picture: 1, 5 or 15; 5), `levels` (of the imbalance; 10).
+ * `settings`: `minutes` (in the picture: at most 15; by default 1, 5 or 15, as long as the history), `levels` (of the
+ * imbalance; 10).
  */
 
 import { formatNumber } from "../book.js";
-import { Chart, clock, niceTicks, spoken } from "./kit.js";
-import { Series, isGap, isKnown, pixelsFor } from "./series.js";
+import { Chart, niceTicks } from "./kit.js";
+import { GAP, KNOWN, Series } from "./series.js";
 
 const FOOT = 22;
 const BUCKET_MS = 250;
-const MOST_MINUTES = 15;
+const MINUTE = 60_000 / BUCKET_MS;
 const LABEL = "Spread, imbalance and microprice over time. Left and right move the crosshair, Escape hides it.";
 
 export class Lines extends Chart {
   constructor(host, options) {
-    super(host, options, { role: "application", label: LABEL, isFocusable: true, minIntervalMs: 100 });
-    const series = () => new Series({ bucketMs: BUCKET_MS, count: (MOST_MINUTES * 60_000) / BUCKET_MS });
+    super(host, options, { label: LABEL, minIntervalMs: 100 });
+    const panel = (name, value, text) => ({
+      name, value, text, series: new Series({ bucketMs: BUCKET_MS, count: 15 * MINUTE }), range: [0, 1],
+    });
+    const levels = Number(this.settings.levels) || 10;
     this.panels = [
-      { name: "Spread", series: series(), value: (book) => book.spread, text: (value) => this.price(value) },
-      {
-        name: "Imbalance", series: series(), value: (book) => book.imbalance(this.levels),
-        text: (value) => (value > 0 ? "+" : "") + formatNumber(value, 2), isSigned: true,
-      },
-      { name: "Microprice", series: series(), value: (book) => book.microprice, text: (value) => this.price(value, 1) },
+      panel("Spread", (book) => book.spread, (value) => this.price(value)),
+      panel("Imbalance", (book) => book.imbalance(levels), (value) => (value > 0 ? "+" : "") + formatNumber(value, 2)),
+      panel("Microprice", (book) => book.microprice, (value) => this.price(value, 1)),
     ];
-    this.spoken = spoken(host);
     this.cross = null;
-    this.listen();
   }
 
-  changed(message) {
-    super.changed(message);
+  changed() {
+    super.changed();
     this.sample(performance.now());
   }
 
@@ -48,14 +47,6 @@ export class Lines extends Chart {
     return `${this.panels.map(({ name, value, text }) => `${name} ${text(value(book))}`).join(", ")}.`;
   }
 
-  get levels() {
-    return Math.max(1, Number(this.settings.levels) || 10);
-  }
-
-  get minutes() {
-    return Math.max(1, Math.min(MOST_MINUTES, Number(this.settings.minutes) || 5));
-  }
-
   price(value, more = 0) {
     return formatNumber(value, this.book.decimals + more);
   }
@@ -63,102 +54,76 @@ export class Lines extends Chart {
   sample(nowMs) {
     const { book } = this;
     for (const { series, value } of this.panels) {
-      if (book.isLive) series.add(nowMs, value(book));
-      else if (series.newest !== null) series.add(nowMs, NaN);
+      if (book.isLive || series.newest !== null) series.add(nowMs, book.isLive ? value(book) : NaN);
     }
   }
 
-  resize() {
-    super.resize();
-    const { canvas } = this;
-    canvas.context.font = canvas.font(11);
-    const widest = this.price(this.book.bestAsk, 1);
-    this.side = Math.ceil(canvas.context.measureText(widest).width) + 16;
-    const pixels = Math.max(1, Math.floor(canvas.width - this.side));
-    for (const panel of this.panels) panel.pixels = pixelsFor(pixels);
+  get minutes() {
+    const { newest, oldest } = this.panels[0].series;
+    const history = (newest - oldest) / MINUTE;
+    return Math.min(15, Number(this.settings.minutes) || [1, 5].find((minutes) => minutes > history) || 15);
   }
 
   paint(nowMs) {
-    const { canvas, theme, panels } = this;
-    canvas.clear(theme.surface);
-    for (const { series } of panels) if (series.newest !== null) series.advance(nowMs);
-    const width = this.price(this.book.bestAsk, 1).length;
-    if (width !== this.textWidth) this.resize();
-    this.textWidth = width;
-    const height = (canvas.height - FOOT) / panels.length;
-    panels.forEach((panel, i) => this.paintPanel(panel, Math.round(i * height), Math.round((i + 1) * height)));
-    this.paintTimes(nowMs);
-    if (this.cross !== null) this.paintCross(height);
-    if (!this.book.isLive) this.paintReason();
-    this.isDirty = false;
+    const { panels, width, height, book } = this;
+    this.clear();
+    const wide = Math.max(7, this.price(book.bestAsk, 1).length);
+    this.right = Math.floor(width - wide * this.digit - 18);
+    const part = (height - FOOT) / panels.length;
+    panels.forEach((panel, i) => {
+      if (panel.series.newest !== null) panel.series.advance(nowMs);
+      panel.pixels = panel.series.decimate(this.minutes * MINUTE, this.right);
+      this.paintPanel(panel, Math.round(i * part), Math.round((i + 1) * part));
+    });
+    this.paintTimes(this.right, nowMs, (this.minutes * 60_000) / this.right);
+    if (this.cross !== null) this.paintCross(part);
+    this.paintStaleness(this.right, false);
   }
 
   paintPanel(panel, top, bottom) {
-    const { canvas, theme } = this;
-    const { series, pixels, name, text } = panel;
-    series.decimate((this.minutes * 60_000) / BUCKET_MS, pixels);
-    this.fit(panel);
-    const right = pixels.low.length;
-    canvas.line(0, bottom, canvas.width, bottom, theme.grid);
-    const [low, high] = panel.range;
-    const y = (value) => bottom - 8 - ((value - low) / (high - low)) * (bottom - top - 30);
-    for (const tick of niceTicks(low, high, Math.max(2, Math.floor((bottom - top) / 36))).ticks) {
-      canvas.line(0, y(tick), right, y(tick), theme.grid);
-      canvas.text(text(tick), right + 8, y(tick), { colour: theme.muted, size: 10 });
+    const { theme, right, width, book } = this;
+    const { pixels, name, text, series } = panel;
+    const isSigned = name === "Imbalance";
+    const colour = isSigned ? theme.text : theme.accent;
+    const [low, high] = (panel.range = isSigned ? [-1, 1] : this.range(panel));
+    const y = (value) => bottom - 8 - ((value - low) / (high - low)) * (bottom - top - 34);
+    this.line(0, bottom, width, bottom);
+    for (const tick of niceTicks(low, high, Math.max(2, (bottom - top) / 36))) {
+      this.line(0, y(tick), right, y(tick));
+      this.text(text(tick), right + 8, y(tick), { size: 10 });
     }
-    this.paintGaps(pixels, top, bottom);
-    if (panel.isSigned) this.paintSigned(pixels, y);
-    this.paintLine(pixels, y, panel.isSigned ? theme.text : theme.accent);
-    const latest = this.book.isLive ? text(series.latest) : "–";
-    canvas.text(name, 8, top + 12, { colour: theme.muted, back: theme.surface });
-    const wide = canvas.context.measureText(name).width;
-    canvas.text(latest, 16 + wide, top + 12, { colour: theme.text, weight: 600, back: theme.surface });
-    if (!Number.isNaN(series.latest) && this.book.isLive) {
-      const text = { colour: theme.surface, back: panel.isSigned ? theme.text : theme.accent, size: 10, weight: 600 };
-      canvas.text(latest, right + 8, y(series.latest), text);
-    }
+    const gap = this.hatch(theme.muted, 7);
+    for (let x = 0; x < right; x += 1) if (pixels.marks[x] & GAP) this.fill(gap, x, top + 1, 1, bottom - top - 1, 0.45);
+    if (isSigned) this.paintSigned(pixels, y);
+    this.paintLine(pixels, y, colour);
+    const latest = book.isLive ? text(series.latest) : "–";
+    this.text(name, 8, top + 12, { back: theme.surface });
+    this.text(latest, 16 + name.length * this.digit, top + 12, { colour: theme.text, weight: 600, back: theme.surface });
+    if (!book.isLive) return;
+    this.text(latest, right + 8, y(series.latest), { colour: theme.surface, back: colour, size: 10, weight: 600 });
   }
 
-  /** Values of a panel from the bottom to the top; changes in steps, so that the picture holds still. */
-  fit(panel) {
-    const { pixels } = panel;
-    if (panel.isSigned) {
-      panel.range = [-1, 1];
-      return;
-    }
-    let [low, high] = [Infinity, -Infinity];
-    for (let i = 0; i < pixels.low.length; i += 1) {
-      if (!isKnown(pixels.marks[i])) continue;
-      low = Math.min(low, pixels.low[i]);
-      high = Math.max(high, pixels.high[i]);
-    }
-    if (low > high) [low, high] = panel.range ?? [0, 1];
+  /** The values of a panel, from the bottom to the top; they change in steps, so that the picture holds still. */
+  range({ name, pixels, range }) {
+    const known = (values) => values.filter((_, x) => pixels.marks[x] & KNOWN);
+    const [low, high] = [Math.min(...known(pixels.low)), Math.max(...known(pixels.high))];
     const room = Math.max(high - low, 2 * this.book.tickSize);
-    const [from, to] = panel.range ?? [Infinity, -Infinity];
-    if (low >= from && high <= to && to - from < 2.5 * room) return;
-    panel.range = [panel.name === "Spread" ? 0 : low - 0.15 * room, high + 0.15 * room];
+    if (low > high || (low >= range[0] && high <= range[1] && range[1] - range[0] < 2.5 * room)) return range;
+    return [name === "Spread" ? 0 : low - 0.15 * room, high + 0.15 * room];
   }
 
-  paintLine(pixels, y, colour) {
-    const { context } = this.canvas;
+  paintLine({ low, high, last, marks }, y, colour) {
+    const { context, right } = this;
     context.beginPath();
-    let isDown = false;
-    for (let i = 0; i < pixels.low.length; i += 1) {
-      if (!isKnown(pixels.marks[i])) {
-        isDown = false;
-        continue;
-      }
-      const [first, last] = [y(pixels.first[i]), y(pixels.last[i])];
-      if (isDown) context.lineTo(i, first);
-      else context.moveTo(i, first);
-      if (pixels.low[i] !== pixels.high[i]) {
-        const [low, high] = [y(pixels.low[i]), y(pixels.high[i])];
-        context.lineTo(i + 0.5, first < last ? high : low);
-        context.lineTo(i + 0.5, first < last ? low : high);
-        context.lineTo(i + 0.5, last);
-      }
-      context.lineTo(i + 1, last);
-      isDown = !isGap(pixels.marks[i]);
+    for (let x = 0; x < right; x += 1) {
+      if (!(marks[x] & KNOWN)) continue;
+      const isJoined = x > 0 && marks[x - 1] === KNOWN;
+      const rises = isJoined && last[x - 1] <= last[x];
+      const [from, to] = rises ? [low[x], high[x]] : [high[x], low[x]];
+      if (isJoined) context.lineTo(x + 0.5, y(from));
+      else context.moveTo(x + 0.5, y(from));
+      if (from !== to) context.lineTo(x + 0.5, y(to));
+      context.lineTo(x + 1, y(last[x]));
     }
     context.lineWidth = 1.25;
     context.lineJoin = "round";
@@ -167,102 +132,57 @@ export class Lines extends Chart {
   }
 
   /** Above zero the bids weigh more, below the asks, which are hatched. */
-  paintSigned(pixels, y) {
-    const { canvas, theme } = this;
-    const { context } = canvas;
-    for (const sign of [1, -1]) {
+  paintSigned({ last, marks }, y) {
+    const { theme, context, right } = this;
+    const fills = [[1, theme.bid, 0.32], [-1, theme.ask, 0.16], [-1, this.hatch(theme.ask, 5), 0.5]];
+    for (const [sign, fill, alpha] of fills) {
       context.beginPath();
-      for (let i = 0; i < pixels.low.length; i += 1) {
-        const value = pixels.last[i];
-        if (isKnown(pixels.marks[i]) && sign * value > 0) context.rect(i, Math.min(y(0), y(value)), 1, Math.abs(y(value) - y(0)));
+      for (let x = 0; x < right; x += 1) {
+        if (marks[x] & KNOWN && sign * last[x] > 0) context.rect(x, y(0), 1, y(last[x]) - y(0));
       }
-      context.globalAlpha = sign > 0 ? 0.3 : 0.16;
-      context.fillStyle = sign > 0 ? theme.bid : theme.ask;
+      context.globalAlpha = alpha;
+      context.fillStyle = fill;
       context.fill();
-      context.globalAlpha = 0.5;
-      context.fillStyle = sign > 0 ? "transparent" : canvas.hatch(theme.ask, 1, { gap: 5 });
-      context.fill();
-      context.globalAlpha = 1;
     }
+    context.globalAlpha = 1;
   }
 
-  paintGaps(pixels, top, bottom) {
-    const { canvas, theme } = this;
-    const { context } = canvas;
-    context.fillStyle = canvas.hatch(theme.muted, 0.45);
-    for (let i = 0; i < pixels.low.length; i += 1) {
-      if (isGap(pixels.marks[i])) context.fillRect(i, top + 1, 1, bottom - top - 1);
-    }
-  }
-
-  paintTimes(nowMs) {
-    const { canvas, theme, panels } = this;
-    const right = panels[0].pixels.low.length;
-    const pixelMs = (this.minutes * 60_000) / right;
-    const step = [5, 10, 15, 30, 60, 120, 300].find((seconds) => (1000 * seconds) / pixelMs > 80) ?? 600;
-    const end = nowMs + performance.timeOrigin;
-    for (let time = Math.floor(end / 1000 / step) * step; ; time -= step) {
-      const x = right - (end - 1000 * time) / pixelMs;
-      if (x < 28) break;
-      const text = { colour: theme.muted, align: "center" };
-      canvas.text(clock(1000 * time - performance.timeOrigin, step < 60), x, canvas.height - FOOT / 2, text);
-    }
-  }
-
-  paintCross(height) {
-    const { canvas, theme, panels } = this;
-    const right = panels[0].pixels.low.length;
-    const x = Math.max(0, Math.min(right - 1, Math.round(this.cross)));
-    canvas.line(x, 0, x, canvas.height - FOOT, theme.muted);
-    this.figures(x).forEach((figure, i) => {
-      const align = x > right / 2 ? "right" : "left";
-      const place = align === "right" ? x - 8 : x + 8;
-      canvas.text(figure, place, Math.round((i + 1) * height) - 14, { colour: theme.text, back: theme.surface, align });
+  paintCross(part) {
+    const { theme, right, height } = this;
+    const x = this.place;
+    this.line(x, 0, x, height - FOOT, theme.muted);
+    const [align, at] = x > right / 2 ? ["right", x - 8] : ["left", x + 8];
+    this.figures().forEach((figure, i) => {
+      this.text(figure, at, Math.round((i + 1) * part) - 14, { colour: theme.text, back: theme.surface, align });
     });
   }
 
-  /** What each panel shows at a pixel. */
-  figures(x) {
+  get place() {
+    return Math.max(0, Math.min(this.right - 1, Math.round(this.cross)));
+  }
+
+  /** What each panel shows at the crosshair. */
+  figures() {
     return this.panels.map(({ pixels, text }) => {
-      if (!isKnown(pixels.marks[x])) return isGap(pixels.marks[x]) ? "not synced" : "–";
-      const [low, high] = [text(pixels.low[x]), text(pixels.high[x])];
+      const mark = pixels.marks[this.place];
+      if (!(mark & KNOWN)) return mark & GAP ? "not synced" : "–";
+      const [low, high] = [text(pixels.low[this.place]), text(pixels.high[this.place])];
       return low === high ? low : `${low} to ${high}`;
-    });
-  }
-
-  paintReason() {
-    const { canvas, theme, book } = this;
-    const text = { colour: theme.text, back: theme.surface, align: "right", size: 12 };
-    canvas.text(book.staleness, canvas.width - this.side - 12, 13, text);
-  }
-
-  listen() {
-    const { element } = this.canvas;
-    element.style.touchAction = "pan-y";
-    for (const name of ["pointermove", "pointerdown"]) {
-      element.addEventListener(name, (event) => this.point(event.offsetX));
-    }
-    element.addEventListener("pointerleave", () => this.point(null));
-    element.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || !this.press(event.key)) return;
-      event.preventDefault();
     });
   }
 
   point(x) {
     this.cross = x;
-    this.changeNow();
   }
 
   press(key) {
-    const right = this.canvas.width - this.side;
     const step = { ArrowLeft: -4, ArrowRight: 4, PageUp: 40, PageDown: -40 }[key];
-    if (key === "Escape" && this.cross !== null) this.point(null);
-    else if (step) {
-      this.point(Math.max(0, Math.min(right - 1, (this.cross ?? right - 1) + step)));
-      const x = Math.round(Math.min(right - 1, this.cross));
-      this.spoken.textContent = this.figures(x).map((figure, i) => `${this.panels[i].name} ${figure}`).join(", ");
+    if (key === "Escape" && this.cross !== null) this.cross = null;
+    else if (step && this.right) {
+      this.cross = (this.cross === null ? this.right - 1 : this.place) + step;
+      this.spoken.textContent = this.figures().map((figure, i) => `${this.panels[i].name} ${figure}`).join(", ");
     } else return false;
+    this.change();
     return true;
   }
 }

@@ -1,19 +1,16 @@
 /** Figures over time and their distribution. Nothing here draws. */
 
-const GAP = 1;
-const KNOWN = 2;
-const UNSEEN_MS = 60_000;
+/** Bits of `marks`: there was a time without a value; there was a value. */
+export const GAP = 1;
+export const KNOWN = 2;
 
-/** The lowest, highest and last value in each of the newest buckets of time; and where there was none. */
+/** After this long without a look, nobody knows what was. */
+export const UNSEEN_MS = 60_000;
+
+/** The lowest, highest and last value in each of the newest buckets of time. */
 export class Series {
   constructor({ bucketMs, count }) {
-    Object.assign(this, { bucketMs, count });
-    this.low = new Float64Array(count);
-    this.high = new Float64Array(count);
-    this.first = new Float64Array(count);
-    this.last = new Float64Array(count);
-    this.marks = new Uint8Array(count);
-    this.oldest = this.newest = null;
+    Object.assign(this, { bucketMs, count, ...arrays(count), newest: null, oldest: null });
   }
 
   /** A value, NaN for none, from this moment on. */
@@ -27,7 +24,6 @@ export class Series {
     const isFirst = !(this.marks[slot] & KNOWN);
     this.low[slot] = isFirst ? value : Math.min(this.low[slot], value);
     this.high[slot] = isFirst ? value : Math.max(this.high[slot], value);
-    if (isFirst) this.first[slot] = value;
     this.last[slot] = value;
     this.marks[slot] |= KNOWN;
   }
@@ -35,83 +31,57 @@ export class Series {
   /** Time goes on: what was last holds, a value or a gap. */
   advance(nowMs) {
     const bucket = Math.floor(nowMs / this.bucketMs);
-    if (this.newest === null) {
-      this.oldest = this.newest = bucket;
-      return;
-    }
-    const before = this.newest % this.count;
+    this.oldest ??= bucket;
+    this.newest ??= bucket;
     const isUnseen = bucket - this.newest > UNSEEN_MS / this.bucketMs;
-    const [last, isKnown] = [this.last[before], (this.marks[before] & KNOWN) !== 0 && !isUnseen];
+    const last = isUnseen ? NaN : this.latest;
     for (let next = Math.max(this.newest + 1, bucket - this.count + 1); next <= bucket; next += 1) {
       const slot = next % this.count;
-      this.low[slot] = this.high[slot] = this.first[slot] = this.last[slot] = last;
-      this.marks[slot] = isKnown ? KNOWN : GAP;
+      this.low[slot] = this.high[slot] = this.last[slot] = last;
+      this.marks[slot] = Number.isNaN(last) ? GAP : KNOWN;
     }
     this.newest = Math.max(this.newest, bucket);
   }
 
   /** The value that was last, NaN in a gap. */
   get latest() {
-    if (this.newest === null) return NaN;
     const slot = this.newest % this.count;
     return this.marks[slot] & KNOWN ? this.last[slot] : NaN;
   }
 
-  /**
-   * One entry per pixel for the newest `buckets`: no peak is lost, and a gap stays a gap. `out` has arrays `low`, `high`,
-   * `first`, `last` and `marks` of as many entries as there are pixels.
-   */
-  decimate(buckets, out) {
-    const pixels = out.low.length;
-    out.marks.fill(0);
-    if (this.newest === null) return;
+  /** The newest `buckets`, as arrays with one entry per pixel: no peak is lost, and a gap stays a gap. */
+  decimate(buckets, pixels) {
+    const out = arrays(pixels);
     const begin = this.newest - buckets + 1;
     const oldest = Math.max(this.oldest, this.newest - this.count + 1);
-    for (let pixel = 0; pixel < pixels; pixel += 1) {
-      const from = Math.floor((pixel * buckets) / pixels);
-      const to = Math.max(from + 1, Math.floor(((pixel + 1) * buckets) / pixels));
-      for (let bucket = Math.max(oldest, begin + from); bucket < begin + to; bucket += 1) this.join(bucket, pixel, out);
+    for (let pixel = 0; this.newest !== null && pixel < pixels; pixel += 1) {
+      const from = begin + Math.floor((pixel * buckets) / pixels);
+      const to = Math.max(from + 1, begin + Math.floor(((pixel + 1) * buckets) / pixels));
+      for (let bucket = Math.max(oldest, from); bucket < to; bucket += 1) {
+        const slot = bucket % this.count;
+        if (this.marks[slot] & KNOWN) {
+          const isFirst = !(out.marks[pixel] & KNOWN);
+          out.low[pixel] = isFirst ? this.low[slot] : Math.min(out.low[pixel], this.low[slot]);
+          out.high[pixel] = isFirst ? this.high[slot] : Math.max(out.high[pixel], this.high[slot]);
+          out.last[pixel] = this.last[slot];
+        }
+        out.marks[pixel] |= this.marks[slot];
+      }
     }
-  }
-
-  join(bucket, pixel, out) {
-    const slot = bucket % this.count;
-    const mark = this.marks[slot];
-    if (mark & KNOWN) {
-      const isFirst = !(out.marks[pixel] & KNOWN);
-      out.low[pixel] = isFirst ? this.low[slot] : Math.min(out.low[pixel], this.low[slot]);
-      out.high[pixel] = isFirst ? this.high[slot] : Math.max(out.high[pixel], this.high[slot]);
-      if (isFirst) out.first[pixel] = this.first[slot];
-      out.last[pixel] = this.last[slot];
-    }
-    out.marks[pixel] |= mark;
+    return out;
   }
 }
 
-export const isGap = (mark) => (mark & GAP) !== 0;
-export const isKnown = (mark) => (mark & KNOWN) !== 0;
-
-/** Arrays for `Series.decimate`. */
-export function pixelsFor(count) {
-  const arrays = ["low", "high", "first", "last"].map((name) => [name, new Float64Array(count)]);
-  return { ...Object.fromEntries(arrays), marks: new Uint8Array(count) };
+function arrays(count) {
+  const [low, high, last] = [0, 0, 0].map(() => new Float64Array(count));
+  return { low, high, last, marks: new Uint8Array(count) };
 }
 
-/** How many values lie in each of the buckets, which grow by a fixed factor; the newest minutes count. */
+/** How often values were in buckets that grow by a fixed factor. Negative ones are counted apart, in `negative`. */
 export class LogHistogram {
-  constructor({ low, high, perOctave = 4, parts = 5 }) {
-    Object.assign(this, { low, perOctave });
-    this.size = Math.ceil(Math.log2(high / low) * perOctave);
-    this.parts = Array.from({ length: parts }, () => new Float64Array(this.size));
-    this.below = new Float64Array(parts);
-    this.counts = new Float64Array(this.size);
-    this.part = 0;
-  }
-
-  /** The bucket of a value; values beyond the ends are in the last bucket on that side. */
-  bucketOf(value) {
-    const bucket = Math.floor(Math.log2(value / this.low) * this.perOctave);
-    return Math.max(0, Math.min(this.size - 1, bucket));
+  constructor({ low, high, perOctave = 4 }) {
+    Object.assign(this, { low, perOctave, negative: 0, total: 0 });
+    this.counts = new Float64Array(Math.ceil(Math.log2(high / low) * perOctave));
   }
 
   /** The lower edge of a bucket. */
@@ -119,43 +89,32 @@ export class LogHistogram {
     return this.low * 2 ** (bucket / this.perOctave);
   }
 
-  /** Negative values are counted apart: no duration is negative, so two clocks differ. */
+  /** Values beyond the ends are in the last bucket on that side. */
   add(value) {
-    if (value < 0) {
-      this.below[this.part] += 1;
-      return;
+    this.total += 1;
+    if (value < 0) this.negative += 1;
+    else {
+      const bucket = Math.floor(Math.log2(value / this.low) * this.perOctave + 1e-9);
+      this.counts[Math.max(0, Math.min(this.counts.length - 1, bucket))] += 1;
     }
-    const bucket = this.bucketOf(Math.max(value, this.low));
-    this.parts[this.part][bucket] += 1;
-    this.counts[bucket] += 1;
   }
 
-  /** Begin another part; what was in the oldest counts no longer. */
-  rotate() {
-    this.part = (this.part + 1) % this.parts.length;
-    this.parts[this.part].forEach((count, bucket) => {
-      this.counts[bucket] -= count;
-    });
-    this.parts[this.part].fill(0);
-    this.below[this.part] = 0;
+  /** What was counted so far weighs half as much from now on. */
+  halve() {
+    this.counts.forEach((count, bucket) => (this.counts[bucket] = count / 2));
+    this.negative /= 2;
+    this.total /= 2;
   }
 
-  get total() {
-    return this.counts.reduce((sum, count) => sum + count, 0);
-  }
-
-  get negative() {
-    return this.below.reduce((sum, count) => sum + count, 0);
-  }
-
-  /** The value below which a share of all values lies, negative ones included; NaN for none, or if it is negative. */
+  /** The value below which this share of all values lies, negative ones included; NaN if it is negative or none. */
   quantile(share) {
-    let rest = share * (this.total + this.negative) - this.negative;
-    if (this.total === 0 || rest < 0) return NaN;
-    for (let bucket = 0; bucket < this.size; bucket += 1) {
-      if (rest <= this.counts[bucket] && this.counts[bucket] > 0) return this.edge(bucket + rest / this.counts[bucket]);
-      rest -= this.counts[bucket];
+    let rest = share * this.total - this.negative;
+    if (rest < 0) return NaN;
+    for (let bucket = 0; bucket < this.counts.length; bucket += 1) {
+      const count = this.counts[bucket];
+      if (count > 0 && rest <= count) return this.edge(bucket + rest / count);
+      rest -= count;
     }
-    return this.edge(this.size);
+    return NaN;
   }
 }

@@ -44,8 +44,9 @@ wheel: $(STAMP)
 test: wheel  ## Build the wheel, install it in a clean environment, run the whole suite against it
 	tools/test.sh $(TEST_ENV)
 
-judges: dev  ## Check the embedded exchange with other clients (JUDGES=… for some)
+judges: dev  ## Check the embedded exchange with other clients, the live page in a browser (JUDGES=… for some)
 	@$(BIN)/python -m tests.rivals.judging $(JUDGES)
+	@test -n "$(JUDGES)" || $(BIN)/python -m pytest -q -p no:cacheprovider -m browser
 
 check: dev  ## Linters, types, stubs, native tests, licences and 60 s of fuzzing
 	tools/check.sh

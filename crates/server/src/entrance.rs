@@ -147,7 +147,7 @@ fn admit(shared: &Shared, peer: &Peer) -> Result<(), Problem> {
 fn secure(headers: &mut HeaderMap, is_page: bool) {
     const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
          connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; \
-         frame-ancestors 'none'";
+         frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
     const DATA: &str = "default-src 'none'; frame-ancestors 'none'";
     let policy = if is_page { PAGE } else { DATA };
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));

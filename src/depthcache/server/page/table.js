@@ -293,15 +293,15 @@ export class TableView {
     const context = (line.context ??= canvas.getContext("2d"));
     context.clearRect(0, 0, width, height);
     const { times, mids } = row;
-    if (times.length < 2) return;
+    if (times.length < 3) return;
     let [low, high] = [Infinity, -Infinity];
     for (const mid of mids) [low, high] = [Math.min(low, mid), Math.max(high, mid)];
-    const span = high - low || high * 1e-6 || 1;
     const pad = 2 * scale;
+    const heightOf = (mid) => (high > low ? ((mid - low) / (high - low)) * (height - 2 * pad) : height / 2 - pad);
     context.beginPath();
     for (let at = 0; at < times.length; at += 1) {
       const x = pad + (width - 2 * pad) * (1 - Math.min(1, (nowMs - times[at]) / 60_000));
-      const y = height - pad - ((mids[at] - low) / span) * (height - 2 * pad);
+      const y = height - pad - heightOf(mids[at]);
       if (at === 0) context.moveTo(x, y);
       else context.lineTo(x, y);
     }

@@ -1,0 +1,324 @@
+"""The live page in a browser: who may see what, what it shows, and what it does when the server is gone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.page.browsing import Visit, served
+from tests.server.asking import ADMIN, READ
+
+pytestmark = pytest.mark.slow
+
+OTHER = "dcr_other_other_other"
+Visits = Callable[..., Visit]
+
+
+def symbols(page: Any) -> list[str]:
+    return [each.inner_text() for each in page.query_selector_all(".rows .line:not([hidden]) .name")]
+
+
+# --- who may see it ---------------------------------------------------------------------------
+
+
+def test_the_link_signs_in_and_leaves_the_token_nowhere(visit: Visits) -> None:
+    with served("BTCUSDT", "ETHUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        assert page.url == f"{server.url}/#/"
+        assert page.evaluate("sessionStorage.getItem('depthcache-token')") == READ
+        seen.go("#/books/binance.com/BTCUSDT")
+        page.wait_for_selector(".book")
+        seen.go("#/snippets")
+        page.wait_for_selector(".code")
+        page.click("text=Try it")
+        seen.until("200 OK")
+        for where, text in seen.traces().items():
+            assert READ not in text, where
+        assert all(url.startswith(server.url) for url in seen.asked)
+        assert page.evaluate("history.length") <= 4
+        page.reload()
+        page.wait_for_selector(".code")
+
+
+@pytest.mark.parametrize("token", [OTHER, "short", "ünicode-ünicode-ünicode"])
+def test_a_wrong_token_leads_to_a_form_that_says_what_is_wrong(visit: Visits, token: str) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(f"{server.url}/#token={token}", waits=False)
+        page.wait_for_selector(".signin")
+        words = seen.text(".signin .problem")
+        assert "does not know this token" in words if token == OTHER else "not a token" in words
+        assert page.evaluate("document.activeElement.type") == "password"
+        page.keyboard.type(READ)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".rows .line:not([hidden])")
+        for where, text in seen.traces().items():
+            assert READ not in text, where
+            assert token not in text or where in ("requests", "document"), where
+
+
+def test_without_a_token_nothing_is_asked(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(server.url, waits=False)
+        page.wait_for_selector(".signin")
+        assert not [url for url in seen.asked if "/v1/" in url]
+
+
+def test_a_server_with_new_tokens_asks_to_sign_in_again(visit: Visits) -> None:
+    seen = visit()
+    with served("BTCUSDT") as server:
+        seen.open(server.link)
+        port = server.port
+    with served("BTCUSDT", port=port, token=OTHER):
+        seen.page.wait_for_selector(".signin")
+        assert "new tokens" in seen.text(".signin .problem")
+        assert seen.page.evaluate("sessionStorage.length") == 0
+
+
+def test_signing_out_forgets_the_token(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        page = visit().open(server.link)
+        page.click("text=Sign out")
+        page.wait_for_selector(".signin")
+        assert page.evaluate("sessionStorage.length") == 0
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def test_a_row_shows_prices_as_they_change_and_why_a_book_is_lost(visit: Visits) -> None:
+    with served("BTCUSDT", "ETHUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        seen.until("2 synced", ".census")
+        server.move("BTCUSDT", "1000.00", "5")
+        seen.until("1,000.00", ".rows .line .bid")
+        server.lose("ETHUSDT")
+        line = ".rows .line:nth-child(2)"
+        page.wait_for_selector(f"{line}:not([data-tone=good])")
+        words = seen.text(f"{line} .status")
+        assert re.search("(buffering|bridging).*sequence gap", words.replace("\n", " "))
+        seen.until("1 synced", ".census")
+        assert page.query_selector(".census button") is not None
+        page.click(".census button")
+        page.wait_for_function("() => document.querySelectorAll('.rows .line:not([hidden])').length === 1")
+        assert symbols(page) == ["ETHUSDT"]
+
+
+def test_5000_books_are_a_few_rows_that_scroll_filter_and_sort(visit: Visits) -> None:
+    names = [f"B{number:04}USDT" for number in range(5_000)]
+    with served(*names) as server:
+        seen = visit()
+        page = seen.open(server.link)
+        seen.until("5,000 books", ".found")
+        assert page.evaluate("document.querySelectorAll('.rows .line').length") < 60
+        page.focus(".scroller")
+        page.keyboard.press("End")
+        page.wait_for_function("() => document.querySelector('.line[aria-selected=true] .name')?.innerText === 'B4999USDT'")
+        assert page.get_attribute(".scroller", "aria-rowcount") == "5001"
+        assert page.evaluate("document.querySelectorAll('.rows .line').length") < 60
+        page.fill(".search", "b012 com")
+        seen.until("10 of 5,000", ".found")
+        assert symbols(page)[0] == "B0120USDT"
+        page.click(".sorter:has-text('Book')")
+        page.wait_for_function("() => document.querySelector('.line[aria-rowindex=\"2\"] .name').innerText === 'B0129USDT'")
+        server.move("B0123USDT", "1000.00", "5")
+        seen.until("1,000.00", ".rows")
+
+
+def test_a_table_of_many_books_follows_those_in_sight_alone(visit: Visits) -> None:
+    names = [f"B{number:04}USDT" for number in range(500)]
+    with served(*names) as server:
+        page = visit().open(server.link)
+        page.wait_for_timeout(0)
+        count = (
+            "async () => (await (await fetch('/v1/stats', {headers: {Authorization: 'Bearer %s'}})).json())"
+            ".streams.subscribers" % READ
+        )
+        page.wait_for_function(f"async () => (await ({count})()) > 500")
+        assert page.evaluate(count) < 560
+
+
+# --- the connection ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view", ["#/", "#/books/binance.com/BTCUSDT"])
+def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: str) -> None:
+    seen = visit()
+    with served("BTCUSDT") as server:
+        page = seen.open(server.link)
+        seen.go(view)
+        seen.until("Connected to", ".stateline")
+        seen.until("999.99")
+        port = server.port
+    seen.until("trying again in", ".stateline")
+    assert "he server stopped" in seen.text(".stateline")
+    assert page.get_attribute(".stateline", "data-phase") == "bad"
+    if view != "#/":
+        seen.until("disconnected", ".pill")
+    with served("BTCUSDT", port=port) as server:
+        seen.until("Connected to", ".stateline")
+        server.move("BTCUSDT", "1000.00", "5")
+        seen.until("1,000.00")
+
+
+def test_a_connection_that_says_nothing_is_told_from_a_dead_one(visit: Visits) -> None:
+    with served("BTCUSDT", heartbeat_s=3_600) as server:
+        seen = visit()
+        page = seen.page
+        page.clock.install()
+        page.goto(server.link)
+        seen.until("Connected to", ".stateline")
+        page.evaluate("""async () => {
+            const { stream } = await import('/page/stream.js');
+            window.heard = stream;
+            window.phases = [];
+            stream.onChange(() => phases.push(stream.phase));
+            stream.heardMs = performance.now() - 11_000;
+        }""")
+        page.clock.run_for(1_100)
+        seen.until("Connected to", ".stateline")  # it was asked, and responded
+        assert page.evaluate("phases") == ["silent", "open"]
+        page.evaluate("heard.socket.send = () => {}; heard.heardMs = performance.now() - 11_000")
+        page.clock.run_for(1_100)
+        assert page.evaluate("heard.phase") == "silent"
+        page.evaluate("heard.heardMs = performance.now() - 16_000")
+        page.clock.run_for(3_000)
+        seen.until("Connected to", ".stateline")
+        assert page.evaluate("phases.slice(2)") == ["silent", "waiting", "connecting", "open"]
+
+
+# --- adding and removing ----------------------------------------------------------------------
+
+
+def test_a_read_token_sees_no_buttons_and_the_admin_token_adds_and_removes_with_undo(visit: Visits) -> None:
+    with served("BTCUSDT", "ETHUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        assert not page.is_visible("text=Add books")
+        assert not page.is_visible(".rows .line .act button")
+        page.click("text=Manage …")
+        for token, words in ((READ, "may only read"), (OTHER, "does not know"), (ADMIN, "")):
+            page.fill("dialog input", token)
+            page.keyboard.press("Enter")
+            if words:
+                seen.until(words, "dialog")
+        page.wait_for_selector("dialog", state="detached")
+        page.click("text=Add books")
+        page.fill("dialog textarea", "nexousdt, solusdt")
+        page.click("dialog button:has-text('Add')")
+        seen.until("Added 2 books.", "#notices")
+        page.wait_for_function("() => document.querySelectorAll('.rows .line:not([hidden])').length === 4")
+        page.click(".line:has-text('ETHUSDT') .act button")
+        seen.until("Removed ETHUSDT on binance.com.", "#notices")
+        page.wait_for_function("() => document.querySelectorAll('.rows .line:not([hidden])').length === 3")
+        page.click(".notice:has-text('Removed') >> text=Undo")
+        page.wait_for_function("() => document.querySelectorAll('.rows .line:not([hidden])').length === 4")
+        assert server.asked == [
+            ("begin_book", "NEXOUSDT"), ("begin_book", "SOLUSDT"), ("end_book", "ETHUSDT"), ("begin_book", "ETHUSDT"),
+        ]  # fmt: skip
+        for where, text in seen.traces().items():
+            assert ADMIN not in text, where
+        assert ADMIN not in page.evaluate("JSON.stringify(sessionStorage)")
+        page.reload()
+        page.wait_for_selector(".rows .line:not([hidden])")
+        assert not page.is_visible("text=Add books")
+
+
+def test_who_signs_in_with_the_admin_token_manages_at_once(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        page = visit().open(f"{server.url}/#token={ADMIN}")
+        page.wait_for_selector("text=Add books")
+        assert not page.is_visible("text=Manage …")
+
+
+# --- one book, snippets, the server -------------------------------------------------------------
+
+
+def test_the_page_of_a_book_shows_its_figures_and_every_chart(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        page.click(".name")
+        page.wait_for_selector(".book[data-live=true]")
+        seen.until("1,000.01", ".fact.ask")
+        assert "0.02" in seen.text(".fact.spread")
+        assert page.evaluate("document.querySelectorAll('.card .host canvas').length") >= 5
+        server.move("BTCUSDT", "1000.00", "5")
+        seen.until("1,000.00", ".fact.bid")
+        assert seen.text(".fact.id dd") == "101"
+        server.lose("BTCUSDT")
+        page.wait_for_selector(".book[data-live=false]")
+        assert "sequence gap" in seen.text(".book .bar")
+
+
+def test_a_book_that_is_not_held_says_so_and_comes_when_it_does(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        seen.open(server.link)
+        seen.go("#/books/binance.com/ETHUSDT")
+        seen.until("not here", ".pill")
+        server.add("ETHUSDT")
+        seen.page.wait_for_selector(".book[data-live=true]")
+
+
+def test_a_lost_connection_is_resumed_after_the_last_id(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        page.click(".name")
+        page.wait_for_selector(".book[data-live=true]")
+        server.move("BTCUSDT", "1000.00", "4")
+        seen.until("101", ".fact.id")
+        got: list[str] = []
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda text: got.append(str(text))))
+        page.evaluate("import('/page/stream.js').then(({stream}) => stream.lost('cut by the test'))")
+        seen.until("disconnected", ".pill")
+        server.move("BTCUSDT", "1000.00", "5")
+        seen.until("102", ".fact.id")
+        kinds = [text[:17] for text in got if '"view":"latest,all"' in text and '"exchange"' in text]
+        assert kinds == ['{"type":"update",']
+        assert page.get_attribute(".book", "data-live") == "true"
+
+
+def test_snippets_are_made_from_the_document_and_tried(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        seen.go("#/snippets")
+        seen.until("/v1/books/binance.com/BTCUSDT?levels=5", ".code")
+        for language, words in (("Python", "urllib.request"), ("JavaScript", "await fetch"), ("curl", "curl -H")):
+            page.click(f"text={language}")
+            assert words in seen.text(".code")
+        for operation, words in (
+            ("read_best", '"update_id": 100'), ("stream_books", "event: snapshot"), ("open_socket", '"type": "snapshot"'),
+            ("check_health", "ok"),
+        ):  # fmt: skip
+            page.select_option("select[aria-label=Operation]", operation)
+            page.click("text=Try it")
+            if operation in ("stream_books", "open_socket"):
+                seen.until("Asking", ".verdict")
+                for number in range(4):
+                    server.move("BTCUSDT", "1000.00", str(number + 1))
+                    page.wait_for_timeout(0)
+            page.wait_for_selector(".answer:not([hidden])")
+            assert words in seen.text(".answer")
+        page.select_option("select[aria-label=Operation]", "end_book")
+        assert page.is_disabled("text=Try it")
+
+
+def test_about_says_the_version_and_that_a_newer_one_is_installed(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        server.native.set_versions("1.2.3", "1.3.0")
+        seen = visit()
+        seen.open(server.link)
+        seen.go("#/about")
+        seen.until("depthcache 1.2.3", ".about")
+        seen.until("1.3.0 is installed: restart to run it", ".badge")
+        server.native.set_versions("1.3.0", "1.3.0")
+        seen.page.wait_for_selector(".about .badge", state="detached")

@@ -27,6 +27,7 @@ def test_it_ends_by_itself_and_tells_the_outcome_last() -> None:
     assert last is not None
     assert int(last[1].replace(",", "")) > 20
     assert out.count("binance.com-futures") >= 2
+    assert re.match(r"page http://127\.0\.0\.1:\d+/#token=dcr_\S+\n", out)
 
 
 @pytest.mark.slow

@@ -30,9 +30,11 @@ def environment(exchange: dict[str, str], tmp_path: Path) -> dict[str, str]:
 def test_it_says_how_to_read_and_ends_in_order(environment: dict[str, str], tmp_path: Path) -> None:
     with running("serve", "btcusdt", "ETHUSDT", "--port", "0", environment=environment) as program:
         assert program.line().startswith("depthcache serves 2 books, ready in ")
-        read, docs, exchange = program.line(), program.line(), program.line()
+        page, read, docs, exchange = (program.line() for _ in range(4))
         token = (tmp_path / "depthcache" / "read.token").read_text().strip()
-        assert token not in read, "what is no terminal may be a log"
+        assert token not in page + read, "what is no terminal may be a log"
+        assert page.split() == ["page", page.split()[1], *page.split()[2:-2], "read", "only"]
+        assert "/#token=$(cat " in page
         assert "read.token)" in read
         assert "admin token in ~/depthcache/admin.token (0600)" in docs
         assert exchange.endswith("/binance.com, for clients of the exchange itself")
@@ -52,7 +54,8 @@ def test_its_json_line_is_enough_for_a_program_and_a_reader_goes_on_after_kill_9
         with running(*arguments, environment=environment) as program:
             facts = json.loads(program.line())
             files = {"admin_token_file", "exchange_key_file"}
-            assert set(facts) == {"url", "read_token", "books", "synced"} | files
+            assert set(facts) == {"url", "page", "read_token", "books", "synced"} | files
+            assert facts["page"] == f"{facts['url']}/#token={facts['read_token']}"
             port = int(facts["url"].rpartition(":")[2])
             token = token or facts["read_token"]  # of the first start: the reader asks for no other
             answer = ask(port, "/v1/books/binance.com/BTCUSDT", token=token)
@@ -89,6 +92,31 @@ def test_a_file_names_books_and_options_and_options_win(environment: dict[str, s
         assert program.end()[0] == 0
     assert json.loads((tmp_path / "log").read_text())["path"] == "/get_bids"
     assert not (tmp_path / "depthcache" / "nothing").exists()
+
+
+def test_it_opens_the_page_by_a_file_that_only_its_owner_reads(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    browser = tmp_path / "browser"
+    lines = ("#!/bin/sh", 'path="${1#file://}"', f'(stat -c %a "$path"; cat "$path") > {told}')
+    browser.write_text("\n".join(lines))
+    browser.chmod(0o700)
+    arguments = ("serve", "BTCUSDT", "--open", "--json", "--port", "0")
+    with running(*arguments, environment=environment | {"BROWSER": f"{browser} %s"}) as program:
+        page = json.loads(program.line())["page"]
+        program.end(signal.SIGTERM)
+    mode, file = told.read_text().split("\n", 1)
+    assert mode == "600"
+    assert f'content="0; url={page}"' in file
+    assert list((tmp_path / "depthcache").glob("open-*")) == []
+
+
+def test_without_a_browser_it_says_so_and_serves(environment: dict[str, str]) -> None:
+    nothing = {"BROWSER": "/nonexistent/browser %s", "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    with running("serve", "BTCUSDT", "--open", "--port", "0", environment=environment | nothing) as program:
+        program.until_error("there is no browser here")
+        assert program.end(signal.SIGTERM)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
@@ -13,6 +14,7 @@ import pytest
 import depthcache
 from depthcache import blocking
 from tests.cli.programs import DEADLINE_S, Program, running
+from tests.server.asking import ask
 from tests.simulator.recordings import Writer
 
 pytestmark = pytest.mark.slow
@@ -63,6 +65,38 @@ def test_the_same_seed_is_the_same_market() -> None:
             found.append(get(f"{rest}/api/v3/depth?symbol=NEXOUSDT&limit=1000"))
             program.end()
     assert found[0] == found[1]
+
+
+def test_a_recording_waits_for_its_page_to_be_opened(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.diff(0, 11, 12)
+    writer.snapshot(0.1, 12)
+    for number in range(20):
+        writer.diff(0.2 + number / 100, 13 + 2 * number, 14 + 2 * number)
+    path = writer.write(tmp_path / "recording")
+    with running("simulate", str(path), "--exchange", "binance.us") as program:
+        url, token = program.until("# page ").removeprefix("# page ").split("/#token=")
+        port = int(url.rpartition(":")[2])
+        assert ask(port, "/", token=None).status == 200
+        assert ask(port, "/v1/books", token=token).json["books"] == []
+        follower = HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        follower.request("GET", "/v1/stream?symbols=*", headers={"Authorization": f"Bearer {token}"})
+        events = iter(follower.getresponse().readline, b"")
+        assert any(b'"symbol":"ABCUSDT"' in line and b'"type":"snapshot"' in line for line in events)
+        follower.close()
+        assert program.end()[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [("--no-page",), ("--", "true")])
+def test_a_recording_without_a_page_has_no_second_client(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    writer = Writer()
+    writer.diff(0, 11, 12)
+    path = writer.write(tmp_path / "recording")
+    with running("simulate", str(path), "--exchange", "binance.us", *arguments) as program:
+        if arguments[0] == "--no-page":
+            program.until("binance.us:")
+        code, out, _ = program.end() if arguments[0] == "--no-page" else program.rest()
+    assert (code, "# page" in out) == (0, False)
 
 
 def test_recordings_are_served_as_their_exchange(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ def faults(page: Any) -> list[str]:
     """What axe finds on the page as it is: rule, element, and why."""
     page.evaluate(_source())
     found = page.evaluate(
-        "async rules => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']})).violations", RULES
+        "async rules => (await axe.run(document, {runOnly: rules, resultTypes: ['violations']})).violations",
+        RULES,
     )
-    return [f"{rule['id']}: {node['html'][:120]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+    return [
+        f"{rule['id']}: {node['html'][:120]} {node['failureSummary']}"
+        for rule in found
+        for node in rule["nodes"]
+    ]

@@ -1,6 +1,6 @@
 """A page with every chart, for development: the embedded exchange, a book server, and the page's files on one port.
 
-    python -m tests.page.harness [PORT]
+python -m tests.page.harness [PORT]
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def application(running: server.BookServer) -> web.Application:
 
 async def main(port: int) -> None:
     """Serve until Ctrl-C."""
-    with tempfile.TemporaryDirectory() as folder, simulator.serve(symbols={"binance.com": ["BTCUSDT"]}) as venue:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        simulator.serve(symbols={"binance.com": ["BTCUSDT"]}) as venue,
+    ):
         config = server.ServerConfig(port=0, data_dir=folder)
         wanted = depthcache.connect("binance.com", ["BTCUSDT"], settings=venue.settings, depth=1000)
         async with wanted as books, server.serve(books, config) as running:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,13 @@ def test_the_link_signs_in_and_leaves_the_token_nowhere(visit: Visits) -> None:
         page.wait_for_selector(".code")
 
 
-@pytest.mark.parametrize("token", [OTHER, "short", "ünicode-ünicode-ünicode"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        OTHER,
+        *(pytest.param(each, marks=pytest.mark.browser) for each in ("short", "ünicode-ünicode-ünicode")),
+    ],
+)
 def test_a_wrong_token_leads_to_a_form_that_says_what_is_wrong(visit: Visits, token: str) -> None:
     with served("BTCUSDT") as server:
         seen = visit()
@@ -61,6 +68,7 @@ def test_a_wrong_token_leads_to_a_form_that_says_what_is_wrong(visit: Visits, to
             assert token not in text or where in ("requests", "document"), where
 
 
+@pytest.mark.browser
 def test_without_a_token_nothing_is_asked(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()
@@ -80,6 +88,7 @@ def test_a_server_with_new_tokens_asks_to_sign_in_again(visit: Visits) -> None:
         assert seen.page.evaluate("sessionStorage.length") == 0
 
 
+@pytest.mark.browser
 def test_signing_out_forgets_the_token(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         page = visit().open(server.link)
@@ -119,27 +128,30 @@ def test_5000_books_are_a_few_rows_that_scroll_filter_and_sort(visit: Visits) ->
         assert page.evaluate("document.querySelectorAll('.rows .line').length") < 60
         page.focus(".scroller")
         page.keyboard.press("End")
-        page.wait_for_function("() => document.querySelector('.line[aria-selected=true] .name')?.innerText === 'B4999USDT'")
+        page.wait_for_function(
+            "() => document.querySelector('.line[aria-selected=true] .name')?.innerText === 'B4999USDT'"
+        )
         assert page.get_attribute(".scroller", "aria-rowcount") == "5001"
         assert page.evaluate("document.querySelectorAll('.rows .line').length") < 60
         page.fill(".search", "b012 com")
         seen.until("10 of 5,000", ".found")
         assert symbols(page)[0] == "B0120USDT"
         page.click(".sorter:has-text('Book')")
-        page.wait_for_function("() => document.querySelector('.line[aria-rowindex=\"2\"] .name').innerText === 'B0129USDT'")
+        page.wait_for_function(
+            "() => document.querySelector('.line[aria-rowindex=\"2\"] .name').innerText === 'B0129USDT'"
+        )
         server.move("B0123USDT", "1000.00", "5")
         seen.until("1,000.00", ".rows")
 
 
+@pytest.mark.browser
 def test_a_table_of_many_books_follows_those_in_sight_alone(visit: Visits) -> None:
     names = [f"B{number:04}USDT" for number in range(500)]
     with served(*names) as server:
         page = visit().open(server.link)
-        page.wait_for_timeout(0)
-        count = (
-            "async () => (await (await fetch('/v1/stats', {headers: {Authorization: 'Bearer %s'}})).json())"
-            ".streams.subscribers" % READ
-        )
+        headers = json.dumps({"Authorization": f"Bearer {READ}"})
+        stats = f"(await (await fetch('/v1/stats', {{headers: {headers}}})).json())"
+        count = f"async () => {stats}.streams.subscribers"
         page.wait_for_function(f"async () => (await ({count})()) > 500")
         assert page.evaluate(count) < 560
 
@@ -167,6 +179,7 @@ def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: st
         seen.until("1,000.00")
 
 
+@pytest.mark.browser
 def test_a_connection_that_says_nothing_is_told_from_a_dead_one(visit: Visits) -> None:
     with served("BTCUSDT", heartbeat_s=3_600) as server:
         seen = visit()
@@ -220,8 +233,11 @@ def test_a_read_token_sees_no_buttons_and_the_admin_token_adds_and_removes_with_
         page.click(".notice:has-text('Removed') >> text=Undo")
         page.wait_for_function("() => document.querySelectorAll('.rows .line:not([hidden])').length === 4")
         assert server.asked == [
-            ("begin_book", "NEXOUSDT"), ("begin_book", "SOLUSDT"), ("end_book", "ETHUSDT"), ("begin_book", "ETHUSDT"),
-        ]  # fmt: skip
+            ("begin_book", "NEXOUSDT"),
+            ("begin_book", "SOLUSDT"),
+            ("end_book", "ETHUSDT"),
+            ("begin_book", "ETHUSDT"),
+        ]
         for where, text in seen.traces().items():
             assert ADMIN not in text, where
         assert ADMIN not in page.evaluate("JSON.stringify(sessionStorage)")
@@ -230,6 +246,7 @@ def test_a_read_token_sees_no_buttons_and_the_admin_token_adds_and_removes_with_
         assert not page.is_visible("text=Add books")
 
 
+@pytest.mark.browser
 def test_who_signs_in_with_the_admin_token_manages_at_once(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         page = visit().open(f"{server.url}/#token={ADMIN}")
@@ -257,6 +274,7 @@ def test_the_page_of_a_book_shows_its_figures_and_every_chart(visit: Visits) -> 
         assert "sequence gap" in seen.text(".book .bar")
 
 
+@pytest.mark.browser
 def test_a_book_that_is_not_held_says_so_and_comes_when_it_does(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()
@@ -286,32 +304,39 @@ def test_a_lost_connection_is_resumed_after_the_last_id(visit: Visits) -> None:
         assert page.get_attribute(".book", "data-live") == "true"
 
 
+@pytest.mark.browser
 def test_snippets_are_made_from_the_document_and_tried(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()
         page = seen.open(server.link)
         seen.go("#/snippets")
         seen.until("/v1/books/binance.com/BTCUSDT?levels=5", ".code")
-        for language, words in (("Python", "urllib.request"), ("JavaScript", "await fetch"), ("curl", "curl -H")):
+        for language, words in (
+            ("Python", "urllib.request"),
+            ("JavaScript", "await fetch"),
+            ("curl", "curl -H"),
+        ):
             page.click(f"text={language}")
             assert words in seen.text(".code")
         for operation, words in (
-            ("read_best", '"update_id": 100'), ("stream_books", "event: snapshot"), ("open_socket", '"type": "snapshot"'),
+            ("read_best", '"update_id": 100'),
+            ("stream_books", "event: snapshot"),
+            ("open_socket", '"type": "snapshot"'),
             ("check_health", "ok"),
-        ):  # fmt: skip
+        ):
             page.select_option("select[aria-label=Operation]", operation)
             page.click("text=Try it")
             if operation in ("stream_books", "open_socket"):
                 seen.until("Asking", ".verdict")
                 for number in range(4):
                     server.move("BTCUSDT", "1000.00", str(number + 1))
-                    page.wait_for_timeout(0)
             page.wait_for_selector(".answer:not([hidden])")
             assert words in seen.text(".answer")
         page.select_option("select[aria-label=Operation]", "end_book")
         assert page.is_disabled("text=Try it")
 
 
+@pytest.mark.browser
 def test_about_says_the_version_and_that_a_newer_one_is_installed(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         server.native.set_versions("1.2.3", "1.3.0")

@@ -159,7 +159,8 @@ await attempt("read", async () => (await fetch(path)).status);
 await attempt("read with token", async () => (await fetch(path, {{ headers }})).status);
 await attempt("read blind", async () => (await (await fetch(path, {{ mode: "no-cors" }})).text()).length);
 await attempt("page", async () => (await fetch(base)).status);
-await attempt("create", async () => (await fetch(`${{base}}/v1/books/binance.com/EVIL`, {{ method: "PUT", headers }})).status);
+const evil = `${{base}}/v1/books/binance.com/EVIL`;
+await attempt("create", async () => (await fetch(evil, {{ method: "PUT", headers }})).status);
 await attempt("remove", async () => (await fetch(path, {{ method: "DELETE", headers }})).status);
 await attempt("post", async () => (await fetch(path, {{ method: "POST", mode: "no-cors", body: "x" }})).type);
 await attempt("module", () => import(`${{base}}/page/session.js`));
@@ -170,7 +171,8 @@ await attempt("script", () => new Promise((resolve, reject) => {{
 }}));
 await attempt("image", () => new Promise((resolve, reject) => {{
   const image = new Image();
-  Object.assign(image, {{ src: `${{base}}/page/icon.svg`, onload: () => resolve("loaded"), onerror: reject }});
+  Object.assign(image, {{ onload: () => resolve("loaded"), onerror: reject }});
+  image.src = `${{base}}/page/icon.svg`;
 }}));
 await attempt("socket", () => new Promise((resolve, reject) => {{
   const socket = new WebSocket(base.replace("http", "ws") + "/v1/ws");
@@ -216,6 +218,8 @@ def test_a_page_of_another_origin_gets_nothing(visit: Visits, server: Served, ho
         found = tab.evaluate("found")
         other.shutdown()
     blind = {"read blind": "0", "post": "opaque"}  # refused by the server, which the page cannot see
-    assert {name: how for name, how in found.items() if how != "failed" and blind.get(name) != how} == {}, json.dumps(found)
+    assert {name: how for name, how in found.items() if how != "failed" and blind.get(name) != how} == {}, (
+        json.dumps(found)
+    )
     assert server.asked == []
     assert list(server.books) == ["BTCUSDT", "ETHUSDT", "NEXOUSDT"]

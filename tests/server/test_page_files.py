@@ -47,7 +47,9 @@ def test_they_run_nothing_inline_and_are_framed_by_nobody(native: Any) -> None:
         if kind.startswith("text/html"):
             assert re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=|javascript:", text) is None
         else:
-            assert re.search(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval)\b", text) is None, path
+            assert (
+                re.search(r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval)\b", text) is None
+            ), path
 
 
 def test_they_ask_no_other_host() -> None:
@@ -150,7 +152,11 @@ def test_the_list_of_books_says_prices_and_how_many_updates(native: Any) -> None
     held.apply(diff("BTCUSDT", 101, 101, [["999.99", "3.5"]]))
     [line] = ask(native.port, "/v1/books").json["books"]
     assert line["updates"] == 1
-    assert line["best"] == {"bid": ["999.99", "3.50000000"], "ask": ["1000.01", "2.12500000"], "update_id": 101}
+    assert line["best"] == {
+        "bid": ["999.99", "3.50000000"],
+        "ask": ["1000.01", "2.12500000"],
+        "update_id": 101,
+    }
     held.apply(diff("BTCUSDT", 200, 201, []))
     [line] = ask(native.port, "/v1/books").json["books"]
     assert (line["status"], line["best"]) != ("synced", None)

@@ -68,6 +68,7 @@ export class TableView {
       "div", { class: "scroller", tabindex: "0", role: "grid", "aria-label": "Books", onkeydown: (event) => this.key(event) },
       h("div", { role: "rowgroup", class: "sticky" }, head), this.body,
     );
+    new ResizeObserver(() => this.resize()).observe(this.scroller);
     this.empty = h("div", { class: "empty", hidden: true });
     this.element = h("section", { class: "table" }, h("h1", { class: "hidden" }, "Books"), bar, this.scroller, this.empty);
     this.manage();
@@ -299,8 +300,9 @@ export class TableView {
     const pad = 2 * scale;
     const heightOf = (mid) => (high > low ? ((mid - low) / (high - low)) * (height - 2 * pad) : height / 2 - pad);
     context.beginPath();
+    const spanMs = Math.min(60_000, Math.max(10_000, nowMs - times[0]));
     for (let at = 0; at < times.length; at += 1) {
-      const x = pad + (width - 2 * pad) * (1 - Math.min(1, (nowMs - times[at]) / 60_000));
+      const x = pad + (width - 2 * pad) * (1 - Math.min(1, (nowMs - times[at]) / spanMs));
       const y = height - pad - heightOf(mids[at]);
       if (at === 0) context.moveTo(x, y);
       else context.lineTo(x, y);

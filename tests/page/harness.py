@@ -1,4 +1,4 @@
-"""A page with every chart, for development: the embedded exchange, a book server, and the page's files on one port.
+"""A page with every chart, for development: the embedded exchange, a book server, the files of the page.
 
 python -m tests.page.harness [PORT]
 """

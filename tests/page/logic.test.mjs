@@ -250,6 +250,13 @@ test("a column holds the rows around its own mid, and keeps them when the price 
   assert.deepEqual([ring.marks[2], ring.marks[3]], [row(1000), row(1002)]);
 });
 
+test("a level beyond the rows of a column is in none of them", () => {
+  const book = bookOf([["1000", "3"]], [["1002", "5"], [String(1001 - ROWS / 2 + ROWS), "9"]]);
+  const ring = ringOf(book);
+  ring.sample(0, book);
+  assert.equal(ring.values.reduce((sum, value) => sum + value, 0), 8);
+});
+
 test("columns are a ring: the oldest is forgotten, and what holds still is copied", () => {
   const book = bookOf([["1000", "3"]], [["1002", "5"]]);
   const ring = ringOf(book);
@@ -300,6 +307,7 @@ test("in pixels that columns share, a gap and the largest quantity win", () => {
   ring.sample(300, book);
   const row = 5 - 1 - (997 - ring.origin);
   assert.deepEqual([column(0, 1)[row], column(2, 1)[row], column(0, 2)[row], column(1, 2)[row]], [0, 512, 0, 512]);
+  assert.equal(column(0, 4)[row], 512);
   book.lose("gone");
   ring.sample(400, book);
   assert.ok(column(0, 1).every((shade) => shade < 0 && shade > -3));

@@ -159,7 +159,8 @@ export class Depth extends Chart {
   }
 
   cost(side, price) {
-    return this.book.cost(side, Math.round(this.mirror(side, price) * this.book.scale));
+    const { sign, scale } = this.book[side];
+    return this.book.cost(side, sign * Math.floor(sign * this.mirror(side, price) * scale + 1e-6));
   }
 
   /** The distance of a price from the mid, and what lies within it on each side. */

@@ -41,7 +41,7 @@ export class Ladder extends Chart {
   }
 
   draw(nowMs) {
-    if (nowMs < this.fadeUntilMs) this.isDirty = true;
+    if (this.paintedMs < this.fadeUntilMs) this.isDirty = true; // until it is drawn without
     super.draw(nowMs);
   }
 

@@ -7,6 +7,9 @@ import { PixelPainter, ShaderPainter } from "/page/charts/painters.js";
 /** The column that tests call 0: far ahead of the page's own time. */
 const FIRST = 1e6;
 
+/** No two draws have the same time, whatever chart they are of. */
+let nowMs = 1000;
+
 export async function put(Kind, { settings = {}, width = 400, height = 500 } = {}) {
   const module = await import(`/page/charts/${Kind.toLowerCase()}.js`);
   const host = document.createElement("div");
@@ -15,7 +18,7 @@ export async function put(Kind, { settings = {}, width = 400, height = 500 } = {
   const book = new Book();
   const chart = new module[Kind](host, { theme, settings, book });
   const context = chart.context;
-  let [id, nowMs] = [100, 1000];
+  let id = 100;
   const levels = (given) => Object.entries(given).map(([price, quantity]) => [price, String(quantity)]);
   const send = (message) => {
     book.apply(message);

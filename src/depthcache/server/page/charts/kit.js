@@ -2,9 +2,13 @@
 
 import { formatNumber } from "../book.js";
 
+/** The frame in which a slow chart was drawn: one of them in each is enough. */
+let slowMs = NaN;
+
 /**
  * A chart on a canvas that fills its host. A subclass has `paint(nowMs)`, `describe()`, and, if it is `label`led for
- * readers who move in it, `point(x, y)` and `press(key)`, which returns whether the key means something.
+ * readers who move in it, `point(x, y)` and `press(key)`, which returns whether the key means something. With
+ * `minIntervalMs` it is drawn at most that often, and not in one frame with another such chart.
  */
 export class Chart {
   constructor(host, { theme, settings, book }, { label = "", role = "application", minIntervalMs = 0 } = {}) {
@@ -30,6 +34,10 @@ export class Chart {
   draw(nowMs) {
     if (this.version !== this.theme.version || this.ratio !== devicePixelRatio) this.resize();
     if (!this.isDirty || nowMs - this.paintedMs < this.minIntervalMs || this.width < 40 || this.height < 40) return;
+    if (this.minIntervalMs > 0) {
+      if (slowMs === nowMs) return;
+      slowMs = nowMs;
+    }
     this.isDirty = false;
     this.paintedMs = nowMs;
     this.paint(nowMs);

@@ -134,15 +134,16 @@ export class Lines extends Chart {
   /** Above zero the bids weigh more, below the asks, which are hatched. */
   paintSigned({ last, marks }, y) {
     const { theme, context, right } = this;
-    const fills = [[1, theme.bid, 0.32], [-1, theme.ask, 0.16], [-1, this.hatch(theme.ask, 5), 0.5]];
-    for (const [sign, fill, alpha] of fills) {
-      context.beginPath();
+    for (const [sign, fills] of [[1, [[theme.bid, 0.32]]], [-1, [[theme.ask, 0.16], [this.hatch(theme.ask, 5), 0.5]]]]) {
+      const area = new Path2D();
       for (let x = 0; x < right; x += 1) {
-        if (marks[x] & KNOWN && sign * last[x] > 0) context.rect(x, y(0), 1, y(last[x]) - y(0));
+        if (marks[x] & KNOWN && sign * last[x] > 0) area.rect(x, y(0), 1, y(last[x]) - y(0));
       }
-      context.globalAlpha = alpha;
-      context.fillStyle = fill;
-      context.fill();
+      for (const [fill, alpha] of fills) {
+        context.globalAlpha = alpha;
+        context.fillStyle = fill;
+        context.fill(area);
+      }
     }
     context.globalAlpha = 1;
   }

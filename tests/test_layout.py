@@ -63,6 +63,7 @@ def test_the_tests_stand_in_the_same_tree_as_the_sources() -> None:
         "captures",
         "hostile",
         "markets",
+        "page",
         "properties",
         "typing",
         "rivals",

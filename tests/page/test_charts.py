@@ -156,6 +156,33 @@ def test_the_ladder_draws_only_rows_that_changed(stage: Stage) -> None:
     assert drawn == [[998], []]
 
 
+@pytest.mark.parametrize("cumulative", [False, True])
+def test_rows_drawn_one_by_one_are_those_of_a_whole_drawing(stage: Stage, cumulative: bool) -> None:
+    stage.put("Ladder", settings={"group": 1, "cumulative": cumulative})
+    wrong = stage.run(f"""{BOOK}
+        let seed = 7;
+        const roll = (most) => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) % 997 % most;
+        const picture = () => new Uint32Array(chart.context.getImageData(0, 0, 400, 450).data.buffer);
+        for (let round = 0; round < 40; round += 1) {{
+            const mid = 1000 + Math.round(8 * Math.sin(round / 9));
+            const level = (sign) => ({{ [((mid + sign * (1 + roll(9))) / 10).toFixed(1)]: roll(3) }});
+            const crossed = (sign) => ({{ [((mid - sign * roll(2)) / 10).toFixed(1)]: 0 }});
+            update({{ 95: 1, ...level(-1), ...crossed(-1) }}, {{ 105: 1, ...level(1), ...crossed(1) }});
+            if (round % 7 === 3) chart.point(0, rowAt(99.9 + roll(3) / 10));
+            if (round % 11 === 5) chart.choosePrice(mid + roll(9) - 4);
+            draw([16, 100, 400, 2000][roll(4)]);
+            const drawn = picture();
+            chart.drawn = [];
+            chart.change();
+            draw(0);
+            const whole = picture();
+            if (drawn.some((value, i) => value !== whole[i])) return round;
+        }}
+        return null;
+    """)
+    assert wrong is None
+
+
 def test_changes_fade_unless_the_reader_wants_no_motion(stage: Stage) -> None:
     for motion in ("reduce", "no-preference"):
         stage.page.emulate_media(reduced_motion=motion)
@@ -318,6 +345,20 @@ def test_the_crosshair_of_the_depth_has_the_figures_of_both_sides(stage: Stage) 
     assert stage.run("draw(); return chart.spoken.textContent;") == expected
     stage.press("+")
     assert stage.run("const { half } = chart; draw(); return half / chart.half;") == pytest.approx(2)
+
+
+def test_the_rows_of_the_heatmap_wait_for_the_news_of_what_is_proven(stage: Stage) -> None:
+    stage.put("Heatmap")
+    steps = stage.run("""
+        chart.liveMs = Infinity; // so that no time runs out
+        snapshot({ 99.99: 1, 90: 1 }, { 100.01: 1, 110: 1 }, { complete: false });
+        draw();
+        const before = chart.ring.step;
+        book.completeTo = { bids: "99.8", asks: "100.3" };
+        draw();
+        return [before, chart.ring.step];
+    """)
+    assert steps == [0, 1]
 
 
 def test_webgl_and_the_canvas_paint_the_same_heatmap(stage: Stage) -> None:

@@ -15,6 +15,8 @@ import { steadyScale } from "./rows.js";
 
 const FOOT = 22;
 const RESCALE_MS = 1000;
+/** How long the price of a row may wait for the news of what is proven. */
+const WAIT_MS = 1500;
 const PALETTES = {
   dark: ["#0d1015", "#221c4d", "#4a36a3", "#9155cf", "#dc8fe0", "#fff0fb"],
   light: ["#ffffff", "#e6dffa", "#bda9f0", "#8761dc", "#5a2fb0", "#240b58"],
@@ -76,6 +78,8 @@ export class Heatmap extends Chart {
   sample(nowMs) {
     const { ring, book } = this;
     if (book.isLive && !ring.step) {
+      this.liveMs ??= nowMs;
+      if (Number.isNaN(book.provenTo("asks")) && nowMs - this.liveMs < WAIT_MS) return;
       ring.step = rowStep(book);
       ring.origin = Math.round((book.mid * book.scale) / ring.step) || 0;
     }

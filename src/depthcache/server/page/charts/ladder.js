@@ -161,11 +161,13 @@ export class Ladder extends Chart {
     const isWithin = chosen !== null && this.sideOf(chosen) === this.sideOf(group) &&
       (isBid ? group >= chosen : isAsk && group <= chosen);
     const marks = { isChosen: group === chosen, isPointed: group === this.pointed };
+    Object.assign(marks, { isBestBid: group === bestBid, isBestAsk: group === bestAsk });
     return { isBid, isAsk, isDim: (isBid || isAsk) && !isProven, isWithin, ...marks, fresh };
   }
 
   paintRow(y, group, i, state) {
-    const { context, theme, width, half, bids, asks, bestBid, bestAsk } = this;
+    const { context, theme, width, half, bids, asks } = this;
+    const { isBestBid, isBestAsk } = state;
     const middle = Math.round(width / 2);
     this.fill(theme.surface, 0, y, width, ROW);
     if (state.isWithin || state.isPointed) this.fill(theme.accent, 0, y, width, ROW, state.isWithin ? 0.14 : 0.08);
@@ -173,17 +175,16 @@ export class Ladder extends Chart {
     if (state.isDim) this.fill(this.hatch(theme.muted), 0, y, width, ROW, 0.18);
     if (state.isBid) this.paintSide(y, middle - half, -1, bids[i], this.bidSums[i], state);
     if (state.isAsk) this.paintSide(y, middle + half, 1, asks[i], this.askSums[i], state);
-    const isBest = group === bestBid || group === bestAsk;
-    if (isBest) this.font(12, 600);
+    if (isBestBid || isBestAsk) this.font(12, 600);
     context.globalAlpha = state.isDim ? 0.75 : 1;
     context.textAlign = "center";
     context.fillStyle = bids[i] > 0 ? theme.bid : asks[i] > 0 ? theme.ask : theme.muted;
     context.fillText(this.book.priceText(group * this.step), middle, y + ROW / 2 + 0.5);
     context.globalAlpha = 1;
-    if (isBest) this.font(12);
+    if (isBestBid || isBestAsk) this.font(12);
     const edge = y + ROW - 1 / this.ratio;
-    this.line(0, edge, width, edge, group === bestAsk ? theme.ask : theme.grid);
-    if (group === bestBid) this.line(0, y, width, y, theme.bid);
+    this.line(0, edge, width, edge, isBestAsk ? theme.ask : theme.grid);
+    if (isBestBid) this.line(0, y, width, y, theme.bid);
     if (!state.isChosen) return;
     context.strokeStyle = theme.accent;
     context.lineWidth = 2;

@@ -118,7 +118,7 @@ def test_the_script_is_at_most_120_kb_over_the_wire_and_for_the_first_view() -> 
     assert sum(len(files[path][1]) for path in first) <= MOST_BYTES
 
 
-class Said:
+class VersionsSpy:
     def __init__(self) -> None:
         self.versions: list[tuple[str, str]] = []
 
@@ -127,15 +127,15 @@ class Said:
 
 
 def test_an_upgrade_is_seen_within_a_minute_and_asks_nobody() -> None:
-    said, now_s = Said(), 1_000.0
-    versions = Versions(said)
-    running = said.versions[0][0]
-    assert said.versions == [(running, running)]
+    spy, now_s = VersionsSpy(), 1_000.0
+    versions = Versions(spy)
+    running = spy.versions[0][0]
+    assert spy.versions == [(running, running)]
     versions.renew(lambda: now_s, lambda _: "99.0")
     versions.renew(lambda: now_s + 59, lambda _: "99.1")
-    assert said.versions[1:] == [(running, "99.0")]
+    assert spy.versions[1:] == [(running, "99.0")]
     versions.renew(lambda: now_s + 61, lambda _: "99.1")
-    assert said.versions[2:] == [(running, "99.1")]
+    assert spy.versions[2:] == [(running, "99.1")]
 
 
 def test_stats_say_which_version_runs(native: Any) -> None:

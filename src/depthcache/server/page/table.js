@@ -15,7 +15,7 @@ const FOLLOW_MS = 200;
 
 /** Title, how a row is compared, and whether that changes all the time; `first`: the direction of the first click. */
 const COLUMNS = [
-  { id: "symbol", title: "Book", key: (row) => row.key, first: 1 },
+  { id: "symbol", title: "Book", key: (row) => row.search, first: 1 },
   { id: "status", title: "Status", key: (row) => `${row.status === "synced" ? 1 : 0}${row.status}`, first: 1, moves: true },
   { id: "bid", title: "Bid", key: (row) => Number(row.bid), first: -1, moves: true, isNumber: true },
   { id: "ask", title: "Ask", key: (row) => Number(row.ask), first: -1, moves: true, isNumber: true },

@@ -265,6 +265,32 @@ def test_a_click_chooses_a_price_and_another_one_lets_go(stage: Stage) -> None:
     assert stage.run(shown) == "Choose a price for the cost to get there."
 
 
+def test_a_ladder_needs_one_side_only(stage: Stage) -> None:
+    stage.put("Ladder", settings={"group": 1})
+    held, said, cost = stage.run(f"""{BOOK}
+        update({{}}, {{ 100.1: 0, 100.2: 0, 100.6: 0 }});
+        draw();
+        chart.choosePrice(chart.bestAsk);
+        chart.choosePrice(998);
+        return [Math.max(...chart.asks), chart.describe(), chart.costText()];
+    """)
+    assert held == 0
+    assert said == "Ladder: bid 8 at 99.9, ask none, rows of 0.1."
+    assert cost == "Sell to 99.8: 12 for 1,198\naverage 99.9"
+
+
+@pytest.mark.parametrize("kind", ["Depth", "Heatmap", "Lines"])
+def test_a_chart_of_both_sides_says_that_one_is_empty(stage: Stage, kind: str) -> None:
+    stage.put(kind)
+    texts = stage.run(f"""{BOOK}
+        const texts = keepTexts();
+        update({{}}, {{ 100.1: 0, 100.2: 0, 100.6: 0 }});
+        draw();
+        return texts.join(" ");
+    """)
+    assert "one side has no levels" in texts
+
+
 @pytest.mark.parametrize("kind", KINDS[:4])
 def test_a_book_that_does_not_count_is_not_shown_as_if_it_did(stage: Stage, kind: str) -> None:
     stage.put(kind)
@@ -297,6 +323,25 @@ def test_nothing_is_drawn_while_nothing_changed(stage: Stage, kind: str) -> None
         return [idle, paints];
     """)
     assert paints == [0, 1]
+
+
+@pytest.mark.parametrize(("frame_ms", "most"), [(20, 1), (500, 2)])
+def test_two_slow_charts_take_turns_and_none_starves(stage: Stage, frame_ms: int, most: int) -> None:
+    stage.put("Lines")
+    painted, together = stage.run(f"""{BOOK}
+        const charts = [chart, new chart.constructor(host, {{ theme, settings: {{}}, book }})];
+        charts.forEach((each) => each.draw(1e7 - 200));
+        const painted = [[], []];
+        charts.forEach((each, i) => (each.paint = (nowMs) => painted[i].push(nowMs)));
+        for (let frame = 0; frame < 40; frame += 1) {{
+            charts.forEach((each) => (each.isDirty = true));
+            charts.forEach((each) => each.draw(1e7 + {frame_ms} * frame));
+        }}
+        const both = painted[0].filter((nowMs) => painted[1].includes(nowMs));
+        return [painted.map((times) => times.length), both.length];
+    """)
+    assert min(painted) >= (6 if frame_ms == 20 else 40)
+    assert (together > 1) == (most == 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,14 +15,13 @@ export class Side {
     this.quantities = new Float64Array(0);
   }
 
-  /** The price of a level in units of `1 / scale`. */
+  /** The price of a level in units of `1 / scale`, NaN if there is none. */
   units(index) {
-    return this.sign * this.keys[index];
+    return index < this.length ? this.sign * this.keys[index] : NaN;
   }
 
-  /** The price of a level, NaN if there is none. */
   price(index) {
-    return index < this.length ? this.units(index) / this.scale : NaN;
+    return this.units(index) / this.scale;
   }
 
   /** The quantity of a level, 0 if there is none. */
@@ -151,11 +150,16 @@ export class Book {
 
   /** NaN unless both sides have a level. */
   get spread() {
-    return Number.isNaN(this.mid) ? NaN : (this.asks.units(0) - this.bids.units(0)) / this.scale;
+    return (this.asks.units(0) - this.bids.units(0)) / this.scale;
   }
 
   get mid() {
     return (this.bestBid + this.bestAsk) / 2;
+  }
+
+  /** The mid, or the best price of the only side that has one. */
+  get centre() {
+    return this.mid || this.bestBid || this.bestAsk;
   }
 
   /** The mid, weighted by the quantity on the other side. */
@@ -288,7 +292,7 @@ export class Book {
 
 /** Multiples of the tick that a reader may group by: 1, 2, 5, 10 … while a group is below a fiftieth of the price. */
 export function groupSteps(book) {
-  const most = Math.max(1, (book.mid * book.scale) / (50 * (book.tick || 1)) || 1);
+  const most = Math.max(1, (book.centre * book.scale) / (50 * (book.tick || 1)) || 1);
   const steps = [];
   for (let power = 1; power <= most; power *= 10) {
     for (const digit of [1, 2, 5]) if (digit * power <= most) steps.push(digit * power);

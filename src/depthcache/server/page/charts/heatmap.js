@@ -210,7 +210,7 @@ export class Heatmap extends Chart {
     const column = (Math.floor(ring.newest / view.pool) - back) * view.pool;
     const row = Math.ceil(view.top - 1 - (cross.y * view.rows) / this.floor);
     const value = ring.value(column, row);
-    const nothing = ring.kind(column) === KIND.gap ? "not synced" : "nothing known";
+    const nothing = ring.kind(column) === KIND.gap ? "no data" : "nothing known";
     const quantity = Number.isNaN(value) ? nothing : `quantity ${compact(value)}`;
     return [clock(column * ring.columnMs), this.book.priceText((row + ring.origin) * ring.step), quantity];
   }

@@ -2,7 +2,7 @@
 
 import { formatNumber } from "../book.js";
 
-/** The frame in which a slow chart was drawn: one of them in each is enough. */
+/** The frame in which a slow chart was drawn: one of them in each is enough, unless frames are rare. */
 let slowMs = NaN;
 
 /**
@@ -35,7 +35,7 @@ export class Chart {
     if (this.version !== this.theme.version || this.ratio !== devicePixelRatio) this.resize();
     if (!this.isDirty || nowMs - this.paintedMs < this.minIntervalMs || this.width < 40 || this.height < 40) return;
     if (this.minIntervalMs > 0) {
-      if (slowMs === nowMs) return;
+      if (slowMs === nowMs && nowMs - this.paintedMs < 2 * this.minIntervalMs) return;
       slowMs = nowMs;
     }
     this.isDirty = false;
@@ -175,10 +175,11 @@ export class Chart {
   /** Why the book does not count, in a box; nothing if it does. */
   paintStaleness(width = this.width, isHatched = true) {
     const { context, theme, book, height } = this;
-    if (book.isLive) return;
+    const reason = book.staleness || (book.mid > 0 ? "" : "one side has no levels");
+    if (!reason) return;
     if (isHatched) this.fill(this.hatch(theme.muted, 7), 0, 0, width, height, 0.22);
     this.font(12);
-    const lines = wrap(context, book.staleness, width - 48);
+    const lines = wrap(context, reason, width - 48);
     const wide = Math.max(...lines.map((line) => context.measureText(line).width)) + 28;
     const top = Math.round(height / 2 - 9 * lines.length);
     context.beginPath();

@@ -13,7 +13,8 @@ import { automaticGroup, steadyScale, sumGroups } from "./rows.js";
 
 const HEAD = 24;
 const FOOT = 46;
-const ROW = 20;
+/** Rows are high enough for a finger where there is no mouse. */
+const ROW = { fine: 20, coarse: 28 };
 const FLASH = 84;
 const FADE_MS = 700;
 const AUTO_MS = 3000;
@@ -27,7 +28,9 @@ export class Ladder extends Chart {
     super(host, options, { label: LABEL, role: "slider" });
     const style = { position: "absolute", inset: "auto 0 0 0", height: `${FOOT}px`, overflow: "hidden", whiteSpace: "pre" };
     this.foot = element(host, { ...style, boxSizing: "border-box", padding: "6px 10px", fontSize: "12px", lineHeight: "17px" });
-    this.canvas.setAttribute("aria-orientation", "vertical");
+    for (const [name, value] of [["orientation", "vertical"], ["valuemin", 0], ["valuemax", 1e12]]) {
+      this.canvas.setAttribute(`aria-${name}`, value);
+    }
     this.canvas.addEventListener("click", ({ offsetY }) => {
       const group = this.groupAt(offsetY);
       this.choosePrice(group === this.chosen ? null : group);
@@ -47,7 +50,8 @@ export class Ladder extends Chart {
 
   resize() {
     super.resize();
-    this.count = Math.max(0, Math.floor((this.height - HEAD - FOOT) / ROW));
+    this.row = matchMedia("(pointer: coarse)").matches ? ROW.coarse : ROW.fine;
+    this.count = Math.max(0, Math.floor((this.height - HEAD - FOOT) / this.row));
     for (const name of ["bids", "asks", "bidSums", "askSums"]) this[name] = new Float64Array(this.count);
     this.top = -Infinity;
     this.drawn = [];
@@ -64,7 +68,7 @@ export class Ladder extends Chart {
   describe() {
     const { book } = this;
     if (!book.isLive) return `Ladder: ${book.staleness}.`;
-    const best = (side) => `${compact(side.quantity(0))} at ${book.priceText(side.units(0))}`;
+    const best = (side) => (side.length ? `${compact(side.quantity(0))} at ${book.priceText(side.units(0))}` : "none");
     return `Ladder: bid ${best(book.bids)}, ask ${best(book.asks)}, rows of ${book.priceText(this.step)}.`;
   }
 
@@ -77,12 +81,12 @@ export class Ladder extends Chart {
     if (book.isLive !== this.wasLive || !book.isLive) this.drawn = [];
     if (this.drawn.length === 0) this.clear();
     this.wasLive = book.isLive;
-    if (book.mid > 0) {
+    if (book.centre > 0) {
       this.arrange(nowMs);
       this.measure();
       this.paintRows(nowMs);
     }
-    this.paintStaleness();
+    if (!book.isLive) this.paintStaleness();
     this.foot.textContent = this.costText();
   }
 
@@ -96,7 +100,7 @@ export class Ladder extends Chart {
       this.autoMs = nowMs;
     }
     const step = this.group * book.tick;
-    const middle = Math.round((book.mid * book.scale) / step);
+    const middle = Math.round((book.centre * book.scale) / step);
     if (step !== this.step) {
       const kept = Math.round(((this.top - count / 2) * this.step) / step);
       this.top = (this.isCentred || !Number.isFinite(kept) ? middle : kept) + (count >> 1);
@@ -123,6 +127,7 @@ export class Ladder extends Chart {
 
   /** The side of a group; between the best prices, the nearer one. */
   sideOf(group) {
+    if (Number.isNaN(this.bestBid)) return "asks";
     return 2 * group > this.bestBid + this.bestAsk ? "asks" : "bids";
   }
 
@@ -147,7 +152,7 @@ export class Ladder extends Chart {
       const picture = [group, quantity, this.half, this.scale, ...scales, ...Object.values(state)].join();
       if (picture === this.drawn[row]) continue;
       this.drawn[row] = picture;
-      this.paintRow(HEAD + row * ROW, group, i, state);
+      this.paintRow(HEAD + row * this.row, group, i, state);
     }
     this.seen = seen;
   }
@@ -169,26 +174,26 @@ export class Ladder extends Chart {
     const { context, theme, width, half, bids, asks } = this;
     const { isBestBid, isBestAsk } = state;
     const middle = Math.round(width / 2);
-    this.fill(theme.surface, 0, y, width, ROW);
-    if (state.isWithin || state.isPointed) this.fill(theme.accent, 0, y, width, ROW, state.isWithin ? 0.14 : 0.08);
-    this.fill(theme.muted, middle - half, y, 2 * half, ROW, state.isBid || state.isAsk ? 0.06 : 0.12);
-    if (state.isDim) this.fill(this.hatch(theme.muted), 0, y, width, ROW, 0.18);
+    this.fill(theme.surface, 0, y, width, this.row);
+    if (state.isWithin || state.isPointed) this.fill(theme.accent, 0, y, width, this.row, state.isWithin ? 0.14 : 0.08);
+    this.fill(theme.muted, middle - half, y, 2 * half, this.row, state.isBid || state.isAsk ? 0.06 : 0.12);
+    if (state.isDim) this.fill(this.hatch(theme.muted), 0, y, width, this.row, 0.18);
     if (state.isBid) this.paintSide(y, middle - half, -1, bids[i], this.bidSums[i], state);
     if (state.isAsk) this.paintSide(y, middle + half, 1, asks[i], this.askSums[i], state);
     if (isBestBid || isBestAsk) this.font(12, 600);
     context.globalAlpha = state.isDim ? 0.75 : 1;
     context.textAlign = "center";
     context.fillStyle = bids[i] > 0 ? theme.bid : asks[i] > 0 ? theme.ask : theme.muted;
-    context.fillText(this.book.priceText(group * this.step), middle, y + ROW / 2 + 0.5);
+    context.fillText(this.book.priceText(group * this.step), middle, y + this.row / 2 + 0.5);
     context.globalAlpha = 1;
     if (isBestBid || isBestAsk) this.font(12);
-    const edge = y + ROW - 1 / this.ratio;
+    const edge = y + this.row - 1 / this.ratio;
     this.line(0, edge, width, edge, isBestAsk ? theme.ask : theme.grid);
     if (isBestBid) this.line(0, y, width, y, theme.bid);
     if (!state.isChosen) return;
     context.strokeStyle = theme.accent;
     context.lineWidth = 2;
-    context.strokeRect(1, y + 1, width - 2, ROW - 3);
+    context.strokeRect(1, y + 1, width - 2, this.row - 3);
   }
 
   /** The bar and the figure of one side; `edge`: where the prices end, `sign`: in which direction bars grow. */
@@ -197,7 +202,7 @@ export class Ladder extends Chart {
     const colour = sign < 0 ? theme.bid : theme.ask;
     const room = sign < 0 ? edge : this.width - edge;
     const strong = isDim ? 0.5 : 1;
-    const bar = (fill, wide, alpha) => this.fill(fill, sign < 0 ? edge - wide : edge, y + 2, wide, ROW - 4, alpha * strong);
+    const bar = (fill, wide, alpha) => this.fill(fill, sign < 0 ? edge - wide : edge, y + 2, wide, this.row - 4, alpha * strong);
     const wide = (share) => this.snap(Math.min(1, share) * (room - 4));
     if (settings.cumulative) bar(colour, wide(sum / this.sumScale), 0.16);
     bar(colour, wide(size / (settings.cumulative ? this.sumScale : this.scale)), sign < 0 ? 0.32 : 0.18);
@@ -208,7 +213,7 @@ export class Ladder extends Chart {
     context.globalAlpha = isDim ? 0.6 : 1;
     context.textAlign = sign < 0 ? "right" : "left";
     context.fillStyle = size > 0 ? theme.text : theme.muted;
-    context.fillText(compact(shown), edge + sign * 10, y + ROW / 2 + 0.5);
+    context.fillText(compact(shown), edge + sign * 10, y + this.row / 2 + 0.5);
     context.globalAlpha = 1;
   }
 
@@ -234,12 +239,13 @@ export class Ladder extends Chart {
     if (!cost) return `${title}nothing to take.`;
     const total = book.isInverse ? "" : ` for ${compact(cost.total)}`;
     const average = book.priceText(Math.round(cost.average * book.scale));
+    const slippage = book.mid > 0 ? `, slippage ${cost.slippageBps.toFixed(2)} bp` : "";
     const proven = cost.isProven ? "" : ", beyond the complete range";
-    return `${title}${compact(cost.quantity)}${total}\naverage ${average}, slippage ${cost.slippageBps.toFixed(2)} bp${proven}`;
+    return `${title}${compact(cost.quantity)}${total}\naverage ${average}${slippage}${proven}`;
   }
 
   groupAt(y) {
-    const row = Math.floor((y - HEAD) / ROW);
+    const row = Math.floor((y - HEAD) / this.row);
     return y !== null && row >= 0 && row < this.count && this.proven ? this.top - row : null;
   }
 
@@ -249,6 +255,7 @@ export class Ladder extends Chart {
 
   /** A group by its number, null for none. In centred rows it stays in view, otherwise the rows move. */
   choosePrice(group) {
+    if (Number.isNaN(group)) return;
     const bottom = this.top - this.count + 1;
     if (group !== null && this.isCentred) group = Math.max(bottom, Math.min(this.top, group));
     else if (group !== null) this.top += Math.max(0, group - this.top) + Math.min(0, group - bottom);

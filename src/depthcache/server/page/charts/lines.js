@@ -166,7 +166,7 @@ export class Lines extends Chart {
   figures() {
     return this.panels.map(({ pixels, text }) => {
       const mark = pixels.marks[this.place];
-      if (!(mark & KNOWN)) return mark & GAP ? "not synced" : "–";
+      if (!(mark & KNOWN)) return mark & GAP ? "no data" : "–";
       const [low, high] = [text(pixels.low[this.place]), text(pixels.high[this.place])];
       return low === high ? low : `${low} to ${high}`;
     });

@@ -66,6 +66,10 @@ class Reader(Protocol):
         """When the last applied update was received, or the snapshot if none followed it; None before one."""
 
     @property
+    def last_update_id(self) -> int | None:
+        """The update id of the book; None before a snapshot."""
+
+    @property
     def confirmed_ns(self) -> int | None:
         """When an update or a comparison last confirmed the book; None before that."""
 
@@ -149,6 +153,19 @@ class Router(Protocol):
         now_ns: int = 0,
     ) -> None:
         """Add a market, empty since `now_ns`. `inverse`: quantities count contracts of a fixed value."""
+
+    def relay(self, market: int, now_ns: int, /) -> None:
+        """Take the diffs of a market from book servers, for good.
+
+        From now on it is never synced unless a server says, in order with the diffs, that its own book is.
+        """
+
+    def upstream(self, market: int, /) -> tuple[str, str] | None:
+        """The status and reason of the servers' book; None for a market that is not relayed.
+
+        Before a server's first state the status is `empty`.
+        """
+        ...
 
     def remove_market(self, market: int, reason: str, now_ns: int, /) -> None:
         """Remove a market; its readers are `closed` from now on."""
@@ -246,8 +263,8 @@ class Router(Protocol):
 
     # --- connections and frames ------------------------------------------------------------------------
 
-    def open_connection(self, connection: int, /) -> None:
-        """Expect frames of this number."""
+    def open_connection(self, connection: int, /, *, server: str = "") -> None:
+        """Expect frames of this number. `server`: how users know the book server at its other end."""
 
     def close_connection(self, connection: int, /) -> None:
         """Remove a connection and its routes."""

@@ -56,8 +56,13 @@ Cause: TypeAlias = Literal[
     "refreshed",
     "doubted",
     "proven",
+    "upstream",
 ]
-"""Why a market changed. `refreshed`: a waiting snapshot was merged when the book reached it."""
+"""Why a market changed.
+
+`refreshed`: a waiting snapshot was merged when the book reached it. `upstream`: a book server said what its
+own book is.
+"""
 
 StrayKind: TypeAlias = Literal["unknown_stream", "malformed", "overflow"]
 """Why a frame belongs to no market.

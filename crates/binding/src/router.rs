@@ -76,6 +76,21 @@ impl Router {
         or_raise(py, added)
     }
 
+    /// Take the diffs of a market from book servers, for good.
+    ///
+    /// From now on it is never synced unless a server says, in order with the diffs, that its own book is.
+    fn relay(&self, py: Python<'_>, market: u64, now_ns: i64) -> PyResult<()> {
+        or_raise(py, self.inner.relay(market, now_ns))
+    }
+
+    /// The status and reason of the servers' book; None for a market that is not relayed. Raises KeyError.
+    ///
+    /// Before a server's first state the status is `empty`.
+    fn upstream(&self, py: Python<'_>, market: u64) -> PyResult<Option<(&'static str, String)>> {
+        let upstream = self.cell(py, market)?.read().upstream();
+        Ok(upstream.map(|(status, reason)| (status.as_str(), reason)))
+    }
+
     /// Remove a market; its readers are `closed` from now on.
     fn remove_market(
         &self,
@@ -94,8 +109,11 @@ impl Router {
     }
 
     /// Expect wrapped frames (`{"stream":…,"data":…}`) for this connection number.
-    fn open_connection(&self, py: Python<'_>, connection: u64) -> PyResult<()> {
-        or_raise(py, self.inner.open_connection(connection))
+    ///
+    /// `server`: how users know the book server at its other end; empty for the exchange.
+    #[pyo3(signature = (connection, *, server = ""))]
+    fn open_connection(&self, py: Python<'_>, connection: u64, server: &str) -> PyResult<()> {
+        or_raise(py, self.inner.open_connection(connection, server))
     }
 
     /// Remove a connection and its routes; its frames are ignored from now on.

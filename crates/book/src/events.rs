@@ -31,11 +31,13 @@ pub enum Cause {
     Doubted = 1 << 10,
     /// The doubt has ended: an update or a snapshot has proven the book, or its frames arrive again.
     Proven = 1 << 11,
+    /// The server from which the diffs come says what its own book is.
+    Upstream = 1 << 12,
 }
 
 impl Cause {
     /// Every cause, in the order in which sets are walked.
-    pub const ALL: [Cause; 12] = [
+    pub const ALL: [Cause; 13] = [
         Cause::FirstData,
         Cause::Synced,
         Cause::Confirmed,
@@ -48,6 +50,7 @@ impl Cause {
         Cause::Refreshed,
         Cause::Doubted,
         Cause::Proven,
+        Cause::Upstream,
     ];
 
     /// The word of the cause.
@@ -65,6 +68,7 @@ impl Cause {
             Cause::Refreshed => "refreshed",
             Cause::Doubted => "doubted",
             Cause::Proven => "proven",
+            Cause::Upstream => "upstream",
         }
     }
 }

@@ -7,7 +7,7 @@
 //! This file is the machine: what each input does. Its parts hold what it knows, one file each: `state`
 //! (what the book is and why), `position` (the id it holds), `timeline` (what was held when), `buffer` (diffs
 //! that wait for a snapshot), `arbitration` (redundant feeds), `refresh` (the snapshot beside the live book),
-//! `depth_target`, `followers`, `diff_tap` and `pending_events`. `installing` takes snapshots, `read` answers readers.
+//! `relay` (what a book server says), `depth_target`, `followers`, `diff_tap` and `pending_events`. `installing` takes snapshots, `read` answers readers.
 //!
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
 //! levels are kept (`ladder`), when to fetch which snapshot (the client's core).
@@ -26,6 +26,7 @@ mod pending_events;
 mod position;
 mod read;
 pub mod refresh;
+mod relay;
 pub mod sequence;
 mod state;
 mod timeline;
@@ -53,6 +54,7 @@ use outcome::Outcome;
 use pending_events::PendingEvents;
 use position::Position;
 use refresh::{RefreshOutcome, Refresher, Rolled, RolledSnapshot};
+use relay::Relay;
 use sequence::{Continuity, Ids, SequenceCheck, SnapshotTime, looks_reset};
 use state::State;
 use timeline::Timeline;
@@ -112,6 +114,7 @@ pub struct Market {
     timeline: Timeline,
     buffer: Buffer,
     feeds: Feeds,
+    relay: Relay,
     refresher: Refresher,
     depth_target: DepthTarget,
     /// Longest time without proof while the event loop does not judge silence; None: no limit.
@@ -140,6 +143,7 @@ impl Market {
             timeline: Timeline::default(),
             buffer: Buffer::default(),
             feeds: Feeds::default(),
+            relay: Relay::default(),
             refresher: Refresher::default(),
             depth_target: DepthTarget::default(),
             time_to_detect_ns: None,
@@ -477,6 +481,7 @@ impl Market {
 
     /// One brings none any more. Where the others had run ahead of it, nothing fills the hole.
     pub fn remove_feed(&mut self, connection: u64) {
+        self.forget_relay(connection, self.events.at_ns());
         if let Some(heard_ns) = self.feeds.remove(connection)
             && self.state.is_synced()
         {

@@ -80,6 +80,8 @@ pub struct Router {
 /// One connection: where its streams go, and room for the frame being read.
 #[derive(Debug, Default)]
 struct Connection {
+    /// How users know the server behind it; empty for the exchange.
+    server: Box<str>,
     /// By stream; stream names are stored inline.
     routes: FxHashMap<CompactString, Route>,
     /// Streams whose newest frame is handed out as it is.
@@ -142,6 +144,13 @@ impl Router {
             .write()
             .add(market, cell)
             .map_err(RouterError::UsedMarket)
+    }
+
+    /// The diffs of a market come from book servers: it is never synced unless one says that its own book is.
+    pub fn relay(&self, market: u64, now_ns: i64) -> Result<(), RouterError> {
+        let cell = self.market(market)?;
+        self.change(market, cell.lock(), |held| held.relay(now_ns));
+        Ok(())
     }
 
     /// Forget a market and its routes; its readers say closed from now on.
@@ -228,8 +237,13 @@ impl Router {
     // --- connections --------------------------------------------------------------------------
 
     /// Frames of this number are wrapped from now on.
-    pub fn open_connection(&self, connection: u64) -> Result<(), RouterError> {
-        let added = self.connections.write().add(connection, Mutex::default());
+    /// `server`: how users know the book server behind it; empty for the exchange.
+    pub fn open_connection(&self, connection: u64, server: &str) -> Result<(), RouterError> {
+        let opened = Connection {
+            server: server.into(),
+            ..Connection::default()
+        };
+        let added = self.connections.write().add(connection, Mutex::new(opened));
         added.map_err(RouterError::UsedConnection)
     }
 
@@ -328,6 +342,7 @@ impl Router {
         wait: bool,
     ) -> Option<()> {
         let Connection {
+            server,
             routes,
             listened,
             traffic,
@@ -373,6 +388,11 @@ impl Router {
                 self.release(route.market, market);
                 (traffic.heard_ns, traffic.data_ns) = (Some(at_ns), Some(at_ns));
             }
+            (Some(route), Body::Other)
+                if self.on_state(connection, server, route, frame, at_ns, wait)? =>
+            {
+                traffic.heard_ns = Some(at_ns);
+            }
             _ => {
                 if self.on_other(connection, listened, &scanned, frame, at_ns) {
                     traffic.heard_ns = Some(at_ns);
@@ -381,6 +401,30 @@ impl Router {
         }
         traffic.count(frame);
         Some(())
+    }
+
+    /// A frame of a market that is no diff: whether it is the state of a server's book.
+    #[cold]
+    fn on_state(
+        &self,
+        connection: u64,
+        server: &str,
+        route: &Route,
+        frame: &[u8],
+        at_ns: i64,
+        wait: bool,
+    ) -> Option<bool> {
+        let Some(said) = json::book_state(frame) else {
+            return Some(false);
+        };
+        let market = route.cell.hold(wait)?;
+        let is_relayed = market.is_relayed();
+        if is_relayed {
+            self.change(route.market, market, |held| {
+                held.on_book_state(connection, server, said, at_ns);
+            });
+        }
+        Some(is_relayed)
     }
 
     /// A frame that no market takes; whether it is listened to.
@@ -472,6 +516,7 @@ impl Router {
         if held.is_followed() {
             self.notify_followers(&mut held);
         }
+        held.tell_tap_status();
         if held.mark_pending() {
             drop(held);
             self.outbox.push(|events| events.changed(market));

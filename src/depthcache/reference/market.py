@@ -52,6 +52,7 @@ from depthcache.reference.book import WHOLE, BookSide, Tally
 from depthcache.reference.buffer import Buffer
 from depthcache.reference.messages import DepthSnapshot, DepthUpdate
 from depthcache.reference.refresh import Refresh, RolledSnapshot
+from depthcache.reference.relay import BookState, Relay, StateChange
 from depthcache.reference.sequence import (
     Continuity,
     SequenceCheck,
@@ -150,6 +151,8 @@ class Market:
         self.timeline: Timeline = Timeline()
         self._data_seen = False
         self.feeds: Feeds = Feeds()
+        self.relay: Relay | None = None
+        """What the book servers say from which its diffs come; None where they come from the exchange."""
         self.comparison: Comparison | None = None
         """The result of a waiting snapshot that was merged; kept until it is taken."""
         self.depth_target: DepthTarget = DepthTarget()
@@ -356,10 +359,46 @@ class Market:
 
     def remove_feed(self, connection: int) -> None:
         """A connection no longer carries the market; this is a gap if others were ahead of it."""
+        if self.relay is not None:
+            self.relay.reports.pop(connection, None)
+            self.state.set_upstream(self.relay.condition(), self.caused_ns)
         heard_ns = self.feeds.remove(connection)
         if heard_ns is not None and self.state.status is Status.SYNCED:
             self.counters["gaps"] += 1
             self._lose(Event.FEED_LOST, reasons.FEED_LOST, heard_ns)
+
+    def begin_relay(self, now_ns: int) -> None:
+        """Diffs come from book servers, from now on and for good."""
+        self.relay = self.relay or Relay()
+        self.state.set_upstream(self.relay.condition(), now_ns)
+
+    def on_book_state(self, connection: int, name: str, said: BookState, at_ns: int) -> None:
+        """The server of a connection says what its own book is; `name`: how users know the server."""
+        assert self.relay is not None
+        change = self.relay.on_state(connection, name, said)
+        if change.is_news:
+            self._cause("upstream", at_ns)
+        if change.leads:
+            self._check_relayed(name, said.update_id, change, at_ns)
+        self.state.set_upstream(self.relay.condition(), at_ns)
+
+    def _check_relayed(self, name: str, reached: int | None, change: StateChange, at_ns: int) -> None:
+        """Whether the diffs of a server with a synced book lead on from the book that is held."""
+        held = self.last_update_id
+        if held is None or self.state.status not in (Status.BRIDGING, Status.SYNCED):
+            return
+        reached = held if reached is None else reached
+        if change.is_anew:
+            gap = reasons.server_began_anew(name)
+        elif reached > held:
+            gap = reasons.server_ahead(name, held, reached)
+        elif reached < held and not change.was_synced:
+            gap = reasons.server_below(name, reached, held)
+        else:
+            return
+        self.counters["gaps"] += 1
+        self._cause("gap", at_ns)
+        self._on(Event.RESYNC, at_ns, gap)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:
         """Set or clear a condition on top of the state; closed is final."""

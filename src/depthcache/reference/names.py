@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["can_be_symbol", "shown"]
+__all__ = ["can_be_symbol", "printable", "shown"]
 
 _LONGEST = 40
 """The longest symbol in characters; the longest live ones are options with 19 (Binance, 2025-11)."""
@@ -29,6 +29,19 @@ _NO_NAMES = (
 def can_be_symbol(name: str) -> bool:
     """Whether a book without a symbol may take this one."""
     return len(name) <= _LONGEST and not any(ord(letter) in each for letter in name for each in _NO_NAMES)
+
+
+def printable(text: str) -> str:
+    """A text in which nothing moves a cursor or turns the direction of reading: what does is escaped."""
+    return "".join(_escaped(letter) if _is_hidden(letter) else letter for letter in text)
+
+
+def _is_hidden(letter: str) -> bool:
+    return letter != " " and any(ord(letter) in each for each in _NO_NAMES)
+
+
+def _escaped(letter: str) -> str:
+    return {"\t": "\\t", "\r": "\\r", "\n": "\\n"}.get(letter, f"\\u{{{ord(letter):x}}}")
 
 
 def shown(name: str) -> str:

@@ -14,10 +14,14 @@ __all__ = [
     "RESET",
     "WAITING_FOR_BRIDGE",
     "WAITING_FOR_SNAPSHOT",
+    "WAITING_FOR_STATE",
     "crossed",
     "gap",
     "malformed",
     "proven_to",
+    "server_ahead",
+    "server_began_anew",
+    "server_below",
     "silent",
     "whole_side",
 ]
@@ -50,6 +54,26 @@ def crossed(bid: str, ask: str) -> str:
 def silent(seconds: int) -> str:
     """Nothing confirmed the book, and the event loop judged no silence."""
     return f"no update for {seconds} s while the event loop is blocked"
+
+
+# --- a book that a server relays -----------------------------------------------------------
+
+WAITING_FOR_STATE = "waiting for the state of the server's book"
+
+
+def server_began_anew(server: str) -> str:
+    """The diffs of the server do not lead to the levels that it holds now."""
+    return f"{server}: its book began anew"
+
+
+def server_ahead(server: str, held: int, reached: int) -> str:
+    """The server sent updates that did not arrive."""
+    return f"{server}: updates are missing: the book is at {held}, the server's at {reached}"
+
+
+def server_below(server: str, reached: int, held: int) -> str:
+    """The server's book does not reach this one."""
+    return f"{server}: the server's book is at {reached}, below {held} of this one"
 
 
 # --- levels of a read ----------------------------------------------------------------------

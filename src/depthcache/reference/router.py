@@ -39,6 +39,7 @@ from depthcache.reference.market import BUFFER_BYTES, Market
 from depthcache.reference.messages import Frame, parse_frame, parse_snapshot
 from depthcache.reference.names import shown
 from depthcache.reference.reader import BookReader, as_bytes, check_chain
+from depthcache.reference.relay import parse_book_state
 from depthcache.reference.sequence import Continuity, SnapshotTime
 from depthcache.reference.timebase import Timebase
 
@@ -92,6 +93,7 @@ class Router(engine.Router):
         self._capacity, self._buffer_bytes = control_capacity, buffer_bytes
         self._markets: dict[int, Market] = {}
         self._connections: dict[int, dict[str, int]] = {}
+        self._servers: dict[int, str] = {}
         self._listened: set[tuple[int, str]] = set()
         self._traffic: dict[int, Traffic] = {}
         self._used_markets: set[int] = set()
@@ -122,6 +124,16 @@ class Router(engine.Router):
         )
         made.timebase = self._timebase
         self._markets[market] = made
+
+    def relay(self, market: int, now_ns: int) -> None:
+        """Take the diffs of a market from book servers."""
+        self._markets[market].begin_relay(now_ns)
+        _notify_followers(self._markets[market])
+
+    def upstream(self, market: int) -> tuple[str, str] | None:
+        """The status and reason of the servers' book."""
+        relay = self._markets[market].relay
+        return None if relay is None else relay.upstream()
 
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Remove a market; its readers are closed."""
@@ -308,12 +320,13 @@ class Router(engine.Router):
 
     # --- connections -------------------------------------------------------------------------
 
-    def open_connection(self, connection: int) -> None:
+    def open_connection(self, connection: int, *, server: str = "") -> None:
         """Expect frames of this number."""
         if connection in self._used_connections:
             raise ValueError(f"connection number {connection} was already used")
         self._used_connections.add(connection)
         self._connections[connection] = {}
+        self._servers[connection] = server
         self._traffic[connection] = Traffic(0, 0, None, None)
 
     def close_connection(self, connection: int) -> None:
@@ -376,6 +389,8 @@ class Router(engine.Router):
         number = routes.get(parsed.stream) if parsed.stream is not None else None
         if number is not None and parsed.update is not None:
             self._on_diff(connection, number, parsed, raw, at_ns)
+        elif number is not None and self._on_state(connection, number, raw, at_ns):
+            self._traffic[connection] = self._traffic[connection]._replace(last_data_ns=at_ns)
         elif parsed.stream is None or parsed.stream == _SHUTDOWN_STREAM:
             self._on_control(connection, parsed, raw, at_ns)
         elif parsed.update is None and (connection, parsed.stream) in self._listened:
@@ -383,6 +398,16 @@ class Router(engine.Router):
             self._traffic[connection] = self._traffic[connection]._replace(last_data_ns=at_ns)
         else:
             self._pending.stray(connection, "unknown_stream", parsed.stream, at_ns)
+
+    def _on_state(self, connection: int, number: int, raw: bytes, at_ns: int) -> bool:
+        """A frame of a market that is no diff: whether it is the state of a server's book."""
+        market = self._markets[number]
+        said = None if market.relay is None else parse_book_state(raw)
+        if said is None:
+            return False
+        market.on_book_state(connection, self._servers[connection], said, at_ns)
+        _notify_followers(market)
+        return True
 
     def _on_diff(self, connection: int, number: int, parsed: Frame, raw: bytes, at_ns: int) -> None:
         market, update = self._markets[number], parsed.update

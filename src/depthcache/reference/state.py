@@ -33,6 +33,7 @@ class State:
         self._crossed: str | None = None
         self._stalled: str | None = None
         self._condition: tuple[Status, str] | None = None
+        self._upstream: tuple[Status, str] | None = None
         self._shown: Status = self.status
         self._since_ns: int = now_ns
 
@@ -59,6 +60,8 @@ class State:
             return condition
         if self._stalled is not None:
             return Status.STALE, self._stalled
+        if self._upstream is not None:
+            return self._upstream
         return self.machine_state() if self.doubt.reason is None else (Status.STALE, self.doubt.reason)
 
     def freeze(self) -> State:
@@ -87,6 +90,11 @@ class State:
     def cross(self, reason: str | None, now_ns: int) -> None:
         """The best prices cross (the reason), or no longer do (None)."""
         self._crossed = reason
+        self.note_shown(now_ns)
+
+    def set_upstream(self, hides: tuple[Status, str] | None, now_ns: int) -> None:
+        """The book server hides the book, or does so no longer (None)."""
+        self._upstream = hides
         self.note_shown(now_ns)
 
     def set_condition(self, condition: Status | None, reason: str, now_ns: int) -> None:

@@ -8,6 +8,7 @@
 //!
 //! Not here: what is done with the numbers (`market`), or where a frame belongs (`router`).
 
+mod book_state;
 mod fast_path;
 mod head;
 mod levels;
@@ -22,6 +23,7 @@ use memchr::memchr;
 use crate::message::{DepthSnapshot, DepthUpdate};
 use reader::{Fault, Reader};
 
+pub use book_state::{BookState, book_state};
 pub use number::{Decimal, general as decimal, is_too_large};
 
 /// Frames and snapshots above this many bytes are refused.

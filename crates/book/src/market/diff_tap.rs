@@ -11,12 +11,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 
 use super::Market;
 use super::sequence::Ids;
 use crate::codec::json;
+use crate::status::{Status, StatusInfo};
 
 /// A diff that is in the book.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,21 +38,36 @@ pub trait DiffListener: Send + Sync + fmt::Debug {
     fn on_snapshot(&self, update_id: i64);
 
     /// What was handed out does not lead to the book any more: its update ids were reset, or levels were corrected.
-    fn on_reset(&self);
+    /// The number of this generation differs from all before.
+    fn on_reset(&self, generation: u64);
+
+    /// The book is something else than before, or for another reason.
+    fn on_status(&self, status: Status, reason: &str);
 }
 
 /// The tap of a market; nothing while nobody asks for one.
 #[derive(Debug, Default)]
 pub(super) struct DiffTap(Option<Box<Tap>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tap {
     /// How many asked for it.
     keepers: usize,
+    /// Changes with each reset; of all taps of this process, no two have the same.
+    generation: u64,
+    /// What the listeners were told last.
+    status: Status,
+    reason: String,
     newest: Option<TappedDiff>,
     /// `u` of what was handed out last.
     last: Option<i64>,
     listeners: Vec<Arc<dyn DiffListener>>,
+}
+
+/// A number that no tap of this process had before.
+fn next_generation() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 impl DiffTap {
@@ -120,8 +137,20 @@ impl DiffTap {
 impl Tap {
     fn reset(&mut self) {
         (self.newest, self.last) = (None, None);
+        self.generation = next_generation();
         for listener in &self.listeners {
-            listener.on_reset();
+            listener.on_reset(self.generation);
+        }
+    }
+
+    fn note_status(&mut self, info: StatusInfo<'_>) {
+        if info.status == self.status && info.reason == self.reason {
+            return;
+        }
+        self.status = info.status;
+        info.reason.clone_into(&mut self.reason);
+        for listener in &self.listeners {
+            listener.on_status(info.status, info.reason);
         }
     }
 
@@ -155,10 +184,16 @@ impl Market {
     /// Keep the newest diff from now on; each call needs one of `release_diffs`.
     pub fn keep_diffs(&mut self) {
         let held = self.position.update_id.filter(|_| self.position.has_diff);
+        let info = self.state.info();
         let tap = self.diff_tap.0.get_or_insert_with(|| {
             Box::new(Tap {
+                keepers: 0,
+                generation: next_generation(),
+                status: info.status,
+                reason: info.reason.to_owned(),
+                newest: None,
                 last: held,
-                ..Tap::default()
+                listeners: Vec::new(),
             })
         });
         tap.keepers += 1;
@@ -181,6 +216,19 @@ impl Market {
         let tap = self.diff_tap.0.as_mut()?;
         tap.listeners.push(listener);
         tap.newest.clone().filter(|_| is_live)
+    }
+
+    /// The number of what diffs lead on from; 0 without a tap.
+    pub fn diff_generation(&self) -> u64 {
+        self.diff_tap.0.as_ref().map_or(0, |tap| tap.generation)
+    }
+
+    /// Tell listeners of diffs what the book is now, where that has changed.
+    #[inline]
+    pub(crate) fn tell_tap_status(&mut self) {
+        if let Some(tap) = &mut self.diff_tap.0 {
+            tap.note_status(self.state.info());
+        }
     }
 
     /// Hand out nothing to this listener any more.

@@ -20,6 +20,8 @@ pub(super) struct State {
     /// The frame thread stalled.
     stalled: Option<String>,
     condition: Option<(Condition, String)>,
+    /// What the server from which the diffs come says of its own book.
+    upstream: Option<(Condition, String)>,
     /// The status that users see, and when it began.
     shown: Status,
     since_ns: i64,
@@ -35,6 +37,7 @@ impl State {
             doubt: None,
             stalled: None,
             condition: None,
+            upstream: None,
             shown: Status::Empty,
             since_ns: now_ns,
         }
@@ -60,7 +63,7 @@ impl State {
     #[inline]
     pub fn is_current(&self) -> bool {
         let undoubted = self.condition.is_none() && self.stalled.is_none() && self.doubt.is_none();
-        self.is_synced() && undoubted
+        self.is_synced() && undoubted && self.upstream.is_none()
     }
 
     /// Change the machine state.
@@ -110,8 +113,11 @@ impl State {
         match (&self.condition, &self.stalled, &self.doubt) {
             (Some((condition, reason)), _, _) => (condition.status(), reason.as_str()),
             (None, Some(reason), _) => (Status::Stale, reason.as_str()),
-            (None, None, Some(doubt)) => (Status::Stale, doubt.reason()),
-            (None, None, None) => self.machine_state(),
+            (None, None, doubt) => match (&self.upstream, doubt) {
+                (Some((condition, reason)), _) => (condition.status(), reason.as_str()),
+                (None, Some(doubt)) => (Status::Stale, doubt.reason()),
+                (None, None) => self.machine_state(),
+            },
         }
     }
 
@@ -158,6 +164,12 @@ impl State {
         self.stalled = reason.map(str::to_owned);
         self.note_shown(now_ns);
         was_stalled && self.stalled.is_none()
+    }
+
+    /// The book server hides the book, or does so no longer (None).
+    pub fn set_upstream(&mut self, hides: Option<(Condition, String)>, now_ns: i64) {
+        self.upstream = hides;
+        self.note_shown(now_ns);
     }
 
     /// Lay a condition over the machine state, or take it away; `Closed` is final.

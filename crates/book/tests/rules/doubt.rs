@@ -17,7 +17,7 @@ pub fn synced(at_ns: i64) -> Router {
         .add_market(1, "binance.com", "BTCUSDT", continuity, 0)
         .unwrap();
     router.set_time_to_detect(1, Some(60 * S)).unwrap();
-    router.open_connection(7).unwrap();
+    router.open_connection(7, "").unwrap();
     router.route(7, STREAM, 1).unwrap();
     feed(&router, &diff(11, 11), at_ns);
     let body = br#"{"lastUpdateId":10,"bids":[["99","1"]],"asks":[["101","1"]]}"#;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use depthcache_book::codec::json;
 use depthcache_book::market::outcome::{Outcome, SnapshotOutcome};
 use depthcache_book::market::{DiffListener, TappedDiff};
+use depthcache_book::status::Status;
 
 use crate::builders::{Diff, MarketHarness, T, chained, diff, futures, snapshot, spot};
 
@@ -31,8 +32,12 @@ impl DiffListener for Notes {
         self.note(format!("snapshot {update_id}"));
     }
 
-    fn on_reset(&self) {
+    fn on_reset(&self, _generation: u64) {
         self.note("reset".to_owned());
+    }
+
+    fn on_status(&self, status: Status, reason: &str) {
+        self.note(format!("{}: {reason}", status.as_str()));
     }
 }
 

@@ -1,0 +1,185 @@
+//! A relayed market: its diffs come from a book server, which also says in the same stream what its own book is.
+//!
+//! Theory of operation. A relayed book is never synced unless a server says, in order with the diffs, that its own book
+//! is. A state has the id up to which diffs were sent before it: a book that is behind has missed some. After a new
+//! connection the book goes on from its id; a first state below that id, or one of another generation of the same
+//! server's book, shows that the diffs do not lead on from it. While another connection's server holds a synced book,
+//! neither counts: that one leads on.
+//!
+//! `src/depthcache/reference/relay.py` is the same, readable.
+
+use super::Market;
+use crate::codec::json::BookState;
+use crate::events::Cause;
+use crate::foreign_text;
+use crate::status::{Condition, Status};
+
+/// What the servers of a market say; nothing where it is not relayed.
+#[derive(Debug, Default)]
+pub(super) struct Relay(Option<Box<Reports>>);
+
+#[derive(Debug, Default)]
+struct Reports {
+    reports: Vec<Report>,
+    /// The server and generation of the book that is held.
+    origin: Option<(String, i64)>,
+}
+
+/// What the server of one connection said last.
+#[derive(Debug, PartialEq, Eq)]
+struct Report {
+    connection: u64,
+    status: Option<Status>,
+    reason: String,
+    /// Its server and generation.
+    origin: (String, i64),
+}
+
+impl Report {
+    fn is_synced(&self) -> bool {
+        self.status == Some(Status::Synced)
+    }
+
+    fn condition(&self) -> Condition {
+        match self.status {
+            Some(Status::Halted) => Condition::Halted,
+            _ => Condition::Stale,
+        }
+    }
+}
+
+/// Characters of what a server says.
+const LONGEST: usize = 300;
+
+const WAITING: &str = "waiting for the state of the server's book";
+
+impl Reports {
+    fn is_led_by_another(&self, connection: u64) -> bool {
+        let mut others = self.reports.iter();
+        others.any(|report| report.connection != connection && report.is_synced())
+    }
+
+    /// What hides the book; None where a server's book is synced.
+    fn condition(&self) -> Option<(Condition, String)> {
+        if self.reports.iter().any(Report::is_synced) {
+            return None;
+        }
+        let best = self.reports.iter().min_by_key(|report| report.status);
+        Some(best.map_or_else(
+            || (Condition::Stale, WAITING.to_owned()),
+            |report| (report.condition(), report.reason.clone()),
+        ))
+    }
+}
+
+impl Market {
+    /// Its diffs come from book servers, from now on and for good.
+    pub fn relay(&mut self, now_ns: i64) {
+        self.relay.0.get_or_insert_default();
+        self.show_relay(now_ns);
+    }
+
+    /// Whether its diffs come from book servers.
+    pub fn is_relayed(&self) -> bool {
+        self.relay.0.is_some()
+    }
+
+    /// The status of the servers' book and the server's reason; None where it is not relayed. Before a first state the
+    /// status is empty.
+    pub fn upstream(&self) -> Option<(Status, String)> {
+        let relay = self.relay.0.as_ref()?;
+        let best = relay.reports.iter().min_by_key(|report| report.status);
+        Some(best.map_or((Status::Empty, WAITING.to_owned()), |report| {
+            (
+                report.status.unwrap_or(Status::Stale),
+                report.reason.clone(),
+            )
+        }))
+    }
+
+    /// The server of a connection says what its book is. `name`: how users know the server.
+    pub fn on_book_state(&mut self, connection: u64, name: &str, said: BookState, at_ns: i64) {
+        let Some(relay) = &mut self.relay.0 else {
+            return;
+        };
+        let status = Status::parse(&said.status);
+        let mut words = said.status;
+        if !said.reason.is_empty() {
+            words = format!("{words}: {}", said.reason);
+        }
+        let words: String = foreign_text::printable(&words)
+            .chars()
+            .take(LONGEST)
+            .collect();
+        let reason = format!("{name}: {words}");
+        let before = relay
+            .reports
+            .iter()
+            .find(|report| report.connection == connection);
+        let was_synced = before.is_some_and(Report::is_synced);
+        let is_led = relay.is_led_by_another(connection);
+        let report = Report {
+            connection,
+            status,
+            reason,
+            origin: (said.server, said.generation),
+        };
+        let is_synced = report.is_synced();
+        if before != Some(&report) {
+            self.events.add(Cause::Upstream, at_ns);
+        }
+        let origin = report.origin.clone();
+        relay
+            .reports
+            .retain(|report| report.connection != connection);
+        relay.reports.push(report);
+        if is_synced && !is_led {
+            let other = relay.origin.replace(origin.clone());
+            let is_anew = other
+                .is_some_and(|(server, generation)| server == origin.0 && generation != origin.1);
+            self.check_relayed(name, said.update_id, is_anew, was_synced, at_ns);
+        }
+        self.show_relay(at_ns);
+    }
+
+    /// Whether the diffs of a server with a synced book lead on from the book that is held.
+    fn check_relayed(
+        &mut self,
+        name: &str,
+        reached: Option<i64>,
+        is_anew: bool,
+        was_synced: bool,
+        at_ns: i64,
+    ) {
+        let Some(held) = self.position.update_id.filter(|_| self.state.is_live()) else {
+            return;
+        };
+        let reached = reached.unwrap_or(held);
+        let gap = if is_anew {
+            format!("{name}: its book began anew")
+        } else if reached > held {
+            format!("{name}: updates are missing: the book is at {held}, the server's at {reached}")
+        } else if reached < held && !was_synced {
+            format!("{name}: the server's book is at {reached}, below {held} of this one")
+        } else {
+            return;
+        };
+        self.lose_sync(&gap, at_ns);
+    }
+
+    /// A connection brings nothing any more.
+    pub(super) fn forget_relay(&mut self, connection: u64, at_ns: i64) {
+        if let Some(relay) = &mut self.relay.0 {
+            relay
+                .reports
+                .retain(|report| report.connection != connection);
+            self.show_relay(at_ns);
+        }
+    }
+
+    fn show_relay(&mut self, at_ns: i64) {
+        if let Some(relay) = &self.relay.0 {
+            self.state.set_upstream(relay.condition(), at_ns);
+        }
+    }
+}

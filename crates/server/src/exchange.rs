@@ -23,6 +23,7 @@ mod outbox;
 mod refusal;
 mod rules;
 mod session;
+mod states;
 mod streams;
 
 use std::collections::HashMap;
@@ -272,7 +273,7 @@ impl Exchange {
         venue: &Arc<VenueRules>,
         stream: &Stream,
         name: &Arc<str>,
-        reader: &Arc<Outbox>,
+        (reader, resume): (&Arc<Outbox>, Option<i64>),
     ) -> bool {
         let mut feeds = self.feeds.lock();
         // Looked up while the table is held: a book that goes finds its feed.
@@ -280,10 +281,12 @@ impl Exchange {
             return false;
         };
         let key = (book.exchange.clone(), book.symbol.clone());
-        let feed = feeds
-            .entry(key)
-            .or_insert_with(|| Feed::begin(book, venue.clone()));
-        feed.add(name, stream.kind, reader);
+        let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance.clone());
+        let feed = feeds.entry(key).or_insert_with(begin);
+        if !feed.add(name, stream.kind, reader, resume) {
+            *feed = begin(); // it has ended, because it had no readers
+            feed.add(name, stream.kind, reader, None);
+        }
         true
     }
 

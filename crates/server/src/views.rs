@@ -22,6 +22,6 @@ pub use backlog::{Backlog, Subscriber};
 pub use channel::{Channel, Cursor, Resume, Taken};
 pub use format::{Format, Writer};
 pub use hub::{Hub, NoChannel};
-pub use messages::Label;
+pub use messages::{Label, Moment};
 pub use ready::{Due, Ready};
 pub use view::{MODES, View};

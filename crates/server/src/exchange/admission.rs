@@ -4,6 +4,7 @@
 //! that send a key in the path: `/k/<key>/binance.com/…`. A token of the server's own API is as good. Browsers are refused
 //! before (`Origins`). The key is taken out of the path before anything else looks at it (`access`), so that it is in no error.
 
+use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
@@ -31,9 +32,12 @@ pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Adm
             false => Err(Refusal::forbidden("The key in the path is not known here.")),
         };
     }
+    let has_token = request.shared.tokens.role(headers).is_some();
+    if !has_token && headers.contains_key(AUTHORIZATION) {
+        return Err(Refusal::forbidden("The token is not known here."));
+    }
     let mut networks = options.allow.iter();
     // Of a proxy on this machine everybody may be a client.
-    let has_token = request.shared.tokens.role(headers).is_some();
     let is_admitted = (options.is_open && !is_forwarded(headers))
         || networks.any(|network| network.has(request.address))
         || has_token;

@@ -4,7 +4,10 @@
 //! 2021-2026): never wrapped, errors nested: `{"error":{"code":2,"msg":"…"},"id":1}`. The same rules in Python, for
 //! the simulated exchange: `src/depthcache/simulator/commands.py`.
 
+use std::collections::HashMap;
+
 use depthcache_wire::Family;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// What a client asks for.
@@ -105,6 +108,19 @@ pub fn parse(family: Family, text: &str) -> Result<(Command, Value), Refused> {
         Ok(command) => Ok((command, id)),
         Err((code, words)) => refuse(code, words.to_owned(), id),
     }
+}
+
+/// By stream, up to which id a client knows the book: `{"resume":{"btcusdt@depth@100ms@state1":123}}` beside `params`.
+pub fn resume_ids(text: &str) -> HashMap<String, i64> {
+    #[derive(Deserialize)]
+    struct Resume {
+        #[serde(default)]
+        resume: HashMap<String, i64>,
+    }
+    if !text.contains("\"resume\"") {
+        return HashMap::new();
+    }
+    serde_json::from_str(text).map_or_else(|_| HashMap::new(), |Resume { resume }| resume)
 }
 
 /// Ids that a family takes: spot an integer of 64 bits, a text or null (docs 2026-07-21); the documents of futures say

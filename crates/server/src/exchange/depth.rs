@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use depthcache_book::market::Market;
-use depthcache_book::query::{LevelRun, Reading, Side};
+use depthcache_book::query::{CompleteTo, LevelRun, Reading, Side};
 use depthcache_book::status::Status;
 use depthcache_wire::{DepthSnapshot, Family, depth_snapshot};
+use http::HeaderName;
 
 use super::admission::Admission;
 use super::events::Head;
@@ -39,8 +40,14 @@ pub async fn respond(
         transaction_time_ms: read.transaction_time_ms,
     };
     depth_snapshot(&mut out, &head, read.bids.iter(), read.asks.iter());
-    Ok(typed(JSON, out))
+    let mut response = typed(JSON, out);
+    response.headers_mut().insert(LIMIT, read.limit.into());
+    Ok(response)
 }
+
+/// The limit that the response answers: less than was asked where the book is complete to fewer levels. Clients that do
+/// not read it would take the last level for the end of the side.
+const LIMIT: HeaderName = HeaderName::from_static("x-depthcache-limit");
 
 const USUAL_BYTES: usize = 34;
 
@@ -97,6 +104,7 @@ struct Read {
     transaction_time_ms: i64,
     bids: LevelRun,
     asks: LevelRun,
+    limit: usize,
 }
 
 fn read(market: &Market, book: &Book, limit: usize) -> Result<Read, Refusal> {
@@ -108,14 +116,19 @@ fn read(market: &Market, book: &Book, limit: usize) -> Result<Read, Refusal> {
         let words = format!("{name} is {} here: {}", why.status.as_str(), why.reason);
         return Err(Refusal::later(words));
     }
-    let side = |side| {
+    let mut served = limit;
+    let mut side = |side| {
         let complete = market.coverage(side);
         if complete == 0 && market.len(side) > 0 {
             let words = format!("No level of {} is proven to be complete now.", book.symbol);
             return Err(Refusal::later(words));
         }
+        if complete < limit && market.complete_to(side) != CompleteTo::Whole {
+            served = served.min(complete);
+        }
         Ok(market.levels(side, 0, limit.min(complete)))
     };
+    let (bids, asks) = (side(Side::Bids)?, side(Side::Asks)?);
     let event_time_ms = market
         .event_time_us()
         .map_or_else(time_ms, |time_us| time_us / 1_000);
@@ -126,8 +139,9 @@ fn read(market: &Market, book: &Book, limit: usize) -> Result<Read, Refusal> {
         transaction_time_ms: head
             .and_then(|head| head.transaction_time)
             .unwrap_or(event_time_ms),
-        bids: side(Side::Bids)?,
-        asks: side(Side::Asks)?,
+        bids,
+        asks,
+        limit: served,
     })
 }
 

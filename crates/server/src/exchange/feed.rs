@@ -4,6 +4,9 @@
 //! server takes what was noted: it sends diffs on as they came, merges them for slower streams, and makes partial depth
 //! and bookTicker of the book. One copy of a diff serves all its readers.
 //!
+//! Readers that are clients of this library also get what the book is, in the order in which it came (`states`). Diffs
+//! are kept for them for a while, so that they go on where they were after a lost connection.
+//!
 //! A new reader of diffs gets the newest one first. Without it a snapshot taken now would end where that diff ended, the
 //! next diff of futures begins later, and a reader that demands `U <= lastUpdateId <= u` could not begin.
 
@@ -27,9 +30,11 @@ use super::events::Top;
 use super::merging::Merger;
 use super::outbox::Outbox;
 use super::rules::VenueRules;
+use super::states::{BEHIND, HEARTBEAT, Ring, State, is_forgotten};
 use super::streams::Kind;
 use crate::registry::Book;
 use crate::socket::Closing;
+use crate::views::Moment;
 
 /// After a resync readers of diffs may miss some without knowing, until the next diff shows it; where none comes for so
 /// long, they are disconnected.
@@ -54,7 +59,8 @@ const fn restarted(reason: &'static str) -> Closing {
 enum Came {
     Diff(TappedDiff),
     Snapshot(i64),
-    Reset,
+    Reset(u64),
+    Status(Status, String),
     /// More than is noted: what it was is not known.
     Lost,
 }
@@ -110,8 +116,12 @@ impl DiffListener for Inbox {
         self.note(Came::Snapshot(update_id));
     }
 
-    fn on_reset(&self) {
-        self.note(Came::Reset);
+    fn on_reset(&self, generation: u64) {
+        self.note(Came::Reset(generation));
+    }
+
+    fn on_status(&self, status: Status, reason: &str) {
+        self.note(Came::Status(status, reason.to_owned()));
     }
 }
 
@@ -135,6 +145,14 @@ struct Streams {
     resynced: Option<Instant>,
     began: Instant,
     entries: Vec<Entry>,
+    /// What the book is, as of the newest diff that was sent on.
+    state: State,
+    /// Diffs for readers that come again; None while there was none that could.
+    ring: Option<Ring>,
+    /// Since when nobody reads.
+    left: Option<Instant>,
+    /// Readers that know the book beyond `reached`: up to which id, and until when they wait for their state.
+    beyond: Vec<(Arc<str>, Arc<Outbox>, i64, Instant)>,
 }
 
 /// One stream and its readers.
@@ -153,22 +171,36 @@ struct Entry {
     shown: Option<Top>,
     /// There is something to send: when.
     due: Option<Instant>,
+    /// When something was sent last, where the stream has states.
+    sent: Instant,
 }
 
 impl Feed {
-    /// The streams of a book, without readers.
-    pub fn begin(book: Book, venue: Arc<VenueRules>) -> Arc<Feed> {
-        let feed = Arc::new(Feed::new(book, venue));
+    /// The streams of a book, without readers. `server`: the name of this one.
+    pub fn begin(book: Book, venue: Arc<VenueRules>, server: Arc<str>) -> Arc<Feed> {
+        let feed = Arc::new(Feed::new(book, venue, server));
         tokio::spawn(feed.clone().run());
         feed
     }
 
-    fn new(book: Book, venue: Arc<VenueRules>) -> Feed {
+    fn new(book: Book, venue: Arc<VenueRules>, server: Arc<str>) -> Feed {
         let inbox = Arc::new(Inbox::default());
-        let (newest, held) = book.change(|market| {
+        let (newest, held, state) = book.change(|market| {
             let newest = market.listen_to_diffs(inbox.clone());
             let is_current = market.readable(false).is_ok();
-            (newest, market.last_update_id().filter(|_| is_current))
+            let Moment {
+                status,
+                reason,
+                since_time_us,
+                ..
+            } = Moment::of(market);
+            let generation = market.diff_generation();
+            let state = State::new(status, &reason, since_time_us, generation, server);
+            (
+                newest,
+                market.last_update_id().filter(|_| is_current),
+                state,
+            )
         });
         Feed {
             book,
@@ -180,14 +212,34 @@ impl Feed {
                 resynced: None,
                 began: Instant::now(),
                 entries: Vec::new(),
+                state,
+                ring: None,
+                left: None,
+                beyond: Vec::new(),
             }),
             is_over: AtomicBool::new(false),
         }
     }
 
-    /// One more reader of a stream, which gets what is newest at once.
-    pub fn add(&self, name: &Arc<str>, kind: Kind, reader: &Arc<Outbox>) {
+    /// One more reader of a stream, which gets what is newest at once; false, and nothing done, where this has ended.
+    /// `resume`: up to which id it knows the book.
+    pub fn add(
+        &self,
+        name: &Arc<str>,
+        kind: Kind,
+        reader: &Arc<Outbox>,
+        resume: Option<i64>,
+    ) -> bool {
         let mut streams = self.streams.lock();
+        if self.is_over.load(Ordering::Acquire) {
+            return false;
+        }
+        streams.left = None;
+        if matches!(kind, Kind::Relayed { .. }) {
+            streams.ring.get_or_insert_default();
+            self.add_relayed(&mut streams, name, kind, reader, resume);
+            return true;
+        }
         let is_current = self.book.look(|market| market.readable(false).is_ok());
         let Streams {
             newest, entries, ..
@@ -206,7 +258,9 @@ impl Feed {
             Kind::Diffs { .. } if entry.merger.is_some() && entry.last.is_some() => {
                 entry.last.clone().filter(|_| is_current)
             }
-            Kind::Diffs { .. } => newest.and_then(|diff| text(diff.event.clone())),
+            Kind::Diffs { .. } | Kind::Relayed { .. } => {
+                newest.and_then(|diff| text(diff.event.clone()))
+            }
             Kind::Partial { .. } | Kind::Ticker => {
                 let top = self.book.look(Top::of);
                 top.and_then(|top| {
@@ -220,6 +274,47 @@ impl Feed {
             entry.last = Some(first);
         }
         entry.readers.push(reader.clone());
+        true
+    }
+
+    /// It gets the diffs that it missed, or the newest one, and then what the book is.
+    fn add_relayed(
+        &self,
+        streams: &mut Streams,
+        name: &Arc<str>,
+        kind: Kind,
+        reader: &Arc<Outbox>,
+        resume: Option<i64>,
+    ) {
+        let entries = &mut streams.entries;
+        let index = entries.iter().position(|entry| entry.name == *name);
+        let index = index.unwrap_or_else(|| {
+            entries.push(Entry::new(name.clone(), kind, &self.venue));
+            entries.len() - 1
+        });
+        entries[index].flush(); // what waits is in what the newcomer gets
+        let is_synced = streams.state.status == Status::Synced;
+        let missed = resume.and_then(|known| streams.ring.as_ref()?.after(known));
+        let mut first: Vec<Bytes> = match missed {
+            Some(missed) => missed.map(|diff| diff.event.clone()).collect(),
+            None if resume.is_some() && resume >= streams.reached => Vec::new(),
+            None => {
+                let newest = streams.newest.iter().filter(|_| is_synced);
+                newest.map(|diff| diff.event.clone()).collect()
+            }
+        };
+        let beyond = resume.filter(|known| is_synced && Some(*known) > streams.reached);
+        match beyond {
+            Some(known) => {
+                let waiting = (name.clone(), reader.clone(), known, Instant::now() + BEHIND);
+                streams.beyond.push(waiting);
+            }
+            None => first.push(streams.state_event(&self.book.symbol)),
+        }
+        for event in first.into_iter().filter_map(text) {
+            send(std::slice::from_ref(reader), name, &event);
+        }
+        streams.entries[index].readers.push(reader.clone());
     }
 
     /// One reader less; whether the stream has none left.
@@ -232,12 +327,20 @@ impl Feed {
         {
             entry.readers.retain(|each| !Arc::ptr_eq(each, reader));
         }
-        streams.entries.retain(|entry| !entry.readers.is_empty());
+        let Streams {
+            entries, beyond, ..
+        } = &mut *streams;
+        beyond.retain(|(_, each, ..)| !Arc::ptr_eq(each, reader));
+        entries.retain(|entry| !entry.readers.is_empty());
+        if entries.is_empty() {
+            streams.left = Some(Instant::now());
+        }
     }
 
-    /// Whether nobody reads.
+    /// Whether nobody reads, and nobody may come again.
     pub fn is_idle(&self) -> bool {
-        self.streams.lock().entries.is_empty()
+        let streams = self.streams.lock();
+        streams.entries.is_empty() && streams.ring.is_none()
     }
 
     /// Send nothing any more.
@@ -269,14 +372,23 @@ impl Feed {
             match came {
                 Came::Diff(diff) => streams.on_diff(diff, now),
                 Came::Snapshot(update_id) => streams.on_snapshot(update_id, now),
-                Came::Reset => streams.on_reset(),
+                Came::Reset(generation) => streams.on_reset(generation, &self.book.symbol, now),
+                Came::Status(status, reason) => {
+                    streams.state.change(status, reason);
+                    streams.send_state(&self.book.symbol, now, |_| true);
+                }
                 Came::Lost => {
                     streams.newest = None;
-                    streams.end_readers(&HOLE, |kind| matches!(kind, Kind::Diffs { .. }));
+                    streams.ring = streams.ring.as_ref().map(|_| Ring::default());
+                    streams.end_readers(&HOLE, Kind::has_diffs);
                 }
             }
         }
         self.send_due(&mut streams, now);
+        streams.send_state(&self.book.symbol, now, |entry| {
+            now - entry.sent >= HEARTBEAT
+        });
+        streams.end_waiting(&self.book.symbol, now);
         self.look(&mut streams, now);
         let due = streams.entries.iter().filter_map(|entry| entry.due);
         due.chain([now + LOOK]).min().unwrap_or(now)
@@ -315,7 +427,7 @@ impl Feed {
     fn event(&self, kind: Kind, top: &Top) -> Option<Vec<u8>> {
         let (family, symbol) = (self.venue.family, &*self.book.symbol);
         match kind {
-            Kind::Diffs { .. } => None,
+            Kind::Diffs { .. } | Kind::Relayed { .. } => None,
             Kind::Partial { levels, .. } => Some(top.partial(family, symbol, levels)),
             Kind::Ticker => top.ticker(family, symbol),
         }
@@ -323,6 +435,11 @@ impl Feed {
 
     /// What nobody tells: a book that is closed, and a hole that no diff has shown.
     fn look(&self, streams: &mut Streams, now: Instant) {
+        if let Some(left) = streams.left
+            && is_forgotten(left, now)
+        {
+            self.is_over.store(true, Ordering::Release);
+        }
         if let Some(since) = streams.resynced
             && now - since > SILENT_HOLE
         {
@@ -334,7 +451,7 @@ impl Feed {
                 .book
                 .look(|market| market.status_info().status == Status::Closed)
         {
-            streams.end_readers(&CLOSED, |_| true);
+            streams.end_readers(&CLOSED, |kind| !matches!(kind, Kind::Relayed { .. }));
         }
     }
 }
@@ -356,8 +473,12 @@ impl Streams {
         self.resynced = None;
         for entry in &mut self.entries {
             match (entry.kind, &mut entry.merger) {
-                (Kind::Diffs { .. }, None) => entry.send(diff.event.clone()),
-                (Kind::Diffs { .. }, Some(merger)) => {
+                (Kind::Diffs { .. } | Kind::Relayed { .. }, None) => {
+                    entry.send(diff.event.clone());
+                    entry.sent = now;
+                }
+                (Kind::Diffs { .. } | Kind::Relayed { .. }, Some(merger)) => {
+                    entry.sent = now;
                     let before = merger.push(diff.clone());
                     before
                         .into_iter()
@@ -369,14 +490,57 @@ impl Streams {
             }
         }
         self.reached = Some(diff.ids.last);
+        if let Some(ring) = &mut self.ring {
+            ring.push(&diff, now);
+        }
         self.newest = Some(diff);
     }
 
     /// What was sent does not lead to what comes. Who reads is told; nothing of before is kept for newcomers.
-    fn on_reset(&mut self) {
+    fn on_reset(&mut self, generation: u64, symbol: &str, now: Instant) {
         (self.newest, self.reached, self.resynced) = (None, None, None);
-        self.end_readers(&RESET, |_| true);
-        self.entries.clear();
+        let has_states = |kind: Kind| matches!(kind, Kind::Relayed { .. });
+        self.end_readers(&RESET, |kind| !has_states(kind));
+        self.entries.retain(|entry| has_states(entry.kind));
+        for entry in &mut self.entries {
+            if let Some(merger) = &mut entry.merger {
+                merger.clear();
+            }
+        }
+        self.ring = self.ring.as_ref().map(|_| Ring::default());
+        self.state.generation = generation;
+        self.send_state(symbol, now, |_| true);
+    }
+
+    fn state_event(&self, symbol: &str) -> Bytes {
+        self.state.event(symbol, self.reached).into()
+    }
+
+    /// Send what the book is to the readers of states, after all diffs that were before.
+    fn send_state(&mut self, symbol: &str, now: Instant, of: impl Fn(&Entry) -> bool) {
+        let event = OnceCell::new();
+        let (state, reached) = (&self.state, self.reached);
+        for entry in &mut self.entries {
+            if !matches!(entry.kind, Kind::Relayed { .. }) || !of(entry) {
+                continue;
+            }
+            entry.flush();
+            let event: &Bytes = event.get_or_init(|| state.event(symbol, reached).into());
+            entry.send(event.clone());
+            entry.sent = now;
+        }
+    }
+
+    /// The state for readers that were beyond the newest diff and are not any more, or have waited for long.
+    fn end_waiting(&mut self, symbol: &str, now: Instant) {
+        let (state, reached) = (&self.state, self.reached);
+        self.beyond.retain(|(name, reader, known, until)| {
+            let waits = reached < Some(*known) && now < *until;
+            if !waits && let Some(event) = text(state.event(symbol, reached).into()) {
+                send(std::slice::from_ref(reader), name, &event);
+            }
+            waits
+        });
     }
 
     fn on_snapshot(&mut self, update_id: i64, now: Instant) {
@@ -384,7 +548,7 @@ impl Streams {
             self.resynced = Some(now);
         }
         self.reached = Some(update_id);
-        let of_the_book = |entry: &&mut Entry| !matches!(entry.kind, Kind::Diffs { .. });
+        let of_the_book = |entry: &&mut Entry| !entry.kind.has_diffs();
         for entry in self.entries.iter_mut().filter(of_the_book) {
             entry.due = Some(now);
         }
@@ -401,11 +565,13 @@ impl Streams {
 impl Entry {
     fn new(name: Arc<str>, kind: Kind, venue: &VenueRules) -> Entry {
         let every_ms = match kind {
-            Kind::Diffs { every_ms } | Kind::Partial { every_ms, .. } => Some(every_ms),
+            Kind::Diffs { every_ms }
+            | Kind::Relayed { every_ms }
+            | Kind::Partial { every_ms, .. } => Some(every_ms),
             Kind::Ticker => None,
         };
         let every_ms = every_ms.filter(|every_ms| *every_ms > venue.held_ms);
-        let merges = matches!(kind, Kind::Diffs { .. }) && every_ms.is_some();
+        let merges = kind.has_diffs() && every_ms.is_some();
         Entry {
             name,
             kind,
@@ -415,6 +581,7 @@ impl Entry {
             last: None,
             shown: None,
             due: None,
+            sent: Instant::now(),
         }
     }
 
@@ -487,7 +654,7 @@ mod tests {
             let book = OfflineBook::new("x", Some("BTCUSDT"), Continuity::Contiguous, 1 << 20);
             let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
             served.change(|market| market.keep_diffs());
-            let feed = Feed::new(served, Arc::new(venue("spot", 100)));
+            let feed = Feed::new(served, Arc::new(venue("spot", 100)), "here".into());
             let began = feed.streams.lock().began;
             let harness = FeedHarness { book, feed, began };
             harness.load(10);
@@ -511,7 +678,7 @@ mod tests {
 
         fn reader(&self, name: &str, kind: Kind) -> Arc<Outbox> {
             let reader = Arc::new(Outbox::new(1 << 20, false));
-            self.feed.add(&name.into(), kind, &reader);
+            self.feed.add(&name.into(), kind, &reader, None);
             reader
         }
 
@@ -675,6 +842,7 @@ mod tests {
         let feed = Arc::new(Feed::new(
             harness.feed.book.clone(),
             harness.feed.venue.clone(),
+            "here".into(),
         ));
         let mut task = Box::pin(feed.clone().run());
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -713,7 +881,7 @@ mod tests {
         harness.apply(13, 14);
         harness.turn(1_010);
         assert_eq!(taken(&first), "11-12");
-        harness.feed.inbox.on_reset();
+        harness.feed.inbox.on_reset(2);
         harness.turn(1_020); // `first` is told, and is slow to go
         let second = harness.reader("a", SLOW);
         harness.feed.inbox.on_diff(&tapped(3, 4));

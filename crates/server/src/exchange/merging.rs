@@ -32,6 +32,11 @@ impl Merger {
         }
     }
 
+    /// Forget what waits.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
     /// One more. Diffs that waited before a hole are to be sent now.
     pub fn push(&mut self, diff: TappedDiff) -> Option<Vec<Bytes>> {
         let is_apart = self

@@ -1,6 +1,6 @@
 //! One stream connection: its URL, its commands and what it is sent.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::admission::Admission;
-use super::commands::{Command, Refused, done, parse, refused};
+use super::commands::{Command, Refused, done, parse, refused, resume_ids};
 use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
@@ -119,7 +119,7 @@ pub async fn open(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let session = StreamSession { reader, pings };
     let begun = socket::open(shared, request, &[], |_| {
-        session.reader.attach(streams);
+        session.reader.attach(streams, &HashMap::new());
         session
     });
     begun.map_err(|problem| Refusal {
@@ -161,7 +161,10 @@ impl Session for StreamSession {
             return Err(Closing::policy("commands are texts"));
         };
         match parse(self.reader.venue.family, text.as_str()) {
-            Ok((command, id)) => self.reader.perform(command, &id),
+            Ok((command, id)) => {
+                let resume = resume_ids(text.as_str());
+                self.reader.perform(command, &id, resume);
+            }
             Err(why) => self.reader.refuse(&why),
         }
         Ok(())
@@ -195,9 +198,9 @@ impl Drop for StreamSession {
 }
 
 impl Reader {
-    fn perform(self: &Arc<Self>, command: Command, id: &Value) {
+    fn perform(self: &Arc<Self>, command: Command, id: &Value, resume: HashMap<String, i64>) {
         match command {
-            Command::Subscribe(names) => self.subscribe(&names, id),
+            Command::Subscribe(names) => self.subscribe(&names, id, resume),
             Command::Unsubscribe(names) => {
                 for name in &names {
                     self.unsubscribe(name);
@@ -223,7 +226,7 @@ impl Reader {
     }
 
     /// Subscribe to all of the names or to none. Books that are not held are begun first, where that is allowed.
-    fn subscribe(self: &Arc<Self>, names: &[String], id: &Value) {
+    fn subscribe(self: &Arc<Self>, names: &[String], id: &Value, resume: HashMap<String, i64>) {
         let streams = match self.streams(names) {
             Ok(streams) => streams,
             Err(why) => {
@@ -239,19 +242,24 @@ impl Reader {
         match streams.iter().find(|(_, stream)| !is_held(stream)) {
             None => {
                 self.reply(done(&Value::Null, id));
-                self.attach(streams);
+                self.attach(streams, &resume);
             }
             Some((name, _)) if exchange.options.most_begun == 0 => {
                 self.refuse(&self.unknown(name, id));
             }
             Some(_) => {
                 let (reader, id) = (self.clone(), id.clone());
-                tokio::spawn(async move { reader.begin(streams, &id).await });
+                tokio::spawn(async move { reader.begin(streams, &id, resume).await });
             }
         }
     }
 
-    async fn begin(self: Arc<Self>, streams: Vec<(Arc<str>, Stream)>, id: &Value) {
+    async fn begin(
+        self: Arc<Self>,
+        streams: Vec<(Arc<str>, Stream)>,
+        id: &Value,
+        resume: HashMap<String, i64>,
+    ) {
         let exchange = &self.exchange;
         for (name, stream) in &streams {
             let begun = exchange
@@ -262,14 +270,20 @@ impl Reader {
             }
         }
         self.reply(done(&Value::Null, id));
-        self.attach(streams);
+        self.attach(streams, &resume);
     }
 
     fn unknown(&self, name: &str, id: &Value) -> Refused {
+        let why = match self.exchange.options.most_begun {
+            0 => "and begins none for readers: name it when the server starts, PUT it with the admin token, or serve \
+                  with --exchange-symbols any"
+                .to_owned(),
+            most => format!("and could not begin it, or keeps {most} begun ones already (--exchange-books)"),
+        };
         let words = format!(
-            "Invalid request: invalid stream: this server holds no book of {} for {}",
+            "Invalid request: invalid stream: this server holds no book of {} for {}, {why}",
             self.venue.name,
-            shown(name)
+            shown(name),
         );
         Refused {
             code: 2,
@@ -307,14 +321,16 @@ impl Reader {
         Ok(found)
     }
 
-    fn attach(&self, streams: Vec<(Arc<str>, Stream)>) {
+    /// `resume`: by stream, up to which id the client knows the book.
+    fn attach(&self, streams: Vec<(Arc<str>, Stream)>, resume: &HashMap<String, i64>) {
         let exchange = &self.exchange;
         let mut subscribed = self.subscribed.lock();
         for (name, stream) in streams {
             if subscribed.is_over || subscribed.names.contains(&name) {
                 continue;
             }
-            if exchange.subscribe(&self.shared, &self.venue, &stream, &name, &self.outbox) {
+            let reader = (&self.outbox, resume.get(&*name).copied());
+            if exchange.subscribe(&self.shared, &self.venue, &stream, &name, reader) {
                 subscribed.names.insert(name.clone());
                 subscribed.streams.push((name, stream));
             } else {

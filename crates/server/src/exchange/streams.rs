@@ -5,6 +5,7 @@ use std::fmt;
 use depthcache_wire::Family;
 
 use super::rules::VenueRules;
+use super::states::SUFFIX;
 use crate::problem::shortened;
 use crate::secrets::is_secret;
 
@@ -19,6 +20,11 @@ pub enum Kind {
         /// Time between two messages; that of the held stream, or more.
         every_ms: u64,
     },
+    /// Diffs, and among them what the book itself is, for depthcache's own clients.
+    Relayed {
+        /// Time between two messages; that of the held stream, or more.
+        every_ms: u64,
+    },
     /// The best levels of both sides.
     Partial {
         /// How many a side.
@@ -28,6 +34,13 @@ pub enum Kind {
     },
     /// The best bid and ask.
     Ticker,
+}
+
+impl Kind {
+    /// Whether it brings diffs.
+    pub fn has_diffs(self) -> bool {
+        matches!(self, Kind::Diffs { .. } | Kind::Relayed { .. })
+    }
 }
 
 /// A stream: of which symbol, in capitals, and what it brings.
@@ -81,6 +94,12 @@ impl Stream {
 }
 
 fn kind_of(venue: &VenueRules, suffix: &str) -> Option<Kind> {
+    if let Some(suffix) = suffix.strip_suffix(SUFFIX) {
+        return match kind_of(venue, suffix)? {
+            Kind::Diffs { every_ms } => Some(Kind::Relayed { every_ms }),
+            _ => None,
+        };
+    }
     if suffix == "@bookTicker" {
         return Some(Kind::Ticker);
     }

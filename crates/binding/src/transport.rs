@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use depthcache_book::router::Router as Books;
 use depthcache_transport::{
-    FrameSink, Moment, Options, Proxy, ProxyKind, Target, Tick, Transport as Inner, clock,
+    Fingerprint, FrameSink, Moment, Options, Proxy, ProxyKind, Secret, Target, Tick,
+    Transport as Inner, clock,
 };
 use parking_lot::Mutex;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -166,18 +167,24 @@ impl Transport {
     }
 
     #[new]
-    #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, _addresses = None, _probe = None))]
+    #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, fingerprint = None, token = None,
+        _addresses = None, _probe = None))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         router: Option<PyRef<'_, Router>>,
         quiet_s: f64,
         pong_s: f64,
         connect_s: f64,
         ca_file: Option<PathBuf>,
+        fingerprint: Option<Fingerprint>,
+        token: Option<String>,
         _addresses: Option<HashMap<String, Vec<IpAddr>>>,
         _probe: Option<PyRef<'_, _Probe>>,
     ) -> PyResult<Self> {
         let options = Options {
             authorities: ca_file,
+            pinned: fingerprint,
+            token: token.map(Secret),
             connecting: seconds("connect_s", connect_s)?,
             addresses: _addresses.unwrap_or_default(),
             quiet: seconds("quiet_s", quiet_s)?,

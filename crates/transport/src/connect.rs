@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use http::header::{HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, HeaderValue, USER_AGENT};
 use http::uri::Uri;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::TokioIo;
@@ -30,6 +30,7 @@ use tower_service::Service;
 use crate::describe_error;
 use crate::dial::Addresses;
 use crate::event::Refusal;
+use crate::thread::Secret;
 
 /// Largest message in bytes. Real ones reach about 40 kB (932 changes in one second, measured 2026-09-03).
 const MOST_BYTES: usize = 16 << 20;
@@ -110,12 +111,13 @@ impl<Reason: Into<String>> From<Reason> for ConnectError {
     }
 }
 
-/// Open a WebSocket within `limit`. `tls` is called only for `wss`.
+/// Open a WebSocket within `limit`. `tls` is called only for `wss`. `token`: sent with the handshake.
 pub async fn connect(
     target: &Target,
     tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
     addresses: &Addresses,
     limit: Duration,
+    token: Option<&Secret>,
 ) -> Result<Socket, ConnectError> {
     let not_a_url =
         |why: &dyn std::fmt::Display| format!("{:?} is not a valid URL: {why}", target.url);
@@ -163,7 +165,7 @@ pub async fn connect(
         stream,
         received: 0,
     };
-    let result = timeout_at(deadline, handshake(uri, stream)).await;
+    let result = timeout_at(deadline, handshake(uri, stream, token)).await;
     let result =
         result.map_err(|_| late(address, "there was no response to the WebSocket handshake"))?;
     if !matches!(&result, Err(ConnectError { refusal: None, .. })) {
@@ -191,11 +193,21 @@ impl Drop for DoubtOnDrop<'_> {
     }
 }
 
-async fn handshake(uri: Uri, mut stream: CountingStream) -> Result<Socket, ConnectError> {
+async fn handshake(
+    uri: Uri,
+    mut stream: CountingStream,
+    token: Option<&Secret>,
+) -> Result<Socket, ConnectError> {
     let request = uri.into_client_request();
     let mut request = request.map_err(|why| format!("it cannot be used in a request: {why}"))?;
     let agent = HeaderValue::from_static("depthcache");
     request.headers_mut().insert(USER_AGENT, agent);
+    if let Some(Secret(token)) = token {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| "the token has characters that no header may have")?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
     let settings = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .max_write_buffer_size(MOST_UNSENT_BYTES)

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::connect::{ConnectError, Socket, Target, connect};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, Refusal};
+use crate::thread::Secret;
 use crate::{FrameSink, describe_error};
 use buffers::{Input, Output};
 use liveness::{AWAKE, Check, Liveness};
@@ -38,6 +39,8 @@ pub struct ConnectionContext {
     pub addresses: Rc<Addresses>,
     /// Timeout for opening the connection.
     pub connecting: Duration,
+    /// Sent with every handshake.
+    pub token: Option<Rc<Secret>>,
     /// A ping is sent after this time without a sign of life.
     pub quiet: Duration,
     /// Without a pong within this time, the connection counts as broken.
@@ -108,7 +111,8 @@ pub async fn run(
             &target,
             tls,
             &context.addresses,
-            context.connecting
+            context.connecting,
+            context.token.as_deref()
         ));
         loop {
             tokio::select! {

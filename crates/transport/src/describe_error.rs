@@ -150,6 +150,7 @@ pub fn io(error: &io::Error) -> String {
         Some(TlsError::InvalidCertificate(why)) => {
             format!("the TLS certificate was rejected: {}", certificate(why))
         }
+        Some(TlsError::General(why)) => format!("the TLS certificate was rejected: {why}"),
         Some(why) => format!("TLS failed: {why}"),
         None => error.to_string(),
     }

@@ -23,7 +23,8 @@ mod tls;
 pub use clock::Moment;
 pub use connect::{Proxy, ProxyKind, Target};
 pub use event::{Event, Refusal, WakeEnd};
-pub use thread::{Options, Transport};
+pub use thread::{Options, Secret, Transport};
+pub use tls::Fingerprint;
 
 /// The result of a tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::connect::Target;
 use crate::connection::{Command, ConnectionContext, ConnectionEnd, run};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, WakeEnd};
+use crate::tls::Fingerprint;
 use crate::{foreign_text, tls};
 
 /// How long idle threads for DNS lookups live.
@@ -31,11 +33,25 @@ const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// Interval of the ticks of the sink.
 const TICK: Duration = Duration::from_millis(250);
 
+/// A text that is not printed.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
+}
+
 /// The settings of a transport.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// PEM file of the certificate authorities to trust; None for those of the system.
     pub authorities: Option<PathBuf>,
+    /// The fingerprint of the only certificate to trust, instead of authorities.
+    pub pinned: Option<Fingerprint>,
+    /// A token for the server, sent with every handshake; never shown.
+    pub token: Option<Secret>,
     /// Timeout for opening a connection, from the DNS lookup to the response to the handshake.
     pub connecting: Duration,
     /// Addresses of names that are not looked up, for tests.
@@ -175,11 +191,12 @@ async fn serve(
         queue,
         addresses: Rc::new(Addresses::new(options.addresses)),
         connecting: options.connecting,
+        token: options.token.map(Rc::new),
         quiet: options.quiet,
         patience: options.patience,
     };
     let connections: CommandSenders = CommandSenders::default();
-    let trust = Rc::new(TrustStore::new(options.authorities));
+    let trust = Rc::new(TrustStore::new(options.authorities, options.pinned));
     let mut work = JoinSet::new();
     let (sink, queue) = (context.sink.clone(), context.queue.clone());
     let mut ticks = interval(TICK);
@@ -280,13 +297,15 @@ impl Drop for AbortOnDrop {
 /// The certificate authorities that TLS connections trust, loaded once on first use.
 struct TrustStore {
     authorities: Option<PathBuf>,
+    pinned: Option<Fingerprint>,
     config: RefCell<Option<Arc<ClientConfig>>>,
 }
 
 impl TrustStore {
-    fn new(authorities: Option<PathBuf>) -> TrustStore {
+    fn new(authorities: Option<PathBuf>, pinned: Option<Fingerprint>) -> TrustStore {
         TrustStore {
             authorities,
+            pinned,
             config: RefCell::default(),
         }
     }
@@ -294,7 +313,7 @@ impl TrustStore {
     fn config(&self) -> Result<Arc<ClientConfig>, String> {
         let mut held = self.config.borrow_mut();
         if held.is_none() {
-            *held = Some(tls::config(self.authorities.as_deref())?);
+            *held = Some(tls::config(self.authorities.as_deref(), self.pinned)?);
         }
         held.clone().ok_or_else(|| "nothing is trusted".to_owned())
     }

@@ -1,14 +1,110 @@
-//! TLS with the certificate authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR), or of a file.
+//! TLS with the certificate authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR), of a file, or with one
+//! certificate that is known by its fingerprint.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+/// SHA-256 of a certificate.
+pub type Fingerprint = [u8; 32];
 
 /// The configuration of all TLS connections. The error is a message for people.
-pub fn config(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+///
+/// `pinned`: the only certificate to trust, whatever its name, issuer and dates; else those of the authorities.
+pub fn config(
+    authorities: Option<&Path>,
+    pinned: Option<Fingerprint>,
+) -> Result<Arc<ClientConfig>, String> {
+    let Some(pinned) = pinned else {
+        return of_authorities(authorities);
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Pinned {
+        fingerprint: pinned,
+        provider: provider.clone(),
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|why| why.to_string())?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Trusts one certificate.
+#[derive(Debug)]
+struct Pinned {
+    fingerprint: Fingerprint,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let found = fingerprint(end_entity);
+        if found == Some(self.fingerprint) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let found = found.unwrap_or_default();
+        Err(rustls::Error::General(format!(
+            "the certificate has the fingerprint {}, not {}",
+            shown(&found),
+            shown(&self.fingerprint)
+        )))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+fn fingerprint(certificate: &[u8]) -> Option<Fingerprint> {
+    let suite = TLS13_AES_128_GCM_SHA256.tls13()?;
+    let hash = suite.common.hash_provider.hash(certificate);
+    hash.as_ref().try_into().ok()
+}
+
+fn shown(fingerprint: &Fingerprint) -> String {
+    let pairs = fingerprint.iter().map(|byte| format!("{byte:02X}"));
+    pairs.collect::<Vec<_>>().join(":")
+}
+
+fn of_authorities(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let trusted = match authorities {
         Some(file) => from_file(file)?,

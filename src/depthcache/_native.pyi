@@ -715,6 +715,8 @@ class Transport:
         pong_s: float,
         connect_s: float = 15.0,
         ca_file: str | PathLike[str] | None = None,
+        fingerprint: bytes | None = None,
+        token: str | None = None,
         _addresses: Mapping[str, Sequence[IPv4Address | IPv6Address]] | None = None,
         _probe: _Probe | None = None,
     ) -> Self:
@@ -724,7 +726,8 @@ class Transport:
         broken if no response follows within this time. A sign of life is data for a market or a listener, or
         the response to that ping. `connect_s`: the timeout for connecting, from the name lookup to the
         response to the handshake. `ca_file`: a PEM file of trusted authorities; None for those of the system.
-        `_addresses`: for tests, addresses of names that are not looked up.
+        `fingerprint`: SHA-256 of the only certificate to trust instead, 32 bytes. `token`: sent with every
+        handshake. `_addresses`: for tests, addresses of names that are not looked up.
         """
     def wake_socket(self) -> int:
         """The file descriptor of a socket that is readable while events wait; the caller must close it."""
@@ -884,12 +887,25 @@ class Router:
         `inverse`: quantities count contracts of a fixed value in the quote asset. `now_ns`: since when the
         market is empty.
         """
+    def relay(self, market: int, now_ns: int) -> None:
+        """Take the diffs of a market from book servers, for good.
+
+        From now on it is never synced unless a server says, in order with the diffs, that its own book is.
+        """
+    def upstream(self, market: int) -> tuple[str, str] | None:
+        """The status and reason of the servers' book; None for a market that is not relayed. Raises KeyError.
+
+        Before a server's first state the status is `empty`.
+        """
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Remove a market; its readers are `closed` from now on."""
     def reader(self, market: int, *, serve_stale: bool = False) -> BookReader:
         """Create a reader of a market. `serve_stale`: whether it also reads the last known book."""
-    def open_connection(self, connection: int) -> None:
-        """Expect wrapped frames (`{"stream":…,"data":…}`) for this connection number."""
+    def open_connection(self, connection: int, *, server: str = "") -> None:
+        """Expect wrapped frames (`{"stream":…,"data":…}`) for this connection number.
+
+        `server`: how users know the book server at its other end; empty for the exchange.
+        """
     def close_connection(self, connection: int) -> None:
         """Remove a connection and its routes; its frames are ignored from now on."""
     def route(self, connection: int, stream: str, market: int) -> None:

@@ -11,8 +11,10 @@ All names are those of the asyncio API. The client runs on its own thread; any t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from os import PathLike
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
@@ -66,6 +68,10 @@ def connect(
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> Books: ...
 @overload
 def connect(
@@ -77,6 +83,10 @@ def connect(
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> Books: ...
 def connect(
     exchange: str | Mapping[str, Iterable[str]],
@@ -88,6 +98,10 @@ def connect(
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> Books:
     """Create a client for use with `with`, or with `start` and `close`.
 
@@ -102,6 +116,10 @@ def connect(
         speed_ms=speed_ms,
         settings=settings,
         snapshots=snapshots,
+        server=server,
+        token=token,
+        ca=ca,
+        fingerprint=fingerprint,
     )
     return Books(asked)
 
@@ -415,7 +433,9 @@ class Books(BooksBase[LiveBook]):
             make_book=lambda client, router, market: LiveBook(
                 client, router, market, thread, callbacks=callbacks
             ),
-            make_network=real_network,
+            make_network=real_network
+            if config.access is None
+            else partial(real_network, access=config.access),
             how_to_start=BLOCKING_START,
         )
         self._client.on_loop_ended = callbacks.end

@@ -6,9 +6,10 @@ Symbols and depth are arguments of `connect`. `settings_sources` reads environme
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
+from string import hexdigits
 from typing import Any, Literal, cast
 
 from depthcache import venues
@@ -23,6 +24,7 @@ from depthcache.venues import Endpoints, Venue
 __all__ = ["Settings"]
 
 _MOST_FLIGHT_BYTES = 1 << 30
+_FINGERPRINT_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,12 @@ class Settings:
     Attributes:
         endpoints: exchange name to `Endpoints(rest=…, websocket=…)`, for a gateway, a mirror or the embedded
             exchange. All other exchanges use the hosts of Binance.
+        server: URL of a book server (`depthcache serve`) to take all books from instead of the exchange,
+            such as `https://books.example:42081`; several in a sequence, or with commas, of which the next
+            takes over when one is lost. It takes precedence over `endpoints`. Its token is not a setting but
+            an argument of `connect`, or the variable DEPTHCACHE_TOKEN.
+        fingerprint: SHA-256 of the server's certificate in hexadecimal, as `depthcache serve` prints it.
+            Only this certificate is then trusted, whatever its name and issuer; not together with `ca_file`.
         policy: limits and timeouts, such as `Policy(limit_share=0.25)` to use a quarter of the exchange's
             request weight instead of half.
         proxies: whether to honour HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
@@ -55,6 +63,8 @@ class Settings:
     """
 
     endpoints: Mapping[str, Endpoints] = field(default_factory=dict[str, Endpoints])
+    server: str | Sequence[str] | None = None
+    fingerprint: str | None = None
     policy: Policy = field(default_factory=Policy)
     proxies: bool = True
     transport: Literal["native", "aiohttp"] = "native"
@@ -74,6 +84,11 @@ class Settings:
         if self.transport not in ("native", "aiohttp"):
             raise InvalidArgument(name="transport", value=self.transport, allowed="'native' or 'aiohttp'")
         object.__setattr__(self, "ca_file", _authorities(self.ca_file))
+        object.__setattr__(self, "server", venues.parse_servers(self.server) or None)
+        object.__setattr__(self, "fingerprint", _fingerprint(self.fingerprint))
+        if self.fingerprint is not None and self.ca_file is not None:
+            allowed = "None beside a ca_file: a certificate is trusted for one reason"
+            raise InvalidArgument(name="fingerprint", value=self.fingerprint, allowed=allowed)
         for name in ("record_to", "flight_dumps_to"):
             folder = getattr(self, name)
             if folder is not None and not _is_path(folder):
@@ -134,6 +149,8 @@ class Settings:
         Raises UnknownExchange, which suggests the closest names.
         """
         found = venues.venue(exchange)
+        if self.server is not None:
+            return venues.with_servers(found, tuple(self.server))
         elsewhere = self.endpoints.get(found.name)
         return found if elsewhere is None else venues.with_endpoints(found, elsewhere)
 
@@ -144,6 +161,18 @@ def _checked(name: str, value: object) -> Endpoints:
             name=f"endpoints of {name!r}", value=value, allowed="Endpoints(rest=…, websocket=…)"
         )
     return venues.parse_endpoints(value)
+
+
+def _fingerprint(text: object) -> str | None:
+    """A SHA-256 as the server prints it: pairs of hexadecimal digits with colons."""
+    if text is None:
+        return None
+    digits = text.replace(":", "").strip() if isinstance(text, str) else ""
+    if len(digits) != _FINGERPRINT_DIGITS or not all(digit in hexdigits for digit in digits):
+        allowed = "the SHA-256 of a certificate: 64 hexadecimal digits, with or without colons"
+        raise InvalidArgument(name="fingerprint", value=text, allowed=allowed)
+    upper = digits.upper()
+    return ":".join(upper[at : at + 2] for at in range(0, _FINGERPRINT_DIGITS, 2))
 
 
 def _is_path(value: object) -> bool:

@@ -23,13 +23,15 @@ __all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_o
 
 PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
-_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL"})
-"""Variables of the command line and of the update check in `compat`, which are not settings."""
+_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL", "DEPTHCACHE_TOKEN"})
+"""Variables of the command line, of the update check in `compat`, and a secret, which are not settings."""
 _SERVER_PREFIX = "DEPTHCACHE_SERVER_"
 """Variables of the book server, which checks them itself."""
 _KINDS: dict[str, type[Any]] = {
     "proxies": bool,
     "transport": str,
+    "server": str,
+    "fingerprint": str,
     "ca_file": str,
     "record_to": str,
     "flight_dumps_to": str,

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self, overload
 
@@ -40,6 +42,10 @@ def connect(
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> Books: ...
 @overload
 def connect(
@@ -51,6 +57,10 @@ def connect(
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> Books: ...
 def connect(
     exchange: str | Mapping[str, Iterable[str]],
@@ -62,6 +72,10 @@ def connect(
     speed_ms: int | None = None,
     settings: Settings | None = None,
     snapshots: SnapshotSource | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> Books:
     """Create a client for live books of one exchange, or of several with a mapping.
 
@@ -92,6 +106,14 @@ def connect(
             None, the client asks the exchange itself. If it raises RequestRejected, this counts as the
             exchange's response; any other exception counts as no response. Both are retried where a retry can
             help.
+        server: URL of a book server (`depthcache serve`) to take all books from instead of the exchange,
+            such as `https://books.example:42081`; several in a list, of which the next takes over when one
+            is lost. None uses that of the settings, and without one the exchange itself.
+        token: the token that the server demands of clients on other machines; None uses the environment
+            variable DEPTHCACHE_TOKEN, if it is set.
+        ca: PEM file with the authorities, or the certificate, by which the server is known; None uses
+            `ca_file` of the settings.
+        fingerprint: SHA-256 of the server's certificate, instead of `ca`: only this certificate is trusted.
 
     Raises:
         UnknownExchange: with the most similar names.
@@ -106,6 +128,10 @@ def connect(
         speed_ms=speed_ms,
         settings=settings,
         snapshots=snapshots,
+        server=server,
+        token=token,
+        ca=ca,
+        fingerprint=fingerprint,
     )
     return Books(asked)
 
@@ -129,7 +155,8 @@ class Books(BooksBase[LiveBook]):
         None creates one on the real network.
         """
         if client is None:
-            client = Client(config, make_book=LiveBook, make_network=real_network)
+            make = real_network if config.access is None else partial(real_network, access=config.access)
+            client = Client(config, make_book=LiveBook, make_network=make)
         self._client = client
         self._is_entered = False
 

@@ -6,14 +6,18 @@ whether a symbol exists.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from operator import index
+from os import PathLike
 from typing import Any, TypeGuard
 
 from depthcache import venues
 from depthcache.arguments import parse_on_stale, parse_real
 from depthcache.errors import InvalidArgument, UsageError
+from depthcache.io.network.interface import ServerAccess
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.model import OnStale
 from depthcache.settings import Settings
@@ -32,6 +36,11 @@ __all__ = [
 ]
 
 _LONGEST_S = 1e9
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
+"""A bearer token (RFC 6750, 2.1)."""
+
+TOKEN_VARIABLE = "DEPTHCACHE_TOKEN"  # noqa: S105 - the name of a variable
+"""The environment variable with the token of a book server, which is no setting because it is secret."""
 
 ASYNC_START = (
     "enter it with `async with depthcache.connect(…) as books`, or start it with "
@@ -70,6 +79,8 @@ class ClientConfig:
     settings: Settings
     snapshots: SnapshotSource | None = None
     max_age_s: float | None = None
+    access: ServerAccess | None = None
+    """To the book server from which all books come; None for the exchanges themselves."""
 
     def exchanges_by_url(self) -> dict[str, str]:
         """Map the base URLs of all exchanges to their names, for recordings.
@@ -122,12 +133,21 @@ def parse_config(
     settings: Settings | None,
     snapshots: SnapshotSource | None = None,
     max_age: float | None = None,
+    server: str | Sequence[str] | None = None,
+    token: str | None = None,
+    ca: str | PathLike[str] | None = None,
+    fingerprint: str | None = None,
 ) -> ClientConfig:
     """Check the arguments of `connect`. Raises UnknownExchange or InvalidArgument."""
     if settings is None:
         settings = Settings.from_environment()
     elif not isinstance(settings, Settings):
         raise InvalidArgument(name="settings", value=settings, allowed="a Settings(…) or None")
+    settings = _with_server(settings, server=server, ca=ca, fingerprint=fingerprint)
+    access = _parse_access(settings, token)
+    if snapshots is not None and access is not None:
+        allowed = "None with a server: it makes the snapshots of its books itself"
+        raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
     if snapshots is not None and not callable(snapshots):
         allowed = "a callable that takes a SnapshotRequest, or None"
         raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
@@ -150,6 +170,44 @@ def parse_config(
         settings=settings,
         snapshots=snapshots,
         max_age_s=parse_max_age(max_age),
+        access=access,
+    )
+
+
+def _with_server(
+    settings: Settings,
+    *,
+    server: str | Sequence[str] | None,
+    ca: str | PathLike[str] | None,
+    fingerprint: str | None,
+) -> Settings:
+    """The settings with what `connect` says of a server."""
+    given: dict[str, Any] = {"server": server, "ca_file": ca, "fingerprint": fingerprint}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "ca_file" in given and "fingerprint" not in given:
+        given["fingerprint"] = None
+    elif "fingerprint" in given and "ca_file" not in given:
+        given["ca_file"] = None
+    if given.keys() - {"server"} and server is None and settings.server is None:
+        name = "ca" if ca is not None else "fingerprint"
+        raise InvalidArgument(name=name, value=ca or fingerprint, allowed="None without a server")
+    return replace(settings, **given) if given else settings
+
+
+def _parse_access(settings: Settings, token: str | None) -> ServerAccess | None:
+    """How the client proves itself to its server; None without one. No error shows the token."""
+    if settings.server is None:
+        if token is not None:
+            raise InvalidArgument(name="token", value="…", allowed="None without a server")
+        return None
+    token = os.environ.get(TOKEN_VARIABLE) if token is None else token
+    if token is not None and not (isinstance(token, str) and _TOKEN.fullmatch(token.strip())):
+        allowed = "the token of a book server: letters, digits and - . _ ~ + / ="
+        raise InvalidArgument(name="token", value="…", allowed=allowed)
+    pinned = settings.fingerprint
+    return ServerAccess(
+        None if token is None else token.strip(),
+        None if pinned is None else bytes.fromhex(pinned.replace(":", "")),
     )
 
 

@@ -174,6 +174,8 @@ class ClientCore:
             inverse=venue.family == "inverse",
             now_ns=now_ns,
         )
+        if venue.servers:
+            self._context.router.relay(market, now_ns)
         within_ns = time_to_detect_ns(self._context.policy, venue.snapshot_lag_s)
         self._context.router.set_time_to_detect(market, within_ns)
         supervisor = Supervisor(
@@ -312,7 +314,11 @@ class ClientCore:
             return
         with self._context.guard(scheduler.requester_of(request), "on_response", now_ns):
             response = classify_response(
-                status, headers, body, exchange_s=scheduler.budget.exchange_s(now_ns)
+                status,
+                headers,
+                body,
+                exchange_s=scheduler.budget.exchange_s(now_ns),
+                is_served=scheduler.is_served(request),
             )
             pending = scheduler.on_response(request, response, headers, now_ns)
             if pending is not None and (reason := self._is_of_before(pending, now_ns)):

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Protocol
 
 from depthcache.core.commands import Command
+from depthcache.core.connections.servers import Servers
 from depthcache.core.notices import FaultCaught, Notice
 from depthcache.core.policy import Policy, backoff_ns, to_ns
 from depthcache.core.timers import Deadlines, Timer
@@ -130,6 +131,7 @@ class Context:
     policy: Policy
     random: Callable[[], float]
     budgets: ConnectBudgets
+    servers: Servers = field(default_factory=Servers)
     own_snapshots: bool = False
     """Whether snapshots come from the user's own source, which may have cached them for any time."""
     deadlines: Deadlines = field(default_factory=Deadlines)

@@ -33,6 +33,8 @@ __all__ = [
     "crossed_for",
     "ended",
     "halted",
+    "is_end_of_symbol",
+    "is_not_held",
     "late",
     "late_beyond",
     "list_awaited",
@@ -41,9 +43,11 @@ __all__ = [
     "not_listed",
     "not_trading",
     "prices_differed",
+    "refused_by_server",
     "refused_for_audit",
     "requests_stopped",
     "response_read_late",
+    "server_hint",
     "snapshot_failed",
     "snapshot_not_taken",
     "snapshot_refused",
@@ -166,6 +170,31 @@ def not_listed(refused: str) -> str:
     return "the exchange no longer lists the symbol" + (f": {refused}" if refused else "")
 
 
+def is_end_of_symbol(reason: str) -> bool:
+    """Whether a book server's reason says that the exchange ended or never knew the symbol."""
+    return any(words in reason for words in _ENDS)
+
+
+_ENDS = (
+    "the exchange does not know the symbol",
+    "the exchange ended the symbol",
+    "the exchange no longer lists the symbol",
+)
+"""The beginnings of `unknown_symbol`, `ended` and `not_listed`."""
+
+
+def is_not_held(reason: str) -> bool:
+    """Whether a book server refused a stream because it holds no book of the symbol."""
+    return "holds no book of" in reason
+
+
+def refused_by_server(reason: str) -> str:
+    """A book server refused a subscription."""
+    if "is not served here" in reason:
+        return f"its protocol is not that of this client: upgrade the older of the two ({reason})"
+    return reason.partition("invalid stream: ")[2] or reason
+
+
 # --- connections ---------------------------------------------------------------------------
 
 CONNECTION_GONE = "the connection is gone"
@@ -182,6 +211,17 @@ def connection_closed(reason: str, *, was_open: bool, code: int | None, held_s: 
     said += f": {reason}" if reason else ""
     said += "" if held_s is None else f"; no new attempt for {held_s:,.0f} s"
     return said if code is None else f"{said} (close code {code})"
+
+
+def server_hint(status: int | None) -> str:
+    """What may help after a book server refused something with that HTTP status; empty if nothing known."""
+    match status:
+        case 401 | 403:
+            return "; check the token: the argument token, or DEPTHCACHE_TOKEN"
+        case 404 | 426:
+            return "; check the URL: it must be that of a book server which speaks the exchange's protocol"
+        case _:
+            return ""
 
 
 def connection_silent(method: str | None, patience_s: float) -> str:

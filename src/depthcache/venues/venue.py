@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
 from typing import Literal, TypeAlias
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from depthcache.arguments import is_whole, parse_whole
 from depthcache.errors import InvalidArgument
@@ -130,6 +130,8 @@ class Venue:
     connection_lifetime_s: float
     data_mirror: str | None = None
     """Exchange name with the same market data on hosts that also serve regions which these refuse."""
+    servers: tuple[Endpoints, ...] = ()
+    """Book servers in place of the exchange, in the order in which they are tried; usually none."""
     recorded_as: str = ""
     """Its origin in recordings and reports of `verify`, which venues with the same messages share; empty for
     its name."""
@@ -160,9 +162,19 @@ class Venue:
             )
         return symbol.translate(_LOWER) + suffix
 
-    def stream_url(self) -> str:
-        """URL of the combined stream. The client subscribes with SUBSCRIBE messages only."""
-        return self.endpoints.websocket + self.stream_route
+    def stream_url(self, server: int = 0) -> str:
+        """URL of the combined stream. The client subscribes with SUBSCRIBE messages only.
+
+        `server`: the number of a book server, where there are any.
+        """
+        return self._ends(server).websocket + self.stream_route
+
+    def server_name(self, server: int) -> str:
+        """How users know a book server: `server 10.0.0.1:42081`; empty for the exchange."""
+        return f"server {urlsplit(self.servers[server].rest).netloc}" if self.servers else ""
+
+    def _ends(self, server: int) -> Endpoints:
+        return self.servers[server] if self.servers else self.endpoints
 
     def top(self, symbol: str) -> str | None:
         """Name of the `top_stream` of `symbol`; None if the venue has none."""
@@ -208,10 +220,10 @@ class Venue:
         served = self.served_limit(limit)
         return next(weight for largest, weight in self.depth_weights if largest >= served)
 
-    def snapshot_url(self, symbol: str, limit: int) -> str:
+    def snapshot_url(self, symbol: str, limit: int, server: int = 0) -> str:
         """URL of a depth snapshot of `symbol` with `limit` levels; non-ASCII letters are percent-encoded."""
         self.served_limit(limit)
-        return f"{self.endpoints.rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
+        return f"{self._ends(server).rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
 
     # --- other requests --------------------------------------------------------------------
 
@@ -228,9 +240,9 @@ class Venue:
         some = f"symbols={listed}&" if symbols and len(listed) <= _LONGEST_QUERY else ""
         return f"{url}?{some}showPermissionSets=false"
 
-    def time_url(self) -> str:
-        """URL of the exchange's time."""
-        return self.endpoints.rest + self.time_path
+    def time_url(self, server: int = 0) -> str:
+        """URL of the exchange's time, or of a book server's."""
+        return self._ends(server).rest + self.time_path
 
 
 publish("depthcache", Endpoints)

@@ -30,6 +30,11 @@ class Subscriber(Protocol):
         """Whether frames go to the book of the market; otherwise they are reported as they are."""
         ...
 
+    @property
+    def resume_id(self) -> int | None:
+        """The update id from which its book goes on when the stream comes again; None if it begins anew."""
+        ...
+
     def on_connected(self, now_ns: int) -> None:
         """Frames come from a new connection from now on."""
 
@@ -151,6 +156,11 @@ class Feed:
     def takes_diffs(self) -> bool:
         """Whether frames go to the book of the market."""
         return self._arbitration.subscriber.takes_diffs
+
+    @property
+    def resume_id(self) -> int | None:
+        """The update id from which its book goes on; None if it begins anew."""
+        return self._arbitration.subscriber.resume_id
 
     def drop(self) -> None:
         """The feed is no longer wanted."""

@@ -58,6 +58,8 @@ class ConnectionSlot:
         self.venue = venue
         self._owner = owner
         self._budget = context.budgets.of(venue)
+        self._server = 0
+        """The number of the book server, where the venue has any."""
         self.connection: int | None = None
         """The number of the current connection."""
         self._opened_ns: int | None = None
@@ -173,13 +175,16 @@ class ConnectionSlot:
     def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
         """The connection was lost, or could not be made. `refusal`: the response to a refused handshake."""
         held_s: float | None = None
-        if refusal.status is not None and not self.is_open:
+        is_served = bool(self.venue.servers)  # a server stops nobody's address
+        if refusal.status is not None and not self.is_open and not is_served:
             held_s = self._budget.on_refused_connect(
                 refusal.status, refusal.retry_after, refusal.date, now_ns
             )
         if code == _POLICY_CLOSE:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
         told = reasons.connection_closed(reason, was_open=self.is_open, code=code, held_s=held_s)
+        if is_served:
+            told += reasons.server_hint(refusal.status)
         self._on_lost(told, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
@@ -229,13 +234,14 @@ class ConnectionSlot:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
         connection = next(context.connection_numbers)
-        context.router.open_connection(connection)
+        self._server = context.servers.current
+        context.router.open_connection(connection, server=self.venue.server_name(self._server))
         self.connection = connection
         self.connects += 1
         context.slots_by_connection[connection] = self
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
-        context.commands.append(OpenConnection(connection, self.venue.stream_url()))
+        context.commands.append(OpenConnection(connection, self.venue.stream_url(self._server)))
 
     def _on_lost(self, reason: str, now_ns: int) -> None:
         policy = self._context.policy
@@ -244,14 +250,25 @@ class ConnectionSlot:
             self._attempt = 0
         self._forget_connection()
         self._context.deadlines.clear(self.number, *_TIMERS)
-        pause_ns = self._context.backoff_ns(self._attempt, policy.connect_base_s, policy.connect_cap_s)
-        self._attempt += 1
+        pause_ns = self._pause_ns()
+        if self.venue.servers:
+            reason = f"{self.venue.server_name(self._server)}: {reason}"
+            self._context.servers.on_failed(self._server, len(self.venue.servers))
         # Arm the recovery before reporting the loss.
         self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
         self.subscriptions.on_down()
         for _, subscriber in self.subscriptions.subscribers():
             subscriber.on_disconnected(reason, now_ns)
         self._owner.on_lost(self, now_ns)
+
+    def _pause_ns(self) -> int:
+        """The pause before the next attempt; none before another server that was not tried in this round."""
+        policy = self._context.policy
+        self._attempt += 1
+        turn, tried = divmod(self._attempt, max(1, len(self.venue.servers)))
+        if tried:
+            return 0
+        return self._context.backoff_ns(turn - 1, policy.connect_base_s, policy.connect_cap_s)
 
     def _forget_connection(self) -> None:
         """Ignore whatever still comes from that connection."""

@@ -19,7 +19,7 @@ from depthcache.foreign_text import clean
 
 __all__ = ["Reply", "Shutdown", "read_reply"]
 
-_LONGEST_TEXT = 200
+_LONGEST_TEXT = 300
 _NUMBERS = range(1 << 63)
 
 

@@ -22,6 +22,7 @@ class Bootstrap:
     """The bootstrap stream of one market. Usage: `start`, frames, `stop`, repeatedly."""
 
     takes_diffs = False
+    resume_id = None
 
     def __init__(self, context: Context, market: int, stream: str, streams: Streams) -> None:
         self.market = market

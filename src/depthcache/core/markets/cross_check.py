@@ -54,6 +54,7 @@ class _Stream:
     """One of the streams; its absence matters only to the audit."""
 
     takes_diffs = False
+    resume_id = None
 
     def __init__(self, market: int) -> None:
         self.market = market

@@ -86,6 +86,11 @@ class Maintenance(Requester):
 
     # --- getters ---------------------------------------------------------------------------
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the book is maintained now."""
+        return self._live
+
     def is_due(self, now_ns: int) -> bool:
         """Whether the refresh interval has passed."""
         return self._interval.due_ns <= now_ns and self._live and self._retry.not_before_ns <= now_ns
@@ -343,11 +348,14 @@ class Maintenance(Requester):
         router, market = self._context.router, self._spec.market
         made_us = self._made.between_us(pending.sent_ns, now_ns)
         try:
-            result = router.refresh(market, body, limit=pending.limit, now_ns=now_ns, made_us=made_us)
+            result = router.refresh(
+                market, body, limit=pending.answered_limit, now_ns=now_ns, made_us=made_us
+            )
         except (MalformedSnapshot, SymbolMismatch):
             router.end_refresh(market)
             self._failed(now_ns)
             return
+        self._limits.on_answered(pending.served_limit)
         if result.comparison is not None:
             self.on_refreshed(result.comparison, now_ns)
         elif result.outcome is RefreshOutcome.WAITING:

@@ -38,11 +38,13 @@ class DepthTarget:
 class SnapshotLimits:
     """The limits of one market; call `on_synced` each time the book is live."""
 
-    __slots__ = ("_context", "_refused", "_spec", "held", "target")
+    __slots__ = ("_context", "_refused", "_served", "_spec", "held", "target")
 
     def __init__(self, context: Context, spec: MarketSpec) -> None:
         self._context, self._spec = context, spec
         self._refused: dict[int, int] = {}
+        self._served: int | None = None
+        """Complete levels of a book server that holds fewer than are wanted."""
         self.held: int = 0
         """The limit of the last snapshot that was installed or merged."""
         self.target: DepthTarget = self._target(0)
@@ -111,6 +113,12 @@ class SnapshotLimits:
         if asked != self.target.asked:
             self._aim(asked)
 
+    def on_answered(self, served: int | None) -> None:
+        """A snapshot came. `served`: its levels if a book server holds no more complete ones; else None."""
+        if served != self._served:
+            self._served = served
+            self._aim(self.target.asked)
+
     def on_refused(self, limit: int, reason: str, now_ns: int) -> int | None:
         """The exchange refused that limit; return the one to use instead, None if there is no smaller one."""
         self._refused[limit] = now_ns
@@ -141,7 +149,7 @@ class SnapshotLimits:
         venue = self._spec.venue
         wanted = min(max(self._spec.depth, asked), venue.depth_limits[-1])
         limit = self.allowed(venue.snapshot_limit(wanted))
-        wanted = min(wanted, limit)
+        wanted = min(wanted, limit, self._served or limit)
         thin = min(self._context.policy.thin_levels, max(1, wanted // 2))
         enough = wanted if limit > wanted else wanted * 4 // 5
         return DepthTarget(asked, wanted, limit, thin, max(thin, enough))

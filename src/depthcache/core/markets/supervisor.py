@@ -114,6 +114,15 @@ class Supervisor(Requester):
         return self._refusals.is_doubted
 
     @property
+    def resume_id(self) -> int | None:
+        """The update id from which the book goes on when its stream comes again; only book servers go on."""
+        return self._book.last_update_id if self._goes_on else None
+
+    @property
+    def _goes_on(self) -> bool:
+        return bool(self.venue.servers) and self._machine_state is Status.SYNCED
+
+    @property
     def heard_ns(self) -> int | None:
         """When the last diff arrived, on any connection."""
         return self._diffs.heard_ns
@@ -180,7 +189,8 @@ class Supervisor(Requester):
         """Diffs come from a new connection from now on."""
         if self._diffs.attached:
             self.uptime.on_reconnect(now_ns)
-            self._start_over(reasons.CONNECTION_NEW, now_ns)
+            if not self._goes_on:
+                self._start_over(reasons.CONNECTION_NEW, now_ns)
         self._diffs.attached = True
 
     def on_live(self, now_ns: int) -> None:
@@ -213,9 +223,23 @@ class Supervisor(Requester):
         """The exchange refused the stream: the symbol may not exist."""
         if self.ending:
             return
+        if self.venue.servers:
+            self._on_refused_by_server(reason, now_ns)
+            return
         self._set_reason(reason, now_ns)
         if self._pending is None:
             self._ask(Purpose.CHECK, self.limits.cheapest, now_ns)
+
+    def _on_refused_by_server(self, reason: str, now_ns: int) -> None:
+        """A book server does not hold the symbol, or does not speak this protocol; another one may."""
+        reason = (
+            f"{self.venue.server_name(self._context.servers.current)}: {reasons.refused_by_server(reason)}"
+        )
+        if reasons.is_not_held(reason) and not self._was_synced and len(self.venue.servers) == 1:
+            self._close(Ending.UNKNOWN_SYMBOL, reason, now_ns)
+            return
+        self._diffs.down = reason
+        self._show(now_ns)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -227,6 +251,10 @@ class Supervisor(Requester):
         if not change.causes.isdisjoint(("first_data", "confirmed")):
             self._on_data(now_ns)
         self._become(Status(change.status), now_ns)
+        if "upstream" in change.causes:
+            self._on_upstream(now_ns)
+            if self.ending:
+                return
         if "doubted" in change.causes:
             self.maintenance.on_doubted(now_ns)
         if "proven" in change.causes:  # the doubt may have come and gone without a report
@@ -337,7 +365,7 @@ class Supervisor(Requester):
 
     def _decide(self, now_ns: int) -> None:
         """Request a snapshot if one is needed and allowed; the only place that does."""
-        if not self._diffs.live or self._machine_state not in _WITHOUT_SNAPSHOT:
+        if not self._diffs.live or self._machine_state not in _WITHOUT_SNAPSHOT or not self._is_served():
             return
         if self._pending is not None:
             if self._pending.purpose is not Purpose.CHECK:
@@ -352,6 +380,26 @@ class Supervisor(Requester):
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
         purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
         self._ask(purpose, self.limits.first, now_ns, deep_limit=self.limits.full)
+
+    def _is_served(self) -> bool:
+        """Whether a snapshot can be had: of a book server only while its own book is synced."""
+        return not self.venue.servers or self._upstream()[0] is Status.SYNCED
+
+    def _upstream(self) -> tuple[Status, str]:
+        status, reason = self._context.router.upstream(self.market) or (Status.EMPTY, "")
+        return Status(status), reason
+
+    def _on_upstream(self, now_ns: int) -> None:
+        """The book server says what its own book is."""
+        status, reason = self._upstream()
+        if status is Status.CLOSED and reasons.is_end_of_symbol(reason):
+            ending = Ending.DELISTED if self._was_synced else Ending.UNKNOWN_SYMBOL
+            self._close(ending, reason, now_ns)
+        elif status is not Status.SYNCED or self._machine_state in _WITHOUT_SNAPSHOT:
+            self._give_up_request()  # its response may be older than what the server has said
+        elif not self.maintenance.is_live:  # it goes on after a lost connection
+            self.maintenance.begin(now_ns)
+            self.look_for_proof(now_ns)
 
     def _become(self, status: Status, now_ns: int) -> None:
         """React to a change of the book's own state."""
@@ -422,12 +470,13 @@ class Supervisor(Requester):
         live = self.clock.is_newer(pending.sent_ns, self._diffs.live_ns)
         try:
             outcome = self.clock.install(
-                body, limit=pending.limit, live=live, sent_ns=pending.sent_ns, now_ns=now_ns
+                body, limit=pending.answered_limit, live=live, sent_ns=pending.sent_ns, now_ns=now_ns
             )
         except (MalformedSnapshot, SymbolMismatch) as error:
             self._failed(pending, reasons.snapshot_not_taken(error), now_ns)
             return
         self._refusals.on_snapshot()
+        self.limits.on_answered(pending.served_limit)
         self._show(now_ns)
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)
@@ -464,6 +513,10 @@ class Supervisor(Requester):
     def _on_refusal(self, response: ClassifiedResponse, now_ns: int) -> None:
         """A snapshot was refused because of the symbol: one response, to be weighed against others."""
         if self.ending:
+            return
+        if self.venue.servers:
+            self._pauses.on_failed(now_ns)
+            self._set_reason(reasons.snapshot_failed(response.reason), now_ns)
             return
         is_live, is_unknown = self._synced_ns is not None, response.action is ResponseAction.UNKNOWN
         words = self._refusals.on_refused(response, is_live=is_live, heard_ns=self.heard_ns, now_ns=now_ns)

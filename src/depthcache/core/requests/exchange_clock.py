@@ -95,7 +95,8 @@ class Clock(Requester):
         self._context.deadlines.set(
             Timer.CLOCK, self._venue.name, now_ns + to_ns(self._context.policy.clock_s)
         )
-        pending = PendingRequest(self, self._venue, Purpose.FACT, now_ns, url=self._venue.time_url())
+        url = self._venue.time_url(self._context.servers.current)
+        pending = PendingRequest(self, self._venue, Purpose.FACT, now_ns, url=url)
         self._scheduler.ask(pending, now_ns)
 
     def on_response(

@@ -104,7 +104,9 @@ class ExchangeInfoPoller(Requester):
     # --- commands --------------------------------------------------------------------------
 
     def watch(self, listed: ListingSubscriber, now_ns: int) -> None:
-        """Add a subscriber."""
+        """Add a subscriber. Of a book server's symbols its states tell more than the list."""
+        if self._venue.servers:
+            return
         self._watchers.append(listed)
         if self._context.deadlines.pending(Timer.LISTING, self._venue.name) is None:
             self._look_in(self._context.policy.listing_s, now_ns)
@@ -118,6 +120,8 @@ class ExchangeInfoPoller(Requester):
 
     def look(self, now_ns: int, *, whole: bool = False) -> None:
         """Request the list soon. `whole`: names similar to an unknown one are wanted."""
+        if self._venue.servers:
+            return
         self._wants_whole |= whole
         if self._asked_ns is None:
             self._ask(now_ns)
@@ -126,7 +130,10 @@ class ExchangeInfoPoller(Requester):
 
     def on_halted(self, now_ns: int) -> None:
         """A symbol is halted: check from now on whether its diffs arrive."""
-        if self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None:
+        if (
+            not self._venue.servers
+            and self._context.deadlines.pending(Timer.HALTED, self._venue.name) is None
+        ):
             self._context.deadlines.set(Timer.HALTED, self._venue.name, now_ns + _LOOK_NS)
 
     def recover(self, now_ns: int) -> None:

@@ -32,10 +32,11 @@ __all__ = [
     "classify_response",
     "describe_refusal",
     "error_in",
+    "served_limit",
     "used_weight",
 ]
 
-_OK, _BAD_REQUEST, _SERVER_ERROR = 200, 400, 500
+_OK, _BAD_REQUEST, _TOO_MANY_REQUESTS, _SERVER_ERROR = 200, 400, 429, 500
 _UNKNOWN_SYMBOL, _REFUSED_LIMIT, _TOO_MANY = -1121, -4021, -1003
 _NOT_TRADING = frozenset({-1122, -4108, -4140, -4141})
 """Spot and USD-M error codes (2026-05-28): the symbol's status does not allow it; -4108 means "delivering,
@@ -84,12 +85,18 @@ class ClassifiedResponse:
 
 
 def classify_response(
-    status: int, headers: Mapping[str, str], body: bytes, *, exchange_s: float | None = None
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    exchange_s: float | None = None,
+    is_served: bool = False,
 ) -> ClassifiedResponse:
     """Classify one response. Never raises.
 
-    `exchange_s`: seconds since 1970 on the exchange's clock, if known; used for a Retry-After date in a
-    response without a Date header.
+    `is_served`: it comes from a book server, which stops nobody's address but by 429. `exchange_s`: seconds
+    since 1970 on the exchange's clock, if known; used for a Retry-After date in a response without a Date
+    header.
     """
     if status == _OK and not _may_be_error(body):
         return ClassifiedResponse(ResponseAction.INSTALL)
@@ -99,6 +106,10 @@ def classify_response(
     shown = describe_refusal(status, code, text)
     told_s = stop_seconds(_header(headers, "retry-after"), _header(headers, "date"), exchange_s)
     action, stop_s = _action(status, code, text), None
+    if is_served and status != _TOO_MANY_REQUESTS:
+        told_s = None
+        action = ResponseAction.RETRY if action is ResponseAction.STOP else action
+        shown += reasons.server_hint(status)
     if status == _OK:
         told_s = None
         shown = reasons.malformed_snapshot(shown) if action is ResponseAction.RETRY else shown
@@ -134,6 +145,13 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     """The weight used by this address in the current minute, as counted by the exchange."""
     text = _header(headers, "x-mbx-used-weight-1m")
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def served_limit(headers: Mapping[str, str], asked: int) -> int | None:
+    """The limit that the snapshot of a book server answers; None if it is that of the request."""
+    text = _header(headers, "x-depthcache-limit") or ""
+    is_number = text.isascii() and text.isdigit() and len(text) < 10
+    return int(text) if is_number and 0 < int(text) < asked else None
 
 
 def _action(status: int, code: int | None, text: str) -> ResponseAction:

@@ -19,7 +19,7 @@ from depthcache.core.commands import Fetch
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.budget import Allowance, Budget
-from depthcache.core.requests.responses import ClassifiedResponse
+from depthcache.core.requests.responses import ClassifiedResponse, served_limit
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
@@ -90,6 +90,11 @@ class PendingRequest:
     url: str = ""
     """The URL of any other request."""
     cost: int = 1
+    server: int = 0
+    """The number of the book server that is asked."""
+    served_limit: int | None = None
+    """The limit that the response answers, where a book server holds fewer complete levels; None: that of the
+    request."""
     sent_ns: int | None = None
     withdrawn: bool = False
 
@@ -101,7 +106,12 @@ class PendingRequest:
     @property
     def target(self) -> str:
         """Its URL."""
-        return self.url or self.venue.snapshot_url(self.symbol, self.limit)
+        return self.url or self.venue.snapshot_url(self.symbol, self.limit, self.server)
+
+    @property
+    def answered_limit(self) -> int:
+        """The limit by which the response shows how far it is complete."""
+        return self.limit if self.served_limit is None else self.served_limit
 
 
 class RequestScheduler:
@@ -169,6 +179,8 @@ class RequestScheduler:
         if pending is None:
             return None
         self.budget.on_response(pending.weight, response, headers, now_ns)
+        if pending.venue.servers:
+            pending.served_limit = served_limit(headers, pending.limit)
         took_ns = now_ns - (now_ns if pending.sent_ns is None else pending.sent_ns)
         self.times[min(max(0, took_ns - 1) // _MS_NS, 2 ** (_BUCKETS - 1) - 1).bit_length()] += 1
         self.times_ns += took_ns
@@ -189,6 +201,11 @@ class RequestScheduler:
     def holds(self, request: int) -> bool:
         """Whether that request is in flight."""
         return request in self._in_flight
+
+    def is_served(self, request: int) -> bool:
+        """Whether that request goes to a book server."""
+        pending = self._in_flight.get(request)
+        return pending is not None and bool(pending.venue.servers)
 
     def requester_of(self, request: int) -> str:
         """The requester of that request; the scheduler itself if it is unknown."""
@@ -258,7 +275,7 @@ class RequestScheduler:
         if pending.purpose is not Purpose.DEEPEN:
             self._turn = (self._turn + 1) % len(_TURNS)
         request = next(context.request_numbers)
-        pending.sent_ns = now_ns
+        pending.sent_ns, pending.server = now_ns, context.servers.current
         self._in_flight[request] = pending
         timeout_s = context.policy.snapshot_timeout_s
         context.deadlines.set(Timer.RESPONSE, request, now_ns + to_ns(2 * timeout_s))

@@ -14,7 +14,15 @@ from os import PathLike
 from depthcache import logs
 from depthcache._native import now_ns
 from depthcache.io.network import http
-from depthcache.io.network.interface import Callbacks, Closed, Failure, FrameSink, Network, Response
+from depthcache.io.network.interface import (
+    Callbacks,
+    Closed,
+    Failure,
+    FrameSink,
+    Network,
+    Response,
+    ServerAccess,
+)
 from depthcache.io.network.loop_watchdog import LoopWatchdog, StallSink
 from depthcache.io.network.sessions import Sessions
 from depthcache.io.network.websocket import WebSocket, WebSocketHandler
@@ -50,12 +58,14 @@ class AiohttpNetwork(Network):
         quiet_s: float = QUIET_S,
         pong_s: float = PONG_S,
         connect_s: float = CONNECT_S,
+        access: ServerAccess | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connect_s = connect_s
         self._use_proxies, self._quiet_s, self._pong_s = use_proxies, quiet_s, pong_s
         self._ca_file = ca_file
-        self._sessions = Sessions(ca_file)
+        self._access = access or ServerAccess()
+        self._sessions = Sessions(ca_file, self._access)
         self._sockets: dict[int, tuple[WebSocket, asyncio.Task[Closed]]] = {}
         self._requests: dict[int, asyncio.Task[Response | Failure]] = {}
         self._wake: asyncio.TimerHandle | None = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from depthcache.events import Traffic
@@ -27,6 +27,7 @@ __all__ = [
     "FrameSink",
     "Network",
     "Response",
+    "ServerAccess",
     "lacks_descriptors",
 ]
 
@@ -41,6 +42,19 @@ def lacks_descriptors(error: BaseException) -> str:
             f"no file descriptor is left ({os.strerror(error.errno)}); `ulimit -n` shows and raises the limit"
         )
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAccess:
+    """How a client proves itself to a book server, and knows it.
+
+    Attributes:
+        token: sent with every request and handshake; None for a server that asks for none. Never shown.
+        fingerprint: SHA-256 of the only certificate to trust; None for those of known authorities.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    fingerprint: bytes | None = None
 
 
 class FrameSink(Protocol):

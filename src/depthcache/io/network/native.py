@@ -59,6 +59,8 @@ class NativeNetwork(AiohttpNetwork):
             pong_s=self._pong_s,
             connect_s=self._connect_s,
             ca_file=self._ca_file,
+            fingerprint=self._access.fingerprint,
+            token=self._access.token,
             _addresses=self._addresses,
         )
         try:

@@ -6,7 +6,7 @@ import asyncio
 from os import PathLike
 from typing import Literal, Protocol
 
-from depthcache.io.network.interface import ClosableNetwork
+from depthcache.io.network.interface import ClosableNetwork, ServerAccess
 
 __all__ = ["NetworkSettings", "real_network"]
 
@@ -30,8 +30,11 @@ class NetworkSettings(Protocol):
         ...
 
 
-def real_network(settings: NetworkSettings) -> ClosableNetwork:
-    """The network that users get; for the running event loop. Raises UsageError on one in virtual time."""
+def real_network(settings: NetworkSettings, *, access: ServerAccess | None = None) -> ClosableNetwork:
+    """The network that users get; for the running event loop. Raises UsageError on one in virtual time.
+
+    `access`: to the book server, where all connections go to one.
+    """
     refuse_real_sockets = getattr(asyncio.get_running_loop(), "refuse_real_sockets", None)
     if refuse_real_sockets is not None:
         refuse_real_sockets()
@@ -39,7 +42,7 @@ def real_network(settings: NetworkSettings) -> ClosableNetwork:
     if settings.transport == "aiohttp":
         from depthcache.io.network.aiohttp import AiohttpNetwork
 
-        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
+        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file, access=access)
     from depthcache.io.network.native import NativeNetwork
 
-    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file)
+    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file, access=access)

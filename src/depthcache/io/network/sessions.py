@@ -19,6 +19,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, TCPConnect
 
 from depthcache.errors import ConnectionFailed
 from depthcache.foreign_text import clean
+from depthcache.io.network.interface import ServerAccess
 from depthcache.io.network.proxies import Proxy, Route
 
 __all__ = ["RouteArguments", "Sessions", "noting_addresses", "route_arguments"]
@@ -68,12 +69,18 @@ class RouteArguments(TypedDict):
 class Sessions:
     """All sessions of a client, created on first use and closed together.
 
-    `ca_file`: PEM file of the certificate authorities to trust; None for those of the system.
+    `ca_file`: PEM file of the certificate authorities to trust; None for those of the system. `access`: to
+    the book server, where all requests go to one.
     """
 
-    def __init__(self, ca_file: str | PathLike[str] | None) -> None:
+    def __init__(self, ca_file: str | PathLike[str] | None, access: ServerAccess = ServerAccess()) -> None:  # noqa: B008
         self._held: dict[Proxy | None, aiohttp.ClientSession] = {}
-        self._tls = ssl.create_default_context(cafile=ca_file)
+        self._tls: ssl.SSLContext | aiohttp.Fingerprint = ssl.create_default_context(cafile=ca_file)
+        if access.fingerprint is not None:
+            self._tls = aiohttp.Fingerprint(access.fingerprint)
+        self._headers = {"User-Agent": "depthcache"}
+        if access.token is not None:
+            self._headers["Authorization"] = f"Bearer {access.token}"
 
     def of(self, route: Route) -> aiohttp.ClientSession:
         """The session for a route."""
@@ -85,7 +92,7 @@ class Sessions:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 middlewares=(_refuse_redirects, _tell_socks_errors)[: 1 if proxy is None else 2],
-                headers={"User-Agent": "depthcache"},
+                headers=self._headers,
             )
         return session
 

@@ -12,7 +12,7 @@ from socket import SOCK_STREAM, socket
 from typing import Any
 
 import aiohappyeyeballs
-from aiohttp import TCPConnector
+from aiohttp import Fingerprint, TCPConnector
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyType
 
 from depthcache.io.network.proxies import Proxy
@@ -25,7 +25,7 @@ _STAGGER_S = 0.25
 """The Connection Attempt Delay that RFC 8305, section 8, recommends."""
 
 
-def socks_connector(proxy: Proxy, tls: ssl.SSLContext) -> TCPConnector:
+def socks_connector(proxy: Proxy, tls: ssl.SSLContext | Fingerprint) -> TCPConnector:
     """A connector through a SOCKS 5 proxy, which looks up host names itself."""
     user, password = map(_Credential.of, proxy.credentials) if proxy.credentials else (None, None)
     connector: TCPConnector = _Connector(

@@ -1,0 +1,118 @@
+"""Book servers in place of an exchange: check their URLs, and derive the venue that they serve.
+
+A book server speaks the exchange's protocol under `/<exchange>/…` (`crates/server/src/exchange.rs`), with
+one stream
+more: `STATES` at the end of a name brings the diffs, and among them what the server's book is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from depthcache.errors import InvalidArgument
+from depthcache.foreign_text import without_credentials
+from depthcache.venues.venue import Endpoints, Venue
+
+__all__ = ["STATES", "parse_servers", "with_servers"]
+
+STATES = "@state1"
+"""The end of the name of a stream with states; the number is the version of the protocol."""
+
+_PORT = 42081
+"""The port of a book server, for names without a scheme (`ServerConfig.port`)."""
+_SCHEMES = {"https": "https", "wss": "https", "http": "http", "ws": "http"}
+_ALLOWED = (
+    "the URL of a book server, https://host:42081[/path], http:// only on this machine; several in a list or "
+    "with commas; without user, query and fragment (a token is the argument token, or DEPTHCACHE_TOKEN)"
+)
+_FREE = 1_000_000_000
+"""Request weight and connects that a server allows: it counts none."""
+_MESSAGES_PER_SECOND = 100
+"""Messages that a server takes by default (`ServerConfig.messages_per_second`)."""
+_LIFETIME_S = 1e9
+"""A server ends no connection for its age."""
+
+
+def parse_servers(given: str | Iterable[str] | None) -> tuple[str, ...]:
+    """The base URLs of servers, `http(s)://host:port[/path]`, in order; none for None.
+
+    Raises InvalidArgument, which shows no secret.
+    """
+    if given is None:
+        return ()
+    texts = given.split(",") if isinstance(given, str) else given
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes):
+        raise InvalidArgument(name="server", value=given, allowed=_ALLOWED)
+    found = [_base_url(text) for text in texts if not isinstance(text, str) or text.strip()]
+    if not found:
+        raise InvalidArgument(name="server", value=given, allowed=_ALLOWED)
+    return tuple(dict.fromkeys(found))
+
+
+def with_servers(venue: Venue, servers: tuple[str, ...]) -> Venue:
+    """The venue as these servers serve it: other hosts, another stream, and no limits of request weight."""
+    ends = tuple(_endpoints(server, venue) for server in servers)
+    return replace(
+        venue,
+        endpoints=ends[0],
+        servers=ends,
+        stream_speeds=tuple((every_ms, suffix + STATES) for every_ms, suffix in venue.stream_speeds),
+        top_stream=None,
+        snapshot_lag_s=0.0,
+        weight_pool="book server",
+        weight_place=" ".join(servers),
+        weight_per_minute=_FREE,
+        connects_per_5_minutes=_FREE,
+        messages_per_second=_MESSAGES_PER_SECOND,
+        connection_lifetime_s=_LIFETIME_S,
+    )
+
+
+def _endpoints(server: str, venue: Venue) -> Endpoints:
+    return Endpoints(rest=f"{server}/{venue.name}", websocket=f"ws{server.removeprefix('http')}/{venue.name}")
+
+
+def _base_url(text: object) -> str:
+    shown = without_credentials(text.partition("#")[0].partition("?")[0]) if isinstance(text, str) else text
+    refused = InvalidArgument(name="server", value=shown, allowed=_ALLOWED)
+    if not isinstance(text, str):
+        raise refused
+    text = text.strip()
+    has_scheme = "://" in text
+    if not text.isprintable() or any(map(str.isspace, text)):
+        raise refused
+    try:
+        parts = urlsplit(text if has_scheme else f"//{text}")
+        port = parts.port
+    except ValueError:
+        raise refused from None
+    if not parts.hostname or port == 0 or "?" in text or "#" in text or "@" in parts.netloc:
+        raise refused
+    is_here = _is_here(parts.hostname)
+    scheme = _SCHEMES.get(parts.scheme) if has_scheme else ("http" if is_here else "https")
+    if scheme is None:
+        raise refused
+    if parts.path.startswith("/k/"):
+        allowed = "a URL without the key of the exchange's protocol: pass token=…, which is secret here"
+        raise InvalidArgument(name="server", value=shown, allowed=allowed)
+    if scheme == "http" and not is_here:
+        allowed = f"https:// for another machine, so that nobody on the way reads the token: {_ALLOWED}"
+        raise InvalidArgument(name="server", value=shown, allowed=allowed)
+    return f"{scheme}://{_place(parts, port if has_scheme or port else _PORT)}{parts.path.rstrip('/')}"
+
+
+def _place(parts: SplitResult, port: int | None) -> str:
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return host if port is None else f"{host}:{port}"
+
+
+def _is_here(host: str) -> bool:
+    """Whether a host is this machine by its name alone."""
+    try:
+        return ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost")

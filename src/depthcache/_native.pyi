@@ -893,10 +893,7 @@ class Router:
         From now on it is never synced unless a server says, in order with the diffs, that its own book is.
         """
     def upstream(self, market: int) -> tuple[str, str] | None:
-        """The status and reason of the servers' book; None for a market that is not relayed. Raises KeyError.
-
-        Before a server's first state the status is `empty`.
-        """
+        """The status and reason of the servers' book; None before a server has said it. Raises KeyError."""
     def remove_market(self, market: int, reason: str, now_ns: int) -> None:
         """Remove a market; its readers are `closed` from now on."""
     def reader(self, market: int, *, serve_stale: bool = False) -> BookReader:

@@ -161,11 +161,7 @@ class Router(Protocol):
         """
 
     def upstream(self, market: int, /) -> tuple[str, str] | None:
-        """The status and reason of the servers' book; None for a market that is not relayed.
-
-        Before a server's first state the status is `empty`.
-        """
-        ...
+        """The status and reason of the servers' book; None before a server has said it."""
 
     def remove_market(self, market: int, reason: str, now_ns: int, /) -> None:
         """Remove a market; its readers are `closed` from now on."""

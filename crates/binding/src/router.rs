@@ -83,9 +83,7 @@ impl Router {
         or_raise(py, self.inner.relay(market, now_ns))
     }
 
-    /// The status and reason of the servers' book; None for a market that is not relayed. Raises KeyError.
-    ///
-    /// Before a server's first state the status is `empty`.
+    /// The status and reason of the servers' book; None before a server has said it. Raises KeyError.
     fn upstream(&self, py: Python<'_>, market: u64) -> PyResult<Option<(&'static str, String)>> {
         let upstream = self.cell(py, market)?.read().upstream();
         Ok(upstream.map(|(status, reason)| (status.as_str(), reason)))

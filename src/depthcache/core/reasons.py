@@ -21,6 +21,7 @@ __all__ = [
     "NOT_COMPARABLE",
     "NOT_CONFIRMED",
     "NOT_OPENED",
+    "NO_STATE",
     "NO_SUCH_MARKET",
     "REMOVED",
     "RESPONSE_NEVER_REPORTED",
@@ -199,6 +200,9 @@ def refused_by_server(reason: str) -> str:
 
 CONNECTION_GONE = "the connection is gone"
 CONNECTION_NEW = "the connection is new"
+NO_STATE = (
+    "no state of its book arrives: it is no server of depthcache, or of a release without this protocol"
+)
 NOT_OPENED = "the connection did not open in time"
 INTERNAL_ERROR_WITH_CONNECTION = "internal error while handling the connection"
 STREAM_MOVES = "the stream is moving to another connection"

@@ -45,6 +45,8 @@ class Timer(Enum):
     """When to compare a market without diffs with the exchange."""
     OVERDUE = "overdue"
     """When to stop waiting for a diff that the exchange must have sent."""
+    STATE = "state"
+    """When to stop waiting for a book server to say what its own book is."""
     BOOTSTRAP = "seed"
     """When to stop waiting for the stream of the best levels."""
     PROOF = "proof"

@@ -26,7 +26,7 @@ from depthcache.reference.names import printable
 
 __all__ = ["BookState", "Relay", "Report", "StateChange", "parse_book_state"]
 
-_LONGEST = 300
+_MOST_OF_REASON = 300
 """Most characters of what a server says."""
 _LARGEST_ID = 2**63 - 1
 
@@ -96,16 +96,14 @@ class Relay:
             report.status is Status.SYNCED for number, report in self.reports.items() if number != connection
         )
 
-    def upstream(self) -> tuple[Status, str]:
-        """The best of what the servers say."""
+    def upstream(self) -> tuple[Status, str] | None:
+        """The best of what the servers say; None before one has said anything."""
         best = min(self.reports.values(), key=lambda report: report.rank, default=None)
-        if best is None:
-            return Status.EMPTY, reasons.WAITING_FOR_STATE
-        return best.status or Status.STALE, best.reason
+        return None if best is None else (best.status or Status.STALE, best.reason)
 
     def condition(self) -> tuple[Status, str] | None:
         """What hides the book; None where a server's book is synced."""
-        status, reason = self.upstream()
+        status, reason = self.upstream() or (Status.STALE, reasons.WAITING_FOR_STATE)
         if any(report.status is Status.SYNCED for report in self.reports.values()):
             return None
         return (Status.HALTED if status is Status.HALTED else Status.STALE), reason
@@ -116,7 +114,9 @@ class Relay:
         words = f"{said.status}: {said.reason}" if said.reason else said.status
         status = Status(said.status) if said.status in set(Status) else None
         origin = (said.server, said.generation)
-        now = self.reports[connection] = Report(status, f"{name}: {printable(words)[:_LONGEST]}", origin)
+        now = self.reports[connection] = Report(
+            status, f"{name}: {printable(words)[:_MOST_OF_REASON]}", origin
+        )
         was_synced = before is not None and before.status is Status.SYNCED
         if status is not Status.SYNCED or self.is_led_by_another(connection):
             return StateChange(is_news=now != before)

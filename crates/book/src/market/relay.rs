@@ -49,7 +49,7 @@ impl Report {
 }
 
 /// Characters of what a server says.
-const LONGEST: usize = 300;
+const MOST_OF_REASON: usize = 300;
 
 const WAITING: &str = "waiting for the state of the server's book";
 
@@ -84,17 +84,11 @@ impl Market {
         self.relay.0.is_some()
     }
 
-    /// The status of the servers' book and the server's reason; None where it is not relayed. Before a first state the
-    /// status is empty.
+    /// The status of the servers' book and the server's reason; None before a server has said it.
     pub fn upstream(&self) -> Option<(Status, String)> {
-        let relay = self.relay.0.as_ref()?;
-        let best = relay.reports.iter().min_by_key(|report| report.status);
-        Some(best.map_or((Status::Empty, WAITING.to_owned()), |report| {
-            (
-                report.status.unwrap_or(Status::Stale),
-                report.reason.clone(),
-            )
-        }))
+        let reports = self.relay.0.as_ref()?.reports.iter();
+        let best = reports.min_by_key(|report| report.status)?;
+        Some((best.status.unwrap_or(Status::Stale), best.reason.clone()))
     }
 
     /// The server of a connection says what its book is. `name`: how users know the server.
@@ -109,7 +103,7 @@ impl Market {
         }
         let words: String = foreign_text::printable(&words)
             .chars()
-            .take(LONGEST)
+            .take(MOST_OF_REASON)
             .collect();
         let reason = format!("{name}: {words}");
         let before = relay

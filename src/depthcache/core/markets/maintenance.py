@@ -355,7 +355,7 @@ class Maintenance(Requester):
             router.end_refresh(market)
             self._failed(now_ns)
             return
-        self._limits.on_answered(pending.served_limit)
+        self._limits.on_answered(pending.told_limit)
         if result.comparison is not None:
             self.on_refreshed(result.comparison, now_ns)
         elif result.outcome is RefreshOutcome.WAITING:

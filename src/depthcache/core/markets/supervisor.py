@@ -45,7 +45,15 @@ from depthcache.venues.venue import Venue
 
 __all__ = ["Supervisor"]
 
-_TIMERS = (Timer.SNAPSHOT, Timer.CROSSED, Timer.BRIDGING, Timer.SILENCE, Timer.OVERDUE, Timer.BOOTSTRAP)
+_TIMERS = (
+    Timer.SNAPSHOT,
+    Timer.CROSSED,
+    Timer.BRIDGING,
+    Timer.SILENCE,
+    Timer.OVERDUE,
+    Timer.BOOTSTRAP,
+    Timer.STATE,
+)
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
 _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
 
@@ -198,6 +206,7 @@ class Supervisor(Requester):
         if self._diffs.live or self.ending:
             return
         self._diffs.on_live(now_ns)
+        self._await_state(now_ns)
         self._show(now_ns)
         self._decide(now_ns)
 
@@ -328,6 +337,8 @@ class Supervisor(Requester):
         match timer:
             case Timer.SNAPSHOT | Timer.BOOTSTRAP:
                 self._decide(now_ns)
+            case Timer.STATE:
+                self._on_no_state(now_ns)
             case Timer.CROSSED if self._machine_state is Status.CROSSED and not self.is_halted:
                 self._resync(reasons.crossed_for(self._context.policy.crossed_s), now_ns)
             case Timer.BRIDGING if self._machine_state is Status.BRIDGING and not self._bridging.goes_on(
@@ -385,13 +396,29 @@ class Supervisor(Requester):
         """Whether a snapshot can be had: of a book server only while its own book is synced."""
         return not self.venue.servers or self._upstream()[0] is Status.SYNCED
 
-    def _upstream(self) -> tuple[Status, str]:
-        status, reason = self._context.router.upstream(self.market) or (Status.EMPTY, "")
-        return Status(status), reason
+    def _upstream(self) -> tuple[Status, str] | tuple[None, str]:
+        """What the book server says of its own book; None before it has said anything."""
+        status, reason = self._context.router.upstream(self.market) or (None, "")
+        return (None, "") if status is None else (Status(status), reason)
+
+    def _await_state(self, now_ns: int) -> None:
+        """A book server says what its book is at once; what only looks like one does not."""
+        if self.venue.servers and self._upstream()[0] is None:
+            at_ns = now_ns + to_ns(self._context.policy.reply_timeout_s)
+            self._context.deadlines.set(Timer.STATE, self.market, at_ns)
+
+    def _on_no_state(self, now_ns: int) -> None:
+        if self._diffs.live and self._upstream()[0] is None:
+            self._diffs.down = f"{self.venue.server_name(self._context.servers.current)}: {reasons.NO_STATE}"
+            self._show(now_ns)
 
     def _on_upstream(self, now_ns: int) -> None:
         """The book server says what its own book is."""
         status, reason = self._upstream()
+        self._context.deadlines.clear(self.market, Timer.STATE)
+        if self._diffs.live and self._diffs.down:
+            self._diffs.down = ""
+            self._show(now_ns)
         if status is Status.CLOSED and reasons.is_end_of_symbol(reason):
             ending = Ending.DELISTED if self._was_synced else Ending.UNKNOWN_SYMBOL
             self._close(ending, reason, now_ns)
@@ -476,7 +503,7 @@ class Supervisor(Requester):
             self._failed(pending, reasons.snapshot_not_taken(error), now_ns)
             return
         self._refusals.on_snapshot()
-        self.limits.on_answered(pending.served_limit)
+        self.limits.on_answered(pending.told_limit)
         self._show(now_ns)
         if outcome is SnapshotOutcome.TOO_OLD:
             self._wait_for_younger(now_ns)

@@ -32,7 +32,7 @@ __all__ = [
     "classify_response",
     "describe_refusal",
     "error_in",
-    "served_limit",
+    "told_limit",
     "used_weight",
 ]
 
@@ -147,7 +147,7 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def served_limit(headers: Mapping[str, str], asked: int) -> int | None:
+def told_limit(headers: Mapping[str, str], asked: int) -> int | None:
     """The limit that the snapshot of a book server answers; None if it is that of the request."""
     text = _header(headers, "x-depthcache-limit") or ""
     is_number = text.isascii() and text.isdigit() and len(text) < 10

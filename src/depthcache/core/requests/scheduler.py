@@ -19,7 +19,7 @@ from depthcache.core.commands import Fetch
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.budget import Allowance, Budget
-from depthcache.core.requests.responses import ClassifiedResponse, served_limit
+from depthcache.core.requests.responses import ClassifiedResponse, told_limit
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
@@ -92,7 +92,7 @@ class PendingRequest:
     cost: int = 1
     server: int = 0
     """The number of the book server that is asked."""
-    served_limit: int | None = None
+    told_limit: int | None = None
     """The limit that the response answers, where a book server holds fewer complete levels; None: that of the
     request."""
     sent_ns: int | None = None
@@ -111,7 +111,7 @@ class PendingRequest:
     @property
     def answered_limit(self) -> int:
         """The limit by which the response shows how far it is complete."""
-        return self.limit if self.served_limit is None else self.served_limit
+        return self.limit if self.told_limit is None else self.told_limit
 
 
 class RequestScheduler:
@@ -180,7 +180,7 @@ class RequestScheduler:
             return None
         self.budget.on_response(pending.weight, response, headers, now_ns)
         if pending.venue.servers:
-            pending.served_limit = served_limit(headers, pending.limit)
+            pending.told_limit = told_limit(headers, pending.limit)
         took_ns = now_ns - (now_ns if pending.sent_ns is None else pending.sent_ns)
         self.times[min(max(0, took_ns - 1) // _MS_NS, 2 ** (_BUCKETS - 1) - 1).bit_length()] += 1
         self.times_ns += took_ns

@@ -1,0 +1,315 @@
+"""Books from a book server (`connect(server=…)`): they are right, or say which server is not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import depthcache
+from depthcache import Policy, Settings, Status, UnknownSymbol, blocking, simulator
+from depthcache.server import BookServer, ServerConfig, serve
+from depthcache.simulator import TINY, differences
+from tests.server.asking import DEADLINE_S
+from tests.server.test_exchange_protocol import beyond
+
+pytestmark = pytest.mark.slow
+
+SPOT, UM = "binance.com", "binance.com-futures"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "audit.py"
+
+
+@pytest.fixture
+def exchange() -> Iterator[simulator.Server]:
+    """An exchange with two small markets."""
+    markets = {SPOT: {"BTCUSDT": TINY, "ETHUSDT": replace(TINY, interval_ms=300)}}
+    with simulator.Server(simulator.SimulatedExchange(markets, seed=5)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def served(exchange: simulator.Server, folder: Path, **changes: Any) -> AsyncIterator[BookServer]:
+    """A book server of both markets."""
+    depth = changes.pop("depth", 100)
+    config = ServerConfig(**({"port": 0, "data_dir": folder} | changes))
+    symbols = ["BTCUSDT", "ETHUSDT"]
+    async with (
+        depthcache.connect(SPOT, symbols, depth=depth, settings=exchange.settings) as books,
+        serve(books, config) as running,
+    ):
+        await books.wait_synced(DEADLINE_S)
+        yield running
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+def assert_true(exchange: simulator.Server, *books: Any) -> None:
+    """The books equal the exchange's at the id of each."""
+    for book in books:
+        assert differences(book.freeze(), exchange.truth(SPOT, book.symbol)) == 0
+
+
+class Cable:
+    """A TCP connection to a server that can be cut; `url` leads through it."""
+
+    def __init__(self, url: str) -> None:
+        self._host, self._port = url.rpartition("/")[2].rsplit(":", 1)
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Cable:
+        self._listener = await asyncio.start_server(self._on_connect, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Break every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    async def _on_connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers += [writer, far_writer]
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+
+async def test_a_remote_book_is_the_exchange_s(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with served(exchange, tmp_path) as running:
+        url = running.url
+        async with depthcache.connect(SPOT, ["BTCUSDT", "ETHUSDT"], server=url) as books:
+            await books.wait_synced(DEADLINE_S)
+            stream = books["BTCUSDT"].updates("every")
+            for _ in range(5):
+                assert (await anext(stream)).status is Status.SYNCED
+            assert_true(exchange, *books)
+            audit = await books["BTCUSDT"].audit(10)
+            assert audit.is_clean
+            budget = books.stats().budgets[0]
+            assert (budget.stopped_s, budget.waiting) == (0, 0)
+
+
+async def test_the_blocking_api_reads_the_same(exchange: simulator.Server, tmp_path: Path) -> None:
+    def read(url: str) -> None:
+        with blocking.connect(SPOT, ["BTCUSDT"], server=url) as books:
+            book = books["BTCUSDT"]
+            book.wait_synced(timeout=DEADLINE_S)
+            for update in book.updates("every"):
+                assert update.status is Status.SYNCED
+                break
+            assert_true(exchange, book)
+
+    async with served(exchange, tmp_path) as running:
+        await asyncio.to_thread(read, running.url)
+
+
+async def test_what_the_server_loses_its_readers_lose_with_its_reason(
+    exchange: simulator.Server, tmp_path: Path
+) -> None:
+    async with served(exchange, tmp_path) as running:
+        async with depthcache.connect(SPOT, ["BTCUSDT"], server=running.url) as books:
+            book = books["BTCUSDT"]
+            await book.wait_synced(DEADLINE_S)
+            exchange.refuse_connects(0.3)
+            exchange.cut()
+            await until(lambda: book.status is not Status.SYNCED)
+            assert book.status is Status.STALE
+            host = running.url.removeprefix("http://")
+            assert book.reason.startswith(f"server {host}: disconnected: the connection was lost")
+            with pytest.raises(depthcache.BookNotSynced, match=f"server {host}"):
+                book.freeze()
+            await book.wait_synced(DEADLINE_S)
+            assert_true(exchange, book)
+
+
+async def test_a_lost_connection_costs_no_snapshot(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with served(exchange, tmp_path) as running, Cable(running.url) as cable:
+        async with depthcache.connect(SPOT, ["BTCUSDT", "ETHUSDT"], server=cable.url) as books:
+            await books.wait_synced(DEADLINE_S)
+            for book in books:
+                await anext(book.updates("every"))
+            for _ in range(2):
+                cable.cut()
+                await until(lambda: all(book.status is Status.DISCONNECTED for book in books))
+                assert "server 127.0.0.1:" in books["BTCUSDT"].reason
+                await books.wait_synced(DEADLINE_S)
+            assert_true(exchange, *books)
+            assert [book.counters["snapshots"] for book in books] == [1, 1]
+            assert [book.counters["gaps"] for book in books] == [0, 0]
+
+
+async def test_the_next_server_takes_over(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with AsyncExitStack() as servers:
+        second = await servers.enter_async_context(served(exchange, tmp_path / "b"))
+        first = await servers.enter_async_context(served(exchange, tmp_path / "a"))
+        both = f"{first.url}, {second.url}"
+        async with depthcache.connect(SPOT, ["BTCUSDT"], server=both) as books:
+            book = books["BTCUSDT"]
+            await book.wait_synced(DEADLINE_S)
+            before = book.last_update_id
+            await first.aclose()
+            await until(lambda: book.status is not Status.SYNCED)
+            assert first.url.removeprefix("http://") in book.reason
+            await book.wait_synced(DEADLINE_S)
+            assert book.last_update_id >= before
+            assert_true(exchange, book)
+
+
+async def test_a_server_that_comes_again_is_found_again(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with served(exchange, tmp_path) as running:
+        port = running.port
+        books = await depthcache.connect(SPOT, ["BTCUSDT"], server=running.url)
+        book = books["BTCUSDT"]
+        await book.wait_synced(DEADLINE_S)
+    assert book.status is not Status.SYNCED
+    async with served(exchange, tmp_path, port=port):
+        await book.wait_synced(DEADLINE_S)
+        assert_true(exchange, book)
+        await books.aclose()
+
+
+async def test_no_more_is_complete_than_at_the_server(exchange: simulator.Server, tmp_path: Path) -> None:
+    deep = replace(TINY, levels=400)
+    with simulator.Server(simulator.SimulatedExchange({SPOT: {"BTCUSDT": deep}}, seed=6)) as exchange:
+        config = ServerConfig(port=0, data_dir=tmp_path)
+        async with depthcache.connect(SPOT, ["BTCUSDT"], depth=10, settings=exchange.settings) as held:
+            await held.wait_synced(DEADLINE_S)
+            ours = held["BTCUSDT"]
+            ours.refresh_every(0)
+            async with serve(held, config) as running:
+                async with depthcache.connect(SPOT, ["BTCUSDT"], depth=1_000, server=running.url) as books:
+                    book = books["BTCUSDT"]
+                    await book.wait_synced(DEADLINE_S)
+                    for _ in range(3):
+                        await anext(book.updates("every"))
+                    frozen = book.freeze()
+                    assert frozen.complete_to.bids is not None
+                    assert differences(frozen, exchange.truth(SPOT, "BTCUSDT")) == 0
+                    assert frozen.complete_to.bids >= ours.complete_to.bids > 0
+                    requests = sum(each.times[0] for each in [books.stats().budgets[0]])
+                    assert requests < 10, "it does not ask again and again for what the server has not"
+
+
+async def test_halts_are_told(exchange: simulator.Server, tmp_path: Path) -> None:
+    policy = Policy(listing_s=0.2, silence_s=0.3, silence_cap_s=0.3, first_data_s=0.3)
+    settings = replace(exchange.settings, policy=policy)
+    config = ServerConfig(port=0, data_dir=tmp_path)
+    async with (
+        depthcache.connect(SPOT, ["BTCUSDT"], settings=settings) as held,
+        serve(held, config) as running,
+        depthcache.connect(SPOT, ["BTCUSDT"], server=running.url) as books,
+    ):
+        await books.wait_synced(DEADLINE_S)
+        exchange.halt("BTCUSDT")
+        await until(lambda: books["BTCUSDT"].status is Status.HALTED)
+        assert "halted: the exchange reports status" in books["BTCUSDT"].reason
+
+
+async def test_symbols_that_are_not_held(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with served(exchange, tmp_path) as running:
+        async with depthcache.connect(SPOT, ["XRPUSDT"], server=running.url) as books:
+            with pytest.raises(UnknownSymbol, match="holds no book of binance.com for xrpusdt") as raised:
+                await books.wait_synced(DEADLINE_S)
+            assert "PUT it with the admin token, or serve with --exchange-symbols any" in str(raised.value)
+            book = books.add("ETHUSDT")
+            await book.wait_synced(DEADLINE_S)
+
+
+async def test_a_server_begins_books_for_its_readers(exchange: simulator.Server, tmp_path: Path) -> None:
+    config = ServerConfig(port=0, data_dir=tmp_path, exchange_symbols="any")
+    async with (
+        depthcache.connect(SPOT, [], settings=exchange.settings) as held,
+        serve(held, config) as running,
+        depthcache.connect(SPOT, ["BTCUSDT"], server=running.url) as books,
+    ):
+        await books.wait_synced(DEADLINE_S)
+        assert_true(exchange, books["BTCUSDT"])
+
+
+async def test_tls_by_fingerprint_and_by_certificate(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with served(exchange, tmp_path, **beyond()) as running:
+        url = f"https://{beyond()['hosts'][0]}:{running.port}"
+        token = running.read_token
+        for trust in ({"fingerprint": running.fingerprint}, {"ca": running.certificate_file}):
+            for transport in ("native", "aiohttp"):
+                settings = Settings(transport=transport)  # type: ignore[arg-type]
+                async with depthcache.connect(
+                    SPOT, ["BTCUSDT"], server=url, token=token, settings=settings, **trust
+                ) as books:
+                    await books.wait_synced(DEADLINE_S)
+
+
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+async def test_who_is_refused_reads_why_and_never_the_token(
+    exchange: simulator.Server, tmp_path: Path, transport: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(exchange, tmp_path, **beyond()) as running:
+        url = f"https://{beyond()['hosts'][0]}:{running.port}"
+        other = ":".join(["AB"] * 32)
+        right: dict[str, Any] = {"token": running.read_token, "fingerprint": running.fingerprint}
+        for changes, words in (
+            ({"token": "dcr_secret_but_wrong"}, "check the token"),
+            ({"token": None}, "check the token"),
+            ({"fingerprint": other}, "AB:AB:AB" if transport == "native" else ""),
+            ({"fingerprint": None}, "certificate"),
+        ):
+            settings = Settings(transport=transport)
+            async with depthcache.connect(
+                SPOT, ["BTCUSDT"], server=url, settings=settings, **(right | changes)
+            ) as books:
+                book = books["BTCUSDT"]
+                await until(lambda: book.status is Status.DISCONNECTED)  # noqa: B023
+                assert words in book.reason
+                assert f"server {url.removeprefix('https://')}" in book.reason
+                for text in (book.reason, repr(books), repr(books._client.config), caplog.text):
+                    assert "secret" not in text
+                    assert running.read_token not in text
+
+
+async def test_what_only_looks_like_a_server_is_refused(exchange: simulator.Server) -> None:
+    settings = Settings(policy=Policy(reply_timeout_s=0.3))
+    async with depthcache.connect(SPOT, ["BTCUSDT"], server=exchange.url, settings=settings) as books:
+        book = books["BTCUSDT"]
+        await until(lambda: "no state of its book arrives" in book.reason)
+        assert book.status is Status.DISCONNECTED
+
+
+def test_an_unchanged_program_moves_by_its_environment(exchange: simulator.Server, tmp_path: Path) -> None:
+    """Without an exchange: all books come from the server."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DEPTHCACHE_")}
+    nowhere = environment | {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"}
+    with blocking.connect(SPOT, ["BTCUSDT", "ETHUSDT"], settings=exchange.settings) as books:
+        books.wait_synced(DEADLINE_S)
+        with serve(books, ServerConfig(port=0, data_dir=tmp_path)) as running:
+            moved = nowhere | {"DEPTHCACHE_SERVER": running.url, "DEPTHCACHE_TOKEN": running.read_token}
+            done = subprocess.run(
+                [sys.executable, str(EXAMPLE)], env=moved, timeout=DEADLINE_S, capture_output=True, text=True
+            )
+    assert done.returncode == 0, done.stderr
+    assert "right" in done.stdout

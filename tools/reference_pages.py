@@ -63,6 +63,11 @@ An unknown name or an unusable value raises an error with its source, the value 
 |---|---|---|---|
 | `endpoints` | Binance's | `DEPTHCACHE_<EXCHANGE>_REST`, `DEPTHCACHE_<EXCHANGE>_WEBSOCKET` \
 | Other hosts for an exchange. |
+| `server` | none | `DEPTHCACHE_SERVER` \
+| Book server to take all books from, or several: [Use the books of a server](../how-to/remote.md). \
+Its token is in `DEPTHCACHE_TOKEN`, which is no setting because it is secret. |
+| `fingerprint` | none | `DEPTHCACHE_FINGERPRINT` \
+| SHA-256 of the server's certificate, the only one to trust. |
 | `proxies` | `true` | `DEPTHCACHE_PROXIES` | Whether HTTPS_PROXY and related variables are honoured. |
 | `transport` | `"native"` | `DEPTHCACHE_TRANSPORT` \
 | `native`: a thread reads the sockets. `aiohttp`: the event loop does. |
@@ -177,6 +182,9 @@ REASON_GROUPS = {
     "snapshots": "Why no snapshot has been installed yet. The client requests another one.",
     "the symbol": "What the exchange says about it. A symbol that ended does not come back.",
     "connections": "Why a connection or a stream was replaced. The client opens another one.",
+    "a book that a server relays": (
+        "Of books from a [book server](../how-to/remote.md), which the reason names first. The book heals by itself."
+    ),
     "levels of a read": "Not of a book: why the levels that you read are fewer, or not all proven.",
     "this process": "What happened to your program or its machine.",
 }

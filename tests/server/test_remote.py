@@ -51,7 +51,7 @@ async def served(exchange: simulator.Server, folder: Path, **changes: Any) -> As
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - a book has no event for every change
             await asyncio.sleep(0.002)
 
 
@@ -132,36 +132,41 @@ async def test_the_blocking_api_reads_the_same(exchange: simulator.Server, tmp_p
 async def test_what_the_server_loses_its_readers_lose_with_its_reason(
     exchange: simulator.Server, tmp_path: Path
 ) -> None:
-    async with served(exchange, tmp_path) as running:
-        async with depthcache.connect(SPOT, ["BTCUSDT"], server=running.url) as books:
-            book = books["BTCUSDT"]
-            await book.wait_synced(DEADLINE_S)
-            exchange.refuse_connects(0.3)
-            exchange.cut()
-            await until(lambda: book.status is not Status.SYNCED)
-            assert book.status is Status.STALE
-            host = running.url.removeprefix("http://")
-            assert book.reason.startswith(f"server {host}: disconnected: the connection was lost")
-            with pytest.raises(depthcache.BookNotSynced, match=f"server {host}"):
-                book.freeze()
-            await book.wait_synced(DEADLINE_S)
-            assert_true(exchange, book)
+    async with (
+        served(exchange, tmp_path) as running,
+        depthcache.connect(SPOT, ["BTCUSDT"], server=running.url) as books,
+    ):
+        book = books["BTCUSDT"]
+        await book.wait_synced(DEADLINE_S)
+        exchange.refuse_connects(0.3)
+        exchange.cut()
+        await until(lambda: book.status is not Status.SYNCED)
+        assert book.status is Status.STALE
+        host = running.url.removeprefix("http://")
+        assert book.reason.startswith(f"server {host}: disconnected: ")
+        with pytest.raises(depthcache.BookNotSynced, match=f"server {host}"):
+            book.freeze()
+        await book.wait_synced(DEADLINE_S)
+        assert_true(exchange, book)
 
 
 async def test_a_lost_connection_costs_no_snapshot(exchange: simulator.Server, tmp_path: Path) -> None:
-    async with served(exchange, tmp_path) as running, Cable(running.url) as cable:
-        async with depthcache.connect(SPOT, ["BTCUSDT", "ETHUSDT"], server=cable.url) as books:
+    async with (
+        served(exchange, tmp_path) as running,
+        Cable(running.url) as cable,
+        depthcache.connect(SPOT, ["BTCUSDT", "ETHUSDT"], server=cable.url) as books,
+    ):
+        await books.wait_synced(DEADLINE_S)
+        for book in books:
+            await anext(book.updates("every"))
+        for _ in range(2):
+            cable.cut()
+            await until(lambda: all(book.status is Status.DISCONNECTED for book in books))
+            assert "server 127.0.0.1:" in books["BTCUSDT"].reason
             await books.wait_synced(DEADLINE_S)
-            for book in books:
-                await anext(book.updates("every"))
-            for _ in range(2):
-                cable.cut()
-                await until(lambda: all(book.status is Status.DISCONNECTED for book in books))
-                assert "server 127.0.0.1:" in books["BTCUSDT"].reason
-                await books.wait_synced(DEADLINE_S)
-            assert_true(exchange, *books)
-            assert [book.counters["snapshots"] for book in books] == [1, 1]
-            assert [book.counters["gaps"] for book in books] == [0, 0]
+        assert_true(exchange, *books)
+        assert [book.counters["snapshots"] for book in books] == [1, 1]
+        assert [book.counters["gaps"] for book in books] == [0, 0]
 
 
 async def test_the_next_server_takes_over(exchange: simulator.Server, tmp_path: Path) -> None:
@@ -202,18 +207,20 @@ async def test_no_more_is_complete_than_at_the_server(exchange: simulator.Server
             await held.wait_synced(DEADLINE_S)
             ours = held["BTCUSDT"]
             ours.refresh_every(0)
-            async with serve(held, config) as running:
-                async with depthcache.connect(SPOT, ["BTCUSDT"], depth=1_000, server=running.url) as books:
-                    book = books["BTCUSDT"]
-                    await book.wait_synced(DEADLINE_S)
-                    for _ in range(3):
-                        await anext(book.updates("every"))
-                    frozen = book.freeze()
-                    assert frozen.complete_to.bids is not None
-                    assert differences(frozen, exchange.truth(SPOT, "BTCUSDT")) == 0
-                    assert frozen.complete_to.bids >= ours.complete_to.bids > 0
-                    requests = sum(each.times[0] for each in [books.stats().budgets[0]])
-                    assert requests < 10, "it does not ask again and again for what the server has not"
+            async with (
+                serve(held, config) as running,
+                depthcache.connect(SPOT, ["BTCUSDT"], depth=1_000, server=running.url) as books,
+            ):
+                book = books["BTCUSDT"]
+                await book.wait_synced(DEADLINE_S)
+                for _ in range(3):
+                    await anext(book.updates("every"))
+                frozen = book.freeze()
+                assert frozen.complete_to.bids is not None
+                assert differences(frozen, exchange.truth(SPOT, "BTCUSDT")) == 0
+                assert frozen.complete_to.bids >= ours.complete_to.bids > 0
+                requests = sum(each.times[0] for each in [books.stats().budgets[0]])
+                assert requests < 10, "it does not ask again and again for what the server has not"
 
 
 async def test_halts_are_told(exchange: simulator.Server, tmp_path: Path) -> None:
@@ -232,13 +239,15 @@ async def test_halts_are_told(exchange: simulator.Server, tmp_path: Path) -> Non
 
 
 async def test_symbols_that_are_not_held(exchange: simulator.Server, tmp_path: Path) -> None:
-    async with served(exchange, tmp_path) as running:
-        async with depthcache.connect(SPOT, ["XRPUSDT"], server=running.url) as books:
-            with pytest.raises(UnknownSymbol, match="holds no book of binance.com for xrpusdt") as raised:
-                await books.wait_synced(DEADLINE_S)
-            assert "PUT it with the admin token, or serve with --exchange-symbols any" in str(raised.value)
-            book = books.add("ETHUSDT")
-            await book.wait_synced(DEADLINE_S)
+    async with (
+        served(exchange, tmp_path) as running,
+        depthcache.connect(SPOT, ["XRPUSDT"], server=running.url) as books,
+    ):
+        with pytest.raises(UnknownSymbol, match=r"holds no book of binance\.com for xrpusdt") as raised:
+            await books.wait_synced(DEADLINE_S)
+        assert "PUT it with the admin token, or serve with --exchange-symbols any" in str(raised.value)
+        book = books.add("ETHUSDT")
+        await book.wait_synced(DEADLINE_S)
 
 
 async def test_a_server_begins_books_for_its_readers(exchange: simulator.Server, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ use tower_service::Service;
 use crate::describe_error;
 use crate::dial::Addresses;
 use crate::event::Refusal;
-use crate::thread::Secret;
+use crate::secret::Secret;
 
 /// Largest message in bytes. Real ones reach about 40 kB (932 changes in one second, measured 2026-09-03).
 const MOST_BYTES: usize = 16 << 20;

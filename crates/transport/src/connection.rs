@@ -23,7 +23,7 @@ use crate::clock;
 use crate::connect::{ConnectError, Socket, Target, connect};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, Refusal};
-use crate::thread::Secret;
+use crate::secret::Secret;
 use crate::{FrameSink, describe_error};
 use buffers::{Input, Output};
 use liveness::{AWAKE, Check, Liveness};

@@ -17,13 +17,15 @@ mod describe_error;
 mod dial;
 mod event;
 mod foreign_text;
+mod secret;
 mod thread;
 mod tls;
 
 pub use clock::Moment;
 pub use connect::{Proxy, ProxyKind, Target};
 pub use event::{Event, Refusal, WakeEnd};
-pub use thread::{Options, Secret, Transport};
+pub use secret::Secret;
+pub use thread::{Options, Transport};
 pub use tls::Fingerprint;
 
 /// The result of a tick.

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -24,6 +23,7 @@ use crate::connect::Target;
 use crate::connection::{Command, ConnectionContext, ConnectionEnd, run};
 use crate::dial::Addresses;
 use crate::event::{Event, Queue, WakeEnd};
+use crate::secret::Secret;
 use crate::tls::Fingerprint;
 use crate::{foreign_text, tls};
 
@@ -32,16 +32,6 @@ const LOOKUP_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 /// Interval of the ticks of the sink.
 const TICK: Duration = Duration::from_millis(250);
-
-/// A text that is not printed.
-#[derive(Clone)]
-pub struct Secret(pub String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(…)")
-    }
-}
 
 /// The settings of a transport.
 #[derive(Clone, Debug)]

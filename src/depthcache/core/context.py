@@ -14,9 +14,9 @@ from itertools import count
 from typing import Protocol
 
 from depthcache.core.commands import Command
-from depthcache.core.connections.servers import Servers
 from depthcache.core.notices import FaultCaught, Notice
 from depthcache.core.policy import Policy, backoff_ns, to_ns
+from depthcache.core.servers import Servers
 from depthcache.core.timers import Deadlines, Timer
 from depthcache.engine import Router
 from depthcache.venues.venue import Venue

@@ -12,6 +12,8 @@ from depthcache.events import Comparison
 __all__ = [
     "ASKED_BEFORE_PAUSE",
     "AWAITING_DATA",
+    "CHECK_TOKEN",
+    "CHECK_URL",
     "CLIENT_CLOSED",
     "CONNECTION_GONE",
     "CONNECTION_NEW",
@@ -34,8 +36,6 @@ __all__ = [
     "crossed_for",
     "ended",
     "halted",
-    "is_end_of_symbol",
-    "is_not_held",
     "late",
     "late_beyond",
     "list_awaited",
@@ -43,12 +43,12 @@ __all__ = [
     "malformed_snapshot",
     "not_listed",
     "not_trading",
+    "of_server",
+    "other_protocol",
     "prices_differed",
-    "refused_by_server",
     "refused_for_audit",
     "requests_stopped",
     "response_read_late",
-    "server_hint",
     "snapshot_failed",
     "snapshot_not_taken",
     "snapshot_refused",
@@ -171,35 +171,12 @@ def not_listed(refused: str) -> str:
     return "the exchange no longer lists the symbol" + (f": {refused}" if refused else "")
 
 
-def is_end_of_symbol(reason: str) -> bool:
-    """Whether a book server's reason says that the exchange ended or never knew the symbol."""
-    return any(words in reason for words in _ENDS)
-
-
-_ENDS = (
-    "the exchange does not know the symbol",
-    "the exchange ended the symbol",
-    "the exchange no longer lists the symbol",
-)
-"""The beginnings of `unknown_symbol`, `ended` and `not_listed`."""
-
-
-def is_not_held(reason: str) -> bool:
-    """Whether a book server refused a stream because it holds no book of the symbol."""
-    return "holds no book of" in reason
-
-
-def refused_by_server(reason: str) -> str:
-    """A book server refused a subscription."""
-    if "is not served here" in reason:
-        return f"its protocol is not that of this client: upgrade the older of the two ({reason})"
-    return reason.partition("invalid stream: ")[2] or reason
-
-
 # --- connections ---------------------------------------------------------------------------
 
 CONNECTION_GONE = "the connection is gone"
 CONNECTION_NEW = "the connection is new"
+CHECK_TOKEN = "check the token: the argument token, or DEPTHCACHE_TOKEN"  # noqa: S105 - words for people
+CHECK_URL = "check the URL: it must be that of a book server which speaks the exchange's protocol"
 NO_STATE = (
     "no state of its book arrives: it is no server of depthcache, or of a release without this protocol"
 )
@@ -217,15 +194,14 @@ def connection_closed(reason: str, *, was_open: bool, code: int | None, held_s: 
     return said if code is None else f"{said} (close code {code})"
 
 
-def server_hint(status: int | None) -> str:
-    """What may help after a book server refused something with that HTTP status; empty if nothing known."""
-    match status:
-        case 401 | 403:
-            return "; check the token: the argument token, or DEPTHCACHE_TOKEN"
-        case 404 | 426:
-            return "; check the URL: it must be that of a book server which speaks the exchange's protocol"
-        case _:
-            return ""
+def other_protocol(reason: str) -> str:
+    """A book server does not have the stream by which this release reads its books."""
+    return f"its protocol is not that of this client, upgrade the older of the two: {reason}"
+
+
+def of_server(server: str, reason: str) -> str:
+    """What a book server says, or what happened to the connection to it."""
+    return f"{server}: {reason}"
 
 
 def connection_silent(method: str | None, patience_s: float) -> str:

@@ -8,8 +8,8 @@ The states of the server's book come in the stream of its diffs:
 A relayed book is never synced unless a server says, in order with the diffs, that its own book is. `u` is
 the id up to which diffs were sent before the state: a book that is behind it has missed some. After a new
 connection the book continues from its id; a first state below that id, or one of another generation of the
-same server's book, shows that the diffs do not lead on from it. While the server of another connection holds a
-synced book, neither counts: that one leads on.
+same server's book, shows that the diffs do not lead on from it. While the server of another connection holds
+a synced book, neither counts: that one leads on.
 
 The twin of `crates/book/src/market/relay.rs`.
 """

@@ -221,7 +221,10 @@ class Venue:
         return next(weight for largest, weight in self.depth_weights if largest >= served)
 
     def snapshot_url(self, symbol: str, limit: int, server: int = 0) -> str:
-        """URL of a depth snapshot of `symbol` with `limit` levels; non-ASCII letters are percent-encoded."""
+        """URL of a depth snapshot of `symbol` with `limit` levels; non-ASCII letters are percent-encoded.
+
+        `server`: as for `stream_url`.
+        """
         self.served_limit(limit)
         return f"{self._ends(server).rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
 
@@ -241,7 +244,7 @@ class Venue:
         return f"{url}?{some}showPermissionSets=false"
 
     def time_url(self, server: int = 0) -> str:
-        """URL of the exchange's time, or of a book server's."""
+        """URL of the exchange's time, or of the book server with the number `server`."""
         return self._ends(server).rest + self.time_path
 
 

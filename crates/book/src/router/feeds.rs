@@ -1,5 +1,7 @@
 //! The connections of markets: which there are, what came on them, and what follows when one breaks.
 
+use std::borrow::Cow;
+
 use super::{Route, Router, RouterError};
 use crate::market::arbitration::Feed;
 use crate::status::Condition;
@@ -35,15 +37,26 @@ impl Router {
     /// A connection broke: books without another feed are disconnected at once, before the core decides anything.
     /// Without effect for numbers that are not open.
     pub fn on_lost(&self, connection: u64, reason: &str, now_ns: i64) {
-        let routes: Vec<Route> = match self.connections.read().entries.get(&connection) {
-            Some(state) => state.lock().routes.values().cloned().collect(),
-            None => return,
+        let (server, routes): (Box<str>, Vec<Route>) = {
+            let connections = self.connections.read();
+            let Some(state) = connections.entries.get(&connection) else {
+                return;
+            };
+            let state = state.lock();
+            (
+                state.server.clone(),
+                state.routes.values().cloned().collect(),
+            )
+        };
+        let named = match &*server {
+            "" => Cow::Borrowed(reason),
+            server => Cow::Owned(format!("{server}: {reason}")),
         };
         for route in routes {
             self.remove_feed(&route, connection);
             self.change(route.market, route.cell.lock(), |market| {
                 if market.feeds().iter().all(|feed| feed.heard_ns.is_none()) {
-                    market.set_condition(Some(Condition::Disconnected), reason, now_ns);
+                    market.set_condition(Some(Condition::Disconnected), &named, now_ns);
                 }
             });
         }

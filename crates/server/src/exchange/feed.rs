@@ -857,6 +857,139 @@ mod tests {
         assert_eq!(harness.feed.inbox.take().len(), 2, "a snapshot and a diff");
     }
 
+    const RELAYED: Kind = Kind::Relayed { every_ms: 100 };
+
+    /// `11-12` of each diff, `synced 12` of each state, `end CODE` of the end.
+    fn relayed(reader: &Outbox) -> String {
+        let mut found = Vec::new();
+        while let Poll::Ready(next) = reader.poll_next(&mut Context::from_waker(Waker::noop())) {
+            match next {
+                Next::Send(text) => {
+                    let keys: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                    found.push(match keys["status"].as_str() {
+                        Some(status) => format!("{status} {}", keys["u"]),
+                        None => format!("{}-{}", keys["U"], keys["u"]),
+                    });
+                }
+                Next::End(closing) => {
+                    found.push(format!("end {}", u16::from(closing.code)));
+                    break;
+                }
+            }
+        }
+        found.join(", ")
+    }
+
+    impl FeedHarness {
+        /// A reader that knows the book up to an id.
+        fn again(&self, known: i64) -> Arc<Outbox> {
+            let reader = Arc::new(Outbox::new(1 << 20, false));
+            assert!(self.feed.add(&"r".into(), RELAYED, &reader, Some(known)));
+            reader
+        }
+
+        /// As a router does after each call.
+        fn tell(&self, status: Status, reason: &str) {
+            self.feed.inbox.on_status(status, reason);
+        }
+    }
+
+    #[test]
+    fn states_come_in_order_with_the_diffs() {
+        let harness = FeedHarness::new();
+        let reader = harness.reader("r", RELAYED);
+        harness.apply(11, 12);
+        harness.book.cell().lock().restart("another connection", 0);
+        harness.tell(Status::Buffering, "another connection");
+        harness.load(20);
+        harness.tell(Status::Synced, "");
+        harness.apply(21, 22);
+        harness.turn(10);
+        assert_eq!(
+            relayed(&reader),
+            "synced 10, 11-12, buffering 12, synced 20, 21-22"
+        );
+        harness.turn(9_000);
+        assert_eq!(
+            relayed(&reader),
+            "synced 22",
+            "a heartbeat, and no end for a hole that a state shows"
+        );
+        harness.turn(9_100);
+        assert_eq!(relayed(&reader), "");
+    }
+
+    #[test]
+    fn a_reset_is_another_generation_and_no_end() {
+        let harness = FeedHarness::new();
+        let reader = harness.reader("r", RELAYED);
+        harness.feed.inbox.on_reset(77);
+        harness.turn(10);
+        assert_eq!(relayed(&reader), "synced 10, synced null");
+        assert_eq!(harness.feed.streams.lock().state.generation, 77);
+    }
+
+    #[test]
+    fn who_comes_again_gets_what_it_missed_and_no_more() {
+        let harness = FeedHarness::new();
+        let first = harness.reader("r", RELAYED);
+        for id in 11..=14 {
+            harness.apply(id, id);
+        }
+        harness.turn(10);
+        for (known, expected) in [
+            (9, "14-14, synced 14"), // 11 does not lead on from 9
+            (10, "11-11, 12-12, 13-13, 14-14, synced 14"),
+            (12, "13-13, 14-14, synced 14"),
+            (14, "synced 14"),
+        ] {
+            assert_eq!(relayed(&harness.again(known)), expected, "known {known}");
+        }
+        drop(first);
+    }
+
+    #[test]
+    fn who_is_beyond_this_server_waits_for_its_state() {
+        let harness = FeedHarness::new();
+        harness.apply(11, 12);
+        harness.turn(10);
+        let reader = harness.again(14);
+        assert_eq!(relayed(&reader), "");
+        harness.apply(13, 13);
+        harness.turn(20);
+        assert_eq!(relayed(&reader), "13-13");
+        harness.apply(14, 14);
+        harness.turn(30);
+        assert_eq!(relayed(&reader), "14-14, synced 14");
+        let reset = harness.again(99);
+        harness.turn(40);
+        assert_eq!(relayed(&reset), "");
+        harness.feed.turn(Instant::now() + BEHIND);
+        assert_eq!(
+            relayed(&reset),
+            "synced 14, synced 14",
+            "a heartbeat is due, too"
+        );
+    }
+
+    #[test]
+    fn a_feed_without_readers_keeps_diffs_for_a_while() {
+        let harness = FeedHarness::new();
+        let reader = harness.reader("r", RELAYED);
+        harness.feed.remove("r", &reader);
+        harness.apply(11, 11);
+        harness.turn(10);
+        assert!(!harness.feed.is_idle());
+        assert_eq!(relayed(&harness.again(10)), "11-11, synced 11");
+        let again = harness.again(11);
+        harness.feed.remove("r", &again);
+        harness.feed.streams.lock().entries.clear();
+        harness.feed.remove("r", &again);
+        harness.feed.turn(Instant::now() + Duration::from_secs(60));
+        let late = Arc::new(Outbox::new(1 << 20, false));
+        assert!(!harness.feed.add(&"r".into(), RELAYED, &late, None));
+    }
+
     #[test]
     fn nothing_is_merged_over_a_gap() {
         let harness = FeedHarness::new();

@@ -17,8 +17,8 @@ use super::commands::{Command, Refused, done, parse, refused, resume_ids};
 use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
-use super::streams::{Stream, shown};
-use super::{Exchange, held, time_ms};
+use super::streams::{Kind, Stream, shown};
+use super::{Exchange, held, states, time_ms};
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
 
@@ -244,8 +244,8 @@ impl Reader {
                 self.reply(done(&Value::Null, id));
                 self.attach(streams, &resume);
             }
-            Some((name, _)) if exchange.options.most_begun == 0 => {
-                self.refuse(&self.unknown(name, id));
+            Some(unknown) if exchange.options.most_begun == 0 => {
+                self.refuse(&self.unknown(unknown, id));
             }
             Some(_) => {
                 let (reader, id) = (self.clone(), id.clone());
@@ -261,19 +261,19 @@ impl Reader {
         resume: HashMap<String, i64>,
     ) {
         let exchange = &self.exchange;
-        for (name, stream) in &streams {
+        for asked in &streams {
             let begun = exchange
-                .book(&self.shared, &self.venue, &stream.symbol, self.admission)
+                .book(&self.shared, &self.venue, &asked.1.symbol, self.admission)
                 .await;
             if begun.is_err() {
-                return self.refuse(&self.unknown(name, id));
+                return self.refuse(&self.unknown(asked, id));
             }
         }
         self.reply(done(&Value::Null, id));
         self.attach(streams, &resume);
     }
 
-    fn unknown(&self, name: &str, id: &Value) -> Refused {
+    fn unknown(&self, (name, stream): &(Arc<str>, Stream), id: &Value) -> Refused {
         let why = match self.exchange.options.most_begun {
             0 => "and begins none for readers: name it when the server starts, PUT it with the admin token, or serve \
                   with --exchange-symbols any"
@@ -281,10 +281,18 @@ impl Reader {
             most => format!("and could not begin it, or keeps {most} begun ones already (--exchange-books)"),
         };
         let words = format!(
-            "Invalid request: invalid stream: this server holds no book of {} for {}, {why}",
+            "this server holds no book of {} for {}, {why}",
             self.venue.name,
             shown(name),
         );
+        if matches!(stream.kind, Kind::Relayed { .. }) {
+            return Refused {
+                code: states::NOT_HELD,
+                words,
+                id: id.clone(),
+            };
+        }
+        let words = format!("Invalid request: invalid stream: {words}");
         Refused {
             code: 2,
             words,

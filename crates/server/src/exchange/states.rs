@@ -15,6 +15,9 @@ use depthcache_wire::writer::Object;
 /// What the name of a stream with states ends with.
 pub const SUFFIX: &str = "@state1";
 
+/// The code of the refusal of such a stream where its book is not held.
+pub const NOT_HELD: u8 = 100;
+
 /// After so long without a message a state is sent.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 

@@ -21,6 +21,7 @@ from depthcache.core.connections.control_messages import Reply, Shutdown, read_r
 from depthcache.core.connections.subscriptions import Message, Subscriptions
 from depthcache.core.context import Context, HandshakeRefusal
 from depthcache.core.policy import to_ns
+from depthcache.core.servers import server_hint
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
@@ -184,7 +185,7 @@ class ConnectionSlot:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
         told = reasons.connection_closed(reason, was_open=self.is_open, code=code, held_s=held_s)
         if is_served:
-            told += reasons.server_hint(refusal.status)
+            told = "; ".join(filter(None, (told, server_hint(refusal.status))))
         self._on_lost(told, now_ns)
 
     def on_alive(self, now_ns: int) -> None:
@@ -252,7 +253,7 @@ class ConnectionSlot:
         self._context.deadlines.clear(self.number, *_TIMERS)
         pause_ns = self._pause_ns()
         if self.venue.servers:
-            reason = f"{self.venue.server_name(self._server)}: {reason}"
+            reason = reasons.of_server(self.venue.server_name(self._server), reason)
             self._context.servers.on_failed(self._server, len(self.venue.servers))
         # Arm the recovery before reporting the loss.
         self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)

@@ -36,6 +36,7 @@ from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
+from depthcache.core.servers import is_end_of_symbol, not_held
 from depthcache.core.timers import Timer
 from depthcache.engine import Condition
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
@@ -239,16 +240,18 @@ class Supervisor(Requester):
         if self._pending is None:
             self._ask(Purpose.CHECK, self.limits.cheapest, now_ns)
 
-    def _on_refused_by_server(self, reason: str, now_ns: int) -> None:
+    def _on_refused_by_server(self, refusal: str, now_ns: int) -> None:
         """A book server does not hold the symbol, or does not speak this protocol; another one may."""
-        reason = (
-            f"{self.venue.server_name(self._context.servers.current)}: {reasons.refused_by_server(reason)}"
-        )
-        if reasons.is_not_held(reason) and not self._was_synced and len(self.venue.servers) == 1:
+        missing = not_held(refusal)
+        reason = self._of_server(missing or reasons.other_protocol(refusal))
+        if missing and not self._was_synced and len(self.venue.servers) == 1:
             self._close(Ending.UNKNOWN_SYMBOL, reason, now_ns)
             return
         self._diffs.down = reason
         self._show(now_ns)
+
+    def _of_server(self, reason: str) -> str:
+        return reasons.of_server(self.venue.server_name(self._context.servers.current), reason)
 
     # --- what happened to the book ---------------------------------------------------------
 
@@ -409,7 +412,7 @@ class Supervisor(Requester):
 
     def _on_no_state(self, now_ns: int) -> None:
         if self._diffs.live and self._upstream()[0] is None:
-            self._diffs.down = f"{self.venue.server_name(self._context.servers.current)}: {reasons.NO_STATE}"
+            self._diffs.down = self._of_server(reasons.NO_STATE)
             self._show(now_ns)
 
     def _on_upstream(self, now_ns: int) -> None:
@@ -419,7 +422,7 @@ class Supervisor(Requester):
         if self._diffs.live and self._diffs.down:
             self._diffs.down = ""
             self._show(now_ns)
-        if status is Status.CLOSED and reasons.is_end_of_symbol(reason):
+        if status is Status.CLOSED and is_end_of_symbol(reason):
             ending = Ending.DELISTED if self._was_synced else Ending.UNKNOWN_SYMBOL
             self._close(ending, reason, now_ns)
         elif status is not Status.SYNCED or self._machine_state in _WITHOUT_SNAPSHOT:

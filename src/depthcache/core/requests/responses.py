@@ -23,6 +23,7 @@ from typing import Any, cast
 from depthcache.core import reasons
 from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.core.requests.retry_after import stop_seconds
+from depthcache.core.servers import server_hint
 from depthcache.foreign_text import clean
 
 __all__ = [
@@ -109,7 +110,7 @@ def classify_response(
     if is_served and status != _TOO_MANY_REQUESTS:
         told_s = None
         action = ResponseAction.RETRY if action is ResponseAction.STOP else action
-        shown += reasons.server_hint(status)
+        shown = "; ".join(filter(None, (shown, server_hint(status))))
     if status == _OK:
         told_s = None
         shown = reasons.malformed_snapshot(shown) if action is ResponseAction.RETRY else shown

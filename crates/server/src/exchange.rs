@@ -281,7 +281,7 @@ impl Exchange {
             return false;
         };
         let key = (book.exchange.clone(), book.symbol.clone());
-        let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance.clone());
+        let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance());
         let feed = feeds.entry(key).or_insert_with(begin);
         if !feed.add(name, stream.kind, reader, resume) {
             *feed = begin(); // it has ended, because it had no readers

@@ -58,7 +58,12 @@ impl Shared {
     /// The name under which readers resume: of this server with the books that it has, another one once a book went.
     /// One of the same names might write its levels otherwise. To be taken before a book is joined.
     pub fn name(&self) -> Arc<str> {
-        format!("{:x}.{}", self.instance, self.registry.departures()).into()
+        format!("{}.{}", self.instance(), self.registry.departures()).into()
+    }
+
+    /// What tells this server from others, as text.
+    pub fn instance(&self) -> Arc<str> {
+        format!("{:x}", self.instance).into()
     }
 
     /// Whether the server ends.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -12,9 +13,11 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from http.client import HTTPSConnection
+from logging.handlers import QueueHandler
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -372,14 +375,38 @@ def test_tls_agrees_on_http_2_and_plain_senders_are_ended(tmp_path: Path) -> Non
     native.drain(0)
 
 
+@pytest.fixture
+def logged() -> Iterator[Callable[[str], Awaitable[str]]]:
+    """Waits for a line of the log with these words."""
+    lines: SimpleQueue[Any] = SimpleQueue()
+    handler, logger = QueueHandler(lines), logging.getLogger("depthcache")
+
+    async def line(words: str) -> str:
+        while words not in (text := (await asyncio.to_thread(lines.get, timeout=DEADLINE_S)).getMessage()):
+            pass
+        return str(text)
+
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    yield line
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+
+
 async def test_a_renewed_certificate_is_served_to_new_connections(
-    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    settings: Settings,
+    tmp_path: Path,
+    logged: Callable[[str], Awaitable[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from depthcache import _native
+    from depthcache.server import app
 
+    monkeypatch.setattr(app, "_LOOK_S", 0.01)
     files = tmp_path / "certificate.pem", tmp_path / "key.pem"
 
-    def put(certificate: str, key: str) -> ssl.SSLContext:
+    def install(certificate: str, key: str) -> ssl.SSLContext:
         for path, content in zip(files, (certificate, key), strict=True):
             path.with_suffix(".new").write_text(content)
             path.with_suffix(".new").replace(path)
@@ -388,27 +415,23 @@ async def test_a_renewed_certificate_is_served_to_new_connections(
     names = ["localhost", "127.0.0.1"]
     one, two = _native._make_certificate(names), _native._make_certificate(names)
     config = ServerConfig(port=0, data_dir=tmp_path, certificate=files[0], key=files[1])
-    before = put(*one)
+    before = install(*one)
     async with (
         depthcache.connect("binance.com", [], settings=settings) as books,
         server.serve(books, config) as running,
     ):
         first = running.fingerprint
-        put(two[0], one[1])  # they do not belong together
-        running._renew_certificate()
-        running._renew_certificate()
+        install(two[0], one[1])  # they do not belong together
+        await logged("cannot be used, the one before stays")
         assert await asyncio.to_thread(over_tls, running.port, before) == 200
         assert running.fingerprint == first
-        assert "cannot be used, the one before stays" in caplog.text
-        with caplog.at_level("INFO", "depthcache"):
-            after = put(*two)
-            for _ in range(3):
-                running._renew_certificate()
+        after = install(*two)
+        renewed = await logged("was replaced")
         assert await asyncio.to_thread(over_tls, running.port, after) == 200
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.to_thread(over_tls, running.port, before)
         assert running.fingerprint not in (None, first)
-        assert f"SHA-256 {running.fingerprint}" in caplog.text
+        assert f"SHA-256 {running.fingerprint}" in renewed
 
 
 @pytest.mark.parametrize("part", ["certificate", "key"])

@@ -34,6 +34,7 @@ from benches.environments import Unavailable, python_with
 from depthcache import blocking, simulator
 from depthcache import server as book_server
 from depthcache.errors import InvalidArgument
+from tests.server.exchanging import beyond
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "judges"
@@ -178,9 +179,10 @@ def _itself(server: simulator.Server) -> Iterator[_Ends]:
 
 @contextmanager
 def _book_server(judge: Judge, server: simulator.Server) -> Iterator[_Ends]:
-    """A book server that reads from it, and speaks its protocol, over TLS where the client can trust it."""
+    """A book server that reads from it and speaks its protocol: beyond this machine, over TLS and with a key
+    in the path, where the client can trust it."""
     with tempfile.TemporaryDirectory() as folder:
-        config = book_server.ServerConfig(port=0, tls=judge.trusts, data_dir=folder)
+        config = book_server.ServerConfig(port=0, data_dir=folder, **(beyond() if judge.trusts else {}))
         with (
             blocking.connect(judge.books, depth=_DEPTH, settings=server.settings) as books,
             book_server.serve(books, config) as running,

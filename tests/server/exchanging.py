@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -16,7 +15,7 @@ import aiohttp
 from depthcache import Settings, server, venues
 from depthcache.server.exchange import exchange_options
 from tests.server import asking
-from tests.server.asking import DEADLINE_S
+from tests.server.asking import DEADLINE_S, own_address
 
 KEY = "dcx_key_of_clients"
 Side = dict[Decimal, Decimal]
@@ -27,6 +26,11 @@ def options(speed_ms: int | None = None, **changes: Any) -> str:
     made = exchange_options(server.ServerConfig(**changes), Settings(), speed_ms, KEY)
     assert made is not None
     return made
+
+
+def beyond() -> dict[str, Any]:
+    """The configuration of a server for other machines: TLS, and a key."""
+    return {"listen": "0.0.0.0", "tls": True, "hosts": (own_address(),)}  # noqa: S104
 
 
 def serving(exchange: str | None = None, **limits: float) -> AbstractContextManager[Any]:

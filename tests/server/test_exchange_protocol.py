@@ -15,7 +15,7 @@ import depthcache
 from depthcache import Settings, Status, server, simulator
 from depthcache.server import ServerConfig
 from tests.server.asking import DEADLINE_S, own_address
-from tests.server.exchanging import Socket, Strict, connected, session, truth
+from tests.server.exchanging import Socket, Strict, beyond, connected, session, truth
 
 pytestmark = pytest.mark.slow
 
@@ -45,11 +45,6 @@ async def some_updates(book: depthcache.LiveBook, count: int) -> None:
         count -= 1
         if count < 0:
             return
-
-
-def beyond() -> dict[str, Any]:
-    """The configuration of a server for other machines: TLS, and a key."""
-    return {"listen": "0.0.0.0", "tls": True, "hosts": (own_address(),)}  # noqa: S104
 
 
 async def test_a_strict_futures_client_syncs_beyond_this_machine(tmp_path: Path) -> None:

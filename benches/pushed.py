@@ -266,8 +266,8 @@ def stage(programs: Path, *, rate: int = RATE) -> Iterator[Stage]:
 
 
 def run(programs: Path, *, rounds: int, seconds: float = SECONDS) -> list[Row]:
-    """All rows. Half as many rounds again as elsewhere: of nine, the second and the eighth are the ends of the
-    interval, so one disturbed round widens none."""
+    """All rows. Half as many rounds again as elsewhere: of nine, the second and the eighth are the ends of
+    the interval, so one disturbed round widens none."""
     rounds = rounds * 3 // 2
     try:
         with stage(programs) as made:

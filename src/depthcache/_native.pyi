@@ -788,10 +788,11 @@ class BookServer:
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
         `gzipped`: the same content compressed, of some of them. `tls`: certificate chain and key in PEM.
         `limits`: `connections`, `connections_per_address`, `requests_per_second` (0: any number),
-        `header_bytes`, `body_bytes`, `idle_s`, `delegation_s`; others have their defaults. `compat`: listeners for old clients, each with its
-        address, port, the name that its clients look for, the networks it takes, and whether it manages.
-        `access_log`: a file for one JSON line a request; `-` for standard error. `exchange`: how the
-        exchange's own protocol is spoken, as JSON; None for not at all."""
+        `header_bytes`, `body_bytes`, `idle_s`, `delegation_s`; others have their defaults. `compat`:
+        listeners for old clients, each with its address, port, the name that its clients look for, the
+        networks it takes, and whether it manages. `access_log`: a file for one JSON line a request; `-` for
+        standard error. `exchange`: how the exchange's own protocol is spoken, as JSON; None for not at
+        all."""
     @property
     def port(self) -> int:
         """The port that it listens on."""

@@ -145,6 +145,34 @@ def test_5000_books_are_a_few_rows_that_scroll_filter_and_sort(visit: Visits) ->
 
 
 @pytest.mark.browser
+def test_tiles_show_the_best_levels_of_books_in_sight(visit: Visits) -> None:
+    names = [f"B{number:04}USDT" for number in range(1_000)]
+    with served(*names) as server:
+        seen = visit()
+        page = seen.open(server.link)
+        seen.until("1,000 books", ".found")
+        page.click("text=Tiles")
+        seen.until("1,000.03", ".tile .level.ask")  # the third ask comes first
+        assert page.evaluate("document.querySelectorAll('.tile').length") < 80
+        tile = ".tile:has-text('B0000USDT')"
+        assert seen.text(f"{tile} .levels").split() == [
+            *("1,000.03", "2.375", "1,000.02", "2.25", "1,000.01", "2.125"),
+            *("0.20", "bp", "·", *seen.text(f"{tile} .middle").split()[3:]),
+            *("999.99", "1.125", "999.98", "1.25", "999.97", "1.375"),
+        ]
+        server.move("B0000USDT", "1000.00", "5")
+        seen.until("1,000.00", tile.split(":")[0])
+        page.focus(".scroller")
+        for key in ("ArrowDown", "ArrowRight", "End"):
+            page.keyboard.press(key)
+        page.wait_for_selector(".tile[aria-selected=true]:has-text('B0999USDT')")
+        server.lose("B0999USDT")
+        page.wait_for_selector(".tile:has-text('buffering'):has-text('sequence gap')")
+        page.reload()
+        page.wait_for_selector(".tile:not([hidden])")
+
+
+@pytest.mark.browser
 def test_a_table_of_many_books_follows_those_in_sight_alone(visit: Visits) -> None:
     names = [f"B{number:04}USDT" for number in range(500)]
     with served(*names) as server:

@@ -102,7 +102,7 @@ def test_no_view_is_wider_than_a_small_screen(visit: Visits, server: Served, wid
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", [*VIEWS, "sign in", "manage", "trouble"])
+@pytest.mark.parametrize("view", [*VIEWS, "sign in", "manage", "trouble", "tiles"])
 def test_axe_finds_nothing(visit: Visits, server: Served, view: str, scheme: str) -> None:
     seen = visit(color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
     if view == "sign in":
@@ -116,6 +116,9 @@ def test_axe_finds_nothing(visit: Visits, server: Served, view: str, scheme: str
     elif view == "manage":
         page.click("text=Add books")
         page.wait_for_selector("dialog[open]")
+    elif view == "tiles":
+        page.click("text=Tiles")
+        seen.until("1,000.03", ".tile")
     elif view == "trouble":
         server.lose("ETHUSDT")
         seen.until("2 synced", ".census")

@@ -41,6 +41,7 @@ export class Row {
     this.places = 0;
     this.bid = this.ask = "";
     this.spreadBps = this.receivedUs = this.lagMs = this.rate = null;
+    this.bids = this.asks = [];
     this.times = [];
     this.mids = [];
     this.version = 0;
@@ -106,6 +107,7 @@ export class Books {
     this.problem = "";
     this.mirrors = new Map();
     this.followed = new Map();
+    this.levels = 1;
     this.cursor = null;
     this.seen = new Set();
   }
@@ -176,8 +178,12 @@ export class Books {
     this.isComplete = true;
   }
 
-  /** Follow the prices of these rows, and of no others. */
-  follow(rows) {
+  /** Follow the prices of these rows, and of no others, with so many levels a side. */
+  follow(rows, levels = 1) {
+    if (levels !== this.levels && rows.length > 0) {
+      this.follow([]);
+      this.levels = levels;
+    }
     const wanted = new Set(rows.map((row) => row.key));
     for (const [subscription, keys] of this.followed) {
       if (keys.some((key) => wanted.has(key))) keys.forEach((key) => wanted.delete(key));
@@ -190,7 +196,7 @@ export class Books {
     const symbols = [...wanted];
     if (symbols.length === 0) return;
     const subscription = stream.subscribe(
-      { symbols, mode: "interval", interval_ms: 250, levels: 1 },
+      { symbols, mode: "interval", interval_ms: 250, levels: this.levels },
       {
         onMessage: (message, name) => this.takePrices(message, name),
         onError: () => this.followed.delete(subscription), // a book ended: the next look follows the others
@@ -206,21 +212,22 @@ export class Books {
     if (message.type !== "update") row.takeState(message);
     if (message.type === "state") return;
     let mirror = this.mirrors.get(name);
-    if (message.type === "snapshot" || !mirror) this.mirrors.set(name, (mirror = { bids: [], asks: [] }));
+    if (message.type === "snapshot" || !mirror) this.mirrors.set(name, (mirror = { bids: new Map(), asks: new Map() }));
     row.takeTimes(message);
-    const bid = top(mirror.bids, message.bids);
-    const ask = top(mirror.asks, message.asks);
-    if (bid && ask) row.takeBest(bid, ask, nowMs);
+    row.bids = best(mirror.bids, message.bids, -1);
+    row.asks = best(mirror.asks, message.asks, 1);
+    if (row.bids.length > 0 && row.asks.length > 0) row.takeBest(row.bids[0][0], row.asks[0][0], nowMs);
   }
 }
 
-/** Apply changes to a side of at most one level; its price. */
-function top(side, changes) {
+/** Apply changes to a side of few levels, by the text of their prices; its levels, best first. */
+function best(side, changes, sign) {
   for (const [text, quantity] of changes) {
-    if (Number(quantity) !== 0) side[0] = text;
-    else if (side[0] === text) side.length = 0;
+    if (Number(quantity) !== 0) side.set(text, quantity);
+    else side.delete(text);
   }
-  return side[0];
+  const levels = [...side];
+  return levels.length > 1 ? levels.sort(([a], [b]) => sign * (a - b)) : levels;
 }
 
 /** The books of the page. */

@@ -8,10 +8,12 @@ import { books } from "./books.js";
 import { addressOf, clock, count, duration, h, mark, plural, points, price, setAttribute, setText, tone } from "./dom.js";
 import { session } from "./session.js";
 import { theme } from "./theme.js";
+import { LEVELS, makeTile } from "./tiles.js";
 
 const BEYOND = 4;
 const SORT_MS = 1_000;
 const FOLLOW_MS = 200;
+const LAYOUT = "depthcache-layout";
 
 /** Title, how a row is compared, and whether that changes all the time; `first`: the direction of the first click. */
 const COLUMNS = [
@@ -36,7 +38,8 @@ export class TableView {
     this.status = "all";
     this.active = null;
     this.shown = [];
-    this.pool = [];
+    this.isTiled = localStorage.getItem(LAYOUT) === "tiles";
+    this.pools = { lines: [], tiles: [] };
     this.seenVersion = -1;
     this.sortedMs = this.followedMs = 0;
     this.build(onAdd, onRemoveAll);
@@ -54,11 +57,12 @@ export class TableView {
     );
     this.found = h("span", { class: "muted found" });
     this.add = h("button", { class: "primary", onclick: onAdd }, "Add books");
+    this.layout = h("button", { class: "toggle", onclick: () => this.arrangeAs(!this.isTiled) }, "Tiles");
     this.removeAll = h("button", { class: "quiet danger", onclick: () => onRemoveAll(this.shown.slice()) }, "Remove shown");
     const bar = h(
       "div", { class: "bar" },
       h("label", { class: "searching" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")),
-      this.statuses, this.sorts, this.found, h("span", { class: "spring" }), this.removeAll, this.add,
+      this.statuses, this.sorts, this.layout, this.found, h("span", { class: "spring" }), this.removeAll, this.add,
     );
     this.heads = new Map();
     const head = h("div", { role: "row", class: "head line" }, COLUMNS.map((each) => this.headOf(each)),
@@ -72,6 +76,19 @@ export class TableView {
     this.empty = h("div", { class: "empty", hidden: true });
     this.element = h("section", { class: "table" }, h("h1", { class: "hidden" }, "Books"), bar, this.scroller, this.empty);
     this.manage();
+    this.arrangeAs(this.isTiled);
+  }
+
+  /** Show tiles with the best levels instead of lines. */
+  arrangeAs(isTiled) {
+    this.isTiled = isTiled;
+    localStorage.setItem(LAYOUT, isTiled ? "tiles" : "table");
+    setAttribute(this.layout, "aria-pressed", String(isTiled));
+    setAttribute(this.element, "data-layout", isTiled ? "tiles" : "table");
+    for (const each of [...this.pools.lines, ...this.pools.tiles]) Object.assign(each, { index: -1 }).element.hidden = true;
+    this.pool = isTiled ? this.pools.tiles : this.pools.lines;
+    this.resize();
+    this.followedMs = performance.now();
   }
 
   headOf(column) {
@@ -102,7 +119,10 @@ export class TableView {
   }
 
   resize() {
-    this.rowPx = Number.parseFloat(getComputedStyle(this.element).getPropertyValue("--row")) || 36;
+    const style = getComputedStyle(this.element);
+    const length = (name, usual) => Number.parseFloat(style.getPropertyValue(name)) || usual;
+    this.rowPx = this.isTiled ? length("--tile", 190) : length("--row", 36);
+    this.columns = this.isTiled ? Math.max(1, Math.floor(this.scroller.clientWidth / length("--tile-width", 220))) : 1;
     this.headPx = this.heads.get("symbol").parentElement.offsetHeight;
     this.heightPx = this.scroller.clientHeight - this.headPx;
     this.isResized = true;
@@ -206,26 +226,32 @@ export class TableView {
   drawRows(nowMs) {
     const top = this.scroller.scrollTop;
     const isScrolled = top !== this.drawnTop;
-    if (this.isResized) this.body.style.height = `${this.shown.length * this.rowPx}px`;
+    if (this.isResized) this.body.style.height = `${Math.ceil(this.shown.length / this.columns) * this.rowPx}px`;
     this.drawnTop = top;
-    const first = Math.max(0, Math.floor(top / this.rowPx) - BEYOND);
-    const last = Math.min(this.shown.length, Math.ceil((top + this.heightPx) / this.rowPx) + BEYOND);
+    const first = Math.max(0, Math.floor(top / this.rowPx) - BEYOND) * this.columns;
+    const last = Math.min(this.shown.length, (Math.ceil((top + this.heightPx) / this.rowPx) + BEYOND) * this.columns);
     const needed = Math.max(0, last - first);
-    while (this.pool.length < needed) this.pool.push(this.makeLine());
+    while (this.pool.length < needed) this.pool.push(this.isTiled ? this.addTile() : this.makeLine());
     for (const line of this.pool) line.isUsed = false;
     for (let index = first; index < last; index += 1) {
       const line = this.pool[index % this.pool.length];
       line.isUsed = true;
-      if (line.index !== index || line.row !== this.shown[index]) this.bind(line, index);
+      if (line.index !== index || line.row !== this.shown[index] || this.isResized) this.bind(line, index);
       if (line.version !== line.row.version || nowMs - line.drawnMs > 500) this.fill(line, nowMs);
     }
     for (const line of this.pool) if (line.element.hidden === line.isUsed) line.element.hidden = !line.isUsed;
     if (isScrolled || this.isResized) this.followedMs ||= nowMs;
     if (this.followedMs && nowMs - this.followedMs > FOLLOW_MS) {
       this.followedMs = 0;
-      books.follow(this.shown.slice(first, last));
+      books.follow(this.shown.slice(first, last), this.isTiled ? LEVELS : 1);
     }
     this.isResized = false;
+  }
+
+  addTile() {
+    const tile = makeTile({ onClick: (event) => this.click(event, tile), onRemove: () => this.onRemove(tile.row) });
+    this.body.append(tile.element);
+    return tile;
   }
 
   makeLine() {
@@ -255,7 +281,9 @@ export class TableView {
     const row = this.shown[index];
     const isOther = line.row !== row;
     Object.assign(line, { index, row, version: -1 });
-    line.element.style.transform = `translateY(${index * this.rowPx}px)`;
+    const y = Math.floor(index / this.columns) * this.rowPx;
+    line.element.style.transform = `translate(${(index % this.columns) * 100}%, ${y}px)`;
+    if (this.isTiled) line.element.style.width = `${100 / this.columns}%`;
     setAttribute(line.element, "aria-rowindex", String(index + 2));
     line.element.id = `row-${index}`;
     this.markActive(line);
@@ -269,6 +297,7 @@ export class TableView {
 
   fill(line, nowMs) {
     const { row } = line;
+    if (line.fill) return line.fill(nowMs);
     Object.assign(line, { version: row.version, drawnMs: nowMs });
     const isSynced = row.status === "synced";
     setAttribute(line.element, "data-tone", tone(row.status));
@@ -338,7 +367,9 @@ export class TableView {
     const page = Math.max(1, Math.floor(this.heightPx / this.rowPx) - 1);
     const at = this.shown.indexOf(this.active);
     const moves = {
-      ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + page, PageUp: at - page, Home: 0, End: this.shown.length - 1,
+      ArrowDown: at < 0 ? 0 : at + this.columns, ArrowUp: at - this.columns, Home: 0, End: this.shown.length - 1,
+      PageDown: at + page * this.columns, PageUp: at - page * this.columns,
+      ...(this.isTiled ? { ArrowRight: at + 1, ArrowLeft: at - 1 } : {}),
     };
     if (event.key in moves && this.shown.length > 0) this.moveTo(moves[event.key]);
     else if (event.key === "Enter" && at >= 0) this.onOpen(this.active);
@@ -349,7 +380,7 @@ export class TableView {
 
   moveTo(index) {
     const wanted = Math.min(this.shown.length - 1, Math.max(0, index));
-    const top = wanted * this.rowPx;
+    const top = Math.floor(wanted / this.columns) * this.rowPx;
     if (top < this.scroller.scrollTop) this.scroller.scrollTop = top;
     else if (top + this.rowPx > this.scroller.scrollTop + this.heightPx) this.scroller.scrollTop = top + this.rowPx - this.heightPx;
     this.activate(this.shown[wanted]);

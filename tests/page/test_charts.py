@@ -267,14 +267,19 @@ def test_a_click_chooses_a_price_and_another_one_lets_go(stage: Stage) -> None:
 
 def test_a_ladder_needs_one_side_only(stage: Stage) -> None:
     stage.put("Ladder", settings={"group": 1})
-    held, said, cost = stage.run(f"""{BOOK}
+    held, said, cost, other = stage.run(f"""{BOOK}
         update({{}}, {{ 100.1: 0, 100.2: 0, 100.6: 0 }});
         draw();
         chart.choosePrice(chart.bestAsk);
         chart.choosePrice(998);
-        return [Math.max(...chart.asks), chart.describe(), chart.costText()];
+        const found = [Math.max(...chart.asks), chart.describe(), chart.costText()];
+        snapshot({{}}, {{ 100.1: 4, 100.2: 8 }});
+        draw();
+        chart.choosePrice(1002);
+        return [...found, chart.costText()];
     """)
     assert held == 0
+    assert other == "Buy to 100.2: 12 for 1,202\naverage 100.2"
     assert said == "Ladder: bid 8 at 99.9, ask none, rows of 0.1."
     assert cost == "Sell to 99.8: 12 for 1,198\naverage 99.9"
 

@@ -411,6 +411,23 @@ def test_the_rows_of_the_heatmap_wait_for_the_news_of_what_is_proven(stage: Stag
     assert steps == [0, 1]
 
 
+def test_prices_with_more_decimals_move_no_row_of_the_heatmap(stage: Stage) -> None:
+    stage.put("Heatmap")
+    places, shown = stage.run("""
+        snapshot({ 1000: 1, 900: 1 }, { 1001: 1, 1100: 1 });
+        draw();
+        const place = () => [chart.y(book.bids.units(0)), chart.ring.marks[2]];
+        const before = place();
+        update({ 999.75: 3 }, {});
+        draw();
+        const places = [before, place()];
+        chart.point(chart.right - 2, before[0] - chart.floor / chart.view.rows / 2);
+        return [places, chart.figures()[1]];
+    """)
+    assert places[0] == places[1]
+    assert shown == "1,000.00"
+
+
 def test_webgl_and_the_canvas_paint_the_same_heatmap(stage: Stage) -> None:
     stage.put("Heatmap")
     compared = stage.run("""remember();

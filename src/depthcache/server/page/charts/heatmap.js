@@ -83,7 +83,10 @@ export class Heatmap extends Chart {
       ring.step = rowStep(book);
       ring.origin = Math.round((book.mid * book.scale) / ring.step) || 0;
     }
-    if (ring.step) ring.sample(nowMs, book);
+    if (!ring.step) return;
+    ring.step *= book.scale / (this.unitScale ?? book.scale); // the book got more decimals
+    this.unitScale = book.scale;
+    ring.sample(nowMs, book);
   }
 
   paint(nowMs) {

@@ -411,6 +411,24 @@ def test_the_rows_of_the_heatmap_wait_for_the_news_of_what_is_proven(stage: Stag
     assert steps == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("kind", "label", "chosen"),
+    [
+        ("Depth", "Zoom in", {"zoom": 2}),
+        ("Depth", "Zoom out", {"zoom": 0.5}),
+        ("Heatmap", "More prices", {"rows": 1000}),
+        ("Heatmap", "Less time", {"zoom": 2}),
+    ],
+)
+def test_buttons_zoom_for_readers_without_a_keyboard(
+    stage: Stage, kind: str, label: str, chosen: dict[str, float]
+) -> None:
+    stage.put(kind, settings={"zoom": 1})
+    stage.run(f"{BOOK} host.addEventListener('settings', ({{ detail }}) => (window.chosen = detail));")
+    stage.page.click(f"button[aria-label='{label}']")
+    assert stage.run("return window.chosen;") == chosen
+
+
 def test_prices_with_more_decimals_move_no_row_of_the_heatmap(stage: Stage) -> None:
     stage.put("Heatmap")
     places, shown = stage.run("""

@@ -15,6 +15,7 @@ const LABEL = "Depth. Left and right move the crosshair, plus and minus zoom, Es
 export class Depth extends Chart {
   constructor(host, options) {
     super(host, options, { label: LABEL });
+    this.addButtons("8px", [["-", "−", "Zoom out"], ["+", "+", "Zoom in"]]);
     this.cross = null;
     this.scale = 1;
     this.centre = this.half = NaN;
@@ -129,7 +130,7 @@ export class Depth extends Chart {
     this.fill(this.hatch(theme.muted, 7, true), left, HEAD, wide, floor - HEAD, 0.3);
     this.line(start, HEAD, start, floor, theme.muted);
     const text = { align: sign < 0 ? "left" : "right", back: theme.surface };
-    if (wide > 30) this.text("not proven", sign < 0 ? 6 : width - 6, HEAD + 10, text);
+    if (wide > 30) this.text("not proven", sign < 0 ? 6 : width - 6, floor - 12, text);
   }
 
   /** The same distance on both sides, with the figures of each. */

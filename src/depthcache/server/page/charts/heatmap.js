@@ -21,6 +21,9 @@ const PALETTES = {
   dark: ["#0d1015", "#221c4d", "#4a36a3", "#9155cf", "#dc8fe0", "#fff0fb"],
   light: ["#ffffff", "#e6dffa", "#bda9f0", "#8761dc", "#5a2fb0", "#240b58"],
 };
+const BUTTONS = [
+  ["-", "−", "More prices"], ["+", "+", "Fewer prices"], [",", "‹", "More time"], [".", "›", "Less time"],
+];
 const LABEL =
   "Depth over time. The arrow keys move the crosshair, plus and minus zoom the prices, comma and period the time, " +
   "Escape hides the crosshair.";
@@ -33,6 +36,7 @@ export class Heatmap extends Chart {
     this.rescaledMs = -Infinity;
     this.centre = NaN;
     this.cross = null;
+    this.bar = this.addButtons("0", BUTTONS);
     if (this.settings.renderer !== "canvas") this.webgl = this.begin(ShaderPainter);
   }
 
@@ -58,6 +62,7 @@ export class Heatmap extends Chart {
     this.digits = book.priceText(book.asks.units(0)).length;
     this.right = this.width - Math.ceil(this.digits * this.digit) - 22;
     this.floor = this.height - FOOT;
+    this.bar.style.right = `${this.width - this.right + 8}px`;
     const palette = PALETTES[theme.isDark ? "dark" : "light"].map(rgb);
     palette[0] = rgb(theme.surface);
     this.colours = { palette, bid: rgb(theme.bid), ask: rgb(theme.ask), muted: rgb(theme.muted) };

@@ -100,6 +100,20 @@ export class Chart {
     }, { passive: false });
   }
 
+  /** Buttons in a corner that press keys, for readers without a keyboard: [key, text, label]. */
+  addButtons(right, buttons) {
+    const bar = element(this.host, { position: "absolute", top: "8px", right, display: "flex", gap: "4px" });
+    for (const [key, text, label] of buttons) {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: text, title: label, ariaLabel: label });
+      const colours = { color: "var(--text)", background: "var(--surface)", border: "1px solid var(--grid)" };
+      Object.assign(button.style, { ...colours, width: "28px", height: "26px", padding: "0", borderRadius: "6px" });
+      button.addEventListener("click", () => this.press(key));
+      bar.append(button);
+    }
+    return bar;
+  }
+
   pointAt(event) {
     this.point(event ? event.offsetX : null, event ? event.offsetY : null);
     this.change();

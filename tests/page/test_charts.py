@@ -366,6 +366,21 @@ def test_a_chart_is_sharp_follows_its_host_and_leaves_nothing(sharp_stage: Stage
     assert left == 0
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_size_is_too_small(stage: Stage, kind: str) -> None:
+    stage.put(kind, width=0, height=0)
+    said = stage.run(f"""{BOOK}
+        for (const [width, height] of [[44, 44], [60, 400], [400, 60], [1200, 41], [400, 500]]) {{
+            Object.assign(host.style, {{ width: `${{width}}px`, height: `${{height}}px` }});
+            chart.resize();
+            update({{}}, {{ 100.1: 5 }});
+            draw();
+        }}
+        return chart.describe();
+    """)
+    assert "NaN" not in said
+
+
 def test_the_depth_is_the_sum_of_the_levels_and_hatched_beyond_what_is_proven(stage: Stage) -> None:
     stage.put("Depth", width=600, height=300)
     sums, is_hatched = stage.run("""

@@ -60,7 +60,7 @@ export class Heatmap extends Chart {
     super.resize();
     const { theme, book } = this;
     this.digits = book.priceText(book.asks.units(0)).length;
-    this.right = this.width - Math.ceil(this.digits * this.digit) - 22;
+    this.right = Math.max(1, this.width - Math.ceil(this.digits * this.digit) - 22);
     this.floor = this.height - FOOT;
     this.bar.style.right = `${this.width - this.right + 8}px`;
     const palette = PALETTES[theme.isDark ? "dark" : "light"].map(rgb);

@@ -68,7 +68,7 @@ export class Lines extends Chart {
     const { panels, width, height, book } = this;
     this.clear();
     const wide = Math.max(7, this.price(book.bestAsk, 1).length);
-    this.right = Math.floor(width - wide * this.digit - 18);
+    this.right = Math.max(1, Math.floor(width - wide * this.digit - 18));
     const part = (height - FOOT) / panels.length;
     panels.forEach((panel, i) => {
       if (panel.series.newest !== null) panel.series.advance(nowMs);

@@ -76,8 +76,9 @@ def draw(browser: Any, url: str) -> None:
     phone = opened("#/books/binance.com/ETHUSDT", "light", 390, 844)
     time.sleep(30)
     save(phone, "phone")
+    phone.close()
     books.bring_to_front()
-    time.sleep(2)
+    time.sleep(35)
     save(books, "books")
 
 

@@ -199,6 +199,7 @@ def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: st
     seen.until("trying again in", ".stateline")
     assert "he server stopped" in seen.text(".stateline")
     assert page.get_attribute(".stateline", "data-phase") == "bad"
+    assert page.get_attribute("body", "data-live") == "false"
     if view != "#/":
         seen.until("disconnected", ".pill")
     with served("BTCUSDT", port=port) as server:

@@ -38,7 +38,10 @@ def test_the_page_and_its_files_need_no_token_and_are_what_they_are(native: Any)
 
 
 def test_they_run_nothing_inline_and_are_framed_by_nobody(native: Any) -> None:
-    policy = ask(native.port, "/", token=None).headers["content-security-policy"]
+    headers = ask(native.port, "/", token=None).headers
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    policy = headers["content-security-policy"]
+    assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
     for rule in ("default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"):
         assert rule in policy
     assert "unsafe" not in policy

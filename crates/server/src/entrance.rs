@@ -12,7 +12,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
@@ -158,5 +158,12 @@ fn secure(headers: &mut HeaderMap, is_page: bool) {
         (X_FRAME_OPTIONS, "DENY"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_page {
+        // A window that opened the page gets no hold of it, and browsers without sec-fetch-site load none of its files.
+        for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
+            let value = HeaderValue::from_static("same-origin");
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
 }

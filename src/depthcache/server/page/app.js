@@ -157,6 +157,7 @@ class Page {
     setText(this.connection, words.text);
     setAttribute(this.line, "data-phase", words.tone);
     this.now.hidden = stream.phase !== "waiting";
+    setAttribute(document.body, "data-live", String(stream.isOpen)); // else what is shown is history
     if (isNews && stream.phase !== "connecting") setText(this.live, words.said ?? words.text);
     if (books.version === this.toldVersion) return;
     this.toldVersion = books.version;

@@ -8,7 +8,7 @@ import { Ladder } from "./charts/ladder.js";
 import { Latency } from "./charts/latency.js";
 import { Lines } from "./charts/lines.js";
 import { removeBooks } from "./dialogs.js";
-import { clock, count, duration, h, mark, points, price, setAttribute, setText, tone } from "./dom.js";
+import { clock, count, duration, h, lag, mark, points, price, setAttribute, setText, tone } from "./dom.js";
 import { session } from "./session.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
@@ -272,7 +272,7 @@ export class BookView {
     show("imbalance", Number.isFinite(imbalance) ? `${imbalance < 0 ? "−" : "+"}${Math.abs(imbalance).toFixed(2)}` : "–");
     show("rate", rate.toFixed(rate < 10 ? 1 : 0));
     const isTimed = book.receivedTimeUs != null && book.eventTimeUs != null;
-    show("lag", isTimed ? duration((book.receivedTimeUs - book.eventTimeUs) / 1000) : "–");
+    show("lag", isTimed ? lag((book.receivedTimeUs - book.eventTimeUs) / 1000) : "–");
     show("age", duration(serverClock.since(book.receivedTimeUs)));
     show("levels", this.levels ? `${count(this.levels.bids)} / ${count(this.levels.asks)}` : "–");
     show("id", book.id === null ? "–" : String(book.id));

@@ -56,6 +56,11 @@ export function duration(ms) {
   return `${Math.round(ms / 86_400_000)} d`;
 }
 
+/** From an event to its reception; more than an hour is no lag: the event was recorded. */
+export function lag(ms) {
+  return Math.abs(ms) > 3_600_000 ? "recorded" : duration(ms);
+}
+
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 

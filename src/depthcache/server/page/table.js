@@ -5,7 +5,7 @@
  */
 
 import { books } from "./books.js";
-import { addressOf, clock, count, duration, h, mark, plural, points, price, setAttribute, setText, tone } from "./dom.js";
+import { addressOf, clock, count, duration, h, lag, mark, plural, points, price, setAttribute, setText, tone } from "./dom.js";
 import { session } from "./session.js";
 import { theme } from "./theme.js";
 import { LEVELS, makeTile } from "./tiles.js";
@@ -309,7 +309,7 @@ export class TableView {
     setText(line.ask, row.ask && price(row.ask, row.places));
     setText(line.spread, row.spreadBps === null ? "" : points(row.spreadBps));
     setText(line.rate, row.rate === null ? "–" : row.rate.toFixed(row.rate < 10 ? 1 : 0));
-    setText(line.lag, duration(row.lagMs));
+    setText(line.lag, lag(row.lagMs));
     setText(line.age, duration(row.ageMs));
     if (line.sparkTime !== row.times.at(-1) || line.sparkTheme !== theme.version || line.sparkMs === 0) this.drawSpark(line, nowMs);
   }

@@ -183,7 +183,7 @@ REASON_GROUPS = {
     "the symbol": "What the exchange says about it. A symbol that ended does not come back.",
     "connections": "Why a connection or a stream was replaced. The client opens another one.",
     "a book that a server relays": (
-        "Of books from a [book server](../how-to/remote.md), which the reason names first. The book heals by itself."
+        "Of books from a [book server](../how-to/remote.md), which the reason names. It heals by itself."
     ),
     "levels of a read": "Not of a book: why the levels that you read are fewer, or not all proven.",
     "this process": "What happened to your program or its machine.",

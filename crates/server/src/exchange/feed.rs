@@ -888,6 +888,14 @@ mod tests {
             reader
         }
 
+        /// The book is synced, as its router says.
+        fn synced() -> FeedHarness {
+            let harness = FeedHarness::new();
+            harness.tell(Status::Synced, "");
+            harness.turn(0);
+            harness
+        }
+
         /// As a router does after each call.
         fn tell(&self, status: Status, reason: &str) {
             self.feed.inbox.on_status(status, reason);
@@ -896,7 +904,7 @@ mod tests {
 
     #[test]
     fn states_come_in_order_with_the_diffs() {
-        let harness = FeedHarness::new();
+        let harness = FeedHarness::synced();
         let reader = harness.reader("r", RELAYED);
         harness.apply(11, 12);
         harness.book.cell().lock().restart("another connection", 0);
@@ -921,7 +929,7 @@ mod tests {
 
     #[test]
     fn a_reset_is_another_generation_and_no_end() {
-        let harness = FeedHarness::new();
+        let harness = FeedHarness::synced();
         let reader = harness.reader("r", RELAYED);
         harness.feed.inbox.on_reset(77);
         harness.turn(10);
@@ -931,7 +939,7 @@ mod tests {
 
     #[test]
     fn who_comes_again_gets_what_it_missed_and_no_more() {
-        let harness = FeedHarness::new();
+        let harness = FeedHarness::synced();
         let first = harness.reader("r", RELAYED);
         for id in 11..=14 {
             harness.apply(id, id);
@@ -950,7 +958,7 @@ mod tests {
 
     #[test]
     fn who_is_beyond_this_server_waits_for_its_state() {
-        let harness = FeedHarness::new();
+        let harness = FeedHarness::synced();
         harness.apply(11, 12);
         harness.turn(10);
         let reader = harness.again(14);
@@ -974,7 +982,7 @@ mod tests {
 
     #[test]
     fn a_feed_without_readers_keeps_diffs_for_a_while() {
-        let harness = FeedHarness::new();
+        let harness = FeedHarness::synced();
         let reader = harness.reader("r", RELAYED);
         harness.feed.remove("r", &reader);
         harness.apply(11, 11);

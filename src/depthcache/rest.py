@@ -262,9 +262,12 @@ class _Sessions:
         self._settings = settings
 
     async def __aenter__(self) -> Self:
+        from depthcache.client.config import parse_access
+        from depthcache.io.network.interface import ServerAccess
         from depthcache.io.network.sessions import Sessions
 
-        self.open: Sessions = Sessions(self._settings.ca_file)
+        access = parse_access(self._settings, None)
+        self.open: Sessions = Sessions(self._settings.ca_file, access or ServerAccess())
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -322,3 +322,17 @@ def test_an_unchanged_program_moves_by_its_environment(exchange: simulator.Serve
             )
     assert done.returncode == 0, done.stderr
     assert "right" in done.stdout
+
+
+async def test_a_server_of_another_version_is_refused_with_words(
+    exchange: simulator.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("depthcache.venues.servers.STATES", "@state9")
+    async with (
+        served(exchange, tmp_path) as running,
+        depthcache.connect(SPOT, ["BTCUSDT"], server=running.url) as books,
+    ):
+        book = books["BTCUSDT"]
+        await until(lambda: book.status is Status.DISCONNECTED)
+        assert "its protocol is not that of this client, upgrade the older of the two" in book.reason
+        assert "@depth@100ms@state9 is not served here" in book.reason

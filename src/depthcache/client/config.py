@@ -29,6 +29,7 @@ __all__ = [
     "ClientConfig",
     "is_collection",
     "not_started",
+    "parse_access",
     "parse_config",
     "parse_refresh",
     "parse_timeout",
@@ -144,7 +145,7 @@ def parse_config(
     elif not isinstance(settings, Settings):
         raise InvalidArgument(name="settings", value=settings, allowed="a Settings(…) or None")
     settings = _with_server(settings, server=server, ca=ca, fingerprint=fingerprint)
-    access = _parse_access(settings, token)
+    access = parse_access(settings, token)
     if snapshots is not None and access is not None:
         allowed = "None with a server: it makes the snapshots of its books itself"
         raise InvalidArgument(name="snapshots", value=snapshots, allowed=allowed)
@@ -194,7 +195,7 @@ def _with_server(
     return replace(settings, **given) if given else settings
 
 
-def _parse_access(settings: Settings, token: str | None) -> ServerAccess | None:
+def parse_access(settings: Settings, token: str | None) -> ServerAccess | None:
     """How the client proves itself to its server; None without one. No error shows the token."""
     if settings.server is None:
         if token is not None:

@@ -139,6 +139,8 @@ def _of_stream(text: bytes, stream: str, payload: _Payload, nested: int) -> Pars
             raise TextError("a depthSnapshot without lastUpdateId, bids and asks")
         return head._replace(symbol=head.symbol or symbol.translate(_UPPER))
     if kind == "depth" or kind.startswith("depth@") or not stream:
+        if payload.e == "bookState":  # of a book server, among the diffs
+            return Text(text, stream, None)
         if payload.e != "depthUpdate":
             raise TextError("a message of a depth stream that is not a depth update")
         about = _diff(payload)

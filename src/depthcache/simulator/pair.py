@@ -197,7 +197,7 @@ class Pair(OneProcess, ExchangeControls):
         if settings is None:
             settings = Settings(policy=self._policy)
         elif isinstance(settings, Settings):
-            settings = replace(settings, endpoints={})
+            settings = replace(settings, endpoints={}, server=None, fingerprint=None)
         asked = parse_config(
             exchange,
             symbols,

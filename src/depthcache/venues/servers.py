@@ -37,7 +37,7 @@ _LIFETIME_S = 1e9
 
 
 def parse_servers(given: str | Iterable[str] | None) -> tuple[str, ...]:
-    """The base URLs of servers, `http(s)://host:port[/path]`, in order; none for None.
+    """The base URLs of servers, `http(s)://host:port[/path]`, in order; none for None or an empty text.
 
     Raises InvalidArgument, which shows no secret.
     """
@@ -47,8 +47,6 @@ def parse_servers(given: str | Iterable[str] | None) -> tuple[str, ...]:
     if not isinstance(texts, Iterable) or isinstance(texts, bytes):
         raise InvalidArgument(name="server", value=given, allowed=_ALLOWED)
     found = [_base_url(text) for text in texts if not isinstance(text, str) or text.strip()]
-    if not found:
-        raise InvalidArgument(name="server", value=given, allowed=_ALLOWED)
     return tuple(dict.fromkeys(found))
 
 

@@ -1,4 +1,4 @@
-"""The arguments of `connect` for a book server, and their variables: what is meant, what is refused in words."""
+"""The arguments of `connect` for a book server, and their variables: what is meant; refusals."""
 
 from __future__ import annotations
 

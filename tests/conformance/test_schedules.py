@@ -9,17 +9,23 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import depthcache
+from depthcache import Settings
 from depthcache.core.policy import Policy
 from depthcache.model import Status
+from depthcache.server import ServerConfig, serve
 from depthcache.simulator import Profile, SimulatedExchange, differences
 from depthcache.simulator.interface import Exchange, HttpResponse, Session
 from depthcache.simulator.server import Server
 from tests.properties.schedules import PLACES, faults
+from tests.support.cable import Cable
 
 pytestmark = pytest.mark.slow
 
@@ -101,31 +107,72 @@ class _FasterSession(Session):
 
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_a_synced_book_is_the_truth(seed: int, transport: str) -> None:
+    with made(seed) as (server, wanted, settings):
+        settings = replace(settings, transport=transport)
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            depthcache.connect(wanted, depth=1, settings=settings) as books,
+        ):
+            await follow(books, server)
+
+
+@pytest.mark.parametrize("seed", SEEDS[:1])
+async def test_a_book_of_a_book_server_is_the_truth(seed: int, transport: str, tmp_path: Path) -> None:
+    """Faults upstream of the server, and a connection to it that breaks again and again."""
+
+    async def cut_often(cable: Cable) -> None:
+        while True:
+            await asyncio.sleep(TROUBLE_S / 3)
+            cable.cut()
+
+    with made(seed) as (server, wanted, settings):
+        config = ServerConfig(port=0, data_dir=tmp_path)
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            depthcache.connect(wanted, depth=5, settings=settings) as held,
+            serve(held, config) as running,
+            Cable(running.url) as cable,
+        ):
+            ours = Settings(policy=BRISK, transport=transport)  # type: ignore[arg-type]
+            async with depthcache.connect(wanted, depth=1, server=cable.url, settings=ours) as books:
+                cutting = asyncio.create_task(cut_often(cable))
+                try:
+                    await follow(books, server, is_over=cutting.cancel)
+                finally:
+                    cutting.cancel()
+
+
+@contextmanager
+def made(seed: int) -> Iterator[tuple[Server, dict[str, list[str]], Settings]]:
+    """An exchange in trouble, what to keep of it, and brisk settings."""
     generator = random.Random(seed)
     symbols: dict[str, dict[str, Profile]] = {}
     for name, symbol, profile, _ in generator.sample(PLACES, generator.randint(1, 3)):
         symbols.setdefault(name, {})[symbol] = profile
     trouble = faults(generator, seed)
-    loop = asyncio.get_running_loop()
     # The exchange's clock is the monotonic one, faster: trouble ends a while from now.
-    until_ns = round((loop.time() + TROUBLE_S) * 1e9) * FASTER
+    until_ns = round((asyncio.get_running_loop().time() + TROUBLE_S) * 1e9) * FASTER
     exchange = SimulatedExchange(
         symbols, seed=seed, faults=replace(trouble, until_ns=until_ns), history=20_000
     )
     with Server(Faster(exchange)) as server:
-        settings = replace(server.settings, policy=BRISK, transport=transport)
         wanted = {name: list(held) for name, held in symbols.items()}
-        async with (
-            asyncio.timeout(DEADLINE_S),
-            depthcache.connect(wanted, depth=1, settings=settings) as books,
-        ):
-            checked = 0
-            end_s = loop.time() + TROUBLE_S + 1.0
-            while loop.time() < end_s or checked < len(books):
-                checked += check(books, server)
-                await asyncio.sleep(0.005)
-            await books.wait_synced(timeout=DEADLINE_S)
-            check(books, server)
+        yield server, wanted, replace(server.settings, policy=BRISK)
+
+
+async def follow(
+    books: depthcache.Books, server: Server, *, is_over: Callable[[], object] = lambda: None
+) -> None:
+    """Compare the books while there is trouble and after it; `is_over` is called in between."""
+    loop = asyncio.get_running_loop()
+    checked = 0
+    end_s = loop.time() + TROUBLE_S + 1.0
+    while loop.time() < end_s or checked < len(books):
+        checked += check(books, server)
+        await asyncio.sleep(0.005)
+    is_over()
+    await books.wait_synced(timeout=DEADLINE_S)
+    check(books, server)
 
 
 def check(books: depthcache.Books, server: Server) -> int:

@@ -197,7 +197,7 @@ impl BookServer {
         self.inner.set_metrics(text.into());
     }
 
-    /// What `/v1/stats` says of the version that runs, and of the one that is installed.
+    /// Which version of the program runs, and which is installed: `/v1/stats` says it.
     fn set_versions(&self, running: String, installed: String) {
         self.inner.set_versions(running, installed);
     }

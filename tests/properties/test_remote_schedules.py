@@ -1,7 +1,7 @@
 """A remote book equals the truth whenever it says synced, and never says so while no server's book is synced.
 
 Schedules of faults upstream of the servers, between them and their reader, and both, on a virtual clock,
-each determined by one number. One in a hundred of SCHEDULES (5,000) runs here; one in ten of them also on
+each determined by one number. One in 250 of SCHEDULES (5,000) runs here; one in ten of them also on
 the reference engine.
 """
 
@@ -18,7 +18,7 @@ from depthcache.model import Status
 from tests.properties.remote_schedules import run
 from tests.support.relayed import Server
 
-SCHEDULES = max(1, int(os.environ.get("SCHEDULES", "5000")) // 100)
+SCHEDULES = max(1, int(os.environ.get("SCHEDULES", "5000")) // 250)
 FIRST_SEED = int(os.environ.get("SCHEDULES_SEED", "1"))
 BATCH = 10
 ON_REFERENCE_EVERY = 10

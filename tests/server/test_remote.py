@@ -212,6 +212,25 @@ async def test_symbols_that_are_not_held(exchange: simulator.Server, tmp_path: P
         await book.wait_synced(DEADLINE_S)
 
 
+async def test_a_book_that_the_server_gives_up_costs_no_other(
+    exchange: simulator.Server, tmp_path: Path
+) -> None:
+    config = ServerConfig(port=0, data_dir=tmp_path)
+    async with (
+        depthcache.connect(SPOT, ["BTCUSDT", "ETHUSDT"], settings=exchange.settings) as held,
+        serve(held, config) as running,
+        depthcache.connect(SPOT, ["BTCUSDT", "ETHUSDT"], server=running.url) as books,
+    ):
+        await books.wait_synced(DEADLINE_S)
+        held.remove("ETHUSDT")
+        await until(lambda: "holds no book" in books["ETHUSDT"].reason)
+        await books["BTCUSDT"].wait_synced(DEADLINE_S)
+        assert books["BTCUSDT"].counters["snapshots"] == 1
+        held.add("ETHUSDT")
+        await books.wait_synced(DEADLINE_S)
+        assert_true(exchange, *books)
+
+
 async def test_a_server_begins_books_for_its_readers(exchange: simulator.Server, tmp_path: Path) -> None:
     config = ServerConfig(port=0, data_dir=tmp_path, exchange_symbols="any")
     async with (

@@ -46,7 +46,6 @@ use crate::problem::shortened;
 use crate::registry::{Book, Registry};
 use crate::secrets::shown_path;
 use crate::shared::{Answered, Protocol, ProtocolRequest, Shared};
-use crate::socket::Closing;
 use crate::statistics::EXCHANGE;
 use crate::waiting::Patience;
 use admission::Admission;
@@ -99,10 +98,9 @@ impl Protocol for Exchange {
     }
 
     fn on_gone(&self, exchange: &str, symbol: &str) {
-        const GONE: Closing = Closing::policy("the server does not hold the book any more");
         let gone = self.feeds.lock().remove(&(exchange.into(), symbol.into()));
         if let Some(feed) = gone {
-            feed.end_readers(&GONE);
+            feed.end_all_readers();
             feed.end();
         }
     }

@@ -45,6 +45,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 const RESET: Closing = restarted("the book began anew: take a new snapshot");
 const HOLE: Closing = restarted("updates are missing: take a new snapshot");
+const GONE: Closing = Closing::policy("the server does not hold the book any more");
+const LEFT: Closing = restarted("the server does not hold the book any more");
 const CLOSED: Closing = restarted("the exchange does not trade the symbol any more");
 
 const fn restarted(reason: &'static str) -> Closing {
@@ -349,9 +351,13 @@ impl Feed {
         self.inbox.wake_up.notify_one();
     }
 
-    /// End the connections of all readers.
-    pub fn end_readers(&self, closing: &Closing) {
-        self.streams.lock().end_readers(closing, |_| true);
+    /// End the connections of all readers: the book is not held any more. Clients of this library are back at once, and
+    /// go on with their other books.
+    pub fn end_all_readers(&self) {
+        let has_states = |kind: Kind| matches!(kind, Kind::Relayed { .. });
+        let mut streams = self.streams.lock();
+        streams.end_readers(&LEFT, has_states);
+        streams.end_readers(&GONE, |kind| !has_states(kind));
     }
 
     async fn run(self: Arc<Feed>) {

@@ -427,6 +427,8 @@ class Supervisor(Requester):
             self._close(ending, reason, now_ns)
         elif status is not Status.SYNCED or self._machine_state in _WITHOUT_SNAPSHOT:
             self._give_up_request()  # its response may be older than what the server has said
+            self.maintenance.end()
+            self.look_for_proof(now_ns)
         elif not self.maintenance.is_live:  # it goes on after a lost connection
             self.maintenance.begin(now_ns)
             self.look_for_proof(now_ns)

@@ -19,9 +19,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from os import PathLike
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar, assert_never, cast, overload
@@ -159,6 +160,10 @@ class Pair(OneProcess, ExchangeControls):
         speed_ms: int | None = None,
         settings: Settings | None = None,
         snapshots: SnapshotSource | None = None,
+        server: str | Sequence[str] | None = None,
+        token: str | None = None,
+        ca: str | PathLike[str] | None = None,
+        fingerprint: str | None = None,
     ) -> Books: ...
     @overload
     def connect(
@@ -171,6 +176,10 @@ class Pair(OneProcess, ExchangeControls):
         speed_ms: int | None = None,
         settings: Settings | None = None,
         snapshots: SnapshotSource | None = None,
+        server: str | Sequence[str] | None = None,
+        token: str | None = None,
+        ca: str | PathLike[str] | None = None,
+        fingerprint: str | None = None,
     ) -> Books: ...
     def connect(
         self,
@@ -183,17 +192,23 @@ class Pair(OneProcess, ExchangeControls):
         speed_ms: int | None = None,
         settings: Settings | None = None,
         snapshots: SnapshotSource | None = None,
+        server: str | Sequence[str] | None = None,
+        token: str | None = None,
+        ca: str | PathLike[str] | None = None,
+        fingerprint: str | None = None,
     ) -> Books:
         """Live books of this exchange: the `Books` of `depthcache.connect`, in virtual time.
 
         `exchange`, `symbols`, `depth`, `on_stale`, `max_age` and `speed_ms` are those of
-        `depthcache.connect`. Enter the books in a coroutine that runs in `run`. Two arguments differ:
+        `depthcache.connect`. Enter the books in a coroutine that runs in `run`. `server`, `token`, `ca` and
+        `fingerprint` have no effect: all books come from this exchange. Two other arguments differ:
         `settings` defaults to the policy of this pair instead of the environment, and its endpoints, proxies
         and transport have no effect; `snapshots` is called on the event loop and takes no virtual time.
 
         Raises what `depthcache.connect` raises, InvalidArgument for an exchange that is not simulated here,
         and UsageError for settings with `record_to`, because recording needs real time.
         """
+        del server, token, ca, fingerprint
         if settings is None:
             settings = Settings(policy=self._policy)
         elif isinstance(settings, Settings):

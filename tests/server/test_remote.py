@@ -266,7 +266,7 @@ async def test_who_is_refused_reads_why_and_never_the_token(
         for changes, words in (
             ({"token": "dcr_secret_but_wrong"}, "check the token"),
             ({"token": None}, "check the token"),
-            ({"fingerprint": other}, "AB:AB:AB" if transport == "native" else ""),
+            ({"fingerprint": other}, "not AB:AB:AB"),
             ({"fingerprint": None}, "certificate"),
         ):
             settings = Settings(transport=transport)
@@ -303,6 +303,23 @@ def test_an_unchanged_program_moves_by_its_environment(exchange: simulator.Serve
             )
     assert done.returncode == 0, done.stderr
     assert "right" in done.stdout
+
+
+async def test_a_server_of_a_server(exchange: simulator.Server, tmp_path: Path) -> None:
+    async with (
+        served(exchange, tmp_path / "a") as first,
+        depthcache.connect(SPOT, ["BTCUSDT"], server=first.url) as held,
+        serve(held, ServerConfig(port=0, data_dir=tmp_path / "b")) as second,
+        depthcache.connect(SPOT, ["BTCUSDT"], server=second.url) as books,
+    ):
+        book = books["BTCUSDT"]
+        await book.wait_synced(DEADLINE_S)
+        assert_true(exchange, book)
+        exchange.refuse_connects(0.2)
+        exchange.cut()
+        hosts = [running.url.removeprefix("http://") for running in (second, first)]
+        await until(lambda: f"server {hosts[0]}: stale: server {hosts[1]}: disconnected" in book.reason)
+        await book.wait_synced(DEADLINE_S)
 
 
 async def test_a_server_of_another_version_is_refused_with_words(

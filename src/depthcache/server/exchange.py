@@ -31,9 +31,11 @@ def exchange_options(config: ServerConfig, settings: Settings, speed_ms: int | N
     """What the native server must know, as JSON; None where the protocol is off."""
     if config.exchange_symbols == "off":
         return None
+    # A server whose own books come from another one speaks the exchange's protocol all the same.
+    find = settings.venue if settings.server is None else venues.venue
     return json.dumps(
         {
-            "venues": [_rules(settings.venue(name), speed_ms) for name in venues.names()],
+            "venues": [_rules(find(name), speed_ms) for name in venues.names()],
             "most_begun": config.exchange_books if config.exchange_symbols == "any" else 0,
             "is_open": config.is_loopback,
             "allow": config.exchange_allow,

@@ -76,6 +76,9 @@ def _describe_error(error: BaseException) -> str:
         refused = error.certificate_error
         detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused
         return f"the TLS certificate was rejected: {detail}"
+    if isinstance(error, aiohttp.ServerFingerprintMismatch):
+        found, wanted = (each.hex(":").upper() for each in (error.got, error.expected))
+        return f"the TLS certificate was rejected: the certificate has the fingerprint {found}, not {wanted}"
     if isinstance(error, aiohttp.WSServerHandshakeError):
         return f"the server answered the WebSocket handshake with HTTP {error.status} ({error.message})"
     if isinstance(error, aiohttp.ClientHttpProxyError):

@@ -68,6 +68,20 @@ def test_a_wrong_token_leads_to_a_form_that_says_what_is_wrong(visit: Visits, to
             assert token not in text or where in ("requests", "document"), where
 
 
+def test_a_view_that_comes_late_does_not_cover_the_form(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        held: list[Any] = []
+        seen.page.route("**/page/table.js", lambda route: held.append(route))
+        seen.page.goto(f"{server.url}/#token={OTHER}", wait_until="commit")
+        seen.page.wait_for_selector(".signin")
+        with seen.page.expect_response("**/page/table.js"):
+            for each in held:
+                each.continue_()
+        seen.page.evaluate("import('/page/table.js').then(() => new Promise(requestAnimationFrame))")
+        assert seen.page.is_visible(".signin")
+
+
 @pytest.mark.browser
 def test_without_a_token_nothing_is_asked(visit: Visits) -> None:
     with served("BTCUSDT") as server:
@@ -194,7 +208,7 @@ def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: st
         page = seen.open(server.link)
         seen.go(view)
         seen.until("Connected to", ".stateline")
-        seen.until("999.99")
+        page.wait_for_selector(".book[data-live=true]" if view != "#/" else ".line .bid:has-text('999.99')")
         port = server.port
     seen.until("trying again in", ".stateline")
     assert "he server stopped" in seen.text(".stateline")

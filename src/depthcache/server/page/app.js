@@ -68,6 +68,7 @@ class Page {
     if (!isIn) {
       stream.stop();
       this.show(null);
+      this.at = null; // a view that is on its way must not cover the form
       books.rows.clear();
       this.main.replaceChildren(signIn());
       this.main.querySelector("input").focus();
@@ -130,10 +131,7 @@ class Page {
     this.view?.hide?.();
     const hadView = this.view !== null;
     this.view = view;
-    if (!view) {
-      this.at = null;
-      return;
-    }
+    if (!view) return;
     document.title = view.title === "Books" ? "depthcache" : `${view.title} · depthcache`;
     this.main.replaceChildren(view.element);
     view.show?.();

@@ -250,7 +250,8 @@ export class BookView {
 
   tell() {
     const { book } = this;
-    const status = this.problem ? "closed" : book.status || "empty";
+    const isCut = !stream.isOpen && !book.isLive;
+    const status = this.problem ? "closed" : isCut ? "disconnected" : book.status;
     setText(this.status, `${mark(status)} ${this.problem ? "not here" : status}`);
     setAttribute(this.status, "data-tone", tone(status));
     const since = book.sinceTimeUs == null ? "" : `since ${clock(book.sinceTimeUs)}`;

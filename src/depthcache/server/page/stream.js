@@ -11,6 +11,8 @@ const SILENT_MS = 10_000;
 const ANSWER_MS = 5_000;
 const LOOK_MS = 1_000;
 const FIRST_WAIT_MS = 500;
+/** The close code of a server that does not like what it was sent. */
+const REFUSED = 1008;
 const LONGEST_WAIT_MS = 10_000;
 /** Messages a second; the server takes 100 by default. */
 const SENT_PER_S = 40;
@@ -98,7 +100,12 @@ export class Stream {
       socket.send(session.authentication(0));
     };
     socket.onmessage = (event) => this.socket === socket && this.take(event.data);
-    socket.onclose = (event) => this.socket === socket && this.lost(closed(event));
+    socket.onclose = (event) => {
+      if (this.socket !== socket) return;
+      const isRefused = event.code === REFUSED && !this.isOpen;
+      this.lost(closed(event));
+      if (isRefused) session.ask("/v1/stats").catch(() => {}); // a token that is not known any more ends the session
+    };
   }
 
   /** Close, and stay so. */

@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ def passing_config() -> ServerConfig:
 
 
 @contextmanager
-def opened(server: BookServer) -> Iterator[None]:
+def opened(server: BookServer) -> Generator[None]:
     """Open the page in the browser of this desktop.
 
     The browser gets a file that leads to the page, not its address: every user of the machine sees the
@@ -67,7 +67,7 @@ def _has_desktop() -> bool:
 
 
 @contextmanager
-def played(settings: Settings, symbols: Mapping[str, Sequence[str]]) -> Iterator[BookServer]:
+def played(settings: Settings, symbols: Mapping[str, Sequence[str]]) -> Generator[BookServer]:
     """A server of the books of an exchange that plays recordings.
 
     The books begin when the page is first opened, because the first subscription starts the recordings.

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from depthcache.model import Status
 from depthcache.reference import reasons
@@ -127,8 +127,11 @@ class Relay:
 
 def parse_book_state(raw: bytes) -> BookState | None:
     """The state in a valid frame; None where it carries anything else."""
-    data = json.loads(raw).get("data")
-    if not isinstance(data, dict) or data.get("e") != "bookState" or not isinstance(data.get("status"), str):
+    data: Any = json.loads(raw).get("data")
+    if not isinstance(data, dict):
+        return None
+    data = cast("dict[str, Any]", data)
+    if data.get("e") != "bookState" or not isinstance(data.get("status"), str):
         return None
     update_id, generation = data.get("u"), data.get("generation", 0)
     if not (_is_id(generation) and (update_id is None or _is_id(update_id))):

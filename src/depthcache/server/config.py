@@ -287,9 +287,11 @@ def _endpoint(name: str, text: object) -> tuple[str, int]:
 
 
 def _is_path(value: object) -> bool:
-    if isinstance(value, os.PathLike):
-        value = cast("os.PathLike[Any]", value).__fspath__()
-    return isinstance(value, str) and value != "" and "\0" not in value
+    try:
+        text: object = os.fspath(cast("str", value))
+    except TypeError:
+        return False
+    return isinstance(text, str) and text != "" and "\0" not in text
 
 
 def _network(text: object) -> str:

@@ -51,7 +51,6 @@ def depthcache_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         variables = {**closed_environment(server), **without_proxies(os.environ)}
         for name, value in variables.items():
             environment.setenv(name, value)
-        environment.delenv("DEPTHCACHE_SERVER", raising=False)
         yield server
 
 

@@ -205,8 +205,7 @@ def simulate(
                     tell(f"depthcache: {_running(server, seed)}")
                 if files:
                     _at_end(server, running.terminate if exit_at_end else None, _GRACE_S, quiet=quiet)
-                variables |= {"DEPTHCACHE_SERVER": "", **without_proxies(os.environ)}
-                code = running.run(program, {**os.environ, **variables})
+                code = running.run(program, {**os.environ, **variables, **without_proxies(os.environ)})
                 if not quiet:
                     _show_problems(server)
         return code

@@ -16,18 +16,20 @@ __all__ = ["PROXIES_OFF", "closed_environment", "without_proxies"]
 
 PROXIES_OFF = {"DEPTHCACHE_PROXIES": "false"}
 """A proxy does not reach loopback."""
+NO_SERVER = {"DEPTHCACHE_SERVER": ""}
+"""A book server would take the place of the embedded exchange."""
 
 
 def closed_environment(server: Server) -> dict[str, str]:
-    """The variables of `server.environment`, two for each exchange name that the server does not serve, and
-    `PROXIES_OFF`."""
+    """The variables of `server.environment`, two for each exchange name that the server does not serve,
+    `PROXIES_OFF` and `NO_SERVER`."""
     websocket = server.url.replace("http", "ws", 1)
     variables: dict[str, str] = {}
     for name in venues.names():
         prefix = f"DEPTHCACHE_{name.upper().replace('.', '_').replace('-', '_')}"
         variables[f"{prefix}_REST"] = f"{server.url}/{name}"
         variables[f"{prefix}_WEBSOCKET"] = f"{websocket}/{name}"
-    return variables | dict(server.environment) | PROXIES_OFF
+    return variables | dict(server.environment) | PROXIES_OFF | NO_SERVER
 
 
 def without_proxies(given: Mapping[str, str]) -> dict[str, str]:

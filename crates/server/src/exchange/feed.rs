@@ -445,6 +445,7 @@ impl Feed {
             && is_forgotten(left, now)
         {
             self.is_over.store(true, Ordering::Release);
+            (streams.ring, streams.newest) = (None, None);
         }
         if let Some(since) = streams.resynced
             && now - since > SILENT_HOLE

@@ -370,9 +370,8 @@ def test_snippets_are_made_from_the_document_and_tried(visit: Visits) -> None:
             page.select_option("select[aria-label=Operation]", operation)
             page.click("text=Try it")
             if operation in ("stream_books", "open_socket"):
-                seen.until("Asking", ".verdict")
-                for number in range(4):
-                    server.move("BTCUSDT", "1000.00", str(number + 1))
+                while not page.is_visible(".answer"):
+                    server.move("BTCUSDT", "1000.00", str(1 + server.ids["BTCUSDT"] % 7))
             page.wait_for_selector(".answer:not([hidden])")
             assert words in seen.text(".answer")
         page.select_option("select[aria-label=Operation]", "end_book")
@@ -390,3 +389,28 @@ def test_about_says_the_version_and_that_a_newer_one_is_installed(visit: Visits)
         seen.until("1.3.0 is installed: restart to run it", ".badge")
         server.native.set_versions("1.3.0", "1.3.0")
         seen.page.wait_for_selector(".about .badge", state="detached")
+
+
+@pytest.mark.browser
+def test_a_server_that_refuses_is_asked_once_a_second_and_the_reason_is_shown(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        error = json.dumps(
+            {"error": {"code": "too_many_requests", "message": "more than 5 requests a second"}}
+        )
+        asked: list[str] = []
+
+        def refuse(route: Any) -> None:
+            asked.append(route.request.url)
+            route.fulfill(status=429, content_type="application/json", body=error)
+
+        seen.page.route("**/v1/books?*", refuse)
+        seen.page.goto(server.link)
+        seen.until("more than 5 requests a second", ".empty")
+        frame = "new Promise(requestAnimationFrame)"
+        before = len(asked)
+        for _ in range(5):
+            seen.page.evaluate(frame)
+        assert len(asked) <= before + 1
+        seen.page.unroute("**/v1/books?*")
+        seen.page.wait_for_selector(".rows .line:not([hidden])")

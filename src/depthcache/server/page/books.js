@@ -11,6 +11,7 @@ import { decimals } from "./dom.js";
 
 const PAGE = 250;
 const LOOK_MS = 250;
+const SHORT_MS = 50;
 const CYCLE_MS = 1_000;
 const SEEN_MS = 60_000;
 const MOST_POINTS = 240;
@@ -141,12 +142,18 @@ export class Books {
   /** A page of the list, and then the next; a new cycle begins a second after the last one began. */
   async turn(run) {
     if (this.cursor === null) this.cycleMs = performance.now();
-    if (!document.hidden && stream.isOpen) await this.page();
-    if (this.run !== run) return;
+    const isAsking = !document.hidden && stream.isOpen;
+    if (isAsking) await this.page();
+    if (this.run === run) setTimeout(() => this.run === run && this.turn(run), this.restMs(isAsking));
+  }
+
+  restMs(hasAsked) {
+    if (!hasAsked) return SHORT_MS; // until the connection is open
+    if (this.hasFailed) return CYCLE_MS;
+    if (!this.isComplete) return 0;
     const isOver = this.cursor === null && !this.hurry;
     this.hurry = false;
-    const restMs = this.cycleMs + CYCLE_MS - performance.now();
-    setTimeout(() => this.run === run && this.turn(run), isOver ? Math.max(LOOK_MS, restMs) : this.isComplete ? LOOK_MS : 0);
+    return isOver ? Math.max(LOOK_MS, this.cycleMs + CYCLE_MS - performance.now()) : LOOK_MS;
   }
 
   async page() {
@@ -154,9 +161,11 @@ export class Books {
     try {
       const answer = await session.json(`/v1/books?limit=${PAGE}${cursor}`);
       this.problem = "";
+      this.hasFailed = false;
       this.takePage(answer);
     } catch (error) {
       this.cursor = null;
+      this.hasFailed = true;
       this.problem = error instanceof Refused ? error.message : "";
     }
   }

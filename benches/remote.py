@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -85,7 +85,7 @@ def _cpu_s() -> float:
 
 
 @contextmanager
-def serving(endpoint: paced.Endpoint) -> Iterator[str]:
+def serving(endpoint: paced.Endpoint) -> Generator[str]:
     """A server process; its URL."""
     command = [sys.executable, "-m", "benches.remote", "--serve", endpoint.url]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

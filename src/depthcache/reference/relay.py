@@ -127,17 +127,17 @@ class Relay:
 
 def parse_book_state(raw: bytes) -> BookState | None:
     """The state in a valid frame; None where it carries anything else."""
-    data: Any = json.loads(raw).get("data")
-    if not isinstance(data, dict):
+    found: object = json.loads(raw).get("data")
+    data = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    status, update_id, generation = data.get("status"), data.get("u"), data.get("generation", 0)
+    if data.get("e") != "bookState" or not isinstance(status, str):
         return None
-    data = cast("dict[str, Any]", data)
-    if data.get("e") != "bookState" or not isinstance(data.get("status"), str):
-        return None
-    update_id, generation = data.get("u"), data.get("generation", 0)
     if not (_is_id(generation) and (update_id is None or _is_id(update_id))):
         return None
-    texts = {name: data[name] for name in ("reason", "server") if isinstance(data.get(name), str)}
-    return BookState(data["status"], update_id=update_id, generation=generation, **texts)
+    reason, server = (
+        text if isinstance(text := data.get(name), str) else "" for name in ("reason", "server")
+    )
+    return BookState(status, reason=reason, update_id=update_id, server=server, generation=generation)
 
 
 def _is_id(value: Any) -> bool:

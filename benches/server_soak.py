@@ -458,10 +458,11 @@ async def compared(
                 if following.done():
                     following.result()
                 await asyncio.sleep(0.01)
-            for name in SYMBOLS:
-                frozen, truth = books[name].freeze(LEVELS), exchange.truth(EXCHANGE, name)
-                if wrong := wrong_levels(frozen.last_update_id or 0, (frozen.bids[:], frozen.asks[:]), truth):
-                    faults.append(f"{name}: {wrong} wrong levels in the client's book")
+            faults += [
+                f"{name}: {wrong} wrong levels in the client's book"
+                for name in SYMBOLS
+                if (wrong := simulator.differences(books[name], exchange.truth(EXCHANGE, name)))
+            ]
             if wrong := mirror.wrong(exchange.truth(EXCHANGE, mirror.symbol)):
                 faults.append(f"{mirror.symbol}: {wrong} wrong levels in the follower's book")
     return faults

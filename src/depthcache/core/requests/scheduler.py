@@ -179,8 +179,7 @@ class RequestScheduler:
         if pending is None:
             return None
         self.budget.on_response(pending.weight, response, headers, now_ns)
-        if pending.venue.servers:
-            pending.told_limit = told_limit(headers, pending.limit)
+        pending.told_limit = told_limit(headers, pending.limit)
         took_ns = now_ns - (now_ns if pending.sent_ns is None else pending.sent_ns)
         self.times[min(max(0, took_ns - 1) // _MS_NS, 2 ** (_BUCKETS - 1) - 1).bit_length()] += 1
         self.times_ns += took_ns

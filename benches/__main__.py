@@ -40,6 +40,7 @@ from benches import (
     readers,
     reads,
     reads_against_peers,
+    remote,
     rivals,
     server,
     startup,
@@ -217,6 +218,14 @@ SECTIONS = {
         "the old library, which starts in the background of the earlier sections.",
         "ratio",
         lambda options: server.run(options.old_cluster, rounds=options.rounds),
+    ),
+    "remote": Plan(
+        "A book from a book server",
+        f"A program follows one book of the exchange, or of a book server between them, at {remote.RATE:,} "
+        "frames a second, in turns. CPU is that of the reading process for a received frame.",
+        "of a direct connection",
+        lambda options: remote.run(rounds=options.rounds, seconds=remote.SECONDS),
+        data=False,
     ),
     "freshness": Plan(
         "How late is a book?",

@@ -1,5 +1,6 @@
 """What a book server in between costs its reader: CPU time of a frame, and how much later a book is readable.
 
+    python -m benches --only remote      or, in a tree under development:
     python -m benches.remote [--rounds 6] [--seconds 2]
 
 One exchange sends at an exact rate. A server process keeps the book and serves it; a reader in a process of
@@ -31,6 +32,7 @@ from benches.report import Section, print_section
 from depthcache.server import ServerConfig, serve
 
 RATE = 1_000
+SECONDS = 2.0
 WARM_S = 0.3
 DEADLINE_S = 20.0
 MAX_OF_DIRECT = 1.1
@@ -134,7 +136,7 @@ def main() -> int:
     """Run and print; 1 if a threshold was missed."""
     parser = argparse.ArgumentParser(prog="python -m benches.remote")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--serve", metavar="URL")
     parser.add_argument("--read", metavar="URL")
     parser.add_argument("--server", metavar="URL")

@@ -222,3 +222,23 @@ def test_a_market_of_the_exchange_takes_no_states(engine: Engine) -> None:
     assert (router.reader(1).status, router.upstream(1)) == (Status.SYNCED, None)
     (event,) = router.take_events()
     assert event.what == "unknown_stream"
+
+
+def test_a_book_that_began_anew_is_noticed_on_several_connections_to_its_server(rig: RelayRig) -> None:
+    rig.connect(8)
+    rig.say(connection=8)
+    rig.say(generation=2)
+    assert rig.shown == f"buffering: {HERE}: its book began anew"
+    rig.install(12)
+    rig.say(u=12, connection=8)
+    rig.say(u=12, connection=8, generation=2)
+    rig.feed(13, 13)
+    assert rig.shown == "synced: ", "what the slower connection says is old"
+    assert rig.book.counters["gaps"] == 1
+
+
+def test_a_book_that_began_anew_is_noticed_while_another_server_leads(rig: RelayRig) -> None:
+    rig.connect(8, "server 10.0.0.2:42081")
+    rig.say(connection=8, server="b", generation=9)
+    rig.say(generation=2)
+    assert rig.shown == f"buffering: {HERE}: its book began anew"

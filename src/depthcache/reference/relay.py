@@ -9,7 +9,7 @@ A relayed book is never synced unless a server says, in order with the diffs, th
 the id up to which diffs were sent before the state: a book that is behind it has missed some. After a new
 connection the book continues from its id; a first state below that id, or one of another generation of the
 same server's book, shows that the diffs do not lead on from it. While the server of another connection holds
-a synced book, neither counts: that one leads on.
+a synced book, neither counts, because that one leads on; only a later generation does.
 
 The twin of `crates/book/src/market/relay.rs`.
 """
@@ -96,6 +96,10 @@ class Relay:
             report.status is Status.SYNCED for number, report in self.reports.items() if number != connection
         )
 
+    def _is_of_later_generation(self, origin: tuple[str, int]) -> bool:
+        """Whether the server of the book that is held began it anew: no other connection leads on from that."""
+        return self.origin is not None and self.origin[0] == origin[0] and self.origin[1] < origin[1]
+
     def upstream(self) -> tuple[Status, str] | None:
         """The best of what the servers say; None before one has said anything."""
         best = min(self.reports.values(), key=lambda report: report.rank, default=None)
@@ -118,7 +122,9 @@ class Relay:
             status, f"{name}: {printable(words)[:_MOST_OF_REASON]}", origin
         )
         was_synced = before is not None and before.status is Status.SYNCED
-        if status is not Status.SYNCED or self.is_led_by_another(connection):
+        if status is not Status.SYNCED or (
+            self.is_led_by_another(connection) and not self._is_of_later_generation(origin)
+        ):
             return StateChange(is_news=now != before)
         other, self.origin = self.origin, origin
         is_anew = other is not None and other[0] == said.server and other[1] != said.generation

@@ -4,7 +4,7 @@
 //! is. A state has the id up to which diffs were sent before it: a book that is behind has missed some. After a new
 //! connection the book goes on from its id; a first state below that id, or one of another generation of the same
 //! server's book, shows that the diffs do not lead on from it. While another connection's server holds a synced book,
-//! neither counts: that one leads on.
+//! neither counts, because that one leads on; only a later generation does.
 //!
 //! `src/depthcache/reference/relay.py` is the same, readable.
 
@@ -57,6 +57,12 @@ impl Reports {
     fn is_led_by_another(&self, connection: u64) -> bool {
         let mut others = self.reports.iter();
         others.any(|report| report.connection != connection && report.is_synced())
+    }
+
+    /// Whether the server of the book that is held began it anew: no other connection leads on from that.
+    fn is_of_later_generation(&self, (server, generation): &(String, i64)) -> bool {
+        let held = self.origin.as_ref();
+        held.is_some_and(|(held, before)| held == server && before < generation)
     }
 
     /// What hides the book; None where a server's book is synced.
@@ -127,7 +133,8 @@ impl Market {
             .reports
             .retain(|report| report.connection != connection);
         relay.reports.push(report);
-        if is_synced && !is_led {
+        let is_later = relay.is_of_later_generation(&origin);
+        if is_synced && (is_later || !is_led) {
             let other = relay.origin.replace(origin.clone());
             let is_anew = other
                 .is_some_and(|(server, generation)| server == origin.0 && generation != origin.1);

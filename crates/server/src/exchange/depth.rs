@@ -119,11 +119,12 @@ fn read(market: &Market, book: &Book, limit: usize) -> Result<Read, Refusal> {
     let mut served = limit;
     let mut side = |side| {
         let complete = market.coverage(side);
-        if complete == 0 && market.len(side) > 0 {
+        let is_whole = market.complete_to(side) == CompleteTo::Whole;
+        if complete == 0 && !is_whole {
             let words = format!("No level of {} is proven to be complete now.", book.symbol);
             return Err(Refusal::later(words));
         }
-        if complete < limit && market.complete_to(side) != CompleteTo::Whole {
+        if complete < limit && !is_whole {
             served = served.min(complete);
         }
         Ok(market.levels(side, 0, limit.min(complete)))

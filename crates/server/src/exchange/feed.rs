@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use depthcache_book::market::{DiffListener, TappedDiff};
+use depthcache_book::market::{DiffListener, Market, TappedDiff};
 use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
 use parking_lot::Mutex;
@@ -34,7 +34,6 @@ use super::states::{BEHIND, HEARTBEAT, Ring, State, is_forgotten};
 use super::streams::Kind;
 use crate::registry::Book;
 use crate::socket::Closing;
-use crate::views::Moment;
 
 /// After a resync readers of diffs may miss some without knowing, until the next diff shows it; where none comes for so
 /// long, they are disconnected.
@@ -189,20 +188,7 @@ impl Feed {
         let inbox = Arc::new(Inbox::default());
         let (newest, held, state) = book.change(|market| {
             let newest = market.listen_to_diffs(inbox.clone());
-            let is_current = market.readable(false).is_ok();
-            let Moment {
-                status,
-                reason,
-                since_time_us,
-                ..
-            } = Moment::of(market);
-            let generation = market.diff_generation();
-            let state = State::new(status, &reason, since_time_us, generation, server);
-            (
-                newest,
-                market.last_update_id().filter(|_| is_current),
-                state,
-            )
+            (newest, readable_id(market), State::of(market, server))
         });
         Feed {
             book,
@@ -384,11 +370,16 @@ impl Feed {
                     streams.send_state(&self.book.symbol, now, |_| true);
                 }
                 Came::Lost => {
-                    streams.newest = None;
+                    (streams.newest, streams.reached) = (None, None);
                     streams.ring = streams.ring.as_ref().map(|_| Ring::default());
                     streams.end_readers(&HOLE, Kind::has_diffs);
+                    let server = streams.state.server.clone();
+                    streams.state = self.book.look(|market| State::of(market, server));
                 }
             }
+        }
+        if streams.reached.is_none() && streams.state.status == Status::Synced {
+            streams.reached = self.book.look(readable_id); // else a reader that is behind it would not see that
         }
         self.send_due(&mut streams, now);
         streams.send_state(&self.book.symbol, now, |entry| {
@@ -461,6 +452,12 @@ impl Feed {
             streams.end_readers(&CLOSED, |kind| !matches!(kind, Kind::Relayed { .. }));
         }
     }
+}
+
+/// Up to which id a book may be read now.
+fn readable_id(market: &Market) -> Option<i64> {
+    let is_current = market.readable(false).is_ok();
+    market.last_update_id().filter(|_| is_current)
 }
 
 /// The book hands its diffs to a feed until this is dropped: also where the task ends with its runtime, or the market,
@@ -541,8 +538,15 @@ impl Streams {
     /// The state for readers that were beyond the newest diff and are not any more, or have waited for long.
     fn end_waiting(&mut self, symbol: &str, now: Instant) {
         let (state, reached) = (&self.state, self.reached);
+        let waits = |known: i64, until: Instant| reached < Some(known) && now < until;
+        for (name, _, known, until) in &self.beyond {
+            if !waits(*known, *until) {
+                let of_it = self.entries.iter_mut().filter(|entry| entry.name == *name);
+                of_it.for_each(Entry::flush); // the state is of the diffs up to the newest
+            }
+        }
         self.beyond.retain(|(name, reader, known, until)| {
-            let waits = reached < Some(*known) && now < *until;
+            let waits = waits(*known, *until);
             if !waits && let Some(event) = text(state.event(symbol, reached).into()) {
                 send(std::slice::from_ref(reader), name, &event);
             }
@@ -981,6 +985,40 @@ mod tests {
         assert_eq!(relayed(&reset), "");
         harness.feed.turn(Instant::now() + BEHIND);
         assert_eq!(relayed(&reset), "synced 14", "after so long it is told");
+    }
+
+    #[test]
+    fn who_waits_for_a_state_gets_what_is_merged_before_it() {
+        let harness = FeedHarness::synced();
+        let slow = Kind::Relayed { every_ms: 1_000 };
+        let reader = Arc::new(Outbox::new(1 << 20, false));
+        assert!(harness.feed.add(&"r".into(), slow, &reader, Some(12)));
+        harness.apply(11, 12);
+        harness.apply(13, 13);
+        harness.turn(10);
+        assert_eq!(relayed(&reader), "11-13, synced 13");
+    }
+
+    #[test]
+    fn after_too_much_the_state_is_that_of_the_book() {
+        let harness = FeedHarness::synced();
+        let before = harness.feed.streams.lock().state.generation;
+        harness.feed.inbox.note(Came::Reset(before + 1));
+        harness.tell(Status::Buffering, "updates are missing"); // neither of which anybody takes
+        harness.book.cell().lock().restart("updates are missing", 0);
+        harness.feed.inbox.noted.lock().bytes = 4 << 20;
+        harness.feed.inbox.on_diff(&tapped(11, 11));
+        harness.turn(10);
+        let reader = harness.reader("r", RELAYED);
+        assert_eq!(relayed(&reader), "buffering 11");
+    }
+
+    #[test]
+    fn a_book_that_is_synced_again_without_a_diff_says_its_id() {
+        let harness = FeedHarness::synced();
+        harness.feed.inbox.on_reset(77);
+        harness.turn(10);
+        assert_eq!(relayed(&harness.again(9)), "synced 10");
     }
 
     #[test]

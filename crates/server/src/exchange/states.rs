@@ -8,9 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use depthcache_book::market::TappedDiff;
+use depthcache_book::market::{Market, TappedDiff};
 use depthcache_book::status::Status;
 use depthcache_wire::writer::Object;
+
+use crate::views::Moment;
 
 /// What the name of a stream with states ends with.
 pub const SUFFIX: &str = "@state1";
@@ -36,22 +38,23 @@ pub struct State {
     pub reason: String,
     since_us: Option<i64>,
     pub generation: u64,
-    server: Arc<str>,
+    pub server: Arc<str>,
 }
 
 impl State {
-    pub fn new(
-        status: Status,
-        reason: &str,
-        since_us: Option<i64>,
-        generation: u64,
-        server: Arc<str>,
-    ) -> State {
+    /// What a book is now. `server`: the name of this one.
+    pub fn of(market: &Market, server: Arc<str>) -> State {
+        let Moment {
+            status,
+            reason,
+            since_time_us,
+            ..
+        } = Moment::of(market);
         State {
             status,
-            reason: reason.to_owned(),
-            since_us,
-            generation,
+            reason: reason.as_ref().to_owned(),
+            since_us: since_time_us,
+            generation: market.diff_generation(),
             server,
         }
     }

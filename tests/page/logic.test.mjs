@@ -37,6 +37,19 @@ function dice(seed) {
   };
 }
 
+test("a book of which nothing changed while the connection was lost is live again by a heartbeat", () => {
+  const book = bookOf([["9", "1"]], [["11", "1"]]);
+  const beat = { type: "heartbeat", status: "synced", id: 1 };
+  book.lose("the connection was lost");
+  for (const other of [{ ...beat, id: 2 }, { ...beat, status: "stale" }]) book.apply(other);
+  assert.equal(book.isLive, false);
+  book.apply(beat);
+  assert.deepEqual([book.isLive, book.status, book.reason, book.sinceTimeUs], [true, "synced", "", 1]);
+  book.apply({ type: "state", status: "stale", reason: "", since_time_us: 2, id: 1 });
+  book.apply(beat);
+  assert.equal(book.isLive, false, "only what was resumed goes on");
+});
+
 test("a book is what its messages say, after each of 400 updates, in text and in floats", () => {
   for (const text of [(value) => value.toFixed(8), (value) => value]) {
     const roll = dice(7);

@@ -104,15 +104,16 @@ export class Book {
     this.resumed = null;
   }
 
-  /** Apply a snapshot, an update or a state; false: the chain of ids is broken, and the page subscribes again. */
+  /** Apply a snapshot, an update, a state or what a heartbeat says; false: the chain of ids is broken, and the page subscribes again. */
   apply(message) {
     if (message.type === "snapshot") this.reset(message);
     else if (message.type === "update") return this.update(message);
     else if (message.type === "state") this.end(message);
+    else if (message.type === "heartbeat") this.confirm(message);
     return true;
   }
 
-  /** The page lost its connection: the levels are history, until a snapshot or the update that follows `id`. */
+  /** The page lost its connection: the levels are history, until a snapshot, or the server goes on from `id`. */
   lose(reason, sinceTimeUs = Date.now() * 1000) {
     const { status, reason: before, sinceTimeUs: since } = this;
     const resumed = this.isChained ? { isChained: true, status, reason: before, sinceTimeUs: since } : null;
@@ -234,6 +235,11 @@ export class Book {
     Object.assign(this, this.resumed, { resumed: null });
     this.take(message);
     return true;
+  }
+
+  /** The server goes on from an id without a word where nothing changed since: its heartbeat has the same id. */
+  confirm({ status, id }) {
+    if (this.resumed && status === "synced" && id === this.id) Object.assign(this, this.resumed, { resumed: null });
   }
 
   /** Wrong levels are worse than none. */

@@ -183,10 +183,6 @@ export class BookView {
 
   take(message) {
     const { book } = this;
-    if (this.lost && message.type === "update" && message.previous === book.id) {
-      Object.assign(book, { isChained: true, status: "synced", reason: "", sinceTimeUs: this.lost.sinceTimeUs }); // resumed
-    }
-    this.lost = null;
     this.problem = "";
     const isChained = book.apply(message);
     for (const { chart } of this.cards) chart?.changed(message);
@@ -204,10 +200,8 @@ export class BookView {
   }
 
   onConnection() {
-    if (stream.isOpen || this.lost) return;
-    this.lost = { sinceTimeUs: this.book.sinceTimeUs };
-    if (this.book.isLive) this.book.lose(stream.reason || "the connection to the server was lost");
-    else this.lost = null;
+    if (stream.isOpen || !this.book.isLive) return;
+    this.book.lose(stream.reason || "the connection to the server was lost");
     for (const { chart } of this.cards) chart?.changed({ type: "state" });
   }
 

@@ -66,7 +66,7 @@ export class Stream {
 
   /**
    * Subscribe to books. `spec`: the fields of the operation `subscribe`. `resumes`: whether to go on after the last id.
-   * `onMessage(message, name)`: of each snapshot, update and state. `onError(error)`: it was refused.
+   * `onMessage(message, name)`: of each snapshot, update and state, and what heartbeats say of a book that resumes. `onError(error)`: it was refused.
    */
   subscribe(spec, { resumes = false, onMessage, onError = () => {} }) {
     const subscription = new Subscription(this, spec, { resumes, onMessage, onError });
@@ -163,6 +163,7 @@ export class Stream {
       case "state":
         return this.deliver(message);
       case "heartbeat":
+        for (const each of message.books) this.deliver({ type: "heartbeat", ...each });
         return;
       case "authenticated":
         this.failures = 0;
@@ -179,7 +180,8 @@ export class Stream {
     const name = `${message.exchange}/${message.symbol}`;
     for (const each of this.subscriptions) {
       if (!each.takes(message, name)) continue;
-      if (each.resumes && message.id != null) each.ids.set(name, message.id);
+      if (message.type === "heartbeat" && !each.resumes) continue;
+      if (each.resumes && message.id != null && message.type !== "heartbeat") each.ids.set(name, message.id);
       each.onMessage(message, name);
     }
   }

@@ -348,6 +348,19 @@ def test_a_lost_connection_is_resumed_after_the_last_id(visit: Visits) -> None:
 
 
 @pytest.mark.browser
+def test_a_quiet_book_is_live_again_after_a_lost_connection(visit: Visits) -> None:
+    with served("BTCUSDT", heartbeat_s=0.2) as server:
+        seen = visit()
+        page = seen.open(server.link)
+        page.click(".name")
+        page.wait_for_selector(".book[data-live=true]")
+        page.evaluate("import('/page/stream.js').then(({stream}) => stream.lost('cut by the test'))")
+        seen.until("disconnected", ".pill")
+        seen.until("synced", ".pill")
+        assert page.get_attribute(".book", "data-live") == "true"
+
+
+@pytest.mark.browser
 def test_snippets_are_made_from_the_document_and_tried(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()

@@ -148,8 +148,25 @@ fn read(market: &Market, book: &Book, limit: usize) -> Result<Read, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use depthcache_book::market::sequence::Continuity;
+    use depthcache_book::offline::OfflineBook;
+
     use super::super::streams::tests::venue;
     use super::*;
+
+    #[test]
+    fn a_side_of_whose_range_nothing_is_left_is_no_whole_side() {
+        let book = OfflineBook::new("x", Some("BTCUSDT"), Continuity::Contiguous, 1 << 20);
+        let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
+        let body = br#"{"lastUpdateId":10,"bids":[["9.00","1.00"]],"asks":[["11.00","1.00"]]}"#;
+        book.load_snapshot(body, Some(1), None).expect("a snapshot");
+        assert!(served.look(|market| read(market, &served, 5)).is_ok());
+        let frame =
+            br#"{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":11,"u":11,"b":[["9.00","0"]],"a":[]}"#;
+        book.apply(frame).expect("a diff");
+        let refused = served.look(|market| read(market, &served, 5)).err();
+        assert_eq!(refused.map(|why| why.status.as_u16()), Some(503));
+    }
 
     fn asked(any: bool, query: &str) -> Result<(String, usize), i32> {
         let family = if any { "spot" } else { "linear" };

@@ -97,7 +97,7 @@ class Relay:
         )
 
     def _is_of_later_generation(self, origin: tuple[str, int]) -> bool:
-        """Whether the server of the book that is held began it anew: no other connection leads on from that."""
+        """Whether the server of the held book began it anew: no other connection leads on from that."""
         return self.origin is not None and self.origin[0] == origin[0] and self.origin[1] < origin[1]
 
     def upstream(self) -> tuple[Status, str] | None:

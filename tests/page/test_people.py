@@ -101,6 +101,18 @@ def test_no_view_is_wider_than_a_small_screen(visit: Visits, server: Served, wid
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("size", [(390, 844), (1280, 800)])
+def test_no_view_is_higher_than_the_window_and_scrolls_into_nothing(
+    visit: Visits, server: Served, size: tuple[int, int]
+) -> None:
+    seen = visit(viewport={"width": size[0], "height": size[1]})
+    seen.open(server.link)
+    for view in VIEWS:
+        page = show(seen, view)
+        assert page.evaluate("document.documentElement.scrollHeight") == size[1], view
+        assert page.evaluate("document.body.scrollHeight") == size[1], view
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("view", [*VIEWS, "sign in", "manage", "trouble", "tiles"])
 def test_axe_finds_nothing(visit: Visits, server: Served, view: str, scheme: str) -> None:

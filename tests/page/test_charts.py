@@ -310,6 +310,36 @@ def test_a_book_that_does_not_count_is_not_shown_as_if_it_did(stage: Stage, kind
     assert said.endswith(": disconnected: the server is gone.")
 
 
+def test_a_ladder_that_does_not_count_is_grey_and_its_label_covers_no_best_price(stage: Stage) -> None:
+    stage.put("Ladder", settings={"group": 1})
+    found = stage.run(f"""{BOOK}
+        const {{ context }} = chart;
+        const isGrey = () => {{
+            const {{ data }} = context.getImageData(0, 72, 400, 370);
+            let most = 0;
+            for (let i = 0; i < data.length; i += 4) {{
+                const pixel = data.slice(i, i + 3);
+                most = Math.max(most, Math.max(...pixel) - Math.min(...pixel));
+            }}
+            return most < 40;
+        }};
+        const wasGrey = isGrey();
+        book.lose("the server is gone");
+        chart.changed({{ type: "state" }});
+        let box;
+        const {{ roundRect }} = context;
+        context.roundRect = (x, y, wide, high, r) => {{
+            box = [y, y + high];
+            roundRect.call(context, x, y, wide, high, r);
+        }};
+        draw();
+        return {{ wasGrey, isGrey: isGrey(), box, best: rowAt(100.1) }};
+    """)
+    assert not found["wasGrey"]
+    assert found["isGrey"]
+    assert 24 <= found["box"][0] < found["box"][1] < 80 < found["best"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_drawn_while_nothing_changed(stage: Stage, kind: str) -> None:
     stage.put(kind, settings={"columnMs": 1e9})

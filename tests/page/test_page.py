@@ -14,6 +14,7 @@ from tests.server.asking import ADMIN, READ
 
 pytestmark = pytest.mark.slow
 
+UNKNOWN = "\N{EN DASH}"
 OTHER = "dcr_other_other_other"
 Visits = Callable[..., Visit]
 
@@ -216,10 +217,41 @@ def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: st
     assert page.get_attribute("body", "data-live") == "false"
     if view != "#/":
         seen.until("disconnected", ".pill")
+        seen.until(UNKNOWN, ".fact.rate dd")
+        seen.until(UNKNOWN, ".fact.lag dd")
     with served("BTCUSDT", port=port) as server:
         seen.until("Connected to", ".stateline")
         server.move("BTCUSDT", "1000.00", "5")
         seen.until("1,000.00")
+
+
+def test_no_book_is_called_synced_while_the_server_is_out_of_reach(visit: Visits) -> None:
+    seen = visit()
+    with served("BTCUSDT", "ETHUSDT") as server:
+        page = seen.open(server.link)
+        seen.go("#/books/binance.com/BTCUSDT")
+        page.wait_for_selector(".book")  # its files are here
+        seen.go("#/")
+        seen.until("2 synced", ".census")
+        page.wait_for_selector(".line .bid:has-text('999.99')")
+        port = server.port
+    seen.until("2 not known", ".census")
+    assert "synced" not in seen.text(".census")
+    line = ".rows .line:not([hidden])"
+    page.wait_for_function(
+        """([line, unknown]) => [...document.querySelectorAll(line)].every(each => {
+            const text = name => each.querySelector(name).innerText;
+            return text('.word') === 'disconnected' && text('.rate') === unknown && text('.lag') === unknown;
+        })""",
+        arg=[line, UNKNOWN],
+    )
+    assert page.inner_text(f"{line} .mark") == "⊘"
+    page.click(".census button")
+    assert symbols(page) == ["BTCUSDT", "ETHUSDT"]
+    seen.go("#/books/binance.com/BTCUSDT")
+    seen.page.wait_for_selector(".book")
+    with served("BTCUSDT", "ETHUSDT", port=port):
+        seen.until("2 synced", ".census")  # also where no list is shown
 
 
 @pytest.mark.browser

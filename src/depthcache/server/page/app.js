@@ -165,7 +165,10 @@ class Page {
   tellCensus() {
     const groups = new Map();
     let synced = 0;
+    let lost = 0;
     for (const row of books.rows.values()) {
+      lost += row.isLost ? 1 : 0;
+      if (row.isLost) continue;
       if (row.status === "synced") {
         synced += 1;
         continue;
@@ -177,10 +180,11 @@ class Page {
       groups.set(key, group);
     }
     const found = [...groups.values()].sort((a, b) => b.count - a.count);
-    const text = [synced, ...found.map((each) => [each.row.status, each.row.reason, each.count, each.sinceUs])].join("|");
+    const text = [synced, lost, ...found.map((each) => [each.row.status, each.row.reason, each.count, each.sinceUs])].join("|");
     if (text === this.censusText) return;
     this.censusText = text;
-    const parts = books.rows.size > 0 ? [h("span", { "data-tone": "good" }, `${mark("synced")} ${count(synced)} synced`)] : [];
+    const parts = books.rows.size > lost ? [h("span", { "data-tone": "good" }, `${mark("synced")} ${count(synced)} synced`)] : [];
+    if (lost > 0) parts.push(h("button", { class: "link", "data-tone": "bad", onclick: () => this.filterBy("disconnected") }, `${mark("disconnected")} ${count(lost)} not known`));
     for (const group of found.slice(0, 3)) {
       const { status, reason } = group.row;
       const since = Number.isFinite(group.sinceUs) ? `, since ${clock(group.sinceUs)}` : "";

@@ -61,8 +61,17 @@ export class Row {
     if (line.best?.bid && line.best?.ask) this.takeBest(line.best.bid[0], line.best.ask[0], nowMs);
   }
 
+  /** The server is out of reach: what it said of the book is history. */
+  lose(reason, sinceUs) {
+    if (this.isLost) return;
+    Object.assign(this, { isLost: true, status: "disconnected", reason, sinceUs });
+    this.rate = this.lagMs = this.updates = null;
+    this.version += 1;
+  }
+
   /** A state, also of a snapshot. */
   takeState(message) {
+    this.isLost = false;
     this.status = message.status;
     this.reason = message.reason;
     this.sinceUs = message.since_time_us;
@@ -111,24 +120,29 @@ export class Books {
     this.levels = 1;
     this.cursor = null;
     this.seen = new Set();
+    stream.onChange(() => stream.isOpen || this.lose());
+  }
+
+  lose() {
+    for (const row of this.rows.values()) row.lose(stream.reason || "the connection was lost", stream.sinceMs * 1000);
+    this.version += 1;
   }
 
   /** Begin, or go on. */
   start() {
     if (this.run) return;
     this.run = {};
-    this.states = stream.subscribe(
+    this.states ??= stream.subscribe(
       { symbols: ["*/*"], mode: "status" },
-      { onMessage: (message, name) => this.takeState(message, name) },
+      { onMessage: (message, name) => this.takeState(message, name), onError: () => (this.states = null) },
     );
     this.turn(this.run);
   }
 
-  /** Ask for nothing any more. */
+  /** Ask for nothing any more but states, which every view shows. */
   stop() {
     if (!this.run) return;
     this.run = null;
-    this.states.close();
     this.follow([]);
   }
 
@@ -162,7 +176,8 @@ export class Books {
       const answer = await session.json(`/v1/books?limit=${PAGE}${cursor}`);
       this.problem = "";
       this.hasFailed = false;
-      this.takePage(answer);
+      if (stream.isOpen) this.takePage(answer);
+      else this.cursor = null;
     } catch (error) {
       this.cursor = null;
       this.hasFailed = true;

@@ -265,8 +265,8 @@ export class BookView {
     show("micro", priced(book.microprice, 2));
     const imbalance = book.imbalance(1);
     show("imbalance", Number.isFinite(imbalance) ? `${imbalance < 0 ? "−" : "+"}${Math.abs(imbalance).toFixed(2)}` : "–");
-    show("rate", rate.toFixed(rate < 10 ? 1 : 0));
-    const isTimed = book.receivedTimeUs != null && book.eventTimeUs != null;
+    show("rate", isCut || book.status === "disconnected" ? "–" : rate.toFixed(rate < 10 ? 1 : 0));
+    const isTimed = book.isLive && book.receivedTimeUs != null && book.eventTimeUs != null;
     show("lag", isTimed ? lag((book.receivedTimeUs - book.eventTimeUs) / 1000) : "–");
     show("age", duration(serverClock.since(book.receivedTimeUs)));
     show("levels", this.levels ? `${count(this.levels.bids)} / ${count(this.levels.asks)}` : "–");

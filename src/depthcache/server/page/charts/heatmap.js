@@ -108,7 +108,7 @@ export class Heatmap extends Chart {
     this.paintPicture();
     this.paintAxes();
     if (this.cross) this.paintCross();
-    this.paintStaleness(this.right, false);
+    this.paintStaleness({ width: this.right, isHatched: false });
     this.isDirty = false;
   }
 

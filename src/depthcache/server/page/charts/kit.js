@@ -186,8 +186,8 @@ export class Chart {
     return this.hatches.get(name);
   }
 
-  /** Why the book does not count, in a box; nothing if it does. */
-  paintStaleness(width = this.width, isHatched = true) {
+  /** Why the book does not count, in a box in the middle or from `top` on; nothing if it does. */
+  paintStaleness({ width = this.width, isHatched = true, top: given = null } = {}) {
     const { context, theme, book, height } = this;
     const reason = book.staleness || (book.mid > 0 ? "" : "one side has no levels");
     if (!reason) return;
@@ -195,7 +195,7 @@ export class Chart {
     this.font(12);
     const lines = wrap(context, reason, width - 48);
     const wide = Math.max(...lines.map((line) => context.measureText(line).width)) + 28;
-    const top = Math.round(height / 2 - 9 * lines.length);
+    const top = given ?? Math.round(height / 2 - 9 * lines.length);
     context.beginPath();
     context.roundRect(Math.round((width - wide) / 2) + 0.5, top - 9.5, Math.round(wide), 18 * lines.length + 18, 6);
     context.fillStyle = theme.surface;

@@ -86,7 +86,7 @@ export class Ladder extends Chart {
       this.measure();
       this.paintRows(nowMs);
     }
-    if (!book.isLive) this.paintStaleness();
+    if (!book.isLive) this.paintStaleness({ top: HEAD + 18 });
     this.foot.textContent = this.costText();
   }
 
@@ -170,9 +170,16 @@ export class Ladder extends Chart {
     return { isBid, isAsk, isDim: (isBid || isAsk) && !isProven, isWithin, ...marks, fresh };
   }
 
+  /** Levels that do not count are grey. */
+  get colours() {
+    const { bid, ask, text, muted } = this.theme;
+    return this.book.isLive ? { bid, ask, text } : { bid: muted, ask: muted, text: muted };
+  }
+
   paintRow(y, group, i, state) {
     const { context, theme, width, half, bids, asks } = this;
     const { isBestBid, isBestAsk } = state;
+    const { bid, ask } = this.colours;
     const middle = Math.round(width / 2);
     this.fill(theme.surface, 0, y, width, this.row);
     if (state.isWithin || state.isPointed) this.fill(theme.accent, 0, y, width, this.row, state.isWithin ? 0.14 : 0.08);
@@ -183,13 +190,13 @@ export class Ladder extends Chart {
     if (isBestBid || isBestAsk) this.font(12, 600);
     context.globalAlpha = state.isDim ? 0.75 : 1;
     context.textAlign = "center";
-    context.fillStyle = bids[i] > 0 ? theme.bid : asks[i] > 0 ? theme.ask : theme.muted;
+    context.fillStyle = bids[i] > 0 ? bid : asks[i] > 0 ? ask : theme.muted;
     context.fillText(this.book.priceText(group * this.step), middle, y + this.row / 2 + 0.5);
     context.globalAlpha = 1;
     if (isBestBid || isBestAsk) this.font(12);
     const edge = y + this.row - 1 / this.ratio;
-    this.line(0, edge, width, edge, isBestAsk ? theme.ask : theme.grid);
-    if (isBestBid) this.line(0, y, width, y, theme.bid);
+    this.line(0, edge, width, edge, isBestAsk ? ask : theme.grid);
+    if (isBestBid) this.line(0, y, width, y, bid);
     if (!state.isChosen) return;
     context.strokeStyle = theme.accent;
     context.lineWidth = 2;
@@ -199,7 +206,8 @@ export class Ladder extends Chart {
   /** The bar and the figure of one side; `edge`: where the prices end, `sign`: in which direction bars grow. */
   paintSide(y, edge, sign, size, sum, { isDim, fresh }) {
     const { theme, context, settings } = this;
-    const colour = sign < 0 ? theme.bid : theme.ask;
+    const { bid, ask, text } = this.colours;
+    const colour = sign < 0 ? bid : ask;
     const room = sign < 0 ? edge : this.width - edge;
     const strong = isDim ? 0.5 : 1;
     const bar = (fill, wide, alpha) => this.fill(fill, sign < 0 ? edge - wide : edge, y + 2, wide, this.row - 4, alpha * strong);
@@ -212,7 +220,7 @@ export class Ladder extends Chart {
     if (shown === 0) return;
     context.globalAlpha = isDim ? 0.6 : 1;
     context.textAlign = sign < 0 ? "right" : "left";
-    context.fillStyle = size > 0 ? theme.text : theme.muted;
+    context.fillStyle = size > 0 ? text : theme.muted;
     context.fillText(compact(shown), edge + sign * 10, y + this.row / 2 + 0.5);
     context.globalAlpha = 1;
   }

@@ -77,7 +77,7 @@ export class Lines extends Chart {
     });
     this.paintTimes(this.right, nowMs, (this.minutes * 60_000) / this.right);
     if (this.cross !== null) this.paintCross(part);
-    this.paintStaleness(this.right, false);
+    this.paintStaleness({ width: this.right, isHatched: false });
   }
 
   paintPanel(panel, top, bottom) {

@@ -189,7 +189,7 @@ def test_changes_fade_unless_the_reader_wants_no_motion(stage: Stage) -> None:
         stage.put("Ladder", settings={"group": 1})
         stage.page.wait_for_function("(isStill) => theme.isStill === isStill", arg=motion == "reduce")
         is_same = stage.run(f"""{BOOK}
-            const at = () => colour(200 - chart.half - 70, rowAt(99.5));
+            const at = () => colour(200 - chart.half + 2, rowAt(99.5));
             const before = at();
             update({{ 99.5: 2.1 }}, {{}});
             draw(16);
@@ -198,6 +198,22 @@ def test_changes_fade_unless_the_reader_wants_no_motion(stage: Stage) -> None:
             return [before === during, before === at()];
         """)
         assert is_same == [motion == "reduce", True]
+
+
+def test_a_change_covers_no_bar(stage: Stage) -> None:
+    stage.page.emulate_media(reduced_motion="no-preference")
+    stage.put("Ladder", settings={"group": 1})
+    stage.page.wait_for_function("() => !theme.isStill")
+    reach = stage.run(f"""{BOOK}
+        update({{ 99.5: 2.1 }}, {{ 100.6: 0.9 }});
+        draw(16);
+        const empty = colour(3, rowAt(99.7));
+        const free = (x, price) => colour(x, rowAt(price)) === empty;
+        const room = 200 - chart.half - 4;
+        const wide = (size) => Math.round(Math.min(1, size / chart.scale) * room);
+        return [free(200 - chart.half - wide(2.1) - 2, 99.5), free(200 + chart.half + wide(0.9) + 2, 100.6)];
+    """)
+    assert reach == [True, True]
 
 
 def test_levels_that_are_not_proven_are_dimmed_and_hatched(stage: Stage) -> None:

@@ -57,6 +57,17 @@ def test_the_keyboard_alone_filters_opens_a_book_and_comes_back(visit: Visits, s
     assert page.evaluate("document.activeElement.className") == "scroller"
 
 
+@pytest.mark.parametrize(("key", "chosen"), [("ArrowDown", "BTCUSDT"), ("End", "NEXOUSDT")])
+def test_arrows_move_in_the_table_as_soon_as_it_is_there(
+    visit: Visits, server: Served, key: str, chosen: str
+) -> None:
+    page = visit().open(server.link)
+    assert page.evaluate("document.activeElement === document.body")
+    page.keyboard.press(key)
+    assert page.inner_text(".line[aria-selected=true] .name") == chosen
+    assert page.evaluate("document.activeElement.className") == "scroller"
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_tab_reaches_every_control_and_focus_is_seen(visit: Visits, server: Served, view: str) -> None:
     seen = visit()

@@ -134,6 +134,10 @@ export class TableView {
 
   /** A key anywhere on the page; whether it was taken. */
   shortcut(event) {
+    if (event.target === document.body && /^(Arrow(Up|Down)|Page(Up|Down)|Home|End)$/.test(event.key)) {
+      this.scroller.focus();
+      return this.move(event.key);
+    }
     if (event.key !== "/") return false;
     this.search.focus();
     this.search.select();
@@ -364,6 +368,15 @@ export class TableView {
 
   key(event) {
     if (event.target !== this.scroller || event.metaKey || event.ctrlKey || event.altKey) return;
+    const at = this.shown.indexOf(this.active);
+    if (event.key === "Enter" && at >= 0) this.onOpen(this.active);
+    else if (event.key === "Delete" && at >= 0 && session.mayManage) this.onRemove(this.active);
+    else if (!this.move(event.key)) return;
+    event.preventDefault();
+  }
+
+  /** Move by a key; whether it is one that moves. */
+  move(key) {
     const page = Math.max(1, Math.floor(this.heightPx / this.rowPx) - 1);
     const at = this.shown.indexOf(this.active);
     const moves = {
@@ -371,11 +384,9 @@ export class TableView {
       PageDown: at + page * this.columns, PageUp: at - page * this.columns,
       ...(this.isTiled ? { ArrowRight: at + 1, ArrowLeft: at - 1 } : {}),
     };
-    if (event.key in moves && this.shown.length > 0) this.moveTo(moves[event.key]);
-    else if (event.key === "Enter" && at >= 0) this.onOpen(this.active);
-    else if (event.key === "Delete" && at >= 0 && session.mayManage) this.onRemove(this.active);
-    else return;
-    event.preventDefault();
+    if (!(key in moves) || this.shown.length === 0) return false;
+    this.moveTo(moves[key]);
+    return true;
   }
 
   moveTo(index) {

@@ -15,7 +15,6 @@ const HEAD = 24;
 const FOOT = 46;
 /** Rows are high enough for a finger where there is no mouse. */
 const ROW = { fine: 20, coarse: 28 };
-const FLASH = 84;
 const FADE_MS = 700;
 const AUTO_MS = 3000;
 const LABEL =
@@ -184,6 +183,7 @@ export class Ladder extends Chart {
     this.fill(theme.surface, 0, y, width, this.row);
     if (state.isWithin || state.isPointed) this.fill(theme.accent, 0, y, width, this.row, state.isWithin ? 0.14 : 0.08);
     this.fill(theme.muted, middle - half, y, 2 * half, this.row, state.isBid || state.isAsk ? 0.06 : 0.12);
+    if (state.isBid || state.isAsk) this.fill(state.isBid ? bid : ask, middle - half, y, 2 * half, this.row, 0.3 * state.fresh);
     if (state.isDim) this.fill(this.hatch(theme.muted), 0, y, width, this.row, 0.18);
     if (state.isBid) this.paintSide(y, middle - half, -1, bids[i], this.bidSums[i], state);
     if (state.isAsk) this.paintSide(y, middle + half, 1, asks[i], this.askSums[i], state);
@@ -204,7 +204,7 @@ export class Ladder extends Chart {
   }
 
   /** The bar and the figure of one side; `edge`: where the prices end, `sign`: in which direction bars grow. */
-  paintSide(y, edge, sign, size, sum, { isDim, fresh }) {
+  paintSide(y, edge, sign, size, sum, { isDim }) {
     const { theme, context, settings } = this;
     const { bid, ask, text } = this.colours;
     const colour = sign < 0 ? bid : ask;
@@ -215,7 +215,6 @@ export class Ladder extends Chart {
     if (settings.cumulative) bar(colour, wide(sum / this.sumScale), 0.16);
     bar(colour, wide(size / (settings.cumulative ? this.sumScale : this.scale)), sign < 0 ? 0.32 : 0.18);
     if (sign > 0 && size > 0) bar(this.hatch(colour, 4), wide(size / (settings.cumulative ? this.sumScale : this.scale)), 0.35);
-    if (fresh > 0) bar(colour, Math.min(room, FLASH), 0.3 * fresh);
     const shown = settings.cumulative ? sum : size;
     if (shown === 0) return;
     context.globalAlpha = isDim ? 0.6 : 1;

@@ -152,8 +152,10 @@ def test_every_block_is_of_a_language_that_is_checked_here() -> None:
         )
     }
     # What shows no code, such as a drawing, says `text`.
-    # Units and Dockerfiles: `tests/test_deploy.py`.
-    assert used <= {"python", "console", "toml", "yaml", "text", "ini", "dockerfile", ""}
+    # Units and Dockerfiles: `tests/test_deploy.py`. JavaScript: `tests/server/test_stream_docs.py`.
+    assert used <= {"python", "console", "toml", "yaml", "text", "ini", "dockerfile", "javascript", ""}
+    pages = [document.name for document in DOCUMENTS if "```javascript" in document.read_text("utf-8")]
+    assert pages == ["stream.md"]
 
 
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
@@ -200,7 +202,7 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
                     depthcache.Settings.from_environment({name: value})
             case [program, *_]:
                 assert Path(program).name in others | {
-                    "depthcache", "source", "python", "python3", "pip", "curl", "jupyter", "cat"
+                    "depthcache", "source", "python", "python3", "pip", "curl", "jupyter", "cat", "node"
                 }, program  # fmt: skip
 
 

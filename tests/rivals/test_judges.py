@@ -7,6 +7,8 @@ over real sockets, must equal the exchange's truth at the update ids they hold.
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -18,6 +20,7 @@ from urllib.request import ProxyHandler, build_opener
 import pytest
 
 from benches import environments
+from depthcache import blocking, server, simulator
 from tests.rivals import judging
 from tests.rivals.judging import Finding, Judge, Unavailable
 
@@ -49,6 +52,70 @@ def test_a_client_keeps_right_books_of_a_book_server(name: str) -> None:
         pytest.skip(str(error))
     assert [each.differences for each in found] == [0] * len(found)
     assert sum(each.faults for each in found) >= 3
+
+
+ROW = """
+import asyncio, json, sys
+import ccxt.pro
+
+
+async def main():
+    scope = {"ccxt": ccxt}
+    for line in json.loads(sys.argv[1]):
+        exec(line, scope)
+    exchange, asked = scope["exchange"], []
+    fetch = exchange.fetch
+
+    def fetch_and_note(url, *rest):
+        asked.append(url)
+        return fetch(url, *rest)
+
+    exchange.fetch = fetch_and_note
+    try:
+        book = await exchange.watch_order_book(sys.argv[2], 10)
+        print(json.dumps([len(book["bids"]), *asked, *exchange.clients]))
+    finally:
+        await exchange.close()
+
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("row", "exchange", "symbol"),
+    [("spot", "binance.com", "BTC/USDT"), ("USD-M", "binance.com-futures", "BTC/USDT:USDT")],
+)
+def test_the_row_of_ccxt_in_the_documents_asks_the_server_alone(
+    row: str, exchange: str, symbol: str, tmp_path: Path
+) -> None:
+    [ccxt] = [judge for judge in ALL if judge.name == "ccxt"]
+    try:
+        python = judging.environment(ccxt)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    page = (judging.ROOT / "docs" / "how-to" / "serve-exchange-protocol.md").read_text("utf-8")
+    [shown] = [line for line in page.splitlines() if line.startswith(f"| ccxt, {row} |")]
+    lines = [code for code in re.findall(r"`([^`]+)`", shown) if " = " in code]
+    assert len(lines) == 3
+    with (
+        simulator.serve(seed=11, symbols={exchange: ["BTCUSDT"]}) as simulated,
+        blocking.connect(exchange, ["BTCUSDT"], settings=simulated.settings) as books,
+        server.serve(books, server.ServerConfig(port=0, data_dir=tmp_path)) as running,
+    ):
+        books.wait_synced()
+        host = running.url.removeprefix("http://")
+        settings = json.dumps([line.replace("127.0.0.1:42081", host) for line in lines])
+        command = [python, "-c", ROW, settings, symbol]
+        proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+        ran = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | proxies
+        )
+    assert ran.returncode == 0, ran.stderr
+    levels, *asked = json.loads(ran.stdout.splitlines()[-1])
+    assert levels == 10
+    assert [url for url in asked if host not in url] == []
+    assert len(asked) >= 3
 
 
 @pytest.mark.parametrize("names_its_ids", [True, False])

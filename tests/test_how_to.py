@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 
 from depthcache import Status, Update, blocking
+from depthcache.server import ServerConfig
+from depthcache.server.private_files import load_tls
 from depthcache.simulator import Pair, SimulatedExchange
 from tests.test_docs import BLOCK
 
@@ -127,6 +129,29 @@ def test_a_misspelled_symbol_ends_the_program_of_systemd_with_an_error(
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 1
     assert "UnknownSymbol" in ran.stderr.splitlines()[-1]
+
+
+# --- the book server -----------------------------------------------------------------------
+
+
+def test_the_pages_name_the_certificate_as_the_server_does(tmp_path: Path) -> None:
+    """Its file has a mark in its name, another one for other names."""
+    texts = [page.read_text("utf-8") for page in HOW_TO.glob("*.md")]
+    shown = {name for text in texts for name in re.findall(r"--cacert (\S+)", text)}
+    made = [
+        load_tls(ServerConfig(data_dir=tmp_path, tls=True, hosts=hosts))
+        for hosts in (("books.example",), ("books.example", "192.0.2.2"))
+    ]
+    names = [own.certificate_file.name for own in made if own is not None]
+    assert len(set(names)) == 2
+    assert {re.sub("-[0-9a-f]{8}", "-…", name) for name in names} == shown
+
+
+def test_the_first_page_leads_to_every_page_about_the_book_server() -> None:
+    first = (ROOT / "docs" / "index.md").read_text("utf-8")
+    assert [
+        page for page in ("serve", "remote", "stream", "page") if f"(how-to/{page}.md)" not in first
+    ] == []
 
 
 # --- health check --------------------------------------------------------------------------

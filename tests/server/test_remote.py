@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,7 @@ from tests.support.cable import Cable
 pytestmark = pytest.mark.slow
 
 SPOT, UM = "binance.com", "binance.com-futures"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "remote.md"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "audit.py"
 
 
@@ -159,6 +161,40 @@ async def test_a_server_that_comes_again_is_found_again(exchange: simulator.Serv
         await book.wait_synced(DEADLINE_S)
         assert_true(exchange, book)
         await books.aclose()
+
+
+def newest(exchange: simulator.Server) -> int:
+    """The update id of the exchange itself."""
+    inner: Any = exchange.exchange
+    return int(exchange.on_exchange(lambda: inner.truth(SPOT, "BTCUSDT").last_update_id))
+
+
+def rows_of_the_page() -> list[tuple[str, re.Pattern[str]]]:
+    """Statuses of the page about remote books, each with its reasons."""
+    rows = re.findall(r"^\| `(\w+)`, `([^`]+)`", PAGE.read_text("utf-8"), re.MULTILINE)
+    named = [(status, reason.replace("books.example:42081", "…")) for status, reason in rows]
+    return [(status, re.compile(re.escape(reason).replace("…", ".*"))) for status, reason in named]
+
+
+async def test_the_page_has_every_status_that_a_restart_shows(
+    exchange: simulator.Server, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(served(exchange, tmp_path))
+        books = await stack.enter_async_context(depthcache.connect(SPOT, ["BTCUSDT"], server=first.url))
+        book = books["BTCUSDT"]
+        await book.wait_synced(DEADLINE_S)
+        seen = list[tuple[str, str]]()
+        book.on_update(lambda update: seen.append((update.status, update.reason)), "status")
+        await first.aclose()
+        await until(lambda: book.status is Status.DISCONNECTED)
+        await until(lambda: newest(exchange) > book.last_update_id + 1)
+        await stack.enter_async_context(served(exchange, tmp_path, port=first.port))
+        await until(lambda: book.status is Status.SYNCED)
+        lost = {each for each in seen if each[0] != Status.SYNCED}
+    assert [status for status, reason in lost if reason.startswith("sequence gap")] == [Status.BUFFERING]
+    rows = rows_of_the_page()
+    assert [each for each in lost if not any(each[0] == row and at.match(each[1]) for row, at in rows)] == []
 
 
 async def test_no_more_is_complete_than_at_the_server(exchange: simulator.Server, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ use parking_lot::RwLock;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
@@ -165,6 +166,19 @@ async fn serve(
 ) {
     // Responses are written whole: waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
+    if tls.is_some() {
+        let speaks = tokio::select! {
+            speaks = timeout(shared.limits.idle, speaks_tls(&stream)) => speaks,
+            _ = stop.changed() => return,
+        };
+        if !matches!(speaks, Ok(Ok(true))) {
+            shared.statistics.refuse(Refused::Tls);
+            if let Ok(Ok(false)) = speaks {
+                let _ = timeout(shared.limits.idle, refuse_plain(stream)).await;
+            }
+            return;
+        }
+    }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(shared.limits.idle));
     let stream = Box::pin(stream);
@@ -179,6 +193,35 @@ async fn serve(
         Ok(Ok(stream)) => connection::serve(stream, shared, entry, admitted, stop).await,
         Ok(Err(_)) | Err(_) => shared.statistics.refuse(Refused::Tls),
     }
+}
+
+/// Whether a connection begins as TLS does, with the record of a handshake (RFC 8446, 5.1), and not as plain HTTP.
+async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(first[0] == HANDSHAKE),
+    }
+}
+
+/// Answer a client that speaks plain HTTP where TLS is spoken.
+async fn refuse_plain(mut stream: TcpStream) -> io::Result<()> {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 28\r\n\
+        Connection: close\r\n\r\nthis is HTTPS: use https://\n";
+    /// What is read of its request: closing before would reset the connection, and the answer would be lost.
+    const MOST_READ: usize = 64 * 1024;
+    stream.write_all(ANSWER).await?;
+    stream.shutdown().await?;
+    let (mut read, mut part) = (0, [0; 1_024]);
+    while read < MOST_READ {
+        match stream.read(&mut part).await? {
+            0 => break,
+            count => read += count,
+        }
+    }
+    Ok(())
 }
 
 /// A connection that counts as open until it is dropped.

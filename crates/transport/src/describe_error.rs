@@ -5,7 +5,7 @@ use std::io;
 
 use http::header::{DATE, HeaderName, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
 use http::{HeaderMap, Response};
-use rustls::{CertificateError, Error as TlsError};
+use rustls::{CertificateError, Error as TlsError, InvalidMessage};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -15,6 +15,9 @@ use crate::foreign_text::quoted;
 
 /// Most characters to quote from the body of a refusal, or from a response that is not HTTP.
 const MOST_QUOTED: usize = 200;
+
+/// How a record of TLS with an alert begins (RFC 8446, 5.1): what the server says to a handshake in plain HTTP.
+const TLS_ALERT: &[u8] = b"\x15\x03";
 
 /// Most characters of a header that is passed on.
 const MOST_OF_HEADER: usize = 100;
@@ -28,6 +31,9 @@ pub fn handshake(error: &Error, seen: &[u8]) -> String {
         }
         Error::AttackAttempt => {
             "the response to the WebSocket handshake is too long or too fragmented".to_owned()
+        }
+        _ if seen.starts_with(TLS_ALERT) => {
+            "the server speaks TLS, but the URL has no https:// or wss://".to_owned()
         }
         _ if !seen.is_empty() && !seen.starts_with(b"HTTP/") => {
             let start = String::from_utf8_lossy(&seen[..seen.len().min(4 * MOST_QUOTED)]);
@@ -151,6 +157,10 @@ pub fn io(error: &io::Error) -> String {
             format!("the TLS certificate was rejected: {}", certificate(why))
         }
         Some(TlsError::General(why)) => format!("the TLS certificate was rejected: {why}"),
+        // The first bytes are those of another protocol, such as of the answer of plain HTTP.
+        Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the server does not speak TLS".to_owned()
+        }
         Some(why) => format!("TLS failed: {why}"),
         None => error.to_string(),
     }
@@ -171,6 +181,21 @@ fn certificate(why: &CertificateError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_scheme_is_named() {
+        let why = TlsError::InvalidMessage(InvalidMessage::InvalidContentType);
+        let why = io::Error::new(io::ErrorKind::InvalidData, why);
+        assert_eq!(io(&why), "the server does not speak TLS");
+        let why = Error::Protocol(ProtocolError::HandshakeIncomplete);
+        assert!(
+            !handshake(&why, b"").contains("TLS"),
+            "nothing is known of a peer that only closes"
+        );
+        let why = Error::Protocol(ProtocolError::WrongHttpVersion);
+        let told = handshake(&why, b"\x15\x03\x01\x00\x02\x02F");
+        assert!(told.starts_with("the server speaks TLS"), "{told}");
+    }
 
     #[test]
     fn of_a_chunked_body_the_first_chunk_is_shown() {

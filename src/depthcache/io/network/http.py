@@ -71,11 +71,18 @@ def describe_error(error: BaseException) -> str:
     return clean(_describe_error(error))
 
 
+def _is_plain(error: OSError) -> bool:
+    """Whether a peer answered a TLS handshake with another protocol."""
+    return isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER"
+
+
 def _describe_error(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = error.certificate_error
         detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused
         return f"the TLS certificate was rejected: {detail}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError) and _is_plain(error.os_error):
+        return "the server does not speak TLS"
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         found, wanted = (each.hex(":").upper() for each in (error.got, error.expected))
         return f"the TLS certificate was rejected: the certificate has the fingerprint {found}, not {wanted}"

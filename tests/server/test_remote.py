@@ -301,7 +301,7 @@ async def test_who_is_refused_reads_why_and_never_the_token(
         right: dict[str, Any] = {"token": running.read_token, "fingerprint": running.fingerprint}
         for changes, words in (
             ({"token": "dcr_secret_but_wrong"}, "check the token"),
-            ({"token": None}, "check the token"),
+            ({"token": None}, "asks programs on other machines for a token: give the argument token"),
             ({"fingerprint": other}, "not AB:AB:AB"),
             ({"fingerprint": None}, "certificate"),
         ):
@@ -316,6 +316,19 @@ async def test_who_is_refused_reads_why_and_never_the_token(
                 for text in (book.reason, repr(books), repr(books._client.config), caplog.text):
                     assert "secret" not in text
                     assert running.read_token not in text
+
+
+@pytest.mark.parametrize("transport", ["native", "aiohttp"])
+async def test_a_wrong_scheme_is_named(exchange: simulator.Server, tmp_path: Path, transport: Any) -> None:
+    settings = Settings(transport=transport)
+    for tls, wrong, words in ((False, "https", "does not speak TLS; use http://"), (True, "http", "400")):
+        async with served(exchange, tmp_path, tls=tls) as running:
+            url = f"{wrong}://127.0.0.1:{running.port}"
+            async with depthcache.connect(SPOT, ["BTCUSDT"], server=url, settings=settings) as books:
+                book = books["BTCUSDT"]
+                await until(lambda: book.status is Status.DISCONNECTED)  # noqa: B023
+                assert words in book.reason
+                assert not tls or transport == "aiohttp" or "this is HTTPS: use https://" in book.reason
 
 
 async def test_what_only_looks_like_a_server_is_refused(exchange: simulator.Server) -> None:

@@ -332,6 +332,7 @@ class Client(Generic[B]):
                 policy=self.config.settings.policy,
                 budgets=self._budgets(),
                 own_snapshots=self.config.snapshots is not None,
+                has_token=self.config.access is None or self.config.access.token is not None,
             )
             self._runner = Runner(
                 self._core,

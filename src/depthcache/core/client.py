@@ -30,6 +30,7 @@ from depthcache.core.requests.exchange_clock import Clock, Estimate
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller
 from depthcache.core.requests.responses import classify_response
 from depthcache.core.requests.scheduler import PendingRequest, RequestScheduler
+from depthcache.core.servers import Servers
 from depthcache.core.timers import Timer
 from depthcache.engine import Router
 from depthcache.errors import InvalidArgument, UnknownSymbol
@@ -82,15 +83,19 @@ class ClientCore:
         policy: Policy = Policy(),  # noqa: B008
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
+        has_token: bool = True,
     ) -> None:
         """`router`: the engine.
 
         `random`: numbers for jitter. `budgets`: those shared with other clients of the same address; None
         creates its own. `own_snapshots`: snapshots come from the user's own source, which may have cached
-        them for any time.
+        them for any time. `has_token`: book servers are sent a token.
         """
         self._budgets = budgets or Budgets()
-        self._context = Context(router, policy, random, self._budgets, own_snapshots=own_snapshots)
+        servers = Servers(has_token=has_token)
+        self._context = Context(
+            router, policy, random, self._budgets, servers=servers, own_snapshots=own_snapshots
+        )
         self._markets: dict[int, Supervisor] = {}
         self._schedulers: dict[str, RequestScheduler] = {}
         # By name, because settings create a new Venue at each call.
@@ -319,6 +324,7 @@ class ClientCore:
                 body,
                 exchange_s=scheduler.budget.exchange_s(now_ns),
                 is_served=scheduler.is_served(request),
+                has_token=self._context.servers.has_token,
             )
             pending = scheduler.on_response(request, response, headers, now_ns)
             if pending is not None and (reason := self._is_of_before(pending, now_ns)):

@@ -20,6 +20,7 @@ __all__ = [
     "INTERNAL_ERROR_WITH_BOOK",
     "INTERNAL_ERROR_WITH_CONNECTION",
     "MOVED_ON",
+    "NEEDS_TOKEN",
     "NOT_COMPARABLE",
     "NOT_CONFIRMED",
     "NOT_OPENED",
@@ -30,6 +31,7 @@ __all__ = [
     "SNAPSHOT_TOO_OLD",
     "STREAM_MOVES",
     "TOO_MANY_CONTROL_MESSAGES",
+    "USE_HTTP",
     "connection_closed",
     "connection_silent",
     "connection_without_data",
@@ -176,6 +178,11 @@ def not_listed(refused: str) -> str:
 CONNECTION_GONE = "the connection is gone"
 CONNECTION_NEW = "the connection is new"
 CHECK_TOKEN = "check the token: the argument token, or DEPTHCACHE_TOKEN"  # noqa: S105 - words for people
+NEEDS_TOKEN = (
+    "the server asks programs on other machines for a token: give the argument token, or DEPTHCACHE_TOKEN "  # noqa: S105
+    "(the contents of read.token)"
+)
+USE_HTTP = "use http://"
 CHECK_URL = "check the URL: it must be that of a book server which speaks the exchange's protocol"
 NO_STATE = (
     "no state of its book arrives: it is no server of depthcache, or of a release without this protocol"

@@ -14,11 +14,21 @@ _NOT_HELD = 100
 """The code of a stream of a symbol that the server does not hold (`crates/server/src/exchange/states.rs`)."""
 
 
-class Servers:
-    """The server in use, by its number."""
+_NO_TLS = "the server does not speak TLS"
+"""What both transports say of a server that answers a TLS handshake with something else."""
 
-    def __init__(self) -> None:
+
+class Servers:
+    """The server in use, by its number.
+
+    Attributes:
+        current: that number.
+        has_token: whether the client sends a token.
+    """
+
+    def __init__(self, *, has_token: bool = True) -> None:
         self.current: int = 0
+        self.has_token: bool = has_token
 
     def on_failed(self, number: int, count: int) -> None:
         """A connection to one of `count` servers was lost or could not be made."""
@@ -26,11 +36,14 @@ class Servers:
             self.current = (number + 1) % count
 
 
-def server_hint(status: int | None) -> str:
-    """What may help after a server refused something with that HTTP status; empty for any other."""
+def server_hint(status: int | None, *, has_token: bool, reason: str = "") -> str:
+    """What may help after a server refused something with that HTTP status, or was not reached for that
+    reason; empty for any other."""
+    if status is None:
+        return reasons.USE_HTTP if _NO_TLS in reason else ""
     match status:
         case 401 | 403:
-            return reasons.CHECK_TOKEN
+            return reasons.CHECK_TOKEN if has_token else reasons.NEEDS_TOKEN
         case 404 | 426:
             return reasons.CHECK_URL
         case _:

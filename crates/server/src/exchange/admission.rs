@@ -46,7 +46,7 @@ pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Adm
         return Ok(Admission { begins });
     }
     Err(Refusal::forbidden(
-        "Clients at your address need a key in the path, /k/<key>/<exchange>/…, or must be allowed by the owner of this \
-         server.",
+        "Programs on other machines need a token, or a key in the path, /k/<key>/<exchange>/…, unless the owner of this \
+         server allows their address.",
     ))
 }

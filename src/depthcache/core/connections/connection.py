@@ -185,7 +185,8 @@ class ConnectionSlot:
             self._attempt = max(self._attempt, _SLOW_ATTEMPT)
         told = reasons.connection_closed(reason, was_open=self.is_open, code=code, held_s=held_s)
         if is_served:
-            told = "; ".join(filter(None, (told, server_hint(refusal.status))))
+            hint = server_hint(refusal.status, has_token=self._context.servers.has_token, reason=reason)
+            told = "; ".join(filter(None, (told, hint)))
         self._on_lost(told, now_ns)
 
     def on_alive(self, now_ns: int) -> None:

@@ -92,12 +92,13 @@ def classify_response(
     *,
     exchange_s: float | None = None,
     is_served: bool = False,
+    has_token: bool = True,
 ) -> ClassifiedResponse:
     """Classify one response. Never raises.
 
-    `is_served`: it comes from a book server, which stops nobody's address but by 429. `exchange_s`: seconds
-    since 1970 on the exchange's clock, if known; used for a Retry-After date in a response without a Date
-    header.
+    `is_served`: it comes from a book server, which stops nobody's address but by 429. `has_token`: that was
+    sent a token. `exchange_s`: seconds since 1970 on the exchange's clock, if known; used for a Retry-After
+    date in a response without a Date header.
     """
     if status == _OK and not _may_be_error(body):
         return ClassifiedResponse(ResponseAction.INSTALL)
@@ -110,7 +111,7 @@ def classify_response(
     if is_served and status != _TOO_MANY_REQUESTS:
         told_s = None
         action = ResponseAction.RETRY if action is ResponseAction.STOP else action
-        shown = "; ".join(filter(None, (shown, server_hint(status))))
+        shown = "; ".join(filter(None, (shown, server_hint(status, has_token=has_token))))
     if status == _OK:
         told_s = None
         shown = reasons.malformed_snapshot(shown) if action is ResponseAction.RETRY else shown

@@ -279,6 +279,37 @@ def test_a_file_that_cannot_be_meant_so_is_refused_by_its_key(tmp_path: Path, te
         read_serve_file(tmp_path / "missing.toml")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[books]\nbinance.com = ["ETHUSDT"]', 'put the exchange in quotes: "binance.com" = ["ETHUSDT"]'),
+        ("depht = 5", "unknown key depht; did you mean depth?"),
+        (
+            "colour = 5",
+            "unknown key colour; there are depth, speed_ms, sync_timeout_s, settings, books, server",
+        ),
+        ("[server]\nwrokers = 1", "unknown key wrokers in [server]; did you mean workers?"),
+        (
+            f'[server]\nread_token = "{"r" * 20}"',
+            "tokens do not belong in this file: set DEPTHCACHE_SERVER_READ_TOKEN, or use read.token",
+        ),
+    ],
+)
+def test_a_file_s_error_says_what_to_write(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "serve.toml"
+    path.write_text(text)
+    with pytest.raises(InvalidArgument) as caught:
+        read_serve_file(path)
+    assert str(caught.value) == f"{path}: {words}"
+
+
+def test_an_unknown_variable_names_the_one_that_is_near() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        from_environment({"DEPTHCACHE_SERVER_PROT": "1"})
+    near = "unknown variable DEPTHCACHE_SERVER_PROT; did you mean DEPTHCACHE_SERVER_PORT?"
+    assert str(caught.value) == near
+
+
 def test_settings_of_the_client_lie_beside_the_file(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[policy]\nlimit_share = 0.25\n")
     (tmp_path / "serve.toml").write_text('depth = 500\nsync_timeout_s = 5\nsettings = "settings.toml"\n')

@@ -7,18 +7,27 @@ import os
 import re
 import string
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument
+from depthcache.foreign_text import clean
 
 __all__ = ["PREFIX", "ServerConfig", "default_data_dir", "from_environment"]
 
 PREFIX = "DEPTHCACHE_SERVER_"
 """Every field of the configuration has a variable: this and its name in capitals."""
+
+NEEDS_BOTH = "certificate and key together"
+NEEDS_TLS = (
+    "an address of this machine alone (127.0.0.1, ::1) without TLS; for others set tls=True, or certificate "
+    "and key"
+)
+NEEDS_NETWORKS = "an address of this machine alone, unless compat_allow names networks"
 
 _FEWEST_SECRET = 16
 _MOST_PORT = 65_535
@@ -194,8 +203,7 @@ class ServerConfig:
                 allowed = "an address of this machine alone with compat_manage"
                 raise InvalidArgument(name=name, value=getattr(self, name), allowed=allowed)
             if not networks:
-                allowed = "an address of this machine alone, unless compat_allow names networks"
-                raise InvalidArgument(name=name, value=getattr(self, name), allowed=allowed)
+                raise InvalidArgument(name=name, value=getattr(self, name), allowed=NEEDS_NETWORKS)
 
     def _check_names(self) -> None:
         try:
@@ -257,14 +265,9 @@ class ServerConfig:
     def _check_exposure(self) -> None:
         if (self.certificate is None) != (self.key is None):
             name = "key" if self.key is None else "certificate"
-            allowed = "certificate and key together"
-            raise InvalidArgument(name=name, value=None, allowed=allowed)
+            raise InvalidArgument(name=name, value=None, allowed=NEEDS_BOTH)
         if not self.is_loopback and not self.is_tls:
-            allowed = (
-                "an address of this machine alone (127.0.0.1, ::1) without TLS; for others set tls=True, or "
-                "certificate and key"
-            )
-            raise InvalidArgument(name="listen", value=self.listen, allowed=allowed)
+            raise InvalidArgument(name="listen", value=self.listen, allowed=NEEDS_TLS)
 
 
 _COMPAT_NAMES = {"compat_listen": "ubdcc-restapi", "compat_listen_2_8": "lucit-ubdcc-restapi"}
@@ -337,10 +340,23 @@ def from_environment(given: Mapping[str, str]) -> dict[str, Any]:
     for variable in sorted(name for name in given if name.startswith(PREFIX)):
         name = variable.removeprefix(PREFIX).lower()
         if name not in kinds:
-            allowed = f"a variable of the server: {', '.join(PREFIX + each.upper() for each in kinds)}"
-            raise InvalidArgument(name=variable, value="(not shown)", allowed=allowed)
+            raise unknown_name(variable, [PREFIX + each.upper() for each in kinds], kind="variable")
         found[name] = _value(variable, given[variable], kinds[name].default)
     return found
+
+
+def unknown_name(
+    name: str, names: Sequence[str], *, kind: str, place: str = "", within: str = ""
+) -> InvalidArgument:
+    """The error for a name that is none of these; with one that is near, else with all. Shows no value.
+
+    `kind`: what it names, such as `key`. `place`: the file, for the beginning of the message. `within`: the
+    part of the file, after the name.
+    """
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+    text = f"{place}{': ' if place else ''}unknown {kind} {clean(name)}{within}; {hint}"
+    return InvalidArgument(name=name, value="(not shown)", allowed=", ".join(names), text=text)
 
 
 def _value(variable: str, text: str, default: object) -> Any:

@@ -17,20 +17,21 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, cast
 
 from depthcache.arguments import parse_real
 from depthcache.errors import InvalidArgument
-from depthcache.server.config import ServerConfig
+from depthcache.foreign_text import clean
+from depthcache.server.config import PREFIX, ServerConfig, unknown_name
 from depthcache.settings import Settings
 
 __all__ = ["ServeFile", "read_serve_file"]
 
-_SECRETS = ("read_token", "admin_token", "exchange_key")
-"""They come from files of their own or from the environment: others may read this file."""
+_SECRETS = {"read_token": "read.token", "admin_token": "admin.token", "exchange_key": "exchange.token"}
+"""They come from files of their own (these, in `data_dir`) or from the environment:
+others may read this file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +61,19 @@ def read_serve_file(path: str | PathLike[str]) -> ServeFile:
         connect["settings"] = Settings.from_toml(Path(path).parent / content["settings"])
     server = _table(content, "server", shown)
     names = tuple(each.name for each in fields(ServerConfig) if each.name not in _SECRETS)
-    _known(server, names, f"[server] of {shown}")
+    for name in sorted(server.keys() & _SECRETS):
+        where = f"set {PREFIX}{name.upper()}, or use {_SECRETS[name]}"
+        text = f"{shown}: tokens do not belong in this file: {where}"
+        raise InvalidArgument(name=name, value="(not shown)", allowed=where, text=text)
+    _known(server, names, shown, table=" in [server]")
     for name in ("hosts", "compat_allow", "exchange_allow"):
         if isinstance(server.get(name), list):
             server[name] = tuple(server[name])
     books: dict[str, tuple[str, ...]] = {}
     for exchange, symbols in _table(content, "books", shown).items():
         listed: list[Any] = cast("list[Any]", symbols)
+        if isinstance(symbols, dict):  # TOML takes the dot of a bare key for a table
+            raise _unquoted(exchange, cast("dict[str, Any]", symbols), shown)
         if not isinstance(symbols, list) or not all(isinstance(each, str) for each in listed):
             allowed = 'a list of symbols: ["BTCUSDT"]'
             raise InvalidArgument(name=f"books.{exchange!r} in {shown}", value=listed, allowed=allowed)
@@ -84,10 +91,16 @@ def _table(content: Mapping[str, Any], name: str, shown: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _known(content: Mapping[str, Any], names: tuple[str, ...], shown: str) -> None:
+def _unquoted(exchange: str, table: Mapping[str, Any], shown: str) -> InvalidArgument:
+    below = next(iter(table), "com")
+    symbols = table.get(below)
+    first = symbols[0] if isinstance(symbols, list) and symbols else "BTCUSDT"
+    example = f'"{clean(exchange)}.{clean(below)}" = ["{clean(first)}"]'
+    text = f"{shown}: put the exchange in quotes: {example}"
+    return InvalidArgument(name=f"books.{exchange}", value=table, allowed=example, text=text)
+
+
+def _known(content: Mapping[str, Any], names: tuple[str, ...], shown: str, *, table: str = "") -> None:
     for name in content:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            allowed = f"{', '.join(names)}{hint}"
-            raise InvalidArgument(name=f"{name} in {shown}", value="(not shown)", allowed=allowed)
+            raise unknown_name(name, names, kind="key", place=shown, within=table)

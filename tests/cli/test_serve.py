@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tests.cli.programs import running
 from tests.server.asking import ask
 
 pytestmark = pytest.mark.slow
+
+CHECKED = "the options are right; the symbols were not looked up, the port was not tried"
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +36,13 @@ def test_it_says_how_to_read_and_ends_in_order(environment: dict[str, str], tmp_
         page, read, docs, exchange = (program.line() for _ in range(4))
         token = (tmp_path / "depthcache" / "read.token").read_text().strip()
         assert token not in page + read, "what is no terminal may be a log"
-        assert page.split() == ["page", page.split()[1], *page.split()[2:-2], "read", "only"]
-        assert "/#token=$(cat " in page
-        assert "read.token)" in read
+        [label, address, *rest] = page.split()
+        assert (label, address[-1]) == ("page", "/"), "an address that can be opened"
+        assert rest == ["enter", "the", "token", "of", "~/depthcache/read.token"]
+        assert 'Bearer $(cat ~/depthcache/read.token)" "http' in read
         assert "admin token in ~/depthcache/admin.token (0600)" in docs
-        assert exchange.endswith("/binance.com, for clients of the exchange itself")
+        assert exchange.startswith("  binance  http://127.0.0.1:")
+        assert exchange.endswith("/binance.com    for programs that speak Binance's own protocol")
         url = read.rsplit('"', 2)[1]
         port, path = int(url.split(":")[2].split("/")[0]), "/" + url.split("/", 3)[3]
         assert len(ask(port, path, token=token).json["bids"]) == 5
@@ -75,12 +80,10 @@ def test_a_file_names_books_and_options_and_options_win(environment: dict[str, s
     with running(
         "serve", "--config", str(path), "--check", environment=environment | {"DEPTHCACHE_SERVER_PORT": "2"}
     ) as program:
-        assert program.rest() == (0, "2 books on 127.0.0.1 port 2 (http): nothing is wrong\n", "")
+        assert program.rest() == (0, f"2 books on 127.0.0.1 port 2 (http): {CHECKED}\n", "")
     old = ("--compat-listen", "127.0.0.1:42080", "--compat-manage")
     with running("serve", "BTCUSDT", "--check", *old, environment=environment) as program:
-        words = (
-            "1 book on 127.0.0.1 port 42081 (http), old clients on 127.0.0.1 port 42080: nothing is wrong\n"
-        )
+        words = f"1 book on 127.0.0.1 port 42081 (http), old clients on 127.0.0.1 port 42080: {CHECKED}\n"
         assert program.rest() == (0, words, "")
     more = ("--port", "0", "--json", "--compat-listen", "127.0.0.1:0", "--access-log", str(tmp_path / "log"))
     with running("serve", "--config", str(path), *more, environment=environment) as program:
@@ -123,11 +126,18 @@ def test_without_a_browser_it_says_so_and_serves(environment: dict[str, str]) ->
     ("arguments", "words"),
     [
         ((), "name symbols"),
-        (("BTCUSDT", "--listen", "192.0.2.1"), "without TLS"),
-        (("BTCUSDT", "--listen", "books.example"), "invalid listen"),
+        (
+            ("BTCUSDT", "--listen", "192.0.2.1"),
+            (
+                "invalid --listen 192.0.2.1: without TLS only this machine may connect (127.0.0.1, ::1); "
+                "add --tls, or --certificate and --key"
+            ),
+        ),
+        (("BTCUSDT", "--listen", "books.example"), "invalid --listen 'books.example': expected"),
         (("B!", "--check"), "invalid symbol"),
-        (("BTCUSDT", "--certificate", "a.pem"), "invalid key"),
-        (("BTCUSDT", "--compat-listen", "0.0.0.0:0", "--check"), "invalid compat_listen"),
+        (("BTCUSDT", "--certificate", "a.pem"), "--certificate needs --key"),
+        (("BTCUSDT", "--key", "a.key"), "--key needs --certificate"),
+        (("BTCUSDT", "--compat-listen", "0.0.0.0:0", "--check"), "unless --compat-allow names networks"),
         (("NOSUCH", "--port", "0"), "unknown symbol 'NOSUCH'"),
     ],
 )
@@ -138,3 +148,37 @@ def test_what_cannot_work_is_said_in_one_line(
         code, out, errors = program.rest()
     assert (code, out) == (2, "")
     assert words in errors
+
+
+def test_a_variable_is_named_as_it_was_given(environment: dict[str, str]) -> None:
+    given = environment | {"DEPTHCACHE_SERVER_LISTEN": "192.0.2.1"}
+    with running("serve", "BTCUSDT", "--check", environment=given) as program:
+        code, _, errors = program.rest()
+    assert code == 2
+    assert "invalid DEPTHCACHE_SERVER_LISTEN 192.0.2.1: without TLS" in errors
+
+
+def test_a_taken_port_is_said_with_what_to_choose(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for arguments, option in (
+            (("--port", str(port)), "--port, or --port 0 for any free one"),
+            (("--port", "0", "--compat-listen", f"127.0.0.1:{port}"), "--compat-listen"),
+        ):
+            with running("serve", "BTCUSDT", *arguments, environment=environment) as program:
+                code, out, errors = program.rest()
+            assert (code, out) == (2, "")
+            assert f"depthcache: port {port} of 127.0.0.1 is taken" in errors
+            assert f"choose another with {option}" in errors
+
+
+def test_a_certificate_without_names_for_others_is_told(environment: dict[str, str]) -> None:
+    arguments = ("serve", "BTCUSDT", "--port", "0", "--tls", "--listen", "0.0.0.0")  # noqa: S104
+    for names, is_told in (((), True), (("--host", "books.example"), False)):
+        with running(*arguments, *names, environment=environment) as program:
+            assert "--cacert ~/depthcache/certificate-" in program.until("curl")
+            assert program.until("SHA-256").startswith("  tls      ~/depthcache/certificate-")
+            program.process.send_signal(signal.SIGTERM)
+            note = program.line()
+        assert note.startswith("  note     the certificate names only this machine. ") is is_told
+        assert ("--host NAME or --host ADDRESS, or check the fingerprint" in note) is is_told

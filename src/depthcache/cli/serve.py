@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,18 @@ from depthcache.cli.service_manager import notify
 if TYPE_CHECKING:
     from depthcache import Books
     from depthcache.cli.interrupt import Interrupt
+    from depthcache.errors import InvalidArgument, UsageError
     from depthcache.server import BookServer, ServerConfig
 
 __all__ = ["serve"]
 
 _FILE = click.Path(path_type=Path)
 _SYNC_TIMEOUT_S = 30.0
+_CHECKED = "the options are right; the symbols were not looked up, the port was not tried"
+_NAMES_NO_OTHER = (
+    "the certificate names only this machine. Other machines: --host NAME or --host ADDRESS, or check the "
+    "fingerprint"
+)
 
 
 @click.command(short_help="Serve live books to every program over HTTP.")
@@ -100,10 +106,14 @@ def serve(
     if check:
         scheme = "https" if config.is_tls else "http"
         old = "".join(f", old clients on {host} port {port}" for host, port, _ in config.compat_listeners())
-        click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}){old}: nothing is wrong")
+        click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}){old}: {_CHECKED}")
         return 0
     with Interrupt() as interrupt:
-        asyncio.run(_run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json, opens=opens))
+        running = _run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json, opens=opens)
+        try:
+            asyncio.run(running)
+        except OSError as error:
+            raise _taken(error, config) or error from None
     return 0
 
 
@@ -116,6 +126,7 @@ def _wanted(
     """
     import os
 
+    from depthcache.errors import InvalidArgument
     from depthcache.server.config import ServerConfig, from_environment
     from depthcache.server.config_file import read_serve_file
 
@@ -131,7 +142,62 @@ def _wanted(
     if symbols:
         books[exchange] = [*books.get(exchange, []), *symbols]
     given = {name: value for name, value in options.items() if value not in (None, ())}
-    return books, connect, ServerConfig(**{**server, **from_environment(os.environ), **given}), timeout_s
+    variables = from_environment(os.environ)
+    try:
+        config = ServerConfig(**{**server, **variables, **given})
+    except InvalidArgument as error:
+        raise _of_command(error, given, variables) from None
+    return books, connect, config, timeout_s
+
+
+def _of_command(
+    error: InvalidArgument, options: Mapping[str, Any], variables: Mapping[str, Any]
+) -> InvalidArgument:
+    """The error in the words of the command: the option or variable that was given, and options that help."""
+    from depthcache.errors import InvalidArgument
+    from depthcache.server.config import NEEDS_BOTH, NEEDS_NETWORKS, NEEDS_TLS, PREFIX
+
+    name = error.name
+    shown = f"{PREFIX}{name.upper()}" if name in variables and name not in options else _option(name)
+    value, allowed = error.value, error.allowed
+    text = None
+    if allowed == NEEDS_TLS:
+        text = (
+            f"invalid {shown} {value}: without TLS only this machine may connect (127.0.0.1, ::1); add "
+            "--tls, or --certificate and --key"
+        )
+    elif allowed == NEEDS_NETWORKS:
+        text = (
+            f"invalid {shown} {value}: old clients are of this machine alone (127.0.0.1, ::1), unless "
+            "--compat-allow names networks"
+        )
+    elif allowed == NEEDS_BOTH:
+        given = "key" if name == "certificate" else "certificate"
+        text = f"{_option(given)} needs {_option(name)}"
+    elif name not in options and name not in variables:
+        shown = name
+    return InvalidArgument(name=shown, value=value, allowed=allowed, text=text)
+
+
+def _option(field_name: str) -> str:
+    special = {"hosts": "--host"}
+    return special.get(field_name, f"--{field_name.replace('_', '-')}")
+
+
+def _taken(error: OSError, config: ServerConfig) -> UsageError | None:
+    """In words if a port is taken; else None."""
+    import errno
+
+    from depthcache.errors import UsageError
+
+    if error.errno != errno.EADDRINUSE or not isinstance(error.filename, str):
+        return None
+    host, _, port = error.filename.rpartition(":")
+    own = int(port) == config.port and host.strip("[]") == config.address
+    other = "--port, or --port 0 for any free one" if own else "--compat-listen or --compat-listen-2-8"
+    return UsageError(
+        f"port {port} of {host} is taken, perhaps by another depthcache serve; choose another with {other}"
+    )
 
 
 async def _run(
@@ -213,29 +279,55 @@ def _ready_lines(running: BookServer, books: Books, synced: int, after_s: float)
     count, url = len(books), running.url
     state = f"ready in {after_s:.1f} s" if synced == count else f"{synced} synced after {after_s:.1f} s"
     first = next(iter(books))
-    trust = f"--cacert {running.certificate_file} " if running.fingerprint else ""
+    certificate = running.certificate_file
+    trust = "" if certificate is None else f"--cacert {_in_shell(certificate)} "
     header = f'"Authorization: Bearer {_shown_token(running)}"'
-    lines = [
-        f"depthcache serves {_books(count)}, {state}",
-        f"  page   {url}/#token={_shown_token(running)}    read only",
-        f'  read   curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"',
-        f"  docs   {url}/docs    {_admin(running)}",
-        *_exchange_line(running, first.exchange),
+    rows = [
+        ("page", _page(running)),
+        ("read", f'curl {trust}-H {header} "{url}/v1/books/{first.exchange}/{first.symbol}?levels=5"'),
+        ("docs", f"{url}/docs    {_admin(running)}"),
+        *_exchange_row(running, first.exchange),
+        *(("ubdcc", f"{each}    clients of the old cluster, no token") for each in running.compat_urls),
+        *_tls_rows(running),
     ]
-    lines += [f"  old    {url}    old clients, without a token" for url in running.compat_urls]
-    if running.fingerprint:
-        lines.append(f"  tls    {running.certificate_file}, SHA-256 {running.fingerprint}")
-    return lines
+    return [
+        f"depthcache serves {_books(count)}, {state}",
+        *(f"  {label:<7}  {shown}" for label, shown in rows),
+    ]
 
 
-def _exchange_line(running: BookServer, exchange: str) -> list[str]:
+def _page(running: BookServer) -> str:
+    """What a browser opens: with the token on a terminal alone."""
+    import sys
+
+    where = running.read_token_file
+    if where is None:
+        return f"{running.url}/    enter the token that was given"
+    if sys.stdout.isatty():
+        return f"{running.page_url}    read only"
+    return f"{running.url}/    enter the token of {_short(where)}"
+
+
+def _exchange_row(running: BookServer, exchange: str) -> list[tuple[str, str]]:
     """Where clients of the exchange connect; with the name of the key's file instead of the key."""
     if running.config.exchange_symbols == "off":
         return []
     rest = running.endpoints(exchange).rest
     where = running.exchange_key_file
-    shown = "$DEPTHCACHE_SERVER_EXCHANGE_KEY" if where is None else f"$(cat {where})"
-    return [f"  as     {rest.replace(running.exchange_key, shown)}, for clients of the exchange itself"]
+    shown = "$DEPTHCACHE_SERVER_EXCHANGE_KEY" if where is None else f"$(cat {_in_shell(where)})"
+    url = rest.replace(running.exchange_key, shown)
+    return [("binance", f"{url}    for programs that speak Binance's own protocol")]
+
+
+def _tls_rows(running: BookServer) -> list[tuple[str, str]]:
+    where, config = running.certificate_file, running.config
+    if where is None:
+        return []
+    rows = [("tls", f"{_short(where)}    SHA-256 {running.fingerprint}")]
+    names_no_other = config.address in ("0.0.0.0", "::") and not config.hosts  # noqa: S104
+    if config.certificate is None and names_no_other:
+        rows.append(("note", _NAMES_NO_OTHER))
+    return rows
 
 
 def _shown_token(running: BookServer) -> str:
@@ -244,7 +336,7 @@ def _shown_token(running: BookServer) -> str:
 
     if running.read_token_file is None:
         return "$DEPTHCACHE_SERVER_READ_TOKEN"
-    return running.read_token if sys.stdout.isatty() else f"$(cat {running.read_token_file})"
+    return running.read_token if sys.stdout.isatty() else f"$(cat {_in_shell(running.read_token_file)})"
 
 
 def _admin(running: BookServer) -> str:
@@ -256,6 +348,14 @@ def _short(path: Path) -> str:
     with suppress(RuntimeError, ValueError):  # a user without a home, such as in a container; another folder
         return f"~/{path.relative_to(Path.home())}"
     return str(path)
+
+
+def _in_shell(path: Path) -> str:
+    """A path for a command line, below the home as `_short` shows it."""
+    from shlex import quote
+
+    shown = _short(path)
+    return f"~/{quote(shown[2:])}" if shown.startswith("~/") else quote(shown)
 
 
 def _books(count: int) -> str:

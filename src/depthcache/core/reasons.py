@@ -26,6 +26,7 @@ __all__ = [
     "NOT_OPENED",
     "NO_STATE",
     "NO_SUCH_MARKET",
+    "NO_TLS",
     "REMOVED",
     "RESPONSE_NEVER_REPORTED",
     "SNAPSHOT_TOO_OLD",
@@ -182,6 +183,7 @@ NEEDS_TOKEN = (
     "the server asks programs on other machines for a token: give the argument token, or DEPTHCACHE_TOKEN "  # noqa: S105
     "(the contents of read.token)"
 )
+NO_TLS = "the server does not speak TLS"  # the words of both transports (`describe_error.rs`)
 USE_HTTP = "use http://"
 CHECK_URL = "check the URL: it must be that of a book server which speaks the exchange's protocol"
 NO_STATE = (

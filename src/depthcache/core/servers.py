@@ -14,10 +14,6 @@ _NOT_HELD = 100
 """The code of a stream of a symbol that the server does not hold (`crates/server/src/exchange/states.rs`)."""
 
 
-_NO_TLS = "the server does not speak TLS"
-"""What both transports say of a server that answers a TLS handshake with something else."""
-
-
 class Servers:
     """The server in use, by its number.
 
@@ -40,7 +36,7 @@ def server_hint(status: int | None, *, has_token: bool, reason: str = "") -> str
     """What may help after a server refused something with that HTTP status, or was not reached for that
     reason; empty for any other."""
     if status is None:
-        return reasons.USE_HTTP if _NO_TLS in reason else ""
+        return reasons.USE_HTTP if reasons.NO_TLS in reason else ""
     match status:
         case 401 | 403:
             return reasons.CHECK_TOKEN if has_token else reasons.NEEDS_TOKEN

@@ -280,12 +280,17 @@ impl Reader {
                 .to_owned(),
             most => format!("and could not begin it, or keeps {most} begun ones already (--exchange-books)"),
         };
+        let is_remote = matches!(stream.kind, Kind::Relayed { .. });
+        // The remote client names symbols, not the streams that it subscribes to for them.
+        let asked = match is_remote {
+            true => shown(&stream.symbol),
+            false => shown(name),
+        };
         let words = format!(
-            "this server holds no book of {} for {}, {why}",
+            "this server holds no book of {} for {asked}, {why}",
             self.venue.name,
-            shown(name),
         );
-        if matches!(stream.kind, Kind::Relayed { .. }) {
+        if is_remote {
             return Refused {
                 code: states::NOT_HELD,
                 words,

@@ -26,6 +26,7 @@ from benches.loads import LOADS
 from benches.measure import Row, estimate
 from benches.old_cluster import Unavailable
 from depthcache import Book, _native
+from depthcache.server import ServerConfig
 
 ROOT = Path(__file__).parents[1]
 TOKEN = "dcr_benchmark_benchmark"  # noqa: S105
@@ -77,7 +78,7 @@ def served() -> Iterator[tuple[int, int]]:
     native = _native.BookServer(
         "127.0.0.1",
         0,
-        workers=2,
+        workers=ServerConfig().workers,
         tokens=[("read", TOKEN)],
         hosts=[],
         documents={},

@@ -14,7 +14,7 @@ from depthcache import Settings
 from depthcache.cli.serve import _short
 from depthcache.errors import InvalidArgument
 from depthcache.server import ServerConfig
-from depthcache.server.config import default_data_dir, from_environment
+from depthcache.server.config import default_data_dir, default_workers, from_environment
 from depthcache.server.config_file import read_serve_file
 from depthcache.server.private_files import load_tls, load_tokens
 
@@ -316,3 +316,8 @@ def test_settings_of_the_client_lie_beside_the_file(tmp_path: Path) -> None:
     file = read_serve_file(tmp_path / "serve.toml")
     assert (file.connect["depth"], file.sync_timeout_s) == (500, 5)
     assert file.connect["settings"].policy.limit_share == 0.25
+
+
+@pytest.mark.parametrize(("processors", "workers"), [(1, 1), (2, 1), (3, 1), (4, 2), (64, 2)])
+def test_there_is_a_worker_for_every_two_processors(processors: int, workers: int) -> None:
+    assert default_workers(processors) == workers

@@ -94,7 +94,7 @@ def _table(content: Mapping[str, Any], name: str, shown: str) -> dict[str, Any]:
 def _unquoted(exchange: str, table: Mapping[str, Any], shown: str) -> InvalidArgument:
     below = next(iter(table), "com")
     symbols = table.get(below)
-    first = symbols[0] if isinstance(symbols, list) and symbols else "BTCUSDT"
+    first: object = cast("list[object]", symbols)[0] if isinstance(symbols, list) and symbols else "BTCUSDT"
     example = f'"{clean(exchange)}.{clean(below)}" = ["{clean(first)}"]'
     text = f"{shown}: put the exchange in quotes: {example}"
     return InvalidArgument(name=f"books.{exchange}", value=table, allowed=example, text=text)

@@ -81,7 +81,7 @@ def _describe_error(error: BaseException) -> str:
         refused = error.certificate_error
         detail = refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else refused
         return f"the TLS certificate was rejected: {detail}"
-    if isinstance(error, aiohttp.ClientConnectorSSLError) and _is_plain(error.os_error):
+    if isinstance(error, aiohttp.ClientConnectorError) and _is_plain(error.os_error):
         return "the server does not speak TLS"
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         found, wanted = (each.hex(":").upper() for each in (error.got, error.expected))

@@ -23,7 +23,7 @@ _WORDS = {
     401: "No token, or an unknown one.",
     403: "The token may not do this, or the request is made for a foreign host, origin or site.",
     404: "Not held here, with the names most like it.",
-    409: "There is such a book, and it is there with other options.",
+    409: "There is such a book, with other options.",
     410: "The book is closed for good, with the reason.",
     426: "This is a WebSocket: connect to it with HTTP/1.1.",
     425: "The book is not synced, or too old; Retry-After says when to ask again.",

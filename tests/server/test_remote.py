@@ -19,7 +19,7 @@ import depthcache
 from depthcache import Policy, Settings, Status, UnknownSymbol, blocking, simulator
 from depthcache.server import BookServer, ServerConfig, serve
 from depthcache.simulator import TINY, differences
-from tests.server.asking import DEADLINE_S
+from tests.server.asking import DEADLINE_S, own_address
 from tests.server.test_exchange_protocol import beyond
 from tests.support.cable import Cable
 
@@ -289,6 +289,17 @@ async def test_tls_by_fingerprint_and_by_certificate(exchange: simulator.Server,
                     SPOT, ["BTCUSDT"], server=url, token=token, settings=settings, **trust
                 ) as books:
                     await books.wait_synced(DEADLINE_S)
+
+
+async def test_a_fingerprint_needs_no_name_of_the_address(exchange: simulator.Server, tmp_path: Path) -> None:
+    """The certificate names this machine alone; a client that checks nothing but names is refused."""
+    async with served(exchange, tmp_path, listen="0.0.0.0", tls=True) as running:  # noqa: S104
+        url = f"https://{own_address()}:{running.port}"
+        trust: dict[str, Any] = {"token": running.read_token, "server": url}
+        async with depthcache.connect(SPOT, ["BTCUSDT"], **trust, fingerprint=running.fingerprint) as books:
+            await books.wait_synced(DEADLINE_S)
+        async with depthcache.connect(SPOT, ["BTCUSDT"], **trust, ca=running.certificate_file) as books:
+            await until(lambda: "certificate" in books["BTCUSDT"].reason)
 
 
 @pytest.mark.parametrize("transport", ["native", "aiohttp"])

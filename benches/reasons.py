@@ -58,10 +58,10 @@ REASONS = (
     ),
     Reason(
         r"CPU for a message",
-        "Each update has one subscriber here, so every message wakes threads for itself: the feed wakes a "
-        "worker of the server, and the runtime wakes a second one to look for more. Both changes of thread "
-        "cost more than the message; several subscribers of a book share them.",
-        "Let the worker that follows a book also write to its subscribers, on a runtime that wakes no other.",
+        "Each update has one subscriber here, so every message wakes a worker of the server for itself, which "
+        "costs more than to encode and to send it; several subscribers of a book share the wake-up. Until "
+        "there was one worker for two processors, a second one was woken as well: 33 us.",
+        "Let the feed note all books of one read of its socket, and wake the worker once.",
     ),
     Reason(
         r"p99 above the relay's",

@@ -828,6 +828,8 @@ class BookServer:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     def set_versions(self, running: str, installed: str) -> None:
         """Which version of the program runs, and which is installed: `/v1/stats` says it."""
+    def set_recording(self, has_ended: bool) -> None:
+        """The books are of a recording, which has ended or plays: `/v1/stats` says it."""
     @property
     def followers(self) -> int:
         """WebSockets and streams of events that are open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
@@ -79,10 +80,15 @@ def test_a_recording_waits_for_its_page_to_be_opened(tmp_path: Path) -> None:
         port = int(url.rpartition(":")[2])
         assert ask(port, "/", token=None).status == 200
         assert ask(port, "/v1/books", token=token).json["books"] == []
+        assert ask(port, "/v1/stats", token=token).json["recording"] == "playing"
         follower = HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
         follower.request("GET", "/v1/stream?symbols=*", headers={"Authorization": f"Bearer {token}"})
         events = iter(follower.getresponse().readline, b"")
         assert any(b'"symbol":"ABCUSDT"' in line and b'"type":"snapshot"' in line for line in events)
+        program.until_error("the recording has ended")
+        deadline_s = time.monotonic() + DEADLINE_S
+        while ask(port, "/v1/stats", token=token).json["recording"] != "ended":
+            assert time.monotonic() < deadline_s
         follower.close()
         assert program.end()[0] == 0
 

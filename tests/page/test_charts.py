@@ -603,6 +603,34 @@ def test_the_lines_show_a_gap_where_the_book_did_not_count(stage: Stage) -> None
     assert said == "Spread 0.2, Imbalance +0.04, Microprice 100.03."
 
 
+def test_a_recording_has_no_latency_of_the_exchange(stage: Stage) -> None:
+    stage.put("Latency")
+    said, texts = stage.run(f"""{BOOK}
+        book.isRecorded = true;
+        const texts = keepTexts();
+        const nowUs = Date.now() * 1000;
+        update({{}}, {{ 100.1: 5 }}, {{ received_time_us: nowUs - 900, event_time_us: nowUs - 81e6 }});
+        draw();
+        return [chart.describe(), texts];
+    """)
+    assert said.count("recorded") == 2
+    assert "exchange to server recorded" in said
+    assert texts.count("recorded") == 2
+
+
+def test_labels_of_latencies_that_are_near_do_not_cover_each_other(stage: Stage) -> None:
+    stage.put("Latency")
+    texts = stage.run(f"""{BOOK}
+        const texts = keepTexts();
+        const nowUs = Date.now() * 1000;
+        update({{}}, {{ 100.1: 5 }}, {{ received_time_us: nowUs - 900, event_time_us: nowUs - 81e6 }});
+        draw();
+        return texts;
+    """)
+    assert "p50 p99" in texts
+    assert "p99" not in texts
+
+
 def test_latencies_are_counted_from_the_exchange_to_the_server_to_the_page(stage: Stage) -> None:
     stage.put("Latency")
     said, caveat = stage.run(f"""{BOOK}

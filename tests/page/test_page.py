@@ -281,6 +281,26 @@ def test_a_connection_that_says_nothing_is_told_from_a_dead_one(visit: Visits) -
         assert page.evaluate("phases.slice(2)") == ["silent", "waiting", "connecting", "open"]
 
 
+def test_a_recording_never_looks_live_and_its_end_is_said(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        server.native.set_recording(False)
+        seen = visit()
+        page = seen.open(server.link)
+        seen.until("Plays a recording", ".stateline")
+        page.wait_for_function("""async () => {
+            const { books } = await import('/page/books.js');
+            const times = { event_time_us: 1e15, received_time_us: 1e15 + 5e3 };
+            for (const row of books.rows.values()) row.takeTimes(times);
+            return document.querySelector('.rows .lag').innerText === 'recorded';
+        }""")
+        seen.go("#/books/binance.com/BTCUSDT")
+        page.wait_for_selector(".book[data-live=true]")
+        seen.until("exchange to server recorded", ".card.latency p.hidden")
+        server.native.set_recording(True)
+        seen.until("The recording has ended. Start `depthcache simulate` again", ".stateline")
+        assert page.get_attribute(".stateline", "data-phase") == "over"
+
+
 # --- adding and removing ----------------------------------------------------------------------
 
 

@@ -147,6 +147,13 @@ def test_stats_say_which_version_runs(native: Any) -> None:
     assert ask(native.port, "/v1/stats").json["version"] == {"running": "1.0", "installed": "1.1"}
 
 
+def test_stats_say_that_a_recording_plays_and_that_it_has_ended(native: Any) -> None:
+    assert "recording" not in ask(native.port, "/v1/stats").json
+    for has_ended, word in ((False, "playing"), (True, "ended")):
+        native.set_recording(has_ended)
+        assert ask(native.port, "/v1/stats").json["recording"] == word
+
+
 def test_the_list_of_books_says_prices_and_how_many_updates(native: Any) -> None:
     from tests.server.asking import book, diff
 

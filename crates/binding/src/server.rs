@@ -202,6 +202,11 @@ impl BookServer {
         self.inner.set_versions(running, installed);
     }
 
+    /// The books are of a recording, which has ended or plays: `/v1/stats` says it.
+    fn set_recording(&self, has_ended: bool) {
+        self.inner.set_recording(has_ended);
+    }
+
     /// WebSockets and streams of events that are open.
     #[getter]
     fn followers(&self) -> usize {

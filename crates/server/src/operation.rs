@@ -90,6 +90,9 @@ pub fn stats(shared: &Shared) -> Response {
         version.text("installed", installed);
         version.end();
     }
+    if let Some(has_ended) = *shared.recording_has_ended.read() {
+        message.text("recording", if has_ended { "ended" } else { "playing" });
+    }
     let mut books = message.object("books");
     books.integer("all", found.books as i64);
     for (status, count) in Status::ALL.into_iter().zip(found.by_status) {

@@ -117,6 +117,7 @@ impl Server {
                 .transpose()?,
             metrics: RwLock::default(),
             versions: RwLock::default(),
+            recording_has_ended: RwLock::default(),
             is_draining: AtomicBool::new(false),
             exchange: options.exchange.map(protocol),
             ending: watch::Sender::new(false),
@@ -267,6 +268,11 @@ impl Server {
     /// Which version of the program runs, and which is installed: `/v1/stats` says it.
     pub fn set_versions(&self, running: String, installed: String) {
         *self.shared.versions.write() = Some((running, installed));
+    }
+
+    /// The books are of a recording, which has ended or plays: `/v1/stats` says it.
+    pub fn set_recording(&self, has_ended: bool) {
+        *self.shared.recording_has_ended.write() = Some(has_ended);
     }
 
     /// WebSockets and streams of events that are open.

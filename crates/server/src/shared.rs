@@ -45,6 +45,8 @@ pub struct Shared {
     pub metrics: RwLock<Bytes>,
     /// Versions of the program: the one that runs, and the one that is installed; None where nobody said it.
     pub versions: RwLock<Option<(String, String)>>,
+    /// None where the books are of an exchange that goes on.
+    pub recording_has_ended: RwLock<Option<bool>>,
     pub is_draining: AtomicBool,
     /// The exchange's own protocol; None where it is not spoken.
     pub exchange: Option<Arc<dyn Protocol>>,

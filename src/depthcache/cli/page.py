@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
@@ -67,8 +67,10 @@ def _has_desktop() -> bool:
 
 
 @contextmanager
-def played(settings: Settings, symbols: Mapping[str, Sequence[str]]) -> Generator[BookServer]:
-    """A server of the books of an exchange that plays recordings.
+def played(
+    settings: Settings, symbols: Mapping[str, Sequence[str]], has_ended: Callable[[], bool] | None = None
+) -> Generator[BookServer]:
+    """A server of the books of an embedded exchange; `has_ended`: of the recordings that it plays, if any.
 
     The books begin when the page is first opened, because the first subscription starts the recordings.
     """
@@ -76,6 +78,8 @@ def played(settings: Settings, symbols: Mapping[str, Sequence[str]]) -> Generato
 
     over = threading.Event()
     with blocking.connect({}, settings=settings) as books, server.serve(books, passing_config()) as running:
+        if has_ended is not None:
+            running._play(has_ended=False)  # noqa: SLF001
 
         def begin() -> None:
             while running.followers == 0:
@@ -84,6 +88,10 @@ def played(settings: Settings, symbols: Mapping[str, Sequence[str]]) -> Generato
             for exchange, names in symbols.items():
                 for name in names:
                     books.add(name, exchange)
+            while has_ended is not None and not over.wait(_LOOK_S):
+                if has_ended():
+                    running._play(has_ended=True)  # noqa: SLF001
+                    return
 
         thread = threading.Thread(target=begin, name="depthcache page of recordings", daemon=True)
         thread.start()

@@ -214,7 +214,7 @@ def simulate(
         Interrupt() as interrupt,
         start() as server,
         written(env_file, closed_environment(server)),
-        _page(server) if is_shown else nullcontext() as shown,
+        _page(server, is_recorded=bool(files)) if is_shown else nullcontext() as shown,
     ):
         if not quiet:
             _show_exports(server, seed, None if shown is None else shown.page_url)
@@ -266,11 +266,11 @@ def _running(server: Server, seed: int | None) -> str:
     return f"{names} at {server.url}" + ("" if seed is None else f", seed {seed}")
 
 
-def _page(server: Server) -> AbstractContextManager[BookServer]:
+def _page(server: Server, *, is_recorded: bool) -> AbstractContextManager[BookServer]:
     from depthcache.cli.page import played
 
     symbols = {name: server.exchange.symbols(name) for name in server.settings.endpoints}
-    return played(server.settings, symbols)
+    return played(server.settings, symbols, (lambda: server.has_ended) if is_recorded else None)
 
 
 def _show_exports(server: Server, seed: int | None, page_url: str | None) -> None:

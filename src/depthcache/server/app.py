@@ -92,6 +92,10 @@ class BookServer(OneProcess):
         """How many WebSockets and streams of events are open."""
         return self._running().followers
 
+    def _play(self, *, has_ended: bool) -> None:
+        """Tell readers that the books are of a recording, which has ended or plays."""
+        self._running().set_recording(has_ended)
+
     @property
     def compat_urls(self) -> tuple[str, ...]:
         """Where old clients reach it: those of release 2.9 and later, then older ones; as configured."""

@@ -231,6 +231,8 @@ function connectionWords() {
   const { host } = location;
   switch (stream.phase) {
     case "open":
+      if (books.recording === "ended") return { tone: "over", text: "The recording has ended. Start `depthcache simulate` again to repeat it." };
+      if (books.recording) return { tone: "good", text: `Plays a recording. Connected to ${host} since ${since}`, said: "Plays a recording" };
       return { tone: "good", text: `Connected to ${host} since ${since}`, said: `Connected to ${host}` };
     case "silent":
       return { tone: "wait", text: `Nothing from ${host} for a while, asking whether it is there` };

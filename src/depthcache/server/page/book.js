@@ -97,6 +97,8 @@ export class Book {
     this.completeTo = { bids: null, asks: null };
     /** Whether quantities are contracts of a fixed value in the quote currency; the page sets it from /v1/books. */
     this.isInverse = false;
+    /** Whether a recording is played: its events were long ago. The page sets it from /v1/stats. */
+    this.isRecorded = false;
     /** Prices have at most this many decimals, and are multiples of `tick` units. */
     this.decimals = 0;
     this.tick = 0;

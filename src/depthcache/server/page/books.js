@@ -15,6 +15,7 @@ const SHORT_MS = 50;
 const CYCLE_MS = 1_000;
 const SEEN_MS = 60_000;
 const MOST_POINTS = 240;
+const RECORDING_MS = 2_000;
 
 /** The clock of the server as this browser sees it: the least time that its messages were ahead or behind. */
 export const serverClock = {
@@ -120,7 +121,20 @@ export class Books {
     this.levels = 1;
     this.cursor = null;
     this.seen = new Set();
-    stream.onChange(() => stream.isOpen || this.lose());
+    /** "playing" or "ended" where the books are of a recording. */
+    this.recording = "";
+    stream.onChange(() => (stream.isOpen ? this.lookForRecording() : this.lose()));
+  }
+
+  /** A recording that plays will end. */
+  async lookForRecording() {
+    clearTimeout(this.lookLater);
+    const stats = await session.json("/v1/stats").catch(() => null);
+    this.recording = stats ? stats.recording ?? "" : this.recording;
+    if (stream.isOpen && (stats === null || this.recording === "playing")) {
+      clearTimeout(this.lookLater);
+      this.lookLater = setTimeout(() => stream.isOpen && this.lookForRecording(), RECORDING_MS);
+    }
   }
 
   lose() {

@@ -1,7 +1,7 @@
 /** The page of one book: its state, its figures, and the charts, fed by one subscription to all levels. */
 
 import { Book, groupSteps } from "./book.js";
-import { serverClock } from "./books.js";
+import { books, serverClock } from "./books.js";
 import { Depth } from "./charts/depth.js";
 import { Heatmap } from "./charts/heatmap.js";
 import { Ladder } from "./charts/ladder.js";
@@ -244,6 +244,7 @@ export class BookView {
 
   tell() {
     const { book } = this;
+    book.isRecorded = books.recording !== "";
     const isCut = !stream.isOpen && !book.isLive;
     const status = this.problem ? "closed" : isCut ? "disconnected" : book.status;
     setText(this.status, `${mark(status)} ${this.problem ? "not here" : status}`);
@@ -267,7 +268,7 @@ export class BookView {
     show("imbalance", Number.isFinite(imbalance) ? `${imbalance < 0 ? "−" : "+"}${Math.abs(imbalance).toFixed(2)}` : "–");
     show("rate", isCut || book.status === "disconnected" ? "–" : rate.toFixed(rate < 10 ? 1 : 0));
     const isTimed = book.isLive && book.receivedTimeUs != null && book.eventTimeUs != null;
-    show("lag", isTimed ? lag((book.receivedTimeUs - book.eventTimeUs) / 1000) : "–");
+    show("lag", isTimed ? lag((book.receivedTimeUs - book.eventTimeUs) / 1000, book.isRecorded) : "–");
     show("age", duration(serverClock.since(book.receivedTimeUs)));
     show("levels", this.levels ? `${count(this.levels.bids)} / ${count(this.levels.asks)}` : "–");
     show("id", book.id === null ? "–" : String(book.id));

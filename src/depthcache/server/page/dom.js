@@ -56,9 +56,9 @@ export function duration(ms) {
   return `${Math.round(ms / 86_400_000)} d`;
 }
 
-/** From an event to its reception; more than an hour is no lag: the event was recorded. */
-export function lag(ms) {
-  return Math.abs(ms) > 3_600_000 ? "recorded" : duration(ms);
+/** From an event to its reception; more than an hour is no lag: the event was recorded, even where nobody says so. */
+export function lag(ms, isRecorded = false) {
+  return ms != null && (isRecorded || Math.abs(ms) > 3_600_000) ? "recorded" : duration(ms);
 }
 
 const CLOCK = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });

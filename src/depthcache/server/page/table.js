@@ -313,7 +313,7 @@ export class TableView {
     setText(line.ask, row.ask && price(row.ask, row.places));
     setText(line.spread, row.spreadBps === null ? "" : points(row.spreadBps));
     setText(line.rate, row.rate === null ? "–" : row.rate.toFixed(row.rate < 10 ? 1 : 0));
-    setText(line.lag, lag(row.lagMs));
+    setText(line.lag, lag(row.lagMs, books.recording !== ""));
     setText(line.age, duration(row.ageMs));
     if (line.sparkTime !== row.times.at(-1) || line.sparkTheme !== theme.version || line.sparkMs === 0) this.drawSpark(line, nowMs);
   }

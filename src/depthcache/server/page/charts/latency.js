@@ -10,6 +10,8 @@ import { LogHistogram } from "./series.js";
 const HIGH_US = 20e6;
 const LOW_US = 50;
 const HALVE_MS = 60_000;
+/** The room of a label, with a gap. */
+const LABEL = 24;
 const HEAD = 22;
 const FOOT = 20;
 const CAVEAT =
@@ -49,13 +51,22 @@ export class Latency extends Chart {
   }
 
   describe() {
-    return `Latency: ${this.parts.map(({ name, histogram }) => `${name.replace("→", "to")} ${summary(histogram)}`).join("; ")}.`;
+    return `Latency: ${this.parts.map((part) => `${part.name.replace("→", "to")} ${this.figures(part)}`).join("; ")}.`;
   }
 
   resize() {
     super.resize();
     this.caveat.style.color = this.theme.muted;
     this.canvas.setAttribute("aria-label", this.describe());
+  }
+
+  /** The event of a recording was long ago: it has no latency. */
+  isKnown(part) {
+    return !this.book.isRecorded || part === this.parts[1];
+  }
+
+  figures(part) {
+    return this.isKnown(part) ? summary(part.histogram) : "recorded";
   }
 
   paint() {
@@ -67,11 +78,11 @@ export class Latency extends Chart {
       this.line(this.x(value), HEAD, this.x(value), floor);
       this.text(duration(value).replace(".0", ""), this.x(value), floor + FOOT / 2, { align: "center", size: 10 });
     }
-    [HEAD, HEAD + high].forEach((top, i) => this.paintBars(parts[i].histogram, top, top + high));
+    [HEAD, HEAD + high].forEach((top, i) => this.isKnown(parts[i]) && this.paintBars(parts[i].histogram, top, top + high));
     [HEAD, HEAD + high, 0].forEach((top, i) => {
       this.text(parts[i].name, 10, top + 12, { back: theme.surface });
       const text = { colour: theme.text, align: "right", weight: 600, back: theme.surface };
-      this.text(summary(parts[i].histogram), width - 10, top + 12, text);
+      this.text(this.figures(parts[i]), width - 10, top + 12, text);
     });
   }
 
@@ -88,11 +99,14 @@ export class Latency extends Chart {
       if (high > 0.5) this.fill(theme.accent, edge(bucket), bottom - high, edge(bucket + 1) - edge(bucket) - 1, high, 0.65);
     });
     this.line(0, bottom, width, bottom);
-    for (const [share, label] of [[0.5, "p50"], [0.99, "p99"]]) {
-      const x = this.x(histogram.quantile(share));
-      if (Number.isNaN(x)) continue;
-      this.line(x, top + 34, x, bottom, theme.text);
-      this.text(label, x, top + 28, { colour: theme.text, align: "center", size: 9 });
+    const marks = [[0.5, "p50"], [0.99, "p99"]].map(([share, label]) => ({ label, x: this.x(histogram.quantile(share)) }));
+    const [half, most99] = marks;
+    for (const { x } of marks) if (!Number.isNaN(x)) this.line(x, top + 34, x, bottom, theme.text);
+    if (most99.x - half.x < LABEL) marks.splice(0, 2, { label: "p50 p99", x: (half.x + most99.x) / 2 });
+    for (const { label, x } of marks) {
+      const room = (LABEL * label.length) / 6;
+      const at = Math.max(room, Math.min(width - room, x));
+      if (!Number.isNaN(x)) this.text(label, at, top + 28, { colour: theme.text, align: "center", size: 9 });
     }
   }
 }

@@ -375,9 +375,14 @@ def test_a_book_that_is_not_held_says_so_and_comes_when_it_does(visit: Visits) -
         seen = visit()
         seen.open(server.link)
         seen.go("#/books/binance.com/ETHUSDT")
-        seen.until("not here", ".pill")
+        seen.until("not held", ".pill")
+        assert seen.page.is_visible("text=Back to all books")
+        assert not seen.page.is_visible(".book .host")
+        assert not seen.page.is_visible(".book .facts")
         server.add("ETHUSDT")
         seen.page.wait_for_selector(".book[data-live=true]")
+        seen.page.wait_for_selector(".book .host canvas")
+        assert not seen.page.is_visible("text=Back to all books")
 
 
 def test_a_lost_connection_is_resumed_after_the_last_id(visit: Visits) -> None:
@@ -452,6 +457,9 @@ def test_about_says_the_version_and_that_a_newer_one_is_installed(visit: Visits)
         seen.go("#/about")
         seen.until("depthcache 1.2.3", ".about")
         seen.until("1.3.0 is installed: restart to run it", ".badge")
+        seen.until("This page can read books, but not change them.", ".about")
+        seen.until("1 WebSocket\n", ".cards")
+        seen.until("since the start", ".panel:nth-child(3)")
         server.native.set_versions("1.3.0", "1.3.0")
         seen.page.wait_for_selector(".about .badge", state="detached")
 

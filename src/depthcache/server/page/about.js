@@ -1,7 +1,7 @@
 /** What the server says of itself: its version, its books, and what it does for whom. */
 
 import { why } from "./dialogs.js";
-import { count, h, mark, setText, tone } from "./dom.js";
+import { count, h, mark, plural, setText, tone } from "./dom.js";
 import { session } from "./session.js";
 
 const LOOK_MS = 2_000;
@@ -15,7 +15,7 @@ export class AboutView {
     this.problem = h("p", { class: "problem", role: "alert" });
     this.element = h("section", { class: "about" }, h("h1", {}, "About this server"), this.version, this.problem, this.cards,
       h("p", { class: "muted" }, h("a", { href: "/docs" }, "API"), " · ", h("a", { href: "/openapi.json" }, "OpenAPI"),
-        " · MIT licence · Market data of the exchange may not be passed on to others where your agreement with it says so."));
+        " · MIT licence · Your agreement with the exchange may forbid passing its market data on."));
   }
 
   show() {
@@ -42,7 +42,7 @@ export class AboutView {
     const key = `${running} ${installed} ${session.role}`;
     if (key !== this.told) {
       this.told = key;
-      const may = session.mayManage ? "may add and remove books" : "may read";
+      const may = session.mayManage ? "can add and remove books" : "can read books, but not change them";
       this.version.replaceChildren(
         h("b", {}, `depthcache ${running ?? ""}`), ...badge(stats.version), ` at ${location.host}. This page ${may}.`);
     }
@@ -53,8 +53,8 @@ export class AboutView {
     const sum = (test) => responses.reduce((total, [status, number]) => total + (test(Number(status)) ? number : 0), 0);
     this.fill([
       ["Books", all, statuses.map(([status, number]) => h("span", { "data-tone": tone(status) }, `${mark(status)} ${count(number)} ${status}`))],
-      ["Connections", connections.open, [`${count(connections.accepted)} since the start`, `${count(streams.sockets)} WebSockets`, `${count(streams.event_streams)} event streams`]],
-      ["Followed books", streams.subscribers, [`${count(streams.messages)} messages sent`, `${count(streams.encoded)} encoded`, `${count(streams.skipped)} updates skipped`]],
+      ["Connections", connections.open, [`${count(connections.accepted)} since the start`, plural(streams.sockets, "WebSocket"), plural(streams.event_streams, "event stream")]],
+      ["Followed books", streams.subscribers, [`now; ${plural(streams.messages, "message")} since the start`, `${count(streams.encoded)} encoded`, `${plural(streams.skipped, "update")} skipped`]],
       ["Responses", sum(() => true), [`${count(sum((status) => status >= 400 && status < 500))} refused`, `${count(sum((status) => status >= 500))} failed`, `${count(stats.waiting)} waiting`]],
     ]);
   }

@@ -49,19 +49,21 @@ export class BookView {
       return h("div", { class: `fact ${id}`, title: hint }, h("dt", {}, title), value);
     };
     this.grid = h("div", { class: "charts" });
+    this.home = h("p", { hidden: true }, h("a", { href: "#/" }, "Back to all books"));
     this.element = h(
       "section", { class: "book" },
       h("div", { class: "bar" },
         h("a", { class: "back", href: "#/", "aria-label": "Back to all books" }, "←"),
         h("h1", {}, this.symbol, h("span", { class: "exchange" }, this.exchange)), this.status, this.reason,
         h("span", { class: "spring" }), this.remove),
-      h("dl", { class: "facts" },
+      this.home,
+      (this.figures = h("dl", { class: "facts" },
         fact("bid", "Bid"), fact("ask", "Ask"), fact("mid", "Mid"), fact("spread", "Spread"),
         fact("micro", "Microprice", "the mid, weighted by the quantity on the other side"),
         fact("imbalance", "Imbalance", "of the best level: 1 is all bids, −1 all asks"),
         fact("rate", "Updates/s"), fact("lag", "Lag", "from the exchange's event to its reception; two clocks"),
         fact("age", "Age", "since the last update"), fact("levels", "Levels", "bids and asks that the server holds"),
-        fact("id", "Update id"), fact("event", "Event")),
+        fact("id", "Update id"), fact("event", "Event"))),
       this.grid,
     );
     this.manage();
@@ -242,14 +244,24 @@ export class BookView {
 
   // --- figures ----------------------------------------------------------------------------------------------------
 
+  /** A book that is not held has no figures and charts, unless it was held before. */
+  tellHeld() {
+    const isEmpty = this.problem !== "" && this.book.id === null;
+    this.home.hidden = this.problem === "";
+    if (this.grid.hidden === isEmpty) return;
+    this.grid.hidden = this.figures.hidden = isEmpty;
+    if (!isEmpty) this.resize();
+  }
+
   tell() {
     const { book } = this;
     book.isRecorded = books.recording !== "";
     const isCut = !stream.isOpen && !book.isLive;
     const status = this.problem ? "closed" : isCut ? "disconnected" : book.status;
-    setText(this.status, `${mark(status)} ${this.problem ? "not here" : status}`);
+    setText(this.status, `${mark(status)} ${this.problem ? "not held" : status}`);
     setAttribute(this.status, "data-tone", tone(status));
     const since = book.sinceTimeUs == null ? "" : `since ${clock(book.sinceTimeUs)}`;
+    this.tellHeld();
     setText(this.reason, this.problem || [book.reason, since].filter(Boolean).join(", "));
     setAttribute(this.element, "data-live", String(book.isLive));
     const nowMs = performance.now();

@@ -148,5 +148,5 @@ export function signIn() {
   return h("section", { class: "signin" }, h("h1", {}, "Sign in"),
     h("p", {}, "Open the link that the server printed when it started, or enter its token. The read token shows books; the admin token can also add and remove them."),
     form,
-    h("p", { class: "muted" }, "The token stays in this tab. ", h("a", { href: "/docs" }, "The API"), " is open to programs."));
+    h("p", { class: "muted" }, "The token stays in this tab. ", "Programs use ", h("a", { href: "/docs" }, "the API"), ", with the same token."));
 }

@@ -13,6 +13,7 @@ export const PROTOCOL = "depthcache.v1.json";
 /** Where the WebSocket is. */
 export const address = () => `${location.origin.replace(/^http/, "ws")}/v1/ws`;
 
+const NO_TOKEN = "That is not a token: a token is one line of at least 16 letters, digits, - and _.";
 const FORM = /^[A-Za-z0-9_.~+/=-]{16,512}$/;
 
 /** A response that is no success: `status`, and `code`, `message` and other facts of the server's error. */
@@ -75,7 +76,7 @@ class Session {
     const token = text.trim();
     this.role = null;
     if (!FORM.test(token)) {
-      this.forget("That is not a token: a token is one line of at least 16 letters, digits, - and _.");
+      this.forget(NO_TOKEN);
       return false;
     }
     this.problem = "";
@@ -113,7 +114,7 @@ class Session {
   /** Take an admin token, once the server has said that it is one. Throws Refused. */
   async unlock(text) {
     const token = text.trim();
-    if (!FORM.test(token)) throw new Refused(400, { message: "That is not a token." });
+    if (!FORM.test(token)) throw new Refused(400, { message: NO_TOKEN });
     const role = await roleOf(token);
     if (role === null) throw new Refused(401, { message: "The server does not know this token." });
     if (role !== "manage") throw new Refused(403, { message: "This token may only read. Enter the admin token." });

@@ -30,6 +30,7 @@ def test_right_books_are_said_to_be_right_with_every_source(exchange: str) -> No
             "BTCUSDT", "ETHUSDT", "--exchange", exchange, "--minutes", "0.05", environment=server.environment
         )
     assert done.returncode == 0, done.stderr
+    assert done.stderr == "depthcache: comparing 2 books for 0.05 min; Ctrl-C ends it\n"
     first, second = sorted(done.stdout.splitlines())
     assert first.startswith(f"BTCUSDT on {exchange}: right, ")
     assert second.startswith(f"ETHUSDT on {exchange}: right, ")

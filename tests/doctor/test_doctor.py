@@ -103,10 +103,19 @@ async def test_a_failed_name_lookup_advises_to_check_the_name_servers() -> None:
     assert "name server" in finding(report, "DNS").advice
 
 
+async def test_a_server_in_place_of_the_exchange_is_said_first() -> None:
+    settings = Settings(server="http://127.0.0.1:9", proxies=False)
+    report = await doctor.examine("binance.com", settings=settings)
+    first = report.findings[0]
+    assert (first.check, first.severity) == ("book server", Severity.INFO)
+    assert "127.0.0.1:9: checked instead of the exchange" in first.measured
+
+
 async def test_a_closed_port_advises_to_check_the_firewall() -> None:
     ends = Endpoints(rest="http://127.0.0.1:9", websocket="ws://127.0.0.1:9")
     settings = Settings(endpoints={"binance.com": ends}, proxies=False)
     report = await doctor.examine("binance.com", settings=settings)
+    assert report.findings[0].check != "book server"
     assert finding(report, "REST").severity is Severity.FAIL
     assert "firewall" in finding(report, "REST").advice
 

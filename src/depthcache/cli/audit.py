@@ -48,12 +48,16 @@ def audit(symbols: Sequence[str], exchange: str, minutes: float, depth: int) -> 
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
+    from depthcache.cli.state import counted
 
     wanted = depthcache.connect(exchange, list(symbols), depth=depth)
 
     async def run() -> int:
         async with wanted as books:
             await books.wait_synced()
+            if minutes:  # a minute without a word looks like a hang
+                told = f"depthcache: comparing {counted(len(books), 'book')} for {minutes:g} min"
+                click.echo(f"{told}; Ctrl-C ends it", err=True)
             async with asyncio.TaskGroup() as group:
                 work = [group.create_task(_audited(book, minutes)) for book in books]
                 while not all(task.done() for task in work):

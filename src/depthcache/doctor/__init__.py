@@ -24,6 +24,8 @@ from depthcache.settings import Settings
 
 __all__ = ["Finding", "Report", "Severity", "examine", "findings"]
 
+_INSTEAD = "checked instead of the exchange; without DEPTHCACHE_SERVER, the exchange is checked"
+
 
 async def findings(
     exchange: str, symbol: str | None = None, *, seconds: float = 5.0, settings: Settings | None = None
@@ -41,6 +43,9 @@ async def findings(
     sessions = Sessions(chosen.ca_file)
     host = Host(venue, sessions, use_proxies=chosen.proxies, ca_file=chosen.ca_file)
     try:
+        if venue.servers:
+            names = ", ".join(map(venue.server_name, range(len(venue.servers))))
+            yield Finding("book server", Severity.INFO, f"{names}: {_INSTEAD}")
         async for finding in _all_of(examine_reach(host, symbol), host):
             yield finding
         if host.can_go_on:

@@ -59,8 +59,8 @@ REASONS = (
     Reason(
         r"CPU for a message",
         "Each update has one subscriber here, so every message wakes a worker of the server for itself, "
-        "which costs more than to encode and to send it; several subscribers of a book share the wake-up. Until "
-        "there was one worker for two processors, a second one was woken as well: 33 us.",
+        "which costs more than to encode and to send it; several subscribers of a book share the wake-up. "
+        "Until there was one worker for two processors, a second one was woken as well: 33 us.",
         "Let the feed note all books of one read of its socket, and wake the worker once.",
     ),
     Reason(

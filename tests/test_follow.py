@@ -505,5 +505,9 @@ async def test_frozen_books_carry_the_facts_of_their_moment(exchange: list[ByHan
 async def test_plain_for_over_the_items_of_asyncio_says_what_to_use(exchange: list[ByHand]) -> None:
     async with depthcache.connect("binance.com", ["BTCUSDT"]) as books:
         stream: Any = books["BTCUSDT"].updates()
+        book: Any = books["BTCUSDT"]
+        with pytest.raises(TypeError, match=r"follow a book with .*book\.updates"):
+            async for _ in book:
+                pass
         with pytest.raises(TypeError, match=r"iterate with `async for`; .*depthcache\.blocking"):
             list(stream)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from depthcache import _native
 from depthcache.arguments import parse_on_stale
@@ -231,6 +231,12 @@ class LiveBook(LiveReader):
             buffer_bytes=buffer_bytes,
         )
         return Updates(self._client, spec, market=self._number)
+
+    if not TYPE_CHECKING:  # type checkers report `async for` by themselves
+
+        def __aiter__(self) -> NoReturn:
+            """Raises TypeError: a book has several ways to be followed."""
+            raise TypeError("follow a book with `async for update in book.updates(…)`")
 
     def on_update(
         self,

@@ -25,6 +25,13 @@ S = 1_000_000_000
 WANTED = ("binance.com", ["BTCUSDT", "ETHUSDT"])
 
 
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What is forgotten is destroyed in the test that forgets it: its warnings would fail a later one."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture
 def server() -> Iterator[simulator.Server]:
     with simulator.serve(seed=5, symbols={"binance.com": ["BTCUSDT", "ETHUSDT"]}) as server:

@@ -122,10 +122,10 @@ def test_a_state_beyond_the_book_shows_what_no_diff_did(rig: RelayRig) -> None:
 
 def test_levels_that_no_diff_leads_to_need_a_snapshot(rig: RelayRig) -> None:
     rig.say(generation=2)
-    assert rig.shown == f"buffering: {HERE}: its book began anew"
+    assert rig.shown == f"buffering: {HERE}: its book was rebuilt"
 
 
-def test_after_a_lost_connection_the_book_goes_on_from_its_id(rig: RelayRig) -> None:
+def test_after_a_lost_connection_the_book_continues_from_its_id(rig: RelayRig) -> None:
     rig.lose()
     assert rig.book.status is Status.STALE
     rig.connect(8)
@@ -136,7 +136,7 @@ def test_after_a_lost_connection_the_book_goes_on_from_its_id(rig: RelayRig) -> 
     assert rig.book.counters["snapshots"] == 1
 
 
-def test_another_server_goes_on_where_diffs_overlap(rig: RelayRig) -> None:
+def test_another_server_continues_where_diffs_overlap(rig: RelayRig) -> None:
     rig.lose()
     rig.connect(8, "server 10.0.0.2:42081")
     rig.feed(11, 13, connection=8)
@@ -152,7 +152,7 @@ def test_a_hole_of_one_update_after_a_lost_connection_is_a_gap(rig: RelayRig) ->
     assert rig.shown == "buffering: sequence gap: the book is at 12, but the next update follows 13"
 
 
-def test_a_stale_server_is_not_gone_on_with(rig: RelayRig) -> None:
+def test_a_server_that_is_behind_does_not_continue_the_book(rig: RelayRig) -> None:
     rig.lose()
     rig.connect(8, "server 10.0.0.2:42081")
     rig.feed(9, 11, connection=8)
@@ -160,15 +160,15 @@ def test_a_stale_server_is_not_gone_on_with(rig: RelayRig) -> None:
     assert rig.shown == "buffering: server 10.0.0.2:42081: the server's book is at 11, below 12 of this one"
 
 
-def test_the_same_server_that_began_anew_meanwhile_is_not_gone_on_with(rig: RelayRig) -> None:
+def test_a_book_that_the_same_server_rebuilt_meanwhile_is_not_continued(rig: RelayRig) -> None:
     rig.lose()
     rig.connect(8)
     rig.say(u=12, connection=8, generation=2)
-    assert rig.shown == f"buffering: {HERE}: its book began anew"
+    assert rig.shown == f"buffering: {HERE}: its book was rebuilt"
 
 
 @pytest.mark.parametrize(("previous", "status"), [(11, Status.SYNCED), (13, Status.BUFFERING)])
-def test_chained_ids_go_on_where_diffs_overlap(engine: Engine, previous: int, status: Status) -> None:
+def test_chained_ids_continue_where_diffs_overlap(engine: Engine, previous: int, status: Status) -> None:
     rig = RelayRig(engine, "chained")
     rig.say(u=10)
     rig.router.feed(7, wrapped(payload(11, 12, pu=10), STREAM), 1)
@@ -191,6 +191,14 @@ def test_of_two_servers_one_with_a_synced_book_is_enough(rig: RelayRig) -> None:
     assert rig.shown == "synced: "
     rig.lose()
     assert rig.shown == "stale: server 10.0.0.2:42081: buffering"
+
+
+def test_a_word_that_is_unknown_hides_no_better_status(rig: RelayRig) -> None:
+    rig.connect(8, "server 10.0.0.2:42081")
+    rig.say("buffering", connection=8, server="b")
+    rig.say("no such word")
+    assert rig.shown == "stale: server 10.0.0.2:42081: buffering"
+    assert rig.router.upstream(1) == ("buffering", "server 10.0.0.2:42081: buffering")
 
 
 def test_words_of_a_server_are_printable_and_short(rig: RelayRig) -> None:
@@ -224,11 +232,11 @@ def test_a_market_of_the_exchange_takes_no_states(engine: Engine) -> None:
     assert event.what == "unknown_stream"
 
 
-def test_a_book_that_began_anew_is_noticed_on_several_connections_to_its_server(rig: RelayRig) -> None:
+def test_a_rebuilt_book_is_noticed_on_several_connections_to_its_server(rig: RelayRig) -> None:
     rig.connect(8)
     rig.say(connection=8)
     rig.say(generation=2)
-    assert rig.shown == f"buffering: {HERE}: its book began anew"
+    assert rig.shown == f"buffering: {HERE}: its book was rebuilt"
     rig.install(12)
     rig.say(u=12, connection=8)
     rig.say(u=12, connection=8, generation=2)
@@ -237,8 +245,8 @@ def test_a_book_that_began_anew_is_noticed_on_several_connections_to_its_server(
     assert rig.book.counters["gaps"] == 1
 
 
-def test_a_book_that_began_anew_is_noticed_while_another_server_leads(rig: RelayRig) -> None:
+def test_a_rebuilt_book_is_noticed_while_another_server_leads(rig: RelayRig) -> None:
     rig.connect(8, "server 10.0.0.2:42081")
     rig.say(connection=8, server="b", generation=9)
     rig.say(generation=2)
-    assert rig.shown == f"buffering: {HERE}: its book began anew"
+    assert rig.shown == f"buffering: {HERE}: its book was rebuilt"

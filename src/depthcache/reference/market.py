@@ -383,13 +383,13 @@ class Market:
         self.state.set_upstream(self.relay.condition(), at_ns)
 
     def _check_relayed(self, name: str, reached: int | None, change: StateChange, at_ns: int) -> None:
-        """Whether the diffs of a server with a synced book lead on from the book that is held."""
+        """Require a snapshot unless the diffs of a server with a synced book continue the held book."""
         held = self.last_update_id
         if held is None or self.state.status not in (Status.BRIDGING, Status.SYNCED):
             return
         reached = held if reached is None else reached
-        if change.is_anew:
-            gap = reasons.server_began_anew(name)
+        if change.is_rebuilt:
+            gap = reasons.server_rebuilt(name)
         elif reached > held:
             gap = reasons.server_ahead(name, held, reached)
         elif reached < held and not change.was_synced:

@@ -20,8 +20,8 @@ __all__ = [
     "malformed",
     "proven_to",
     "server_ahead",
-    "server_began_anew",
     "server_below",
+    "server_rebuilt",
     "silent",
     "whole_side",
 ]
@@ -61,9 +61,9 @@ def silent(seconds: int) -> str:
 WAITING_FOR_STATE = "waiting for the state of the server's book"
 
 
-def server_began_anew(server: str) -> str:
-    """The diffs of the server do not lead to the levels that it holds now."""
-    return f"{server}: its book began anew"
+def server_rebuilt(server: str) -> str:
+    """The diffs of the server do not lead to its current levels."""
+    return f"{server}: its book was rebuilt"
 
 
 def server_ahead(server: str, held: int, reached: int) -> str:

@@ -8,8 +8,8 @@ The states of the server's book come in the stream of its diffs:
 A relayed book is never synced unless a server says, in order with the diffs, that its own book is. `u` is
 the id up to which diffs were sent before the state: a book that is behind it has missed some. After a new
 connection the book continues from its id; a first state below that id, or one of another generation of the
-same server's book, shows that the diffs do not lead on from it. While the server of another connection holds
-a synced book, neither counts, because that one leads on; only a later generation does.
+same server's book, shows that the diffs do not continue it. While the server of another connection holds
+a synced book, neither counts, because that server's diffs do; only a later generation counts.
 
 The twin of `crates/book/src/market/relay.rs`.
 """
@@ -53,17 +53,17 @@ class BookState:
 class Report:
     """What the server of one connection said last, and its server and generation.
 
-    `status` is None for an unknown word.
+    `status` is stale for an unknown word.
     """
 
-    status: Status | None
+    status: Status
     reason: str
     origin: tuple[str, int]
 
     @property
     def rank(self) -> int:
         """Lowest for the best status."""
-        return -1 if self.status is None else list(Status).index(self.status)
+        return list(Status).index(self.status)
 
 
 class StateChange(NamedTuple):
@@ -72,13 +72,13 @@ class StateChange(NamedTuple):
     Attributes:
         is_news: it is another than the last of its connection.
         leads: its server leads, so the book must be checked against it.
-        is_anew: the server's book began anew.
+        is_rebuilt: the server rebuilt its book.
         was_synced: its connection said `synced` before.
     """
 
     is_news: bool
     leads: bool = False
-    is_anew: bool = False
+    is_rebuilt: bool = False
     was_synced: bool = False
 
 
@@ -97,18 +97,18 @@ class Relay:
         )
 
     def _is_of_later_generation(self, origin: tuple[str, int]) -> bool:
-        """Whether the server of the held book began it anew: no other connection leads on from that."""
+        """Whether the server of the held book rebuilt it: no other connection continues the new one."""
         return self.origin is not None and self.origin[0] == origin[0] and self.origin[1] < origin[1]
 
     def upstream(self) -> tuple[Status, str] | None:
         """The best of what the servers say; None before one has said anything."""
         best = min(self.reports.values(), key=lambda report: report.rank, default=None)
-        return None if best is None else (best.status or Status.STALE, best.reason)
+        return None if best is None else (best.status, best.reason)
 
     def condition(self) -> tuple[Status, str] | None:
         """What hides the book; None where a server's book is synced."""
         status, reason = self.upstream() or (Status.STALE, reasons.WAITING_FOR_STATE)
-        if any(report.status is Status.SYNCED for report in self.reports.values()):
+        if status is Status.SYNCED:
             return None
         return (Status.HALTED if status is Status.HALTED else Status.STALE), reason
 
@@ -116,7 +116,7 @@ class Relay:
         """A server says what its book is."""
         before = self.reports.pop(connection, None)
         words = f"{said.status}: {said.reason}" if said.reason else said.status
-        status = Status(said.status) if said.status in set(Status) else None
+        status = Status(said.status) if said.status in set(Status) else Status.STALE
         origin = (said.server, said.generation)
         now = self.reports[connection] = Report(
             status, f"{name}: {printable(words)[:_MOST_OF_REASON]}", origin
@@ -127,8 +127,8 @@ class Relay:
         ):
             return StateChange(is_news=now != before)
         other, self.origin = self.origin, origin
-        is_anew = other is not None and other[0] == said.server and other[1] != said.generation
-        return StateChange(is_news=now != before, leads=True, is_anew=is_anew, was_synced=was_synced)
+        is_rebuilt = other is not None and other[0] == said.server and other[1] != said.generation
+        return StateChange(is_news=now != before, leads=True, is_rebuilt=is_rebuilt, was_synced=was_synced)
 
 
 def parse_book_state(raw: bytes) -> BookState | None:

@@ -2,9 +2,9 @@
 //!
 //! Theory of operation. A relayed book is never synced unless a server says, in order with the diffs, that its own book
 //! is. A state has the id up to which diffs were sent before it: a book that is behind has missed some. After a new
-//! connection the book goes on from its id; a first state below that id, or one of another generation of the same
-//! server's book, shows that the diffs do not lead on from it. While another connection's server holds a synced book,
-//! neither counts, because that one leads on; only a later generation does.
+//! connection the book continues from its id; a first state below that id, or one of another generation of the same
+//! server's book, shows that the diffs do not continue it. While another connection's server holds a synced book,
+//! neither counts, because that server's diffs do; only a later generation counts.
 //!
 //! `src/depthcache/reference/relay.py` is the same, readable.
 
@@ -14,7 +14,7 @@ use crate::events::Cause;
 use crate::foreign_text;
 use crate::status::{Condition, Status};
 
-/// What the servers of a market say; nothing where it is not relayed.
+/// What the servers of a market say; nothing for a market of the exchange.
 #[derive(Debug, Default)]
 pub(super) struct Relay(Option<Box<Reports>>);
 
@@ -29,7 +29,8 @@ struct Reports {
 #[derive(Debug, PartialEq, Eq)]
 struct Report {
     connection: u64,
-    status: Option<Status>,
+    /// Stale for an unknown word.
+    status: Status,
     reason: String,
     /// Its server and generation.
     origin: (String, i64),
@@ -37,18 +38,18 @@ struct Report {
 
 impl Report {
     fn is_synced(&self) -> bool {
-        self.status == Some(Status::Synced)
+        self.status == Status::Synced
     }
 
     fn condition(&self) -> Condition {
         match self.status {
-            Some(Status::Halted) => Condition::Halted,
+            Status::Halted => Condition::Halted,
             _ => Condition::Stale,
         }
     }
 }
 
-/// Characters of what a server says.
+/// Most characters of what a server says.
 const MOST_OF_REASON: usize = 300;
 
 const WAITING: &str = "waiting for the state of the server's book";
@@ -59,22 +60,24 @@ impl Reports {
         others.any(|report| report.connection != connection && report.is_synced())
     }
 
-    /// Whether the server of the book that is held began it anew: no other connection leads on from that.
+    /// Whether the server of the held book rebuilt it: no other connection continues the new one.
     fn is_of_later_generation(&self, (server, generation): &(String, i64)) -> bool {
         let held = self.origin.as_ref();
         held.is_some_and(|(held, before)| held == server && before < generation)
     }
 
+    /// The report of the best status.
+    fn best(&self) -> Option<&Report> {
+        self.reports.iter().min_by_key(|report| report.status)
+    }
+
     /// What hides the book; None where a server's book is synced.
     fn condition(&self) -> Option<(Condition, String)> {
-        if self.reports.iter().any(Report::is_synced) {
-            return None;
+        match self.best() {
+            None => Some((Condition::Stale, WAITING.to_owned())),
+            Some(best) if best.is_synced() => None,
+            Some(best) => Some((best.condition(), best.reason.clone())),
         }
-        let best = self.reports.iter().min_by_key(|report| report.status);
-        Some(best.map_or_else(
-            || (Condition::Stale, WAITING.to_owned()),
-            |report| (report.condition(), report.reason.clone()),
-        ))
     }
 }
 
@@ -92,9 +95,8 @@ impl Market {
 
     /// The status of the servers' book and the server's reason; None before a server has said it.
     pub fn upstream(&self) -> Option<(Status, String)> {
-        let reports = self.relay.0.as_ref()?.reports.iter();
-        let best = reports.min_by_key(|report| report.status)?;
-        Some((best.status.unwrap_or(Status::Stale), best.reason.clone()))
+        let best = self.relay.0.as_ref()?.best()?;
+        Some((best.status, best.reason.clone()))
     }
 
     /// The server of a connection says what its book is. `name`: how users know the server.
@@ -102,7 +104,7 @@ impl Market {
         let Some(relay) = &mut self.relay.0 else {
             return;
         };
-        let status = Status::parse(&said.status);
+        let status = Status::parse(&said.status).unwrap_or(Status::Stale);
         let mut words = said.status;
         if !said.reason.is_empty() {
             words = format!("{words}: {}", said.reason);
@@ -136,19 +138,19 @@ impl Market {
         let is_later = relay.is_of_later_generation(&origin);
         if is_synced && (is_later || !is_led) {
             let other = relay.origin.replace(origin.clone());
-            let is_anew = other
+            let is_rebuilt = other
                 .is_some_and(|(server, generation)| server == origin.0 && generation != origin.1);
-            self.check_relayed(name, said.update_id, is_anew, was_synced, at_ns);
+            self.check_relayed(name, said.update_id, is_rebuilt, was_synced, at_ns);
         }
         self.show_relay(at_ns);
     }
 
-    /// Whether the diffs of a server with a synced book lead on from the book that is held.
+    /// Require a snapshot unless the diffs of a server with a synced book continue the held book.
     fn check_relayed(
         &mut self,
         name: &str,
         reached: Option<i64>,
-        is_anew: bool,
+        is_rebuilt: bool,
         was_synced: bool,
         at_ns: i64,
     ) {
@@ -156,8 +158,8 @@ impl Market {
             return;
         };
         let reached = reached.unwrap_or(held);
-        let gap = if is_anew {
-            format!("{name}: its book began anew")
+        let gap = if is_rebuilt {
+            format!("{name}: its book was rebuilt")
         } else if reached > held {
             format!("{name}: updates are missing: the book is at {held}, the server's at {reached}")
         } else if reached < held && !was_synced {

@@ -280,11 +280,8 @@ impl Exchange {
         };
         let key = (book.exchange.clone(), book.symbol.clone());
         let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance());
-        let feed = feeds.entry(key).or_insert_with(begin);
-        if !feed.add(name, stream.kind, reader, resume) {
-            *feed = begin(); // it has ended, because it had no readers
-            feed.add(name, stream.kind, reader, None);
-        }
+        let feed = feeds.entry(key).or_insert_with(&begin);
+        Feed::add_or_restart(feed, begin, name, stream.kind, reader, resume);
         true
     }
 

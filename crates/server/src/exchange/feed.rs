@@ -209,6 +209,21 @@ impl Feed {
         }
     }
 
+    /// Add a reader, to a new feed if this one has ended because it had no readers.
+    pub fn add_or_restart(
+        feed: &mut Arc<Feed>,
+        begin: impl FnOnce() -> Arc<Feed>,
+        name: &Arc<str>,
+        kind: Kind,
+        reader: &Arc<Outbox>,
+        resume: Option<i64>,
+    ) {
+        if !feed.add(name, kind, reader, resume) {
+            *feed = begin();
+            feed.add(name, kind, reader, resume);
+        }
+    }
+
     /// One more reader of a stream, which gets what is newest at once; false, and nothing done, where this has ended.
     /// `resume`: up to which id it knows the book.
     pub fn add(
@@ -985,6 +1000,22 @@ mod tests {
         assert_eq!(relayed(&reset), "");
         harness.feed.turn(Instant::now() + BEHIND);
         assert_eq!(relayed(&reset), "synced 14", "after so long it is told");
+    }
+
+    #[test]
+    fn a_reader_that_is_beyond_a_feed_that_ended_waits_for_its_state() {
+        let harness = FeedHarness::synced();
+        let restarted = FeedHarness::synced();
+        let mut feed = Arc::new(harness.feed);
+        feed.end();
+        let reader = Arc::new(Outbox::new(1 << 20, false));
+        let began = restarted.began;
+        let begin = || Arc::new(restarted.feed);
+        Feed::add_or_restart(&mut feed, begin, &"r".into(), RELAYED, &reader, Some(11));
+        assert_eq!(relayed(&reader), "", "its book is at 11, this one at 10");
+        feed.inbox.on_diff(&tapped(11, 11));
+        feed.turn(began);
+        assert_eq!(relayed(&reader), "11-11, synced 11");
     }
 
     #[test]

@@ -152,8 +152,18 @@ struct Streams {
     ring: Option<Ring>,
     /// Since when nobody reads.
     left: Option<Instant>,
-    /// Readers that know the book beyond `reached`: up to which id, and until when they wait for their state.
-    beyond: Vec<(Arc<str>, Arc<Outbox>, i64, Instant)>,
+    /// Readers that know the book beyond `reached`.
+    beyond: Vec<Beyond>,
+}
+
+/// A reader that waits for its state because it knows the book beyond the newest diff of this server.
+#[derive(Debug)]
+struct Beyond {
+    stream: Arc<str>,
+    reader: Arc<Outbox>,
+    /// Up to which id it knows the book.
+    known: i64,
+    until: Instant,
 }
 
 /// One stream and its readers.
@@ -238,7 +248,7 @@ impl Feed {
             return false;
         }
         streams.left = None;
-        if matches!(kind, Kind::Relayed { .. }) {
+        if kind.has_states() {
             streams.ring.get_or_insert_default();
             self.add_relayed(&mut streams, name, kind, reader, resume);
             return true;
@@ -248,12 +258,7 @@ impl Feed {
             newest, entries, ..
         } = &mut *streams;
         let newest = newest.as_ref().filter(|_| is_current);
-        let index = entries.iter().position(|entry| entry.name == *name);
-        let index = index.unwrap_or_else(|| {
-            entries.push(Entry::new(name.clone(), kind, &self.venue));
-            entries.len() - 1
-        });
-        let entry = &mut entries[index];
+        let entry = entry_of(entries, name, kind, &self.venue);
         if entry.last.is_none() {
             entry.flush(); // what waits comes before a newcomer, or it would get some of it twice
         }
@@ -289,13 +294,9 @@ impl Feed {
         reader: &Arc<Outbox>,
         resume: Option<i64>,
     ) {
-        let entries = &mut streams.entries;
-        let index = entries.iter().position(|entry| entry.name == *name);
-        let index = index.unwrap_or_else(|| {
-            entries.push(Entry::new(name.clone(), kind, &self.venue));
-            entries.len() - 1
-        });
-        entries[index].flush(); // what waits is in what the newcomer gets
+        let entry = entry_of(&mut streams.entries, name, kind, &self.venue);
+        entry.flush(); // what waits is in what the newcomer gets
+        entry.readers.push(reader.clone());
         let is_synced = streams.state.status == Status::Synced;
         let missed = resume.and_then(|known| streams.ring.as_ref()?.after(known));
         let mut first: Vec<Bytes> = match missed {
@@ -309,15 +310,18 @@ impl Feed {
         let beyond = resume.filter(|known| is_synced && Some(*known) > streams.reached);
         match beyond {
             Some(known) => {
-                let waiting = (name.clone(), reader.clone(), known, Instant::now() + BEHIND);
-                streams.beyond.push(waiting);
+                streams.beyond.push(Beyond {
+                    stream: name.clone(),
+                    reader: reader.clone(),
+                    known,
+                    until: Instant::now() + BEHIND,
+                });
             }
             None => first.push(streams.state_event(&self.book.symbol)),
         }
         for event in first.into_iter().filter_map(text) {
             send(std::slice::from_ref(reader), name, &event);
         }
-        streams.entries[index].readers.push(reader.clone());
     }
 
     /// One reader less; whether the stream has none left.
@@ -333,7 +337,7 @@ impl Feed {
         let Streams {
             entries, beyond, ..
         } = &mut *streams;
-        beyond.retain(|(_, each, ..)| !Arc::ptr_eq(each, reader));
+        beyond.retain(|waiting| !Arc::ptr_eq(&waiting.reader, reader));
         entries.retain(|entry| !entry.readers.is_empty());
         if entries.is_empty() {
             streams.left = Some(Instant::now());
@@ -355,10 +359,9 @@ impl Feed {
     /// End the connections of all readers: the book is not held any more. Clients of this library are back at once, and
     /// go on with their other books.
     pub fn end_all_readers(&self) {
-        let has_states = |kind: Kind| matches!(kind, Kind::Relayed { .. });
         let mut streams = self.streams.lock();
-        streams.end_readers(&LEFT, has_states);
-        streams.end_readers(&GONE, |kind| !has_states(kind));
+        streams.end_readers(&LEFT, Kind::has_states);
+        streams.end_readers(&GONE, |kind| !kind.has_states());
     }
 
     async fn run(self: Arc<Feed>) {
@@ -386,7 +389,7 @@ impl Feed {
                 }
                 Came::Lost => {
                     (streams.newest, streams.reached) = (None, None);
-                    streams.ring = streams.ring.as_ref().map(|_| Ring::default());
+                    streams.clear_ring();
                     streams.end_readers(&HOLE, Kind::has_diffs);
                     let server = streams.state.server.clone();
                     streams.state = self.book.look(|market| State::of(market, server));
@@ -464,7 +467,7 @@ impl Feed {
                 .book
                 .look(|market| market.status_info().status == Status::Closed)
         {
-            streams.end_readers(&CLOSED, |kind| !matches!(kind, Kind::Relayed { .. }));
+            streams.end_readers(&CLOSED, |kind| !kind.has_states());
         }
     }
 }
@@ -491,22 +494,20 @@ impl Streams {
     fn on_diff(&mut self, diff: TappedDiff, now: Instant) {
         self.resynced = None;
         for entry in &mut self.entries {
-            match (entry.kind, &mut entry.merger) {
-                (Kind::Diffs { .. } | Kind::Relayed { .. }, None) => {
-                    entry.send(diff.event.clone());
-                    entry.sent = now;
-                }
-                (Kind::Diffs { .. } | Kind::Relayed { .. }, Some(merger)) => {
-                    entry.sent = now;
-                    let before = merger.push(diff.clone());
-                    before
-                        .into_iter()
-                        .flatten()
-                        .for_each(|event| entry.send(event));
-                    entry.wait(self.began, now);
-                }
-                (Kind::Partial { .. } | Kind::Ticker, _) => entry.wait(self.began, now),
+            if !entry.kind.has_diffs() {
+                entry.wait(self.began, now);
+                continue;
             }
+            entry.sent = now;
+            let Some(merger) = &mut entry.merger else {
+                entry.send(diff.event.clone());
+                continue;
+            };
+            let before = merger.push(diff.clone());
+            for event in before.into_iter().flatten() {
+                entry.send(event);
+            }
+            entry.wait(self.began, now);
         }
         self.reached = Some(diff.ids.last);
         if let Some(ring) = &mut self.ring {
@@ -518,17 +519,22 @@ impl Streams {
     /// What was sent does not lead to what comes. Who reads is told; nothing of before is kept for newcomers.
     fn on_reset(&mut self, generation: u64, symbol: &str, now: Instant) {
         (self.newest, self.reached, self.resynced) = (None, None, None);
-        let has_states = |kind: Kind| matches!(kind, Kind::Relayed { .. });
-        self.end_readers(&RESET, |kind| !has_states(kind));
-        self.entries.retain(|entry| has_states(entry.kind));
+        self.end_readers(&RESET, |kind| !kind.has_states());
+        self.entries.retain(|entry| entry.kind.has_states());
         for entry in &mut self.entries {
             if let Some(merger) = &mut entry.merger {
                 merger.clear();
             }
         }
-        self.ring = self.ring.as_ref().map(|_| Ring::default());
+        self.clear_ring();
         self.state.generation = generation;
         self.send_state(symbol, now, |_| true);
+    }
+
+    fn clear_ring(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.clear();
+        }
     }
 
     fn state_event(&self, symbol: &str) -> Bytes {
@@ -540,7 +546,7 @@ impl Streams {
         let event = OnceCell::new();
         let (state, reached) = (&self.state, self.reached);
         for entry in &mut self.entries {
-            if !matches!(entry.kind, Kind::Relayed { .. }) || !of(entry) {
+            if !entry.kind.has_states() || !of(entry) {
                 continue;
             }
             entry.flush();
@@ -552,21 +558,16 @@ impl Streams {
 
     /// The state for readers that were beyond the newest diff and are not any more, or have waited for long.
     fn end_waiting(&mut self, symbol: &str, now: Instant) {
-        let (state, reached) = (&self.state, self.reached);
-        let waits = |known: i64, until: Instant| reached < Some(known) && now < until;
-        for (name, _, known, until) in &self.beyond {
-            if !waits(*known, *until) {
-                let of_it = self.entries.iter_mut().filter(|entry| entry.name == *name);
-                of_it.for_each(Entry::flush); // the state is of the diffs up to the newest
+        let is_done =
+            |waiting: &mut Beyond| self.reached >= Some(waiting.known) || now >= waiting.until;
+        let done: Vec<Beyond> = self.beyond.extract_if(.., is_done).collect();
+        for Beyond { stream, reader, .. } in done {
+            let of_it = self.entries.iter_mut().filter(|entry| entry.name == stream);
+            of_it.for_each(Entry::flush); // the state is of the diffs up to the newest
+            if let Some(event) = text(self.state_event(symbol)) {
+                send(std::slice::from_ref(&reader), &stream, &event);
             }
         }
-        self.beyond.retain(|(name, reader, known, until)| {
-            let waits = waits(*known, *until);
-            if !waits && let Some(event) = text(state.event(symbol, reached).into()) {
-                send(std::slice::from_ref(reader), name, &event);
-            }
-            waits
-        });
     }
 
     fn on_snapshot(&mut self, update_id: i64, now: Instant) {
@@ -586,6 +587,21 @@ impl Streams {
             readers.for_each(|reader| reader.end(closing.clone()));
         }
     }
+}
+
+/// The entry of a stream, a new one if it has no reader yet.
+fn entry_of<'a>(
+    entries: &'a mut Vec<Entry>,
+    name: &Arc<str>,
+    kind: Kind,
+    venue: &VenueRules,
+) -> &'a mut Entry {
+    let index = entries.iter().position(|entry| entry.name == *name);
+    let index = index.unwrap_or_else(|| {
+        entries.push(Entry::new(name.clone(), kind, venue));
+        entries.len() - 1
+    });
+    &mut entries[index]
 }
 
 impl Entry {

@@ -17,7 +17,7 @@ use super::commands::{Command, Refused, done, parse, refused, resume_ids};
 use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
-use super::streams::{Kind, Stream, shown};
+use super::streams::{Stream, shown};
 use super::{Exchange, held, states, time_ms};
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
@@ -280,7 +280,7 @@ impl Reader {
                 .to_owned(),
             most => format!("and could not begin it, or keeps {most} begun ones already (--exchange-books)"),
         };
-        let is_remote = matches!(stream.kind, Kind::Relayed { .. });
+        let is_remote = stream.kind.has_states();
         // The remote client names symbols, not the streams that it subscribes to for them.
         let asked = match is_remote {
             true => shown(&stream.symbol),

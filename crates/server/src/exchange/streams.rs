@@ -41,6 +41,11 @@ impl Kind {
     pub fn has_diffs(self) -> bool {
         matches!(self, Kind::Diffs { .. } | Kind::Relayed { .. })
     }
+
+    /// Whether it brings states of the book among its diffs.
+    pub fn has_states(self) -> bool {
+        matches!(self, Kind::Relayed { .. })
+    }
 }
 
 /// A stream: of which symbol, in capitals, and what it brings.

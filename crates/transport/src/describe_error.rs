@@ -16,7 +16,7 @@ use crate::foreign_text::quoted;
 /// Most characters to quote from the body of a refusal, or from a response that is not HTTP.
 const MOST_QUOTED: usize = 200;
 
-/// How a record of TLS with an alert begins (RFC 8446, 5.1): what the server says to a handshake in plain HTTP.
+/// The first bytes of a TLS alert (RFC 8446, 5.1): how a TLS server responds to a handshake in plain HTTP.
 const TLS_ALERT: &[u8] = b"\x15\x03";
 
 /// Most characters of a header that is passed on.
@@ -156,8 +156,7 @@ pub fn io(error: &io::Error) -> String {
         Some(TlsError::InvalidCertificate(why)) => {
             format!("the TLS certificate was rejected: {}", certificate(why))
         }
-        Some(TlsError::General(why)) => format!("the TLS certificate was rejected: {why}"),
-        // The first bytes are those of another protocol, such as of the answer of plain HTTP.
+        // The first bytes are those of another protocol, such as a response in plain HTTP.
         Some(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)) => {
             "the server does not speak TLS".to_owned()
         }
@@ -174,12 +173,15 @@ fn certificate(why: &CertificateError) -> String {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             format!("certificate has expired: {why}")
         }
+        CertificateError::Other(why) => why.to_string(),
         other => other.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rustls::OtherError;
+
     use super::*;
 
     #[test]
@@ -195,6 +197,20 @@ mod tests {
         let why = Error::Protocol(ProtocolError::WrongHttpVersion);
         let told = handshake(&why, b"\x15\x03\x01\x00\x02\x02F");
         assert!(told.starts_with("the server speaks TLS"), "{told}");
+    }
+
+    #[test]
+    fn only_what_concerns_the_certificate_says_that_it_was_rejected() {
+        let shown = |why: TlsError| io(&io::Error::new(io::ErrorKind::InvalidData, why));
+        let other = std::sync::Arc::from(Box::<dyn StdError + Send + Sync>::from("not this one"));
+        assert_eq!(
+            shown(CertificateError::Other(OtherError(other)).into()),
+            "the TLS certificate was rejected: not this one"
+        );
+        assert_eq!(
+            shown(TlsError::General("no time".to_owned())),
+            "TLS failed: unexpected error: no time"
+        );
     }
 
     #[test]

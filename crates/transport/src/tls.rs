@@ -1,6 +1,7 @@
 //! TLS with the certificate authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR), of a file, or with one
 //! certificate that is known by its fingerprint.
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,10 @@ use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
 
 /// SHA-256 of a certificate.
 pub type Fingerprint = [u8; 32];
@@ -59,11 +63,13 @@ impl ServerCertVerifier for Pinned {
             return Ok(ServerCertVerified::assertion());
         }
         let found = found.unwrap_or_default();
-        Err(rustls::Error::General(format!(
+        let why: Box<dyn Error + Send + Sync> = format!(
             "the certificate has the fingerprint {}, not {}",
             shown(&found),
             shown(&self.fingerprint)
-        )))
+        )
+        .into();
+        Err(CertificateError::Other(OtherError(why.into())).into())
     }
 
     fn verify_tls12_signature(

@@ -175,7 +175,7 @@ pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
         }
         if is_listed {
             count += 1;
-            last = Some(format!("{}/{}", book.exchange, book.symbol));
+            last = Some(book.name());
         }
     }
     list.push(b']');

@@ -50,7 +50,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
                 held += copy.len(Side::Bids) + copy.len(Side::Asks);
                 frozen.push(copy);
             }
-            Err(why) => absent.push((format!("{}/{}", book.exchange, book.symbol), why)),
+            Err(why) => absent.push((book.name(), why)),
         }
         if held > MOST_LEVELS {
             let given = query.get("levels").unwrap_or_default();

@@ -344,7 +344,7 @@ impl Registry {
             let is_there = exchange.as_ref().is_none_or(|name| *name == book.exchange);
             let likeness = if is_there { of_symbol } else { of_symbol * 0.9 };
             if likeness >= LIKE {
-                found.push((likeness, format!("{}/{}", book.exchange, book.symbol)));
+                found.push((likeness, book.name()));
             }
         }
         found.sort_by(|one, other| other.0.total_cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
@@ -354,10 +354,7 @@ impl Registry {
 }
 
 fn ambiguous(symbol: &str, several: &[Book]) -> Problem {
-    let names = several
-        .iter()
-        .map(|book| format!("{}/{}", book.exchange, book.symbol));
-    let names: Vec<String> = names.collect();
+    let names: Vec<String> = several.iter().map(|book| book.name()).collect();
     let message = format!(
         "{} is held on several exchanges: {}",
         shortened(symbol),

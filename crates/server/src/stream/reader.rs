@@ -114,9 +114,7 @@ impl Reader {
             .iter()
             .flatten()
             .filter(|followed| followed.subscription == subscription);
-        of_it
-            .map(|followed| format!("{}/{}", followed.book.exchange, followed.book.symbol))
-            .collect()
+        of_it.map(|followed| followed.book.name()).collect()
     }
 
     /// Subscribe. Nothing is done where that fails.

@@ -279,7 +279,7 @@ impl Exchange {
             return false;
         };
         let key = (book.exchange.clone(), book.symbol.clone());
-        let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance());
+        let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance.clone());
         let feed = feeds.entry(key).or_insert_with(&begin);
         Feed::add_or_restart(feed, begin, name, stream.kind, reader, resume);
         true

@@ -345,10 +345,10 @@ fn protocol(options: ExchangeOptions) -> Arc<dyn Protocol> {
 
 /// Of the time and of what the system makes random: processes in containers have the same numbers. It need not be a
 /// secret.
-fn instance() -> u128 {
+fn instance() -> Arc<str> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now_us = since_1970.map_or(0, |since| since.as_micros() as u64);
-    u128::from(RandomState::new().hash_one(now_us)) << 64 | u128::from(now_us)
+    format!("{:x}{now_us:016x}", RandomState::new().hash_one(now_us)).into()
 }
 
 impl Drop for Server {

@@ -53,19 +53,14 @@ pub struct Shared {
     /// Turns true when the server ends.
     pub ending: watch::Sender<bool>,
     /// What tells this server from others, and from itself before a restart.
-    pub instance: u128,
+    pub instance: Arc<str>,
 }
 
 impl Shared {
-    /// The name under which readers resume: of this server with the books that it has, another one once a book went.
-    /// One of the same names might write its levels otherwise. To be taken before a book is joined.
+    /// The name under which readers resume. It changes when a book is removed or replaced, because another book of the
+    /// same name might write its levels otherwise. To be taken before a book is joined.
     pub fn name(&self) -> Arc<str> {
-        format!("{}.{}", self.instance(), self.registry.departures()).into()
-    }
-
-    /// What tells this server from others, as text.
-    pub fn instance(&self) -> Arc<str> {
-        format!("{:x}", self.instance).into()
+        format!("{}.{}", self.instance, self.registry.departures()).into()
     }
 
     /// Whether the server ends.

@@ -120,10 +120,6 @@ impl Buf for CountedBody {
         }
         self.bytes.advance(count);
     }
-
-    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        self.bytes.copy_to_bytes(len)
-    }
 }
 
 /// The body of a response, which keeps its request in flight.

@@ -210,6 +210,8 @@ mod tests {
             ("/v1/%64cx_7Qabc", false, "/v1/…"),
             ("/k%2Fhunter2%2Fbinance.com/ws", false, "/…/ws"),
             ("/x%2Fk/hunter2/ws", false, "/x%2Fk/…/ws"),
+            ("/v1/a=b&c+dcr%5f7Qabc", false, "/v1/…"),
+            ("/v1/a+b=c&d", false, "/v1/a+b=c&d"),
         ] {
             assert_eq!(path(given, has_key), shown);
         }

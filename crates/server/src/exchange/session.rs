@@ -19,6 +19,7 @@ use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
 use super::{Exchange, held, states, time_ms};
+use crate::parameters::percent_decoded;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
 
@@ -46,7 +47,7 @@ impl Url {
         let rest = path.strip_prefix('/')?;
         let (kind, named) = rest.split_once('/').unwrap_or((rest, ""));
         let streams = match kind {
-            "ws" => decoded(named),
+            "ws" => percent_decoded(named),
             "stream" if named.is_empty() => parameter(query, "streams"),
             _ => return None,
         };
@@ -68,16 +69,6 @@ fn parameter(query: &str, name: &str) -> String {
     let found = parameters.find(|(known, _)| known == name);
     found
         .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
-}
-
-/// A path without its percent signs; it has no `+` for a blank.
-fn decoded(path: &str) -> String {
-    let path = path.replace('+', "%2B");
-    let pairs = form_urlencoded::parse(path.as_bytes());
-    pairs
-        .map(|(name, _)| name.into_owned())
-        .next()
         .unwrap_or_default()
 }
 

@@ -76,7 +76,7 @@ impl Router {
         or_raise(py, added)
     }
 
-    /// Take the diffs of a market from book servers, for good.
+    /// Take the diffs of a market from book servers; this cannot be undone.
     ///
     /// From now on it is never synced unless a server says, in order with the diffs, that its own book is.
     fn relay(&self, py: Python<'_>, market: u64, now_ns: i64) -> PyResult<()> {

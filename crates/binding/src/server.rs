@@ -35,8 +35,8 @@ impl BookServer {
         Err(crate::errors::not_portable("a book server", instead))
     }
 
-    /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path; `gzipped`: the
-    /// same content compressed, where a client takes that.
+    /// Listen and serve. `tokens`: role (read or manage) and secret. `documents`: media type and content by path;
+    /// `gzipped`: the same content compressed, for clients that accept it.
     /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
     /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. `exchange`:
     /// how the exchange's own protocol is spoken, as JSON. Raises OSError, ValueError.
@@ -136,7 +136,7 @@ impl BookServer {
         Ok(())
     }
 
-    /// Other names of exchanges, each with the name of its exchange; they take the place of those of before.
+    /// Replace the other names of exchanges: the name of the exchange by each of them.
     fn set_aliases(&self, aliases: HashMap<String, String>) {
         self.inner.registry().set_aliases(aliases);
     }
@@ -184,7 +184,7 @@ impl BookServer {
             .respond(number, DelegatedResponse { status, body })
     }
 
-    /// Give new connections another certificate; open ones go on. Raises ValueError for one that cannot be used.
+    /// Give new connections another certificate; open ones keep theirs. Raises ValueError for one that cannot be used.
     fn replace_certificate(&self, certificate: String, key: String) -> PyResult<()> {
         let made = Certificate { certificate, key };
         self.inner
@@ -197,12 +197,12 @@ impl BookServer {
         self.inner.set_metrics(text.into());
     }
 
-    /// Which version of the program runs, and which is installed: `/v1/stats` says it.
+    /// The versions of the program that run and are installed, for `/v1/stats`.
     fn set_versions(&self, running: String, installed: String) {
         self.inner.set_versions(running, installed);
     }
 
-    /// The books are of a recording, which has ended or plays: `/v1/stats` says it.
+    /// The books are of a recording, which plays or has ended, for `/v1/stats`.
     fn set_recording(&self, has_ended: bool) {
         self.inner.set_recording(has_ended);
     }
@@ -347,7 +347,7 @@ fn seconds(name: &str, value: f64) -> PyResult<Duration> {
     })
 }
 
-/// As Python has it: number, words, and the file or address.
+/// An `OSError` as Python raises it: number, text, and the file or address.
 fn os_error(why: &std::io::Error, what: Option<String>) -> PyErr {
     let words = why.to_string();
     match why.raw_os_error() {

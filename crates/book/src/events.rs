@@ -31,7 +31,7 @@ pub enum Cause {
     Doubted = 1 << 10,
     /// The doubt has ended: an update or a snapshot has proven the book, or its frames arrive again.
     Proven = 1 << 11,
-    /// The server from which the diffs come says what its own book is.
+    /// The book server reported a new state of its own book.
     Upstream = 1 << 12,
 }
 

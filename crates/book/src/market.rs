@@ -7,7 +7,8 @@
 //! This file is the machine: what each input does. Its parts hold what it knows, one file each: `state`
 //! (what the book is and why), `position` (the id it holds), `timeline` (what was held when), `buffer` (diffs
 //! that wait for a snapshot), `arbitration` (redundant feeds), `refresh` (the snapshot beside the live book),
-//! `relay` (what a book server says), `depth_target`, `followers`, `diff_tap` and `pending_events`. `installing` takes snapshots, `read` answers readers.
+//! `relay` (what a book server says), `depth_target`, `followers`, `diff_tap` and `pending_events`. `installing` takes
+//! snapshots, `read` answers readers.
 //!
 //! Not here: which id may follow which (`sequence`), how a frame finds its market (`router`), how
 //! levels are kept (`ladder`), when to fetch which snapshot (the client's core).

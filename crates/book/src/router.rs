@@ -403,7 +403,7 @@ impl Router {
         Some(())
     }
 
-    /// A frame of a market that is no diff: whether it is the state of a server's book.
+    /// Whether a frame of a market that is not a diff is the state of a server's book.
     #[cold]
     fn on_state(
         &self,
@@ -516,7 +516,7 @@ impl Router {
         if held.is_followed() {
             self.notify_followers(&mut held);
         }
-        held.tell_tap_status();
+        held.notify_tap_status();
         if held.mark_pending() {
             drop(held);
             self.outbox.push(|events| events.changed(market));

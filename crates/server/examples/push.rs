@@ -32,7 +32,7 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, accept_hdr};
 const FIRST_ID: u64 = 1_000_000;
 /// Frames whose times are kept.
 const KEPT: usize = 1 << 18;
-/// How far the exchange may be behind before it leaves out what was due.
+/// How far the exchange may be behind before it skips what is due.
 const MOST_BEHIND: Duration = Duration::from_millis(100);
 
 fn main() {
@@ -98,15 +98,15 @@ enum Command {
     Start,
     /// Frames a second from now on.
     Rate { frames: u64 },
-    /// So many subscribers more.
+    /// Connect more subscribers.
     Connect(Target),
-    /// All of them leave.
+    /// Disconnect all of them.
     Disconnect,
     /// Messages and delays of so many seconds.
     Measure { seconds: f64 },
 }
 
-/// Whom subscribers connect to, and for what.
+/// Where subscribers connect, and what they subscribe to.
 #[derive(Deserialize)]
 struct Target {
     port: u16,
@@ -384,7 +384,7 @@ impl Exchange {
 
     // --- the subscribers ------------------------------------------------------------------------
 
-    /// A message came: how late, if it tells of one frame.
+    /// A message arrived: how late, if it is about one frame.
     fn on_message(&self, message: &[u8], is_exchange: bool) {
         let now_ns = self.now_ns();
         let found = match is_exchange {

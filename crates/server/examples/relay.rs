@@ -1,4 +1,4 @@
-//! A bare relay of WebSocket frames: what a benchmark compares the streams of the book server with.
+//! A bare relay of WebSocket frames: the baseline of a benchmark of the book server's streams.
 //!
 //! `relay PORT STREAMS CONNECTIONS` reads those streams (comma-separated) of the exchange on that port over so many
 //! connections and forwards each frame as it came to all clients of `/stream?streams=…` that named it. It keeps no

@@ -107,14 +107,15 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(SCHEME) && !secret.is_empty()).then_some(secret)
 }
 
-/// Whether a proxy says that it hands on a request of somebody else: its own address says nothing of who that is.
+/// Whether a proxy forwarded the request: the address of the connection is then not the sender's.
 pub fn is_forwarded(headers: &HeaderMap) -> bool {
     let marks = ["forwarded", "x-forwarded-for", "x-real-ip"];
     marks.iter().any(|name| headers.contains_key(*name))
 }
 
-/// Whether a browser seems to ask. Browsers of before 2023 do not say for which site they ask, a page can suppress the
-/// referrer, and a link in a letter looks like a typed address: no browser begins or ends a book without a secret.
+/// Whether the sender seems to be a browser. Browsers before 2023 do not name the site that made the request, a page can
+/// suppress the referrer, and a link in an email looks like a typed address: without a secret, no browser begins or ends
+/// a book.
 pub fn is_browser(headers: &HeaderMap) -> bool {
     let agent = headers.get(USER_AGENT).map(|agent| agent.as_bytes());
     let marks = ["sec-fetch-site", ORIGIN.as_str(), REFERER.as_str()];

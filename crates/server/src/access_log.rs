@@ -164,7 +164,7 @@ impl Entry<'_> {
     }
 }
 
-/// A path without the secrets in it, also where a key was taken out of it.
+/// A path without its secrets; `has_key`: a key was taken out of it.
 fn path(path: &str, has_key: bool) -> String {
     let begin = if has_key { "/k/…" } else { "" };
     shortened(&format!("{begin}{}", shown_path(path)))

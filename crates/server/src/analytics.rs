@@ -168,7 +168,7 @@ pub async fn size_to_move(call: &Call<'_>) -> Result<Response, Problem> {
     Ok(json(out))
 }
 
-/// Levels summed up to multiples of a step of prices, best first.
+/// Levels summed at multiples of a price step, best first.
 pub async fn grouped(call: &Call<'_>) -> Result<Response, Problem> {
     let query = &call.query;
     let given = query.needed("group", GROUP)?;

@@ -240,8 +240,8 @@ pub fn refused(book: &Book, why: &Refusal) -> Problem {
         .text("symbol", &*book.symbol)
 }
 
-/// Changes whenever anything of the book does that a response says, and where another took its place. Weak: the same book
-/// may be encoded otherwise.
+/// Changes with anything that a response shows, and when another book replaces this one. Weak: the same book may be
+/// encoded otherwise.
 fn entity_tag(book: &Book, market: &Market) -> HeaderValue {
     let info = market.status_info();
     let mut hasher = DefaultHasher::new();

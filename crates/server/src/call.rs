@@ -33,7 +33,7 @@ impl Call<'_> {
         found.map_or("", |(_, value)| value)
     }
 
-    /// Where it comes from; only requests of those who follow books say so.
+    /// Where it comes from; known only for requests that follow books.
     pub fn address(&self) -> Option<IpAddr> {
         let found = self.request.extensions.get::<SenderAddress>();
         found.map(|address| address.0)

@@ -69,14 +69,14 @@ impl Drop for InFlight {
     }
 }
 
-/// What the clients of one HTTP/2 connection are sent, and when they took something of each response last: a client
-/// that opens no window takes nothing, and nothing of it is seen where bytes are written.
+/// When the client of an HTTP/2 connection last took bytes of each response. A client that opens no window takes
+/// nothing, which the timeout of writes does not see.
 #[derive(Clone, Default)]
 struct Outgoing(Arc<Mutex<Vec<Weak<Taken>>>>);
 
 impl Outgoing {
     fn begin(&self) -> Arc<Taken> {
-        /// Forget those that are done once there are so many.
+        /// Finished responses are dropped when there are so many.
         const MANY: usize = 64;
         let taken = Arc::new(Taken(Mutex::new(Some(Instant::now()))));
         let mut all = self.0.lock();
@@ -87,7 +87,7 @@ impl Outgoing {
         taken
     }
 
-    /// Whether there is a response of which nothing was taken for so long, though there was something.
+    /// Whether the client took nothing of a response for `most`, although there was something.
     fn is_stuck(&self, most: Duration) -> bool {
         let mut all = self.0.lock();
         all.retain(|taken| taken.strong_count() > 0);
@@ -96,7 +96,7 @@ impl Outgoing {
     }
 }
 
-/// When something of a response was taken last; None while there is nothing to take.
+/// When bytes of a response were last taken; None while there are none to take.
 struct Taken(Mutex<Option<Instant>>);
 
 /// Bytes of a response, until they are taken.
@@ -125,7 +125,7 @@ impl Buf for CountedBody {
 /// The body of a response, which keeps its request in flight.
 struct Sent {
     body: Body,
-    /// Of HTTP/2 alone.
+    /// Only with HTTP/2.
     taken: Option<Arc<Taken>>,
     _in_flight: InFlight,
 }
@@ -254,7 +254,7 @@ pub async fn serve<S>(
             }
         }
     }
-    drop(connection); // or who left before the response would be waited for without end: its stream never comes
+    drop(connection); // otherwise a client that left before the response would be awaited forever
     takeover.run(stop).await;
 }
 

@@ -160,7 +160,7 @@ fn secure(headers: &mut HeaderMap, is_page: bool) {
         headers.insert(name, HeaderValue::from_static(value));
     }
     if is_page {
-        // A window that opened the page gets no hold of it, and browsers without sec-fetch-site load none of its files.
+        // A window that opened the page cannot control it, and browsers without sec-fetch-site cannot embed its files.
         for name in ["cross-origin-opener-policy", "cross-origin-resource-policy"] {
             let value = HeaderValue::from_static("same-origin");
             headers.insert(HeaderName::from_static(name), value);

@@ -71,8 +71,8 @@ pub struct Exchange {
     venues: Vec<Arc<VenueRules>>,
     listings: Listings,
     feeds: Mutex<HashMap<Name, Arc<Feed>>>,
-    /// Requests that may ask the owner for a book at once: some of those that it takes, so that readers leave room for
-    /// those who manage.
+    /// Requests that may ask the owner for a book at once: half of what it takes, so that readers leave room for
+    /// management.
     begins: Semaphore,
 }
 

@@ -41,7 +41,7 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// The certificate that connections are given from now on; it may be replaced by its successor.
+/// The certificate of new connections, which may be replaced.
 pub struct Tls(RwLock<TlsAcceptor>);
 
 impl Tls {
@@ -50,7 +50,7 @@ impl Tls {
         Ok(Tls(RwLock::new(acceptor(certificate)?)))
     }
 
-    /// Give new connections another certificate; open ones go on. Without effect where it cannot be used.
+    /// Give new connections another certificate; open ones keep theirs. Without effect if it cannot be used.
     pub fn replace(&self, certificate: &Certificate) -> Result<(), String> {
         *self.0.write() = acceptor(certificate)?;
         Ok(())
@@ -90,8 +90,8 @@ fn tls(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(config))
 }
 
-/// Room for connections of all listeners. Of the descriptors that the process may have, a part stays for the books'
-/// own connections: without one a book that lost its connection would not come back.
+/// Room for connections of all listeners. Some of the process's descriptors are reserved for the books' own
+/// connections: without one a book that lost its connection could not reconnect.
 pub fn room(limits: &Limits) -> Arc<Semaphore> {
     #[cfg(unix)]
     let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -195,7 +195,7 @@ async fn serve(
     }
 }
 
-/// Whether a connection begins as TLS does, with the record of a handshake (RFC 8446, 5.1), and not as plain HTTP.
+/// Whether a connection begins with a TLS handshake record (RFC 8446, 5.1), and not with plain HTTP.
 async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
     const HANDSHAKE: u8 = 22;
     let mut first = [0];
@@ -205,12 +205,12 @@ async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// Answer a client that speaks plain HTTP where TLS is spoken.
+/// Respond to a client that speaks plain HTTP to a TLS listener.
 async fn refuse_plain(mut stream: TcpStream) -> io::Result<()> {
     const ANSWER: &[u8] =
         b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 28\r\n\
         Connection: close\r\n\r\nthis is HTTPS: use https://\n";
-    /// What is read of its request: closing before would reset the connection, and the answer would be lost.
+    /// Most bytes to read of its request: closing earlier would reset the connection, and the response would be lost.
     const MOST_READ: usize = 64 * 1024;
     stream.write_all(ANSWER).await?;
     stream.shutdown().await?;

@@ -163,7 +163,7 @@ impl Query {
     }
 }
 
-/// What is allowed instead of a parameter that has another name now.
+/// What is allowed instead of a parameter that was renamed.
 pub fn renamed(name: &str, is_known: impl Fn(&'static str) -> bool) -> Option<String> {
     const RENAMED: [(&str, &str); 1] = [("size", "group")];
     let (_, now) = RENAMED
@@ -172,13 +172,13 @@ pub fn renamed(name: &str, is_known: impl Fn(&'static str) -> bool) -> Option<St
     Some(format!("nothing: it is called {now}"))
 }
 
-/// What a group may be.
+/// What `group` may be.
 pub const GROUP: &str = "a number above 0 and below 10^19, of at most 18 decimals; best as text";
 
-/// A step of prices that levels are summed up to; None for what cannot be one. 0.50 and 0.5 are the same.
+/// The price step of groups; None if the text is not one. 0.50 and 0.5 are the same.
 pub fn parse_group(text: &str) -> Option<Number> {
     const MOST_DIGITS: u32 = 19;
-    // Multiples of it must be numbers, too.
+    // Its multiples must be numbers as well.
     let is_usable = |mantissa: i128, scale: u8| {
         mantissa > 0 && mantissa < 10i128.pow(MOST_DIGITS + u32::from(scale))
     };

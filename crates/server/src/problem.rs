@@ -40,8 +40,8 @@ impl Problem {
         }
     }
 
-    /// A parameter that cannot work: its name, its value and what is allowed. A secret at the wrong place is not
-    /// repeated: programs log errors.
+    /// A parameter that cannot work: its name, its value and what is allowed. A secret in the wrong place is not
+    /// repeated, because programs log errors.
     pub fn parameter(name: &str, value: &str, allowed: impl Into<String>) -> Problem {
         const NAMES: [&str; 3] = ["token", "secret", "key"];
         let lower = name.to_ascii_lowercase();

@@ -159,7 +159,7 @@ pub struct Registry {
     /// Other names of exchanges, in lower case.
     aliases: RwLock<HashMap<String, Arc<str>>>,
     changes: AtomicU64,
-    /// How many books went, or made room for another of the same names.
+    /// How many books were removed or replaced.
     departures: AtomicU64,
     arrivals: Mutex<Arrivals>,
 }
@@ -200,7 +200,7 @@ impl Registry {
         former
     }
 
-    /// Other names of exchanges, each with the name of its exchange.
+    /// Replace the other names of exchanges: the name of the exchange by each of them.
     pub fn set_aliases(&self, aliases: impl IntoIterator<Item = (String, String)>) {
         let lowered = aliases
             .into_iter()
@@ -208,8 +208,8 @@ impl Registry {
         *self.aliases.write() = lowered.collect();
     }
 
-    /// The exchange that a name means, in any case: one that is held, or one by another of its names. Any other name
-    /// means itself.
+    /// The exchange of a name: a held one as written, or in any case one of its other names. Any other name stands for
+    /// itself.
     pub fn exchange(&self, name: &str) -> Arc<str> {
         let held = self
             .exchanges
@@ -260,7 +260,7 @@ impl Registry {
         self.changes.load(Ordering::Relaxed)
     }
 
-    /// How many books went.
+    /// How many books were removed or replaced.
     pub fn departures(&self) -> u64 {
         self.departures.load(Ordering::Acquire)
     }

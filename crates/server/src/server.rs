@@ -61,9 +61,9 @@ pub struct Options {
 /// Why a server did not start.
 #[derive(Debug)]
 pub enum StartError {
-    /// There are no threads.
+    /// The system gives no threads.
     System(io::Error),
-    /// An address or a file that is not to be had, and why.
+    /// An address or a file that cannot be used, and why.
     Unusable(String, io::Error),
     /// The certificate or its key cannot be used.
     Certificate(String),
@@ -196,7 +196,7 @@ impl Server {
         &self.addresses[1..]
     }
 
-    /// Give new connections another certificate; open ones go on. Errors are words for people.
+    /// Give new connections another certificate; open ones keep theirs. Errors are words for people.
     pub fn replace_certificate(&self, certificate: &Certificate) -> Result<(), String> {
         match &self.tls {
             Some(tls) => tls.replace(certificate),
@@ -265,12 +265,12 @@ impl Server {
         *self.shared.metrics.write() = text;
     }
 
-    /// Which version of the program runs, and which is installed: `/v1/stats` says it.
+    /// The versions of the program that run and are installed, for `/v1/stats`.
     pub fn set_versions(&self, running: String, installed: String) {
         *self.shared.versions.write() = Some((running, installed));
     }
 
-    /// The books are of a recording, which has ended or plays: `/v1/stats` says it.
+    /// The books are of a recording, which plays or has ended, for `/v1/stats`.
     pub fn set_recording(&self, has_ended: bool) {
         *self.shared.recording_has_ended.write() = Some(has_ended);
     }
@@ -343,8 +343,7 @@ fn protocol(options: ExchangeOptions) -> Arc<dyn Protocol> {
     Arc::new(Exchange::new(options))
 }
 
-/// Of the time and of what the system makes random: processes in containers have the same numbers. It need not be a
-/// secret.
+/// Of the time and a random number, because processes in containers have the same ids. It need not be a secret.
 fn instance() -> Arc<str> {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now_us = since_1970.map_or(0, |since| since.as_micros() as u64);

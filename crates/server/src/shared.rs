@@ -43,9 +43,9 @@ pub struct Shared {
     pub access_log: Option<AccessLog>,
     /// What the owner adds to the metrics.
     pub metrics: RwLock<Bytes>,
-    /// Versions of the program: the one that runs, and the one that is installed; None where nobody said it.
+    /// Versions of the program: the running one and the installed one; None before the owner has set them.
     pub versions: RwLock<Option<(String, String)>>,
-    /// None where the books are of an exchange that goes on.
+    /// None for the books of a live exchange.
     pub recording_has_ended: RwLock<Option<bool>>,
     pub is_draining: AtomicBool,
     /// The exchange's own protocol; None where it is not spoken.
@@ -118,7 +118,7 @@ impl Document {
         }
     }
 
-    /// The file, without a body where the sender has it.
+    /// The file, without a body if the sender has it.
     pub(crate) fn respond(&self, headers: &HeaderMap) -> Response {
         let mut response = Response::default();
         if is_known(headers, &self.tag) {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use crate::contract::ENDPOINTS;
 use crate::table::ROUTES;
 
-/// The statuses that are counted one by one; others count as the first of their hundred.
+/// The statuses that are counted one by one; others count as the first of their class (4xx).
 pub const STATUSES: [u16; 22] = [
     101, 200, 201, 204, 300, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 426, 429, 431,
     500, 502, 503,

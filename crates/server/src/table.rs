@@ -171,7 +171,7 @@ const fn get(
     }
 }
 
-/// The paths of those who follow books.
+/// The paths on which books are followed.
 pub const FOLLOWING: [&str; 2] = ["/v1/ws", "/v1/stream"];
 
 /// All routes.

@@ -58,7 +58,7 @@ impl Waiting {
                     break;
                 }
                 if Instant::now() >= until {
-                    return; // however fast news come that change nothing
+                    return; // even if updates that change nothing keep arriving
                 }
                 let news = std::future::poll_fn(|context| follower.poll_wait(context));
                 let woken = async {

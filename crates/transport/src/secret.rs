@@ -1,8 +1,8 @@
-//! A text that is never printed.
+//! A secret text.
 
 use std::fmt;
 
-/// A text that is not printed.
+/// A text that `Debug` does not show.
 #[derive(Clone)]
 pub struct Secret(pub String);
 

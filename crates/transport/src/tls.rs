@@ -1,5 +1,5 @@
 //! TLS with the certificate authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR), of a file, or with one
-//! certificate that is known by its fingerprint.
+//! pinned certificate.
 
 use std::error::Error;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub type Fingerprint = [u8; 32];
 
 /// The configuration of all TLS connections. The error is a message for people.
 ///
-/// `pinned`: the only certificate to trust, whatever its name, issuer and dates; else those of the authorities.
+/// `pinned`: the only certificate to trust, whatever its name, issuer and dates; None: those of the authorities.
 pub fn config(
     authorities: Option<&Path>,
     pinned: Option<Fingerprint>,

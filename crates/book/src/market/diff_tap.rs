@@ -38,10 +38,10 @@ pub trait DiffListener: Send + Sync + fmt::Debug {
     fn on_snapshot(&self, update_id: i64);
 
     /// What was handed out does not lead to the book any more: its update ids were reset, or levels were corrected.
-    /// The number of this generation differs from all before.
+    /// `generation` differs from all before.
     fn on_reset(&self, generation: u64);
 
-    /// The book is something else than before, or for another reason.
+    /// The status of the book, or its reason, changed.
     fn on_status(&self, status: Status, reason: &str);
 }
 
@@ -53,9 +53,9 @@ pub(super) struct DiffTap(Option<Box<Tap>>);
 struct Tap {
     /// How many asked for it.
     keepers: usize,
-    /// Changes with each reset; of all taps of this process, no two have the same.
+    /// Changes with each reset; unique among all taps of this process.
     generation: u64,
-    /// What the listeners were told last.
+    /// What the listeners were last notified of.
     status: Status,
     reason: String,
     newest: Option<TappedDiff>,
@@ -64,7 +64,7 @@ struct Tap {
     listeners: Vec<Arc<dyn DiffListener>>,
 }
 
-/// A number that no tap of this process had before.
+/// A generation that no tap of this process had before.
 fn next_generation() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed) + 1
@@ -218,14 +218,14 @@ impl Market {
         tap.newest.clone().filter(|_| is_live)
     }
 
-    /// The number of what diffs lead on from; 0 without a tap.
+    /// The generation of the levels that the next diff continues; 0 without a tap.
     pub fn diff_generation(&self) -> u64 {
         self.diff_tap.0.as_ref().map_or(0, |tap| tap.generation)
     }
 
-    /// Tell listeners of diffs what the book is now, where that has changed.
+    /// Notify listeners of diffs if the status changed.
     #[inline]
-    pub(crate) fn tell_tap_status(&mut self) {
+    pub(crate) fn notify_tap_status(&mut self) {
         if let Some(tap) = &mut self.diff_tap.0 {
             tap.note_status(self.state.info());
         }

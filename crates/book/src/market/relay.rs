@@ -6,7 +6,7 @@
 //! server's book, shows that the diffs do not continue it. While another connection's server holds a synced book,
 //! neither counts, because that server's diffs do; only a later generation counts.
 //!
-//! `src/depthcache/reference/relay.py` is the same, readable.
+//! The reference is `src/depthcache/reference/relay.py`.
 
 use super::Market;
 use crate::codec::json::BookState;
@@ -82,7 +82,7 @@ impl Reports {
 }
 
 impl Market {
-    /// Its diffs come from book servers, from now on and for good.
+    /// Its diffs come from book servers from now on; this cannot be undone.
     pub fn relay(&mut self, now_ns: i64) {
         self.relay.0.get_or_insert_default();
         self.show_relay(now_ns);
@@ -170,7 +170,7 @@ impl Market {
         self.lose_sync(&gap, at_ns);
     }
 
-    /// A connection brings nothing any more.
+    /// A connection is gone.
     pub(super) fn forget_relay(&mut self, connection: u64, at_ns: i64) {
         if let Some(relay) = &mut self.relay.0 {
             relay

@@ -20,7 +20,7 @@ pub(super) struct State {
     /// The frame thread stalled.
     stalled: Option<String>,
     condition: Option<(Condition, String)>,
-    /// What the server from which the diffs come says of its own book.
+    /// What the book server says of its own book.
     upstream: Option<(Condition, String)>,
     /// The status that users see, and when it began.
     shown: Status,
@@ -166,7 +166,7 @@ impl State {
         was_stalled && self.stalled.is_none()
     }
 
-    /// The book server hides the book, or does so no longer (None).
+    /// The book server's state hides the book, or no longer does (None).
     pub fn set_upstream(&mut self, hides: Option<(Condition, String)>, now_ns: i64) {
         self.upstream = hides;
         self.note_shown(now_ns);

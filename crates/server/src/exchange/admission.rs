@@ -15,8 +15,8 @@ use crate::shared::ProtocolRequest;
 /// What a sender may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// Begin books, where that is allowed at all: a browser may not without a secret, for an image tag is enough to make
-    /// it ask.
+    /// Begin books, if the server allows that. A browser needs a secret, because an image tag is enough to make it send
+    /// the request.
     pub begins: bool,
 }
 
@@ -37,7 +37,7 @@ pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Adm
         return Err(Refusal::forbidden("The token is not known here."));
     }
     let mut networks = options.allow.iter();
-    // Of a proxy on this machine everybody may be a client.
+    // A proxy on this machine may have any client.
     let is_admitted = (options.is_open && !is_forwarded(headers))
         || networks.any(|network| network.has(request.address))
         || has_token;

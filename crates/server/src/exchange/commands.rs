@@ -110,7 +110,7 @@ pub fn parse(family: Family, text: &str) -> Result<(Command, Value), Refused> {
     }
 }
 
-/// By stream, up to which id a client knows the book: `{"resume":{"btcusdt@depth@100ms@state1":123}}` beside `params`.
+/// By stream, the last id of the client's book: `{"resume":{"btcusdt@depth@100ms@state1":123}}` beside `params`.
 pub fn resume_ids(text: &str) -> HashMap<String, i64> {
     #[derive(Deserialize)]
     struct Resume {

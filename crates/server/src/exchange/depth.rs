@@ -45,8 +45,8 @@ pub async fn respond(
     Ok(response)
 }
 
-/// The limit that the response answers: less than was asked where the book is complete to fewer levels. Clients that do
-/// not read it would take the last level for the end of the side.
+/// The limit of the response: lower than requested if the book is complete to fewer levels. Without it clients would
+/// take the last level for the end of the side.
 const LIMIT: HeaderName = HeaderName::from_static("x-depthcache-limit");
 
 const USUAL_BYTES: usize = 34;

@@ -4,8 +4,8 @@
 //! server takes what was noted: it sends diffs on as they came, merges them for slower streams, and makes partial depth
 //! and bookTicker of the book. One copy of a diff serves all its readers.
 //!
-//! Readers that are clients of this library also get what the book is, in the order in which it came (`states`). Diffs
-//! are kept for them for a while, so that they go on where they were after a lost connection.
+//! Readers that are clients of this library also get the states of the book, in order with the diffs (`states`). Recent
+//! diffs are kept for them, so that they can resume after a lost connection.
 //!
 //! A new reader of diffs gets the newest one first. Without it a snapshot taken now would end where that diff ended, the
 //! next diff of futures begins later, and a reader that demands `U <= lastUpdateId <= u` could not begin.
@@ -42,7 +42,7 @@ const SILENT_HOLE: Duration = Duration::from_secs(5);
 /// How often a book is looked at whose diffs do not come.
 const LOOK: Duration = Duration::from_secs(1);
 
-const RESET: Closing = restarted("the book began anew: take a new snapshot");
+const RESET: Closing = restarted("the book was rebuilt: take a new snapshot");
 const HOLE: Closing = restarted("updates are missing: take a new snapshot");
 const GONE: Closing = Closing::policy("the server does not hold the book any more");
 const LEFT: Closing = restarted("the server does not hold the book any more");
@@ -62,7 +62,7 @@ enum Came {
     Snapshot(i64),
     Reset(u64),
     Status(Status, String),
-    /// More than is noted: what it was is not known.
+    /// More than was noted: some of it was dropped.
     Lost,
 }
 
@@ -80,8 +80,8 @@ struct Noted {
 }
 
 impl Inbox {
-    /// Where the task does not come to it, all that is noted is dropped: readers that are so far behind have lost
-    /// their connection anyway.
+    /// If the task falls behind, everything noted is dropped: readers that are so far behind have lost their
+    /// connection anyway.
     fn note(&self, came: Came) {
         const MOST_BYTES: usize = 4 << 20;
         let event = match &came {
@@ -140,7 +140,7 @@ pub struct Feed {
 struct Streams {
     /// The newest diff that was sent on.
     newest: Option<TappedDiff>,
-    /// Up to which id readers may know the book: by that diff, or by a snapshot that they took since.
+    /// The last id that readers may know: of that diff, or of a snapshot that they took since.
     reached: Option<i64>,
     /// When the book was resynced behind what was sent on, while no diff has come since.
     resynced: Option<Instant>,
@@ -148,9 +148,9 @@ struct Streams {
     entries: Vec<Entry>,
     /// What the book is, as of the newest diff that was sent on.
     state: State,
-    /// Diffs for readers that come again; None while there was none that could.
+    /// Diffs for readers that resume; None before the first reader that can.
     ring: Option<Ring>,
-    /// Since when nobody reads.
+    /// When the last reader left; None while there is one.
     left: Option<Instant>,
     /// Readers that know the book beyond `reached`.
     beyond: Vec<Beyond>,
@@ -161,7 +161,7 @@ struct Streams {
 struct Beyond {
     stream: Arc<str>,
     reader: Arc<Outbox>,
-    /// Up to which id it knows the book.
+    /// The last id of its book.
     known: i64,
     until: Instant,
 }
@@ -187,7 +187,7 @@ struct Entry {
 }
 
 impl Feed {
-    /// The streams of a book, without readers. `server`: the name of this one.
+    /// The streams of a book, without readers. `server`: identifies this server.
     pub fn begin(book: Book, venue: Arc<VenueRules>, server: Arc<str>) -> Arc<Feed> {
         let feed = Arc::new(Feed::new(book, venue, server));
         tokio::spawn(feed.clone().run());
@@ -234,8 +234,8 @@ impl Feed {
         }
     }
 
-    /// One more reader of a stream, which gets what is newest at once; false, and nothing done, where this has ended.
-    /// `resume`: up to which id it knows the book.
+    /// Add a reader of a stream, which gets the newest message at once; false, and nothing is done, if this has ended.
+    /// `resume`: the last id of its book.
     pub fn add(
         &self,
         name: &Arc<str>,
@@ -285,7 +285,7 @@ impl Feed {
         true
     }
 
-    /// It gets the diffs that it missed, or the newest one, and then what the book is.
+    /// The reader gets the diffs that it missed, or the newest one, and then the state of the book.
     fn add_relayed(
         &self,
         streams: &mut Streams,
@@ -344,7 +344,7 @@ impl Feed {
         }
     }
 
-    /// Whether nobody reads, and nobody may come again.
+    /// Whether there is no reader, and none may resume.
     pub fn is_idle(&self) -> bool {
         let streams = self.streams.lock();
         streams.entries.is_empty() && streams.ring.is_none()
@@ -356,8 +356,8 @@ impl Feed {
         self.inbox.wake_up.notify_one();
     }
 
-    /// End the connections of all readers: the book is not held any more. Clients of this library are back at once, and
-    /// go on with their other books.
+    /// End the connections of all readers: the book is not held any more. Clients of this library reconnect at once and
+    /// continue with their other books.
     pub fn end_all_readers(&self) {
         let mut streams = self.streams.lock();
         streams.end_readers(&LEFT, Kind::has_states);
@@ -448,7 +448,7 @@ impl Feed {
         }
     }
 
-    /// What nobody tells: a book that is closed, and a hole that no diff has shown.
+    /// What no notification shows: a closed book, and a gap that no diff has shown.
     fn look(&self, streams: &mut Streams, now: Instant) {
         if let Some(left) = streams.left
             && is_forgotten(left, now)
@@ -478,8 +478,8 @@ fn readable_id(market: &Market) -> Option<i64> {
     market.last_update_id().filter(|_| is_current)
 }
 
-/// The book hands its diffs to a feed until this is dropped: also where the task ends with its runtime, or the market,
-/// which others may serve too, would note them for nobody.
+/// The book hands its diffs to a feed until this is dropped, even if the task ends with its runtime: otherwise the
+/// market, which other servers may serve, would note diffs that nothing takes.
 struct Listening<'a>(&'a Feed);
 
 impl Drop for Listening<'_> {
@@ -516,7 +516,7 @@ impl Streams {
         self.newest = Some(diff);
     }
 
-    /// What was sent does not lead to what comes. Who reads is told; nothing of before is kept for newcomers.
+    /// What was sent does not lead to what comes. Readers are notified; nothing is kept for new ones.
     fn on_reset(&mut self, generation: u64, symbol: &str, now: Instant) {
         (self.newest, self.reached, self.resynced) = (None, None, None);
         self.end_readers(&RESET, |kind| !kind.has_states());
@@ -541,7 +541,7 @@ impl Streams {
         self.state.event(symbol, self.reached).into()
     }
 
-    /// Send what the book is to the readers of states, after all diffs that were before.
+    /// Send the state of the book to the readers of states, after all earlier diffs.
     fn send_state(&mut self, symbol: &str, now: Instant, of: impl Fn(&Entry) -> bool) {
         let event = OnceCell::new();
         let (state, reached) = (&self.state, self.reached);
@@ -556,7 +556,7 @@ impl Streams {
         }
     }
 
-    /// The state for readers that were beyond the newest diff and are not any more, or have waited for long.
+    /// Send the state to readers that are no longer beyond the newest diff, or have waited long enough.
     fn end_waiting(&mut self, symbol: &str, now: Instant) {
         let is_done =
             |waiting: &mut Beyond| self.reached >= Some(waiting.known) || now >= waiting.until;
@@ -933,13 +933,13 @@ mod tests {
         /// The book is synced, as its router says.
         fn synced() -> FeedHarness {
             let harness = FeedHarness::new();
-            harness.tell(Status::Synced, "");
+            harness.notify(Status::Synced, "");
             harness.turn(0);
             harness
         }
 
         /// As a router does after each call.
-        fn tell(&self, status: Status, reason: &str) {
+        fn notify(&self, status: Status, reason: &str) {
             self.feed.inbox.on_status(status, reason);
         }
     }
@@ -950,9 +950,9 @@ mod tests {
         let reader = harness.reader("r", RELAYED);
         harness.apply(11, 12);
         harness.book.cell().lock().restart("another connection", 0);
-        harness.tell(Status::Buffering, "another connection");
+        harness.notify(Status::Buffering, "another connection");
         harness.load(20);
-        harness.tell(Status::Synced, "");
+        harness.notify(Status::Synced, "");
         harness.apply(21, 22);
         harness.turn(10);
         assert_eq!(
@@ -980,7 +980,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_again_gets_what_it_missed_and_no_more() {
+    fn a_reader_that_resumes_gets_what_it_missed_and_no_more() {
         let harness = FeedHarness::synced();
         let first = harness.reader("r", RELAYED);
         for id in 11..=14 {
@@ -988,7 +988,7 @@ mod tests {
         }
         harness.turn(10);
         for (known, expected) in [
-            (9, "14-14, synced 14"), // 11 does not lead on from 9
+            (9, "14-14, synced 14"), // 11 does not continue 9
             (10, "11-11, 12-12, 13-13, 14-14, synced 14"),
             (12, "13-13, 14-14, synced 14"),
             (14, "synced 14"),
@@ -999,7 +999,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_beyond_this_server_waits_for_its_state() {
+    fn a_reader_that_is_beyond_this_server_waits_for_its_state() {
         let harness = FeedHarness::synced();
         harness.apply(11, 12);
         harness.turn(10);
@@ -1015,7 +1015,7 @@ mod tests {
         harness.turn(40);
         assert_eq!(relayed(&reset), "");
         harness.feed.turn(Instant::now() + BEHIND);
-        assert_eq!(relayed(&reset), "synced 14", "after so long it is told");
+        assert_eq!(relayed(&reset), "synced 14", "it waits no longer");
     }
 
     #[test]
@@ -1035,7 +1035,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_state_gets_what_is_merged_before_it() {
+    fn a_reader_that_waits_for_a_state_gets_what_is_merged_before_it() {
         let harness = FeedHarness::synced();
         let slow = Kind::Relayed { every_ms: 1_000 };
         let reader = Arc::new(Outbox::new(1 << 20, false));
@@ -1051,7 +1051,7 @@ mod tests {
         let harness = FeedHarness::synced();
         let before = harness.feed.streams.lock().state.generation;
         harness.feed.inbox.note(Came::Reset(before + 1));
-        harness.tell(Status::Buffering, "updates are missing"); // neither of which anybody takes
+        harness.notify(Status::Buffering, "updates are missing"); // the task takes neither
         harness.book.cell().lock().restart("updates are missing", 0);
         harness.feed.inbox.noted.lock().bytes = 4 << 20;
         harness.feed.inbox.on_diff(&tapped(11, 11));
@@ -1111,7 +1111,7 @@ mod tests {
         harness.turn(1_010);
         assert_eq!(taken(&first), "11-12");
         harness.feed.inbox.on_reset(2);
-        harness.turn(1_020); // `first` is told, and is slow to go
+        harness.turn(1_020); // `first` is notified, and slow to leave
         let second = harness.reader("a", SLOW);
         harness.feed.inbox.on_diff(&tapped(3, 4));
         harness.turn(1_030);

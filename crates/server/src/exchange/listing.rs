@@ -1,5 +1,5 @@
-//! exchangeInfo: what the owner fetched from the exchange, kept for a while. Where requests may begin books it is that of
-//! all symbols, and a symbol that is not in it costs the exchange nothing.
+//! exchangeInfo: what the owner fetched from the exchange, kept for a while. If requests may begin books, it covers all
+//! symbols, and a request for a symbol that is not in it never reaches the exchange.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -27,17 +27,17 @@ pub struct Listings(Mutex<HashMap<Arc<str>, Arc<ExchangeInfo>>>);
 /// One at a time fetches.
 type ExchangeInfo = tokio::sync::Mutex<Kept>;
 
-/// So long nobody fetches again what could not be fetched: who waited meanwhile would do so one after the other. Twice as
-/// long after each failure.
+/// How long no fetch follows a failed one: those that waited for it would otherwise fetch one after the other. Doubles
+/// with each failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A symbol that is not listed may be new: so long it is not looked for again.
+/// A symbol that is not listed may be new: exchangeInfo of this age is not fetched again to look for it.
 const NEW_AFTER: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 struct Kept {
     fetched: Option<Fetched>,
-    /// When the last fetch failed, if it did, and how many did since the last that did not.
+    /// When the last fetch failed, if it did, and how many failed in a row.
     failed: Option<Instant>,
     failures: u32,
 }
@@ -49,7 +49,7 @@ impl Kept {
         self.failed.is_none_or(|failed| now - failed >= pause)
     }
 
-    /// Better than none.
+    /// The last one fetched, however old.
     fn last(&self) -> Result<Arc<IndexedInfo>, Refusal> {
         let words = "The exchange's exchangeInfo could not be fetched.";
         let last = self.fetched.as_ref().map(|fetched| fetched.listed.clone());
@@ -65,11 +65,11 @@ struct Fetched {
     listed: Arc<IndexedInfo>,
 }
 
-/// exchangeInfo and where its rows are: it is read once, there are thousands of them.
+/// exchangeInfo with an index of its thousands of rows, parsed once.
 #[derive(Debug)]
 struct IndexedInfo {
     body: Bytes,
-    /// None where it cannot be read.
+    /// None if it cannot be read.
     rows: Option<Rows>,
 }
 
@@ -125,7 +125,7 @@ impl Listings {
     ) -> Result<Arc<IndexedInfo>, Refusal> {
         let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
         let mut kept = listing.lock_owned().await;
-        // That of all symbols does not depend on the books: else each that a request begins would cost another one.
+        // exchangeInfo of all symbols does not depend on the books: a book that a request begins costs no fetch.
         let books = if is_whole {
             0
         } else {
@@ -145,7 +145,7 @@ impl Listings {
             venue.name.clone(),
             venue.listing_key.clone(),
         );
-        // A task of its own: a reader that hangs up would else make the next one ask the exchange again.
+        // A task of its own: if a reader disconnects, the next one does not fetch again.
         let fetching = tokio::spawn(async move {
             fetch(&mut kept, &shared, &name, key, books).await;
             kept.last()
@@ -155,7 +155,7 @@ impl Listings {
     }
 }
 
-/// Ask the owner, for all who wait.
+/// Ask the owner, for all requests that wait.
 async fn fetch(kept: &mut Kept, shared: &Shared, name: &str, key: String, books: u64) {
     let make = |number| DelegatedRequest {
         number,
@@ -169,7 +169,7 @@ async fn fetch(kept: &mut Kept, shared: &Shared, name: &str, key: String, books:
     let body = answered.ok().filter(|answered| answered.status == 200);
     let body = body.map(|answered| Bytes::from(answered.body));
     let listed = match body {
-        // Megabytes: no reader on this thread waits for it.
+        // Megabytes: they must not block this thread.
         Some(body) => spawn_blocking(move || IndexedInfo::read(body, &key))
             .await
             .ok(),
@@ -214,13 +214,13 @@ impl IndexedInfo {
         IndexedInfo { body, rows }
     }
 
-    /// Whether a symbol is listed; of what cannot be read, each may be.
+    /// Whether a symbol is listed, or may be because exchangeInfo cannot be read.
     fn has(&self, symbol: &str) -> bool {
         let rows = self.rows.as_ref();
         rows.is_none_or(|rows| rows.by_symbol.contains_key(symbol))
     }
 
-    /// The same body with these symbols alone, everything else byte for byte.
+    /// The same body with only these symbols, everything else byte for byte.
     fn chosen(&self, symbols: &[String]) -> Result<Vec<u8>, Refusal> {
         let unreadable = || Refusal::later("The exchange's exchangeInfo could not be read.");
         let rows = self.rows.as_ref().ok_or_else(unreadable)?;

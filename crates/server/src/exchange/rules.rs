@@ -24,11 +24,11 @@ pub struct ExchangeOptions {
     /// A secret that is answered as a prefix of the path, `/k/<key>/…`.
     #[serde(default)]
     pub key: Option<Key>,
-    /// How long a book that a request begins may take to be synced before the sender is told to come again.
+    /// How long a book that a request begins may take to be synced before the sender is asked to try again.
     pub begin_s: f64,
 }
 
-/// A secret: it must not be printed.
+/// A secret, which `Debug` does not show.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub struct Key(pub String);

@@ -325,7 +325,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// `resume`: by stream, up to which id the client knows the book.
+    /// `resume`: by stream, the last id of the client's book.
     fn attach(&self, streams: Vec<(Arc<str>, Stream)>, resume: &HashMap<String, i64>) {
         let exchange = &self.exchange;
         let mut subscribed = self.subscribed.lock();

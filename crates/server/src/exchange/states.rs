@@ -1,8 +1,8 @@
-//! What the book itself is, for depthcache's own clients: in the stream of its diffs, and in order with them.
+//! The states of a book, for depthcache's own clients: in the stream of its diffs, and in order with them.
 //!
 //! The stream `btcusdt@depth@100ms@state1` brings the diffs of `btcusdt@depth@100ms` and, among them, states of the
-//! book: one at the begin, one at each change, and one every five seconds in which nothing else came, so that silent
-//! differs from dead. The number is the version of this protocol. `crates/book/src/market/relay.rs` reads the states.
+//! book: one at the start, one at each change, and one after every five seconds without a message, so that a client can
+//! tell silent from dead. The number is the version of this protocol. `crates/book/src/market/relay.rs` reads the states.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,24 +14,23 @@ use depthcache_wire::writer::Object;
 
 use crate::views::Moment;
 
-/// What the name of a stream with states ends with.
+/// The suffix of a stream with states.
 pub const SUFFIX: &str = "@state1";
 
-/// The code of the refusal of such a stream where its book is not held.
+/// The code of the error for such a stream if its book is not held.
 pub const NOT_HELD: u8 = 100;
 
-/// After so long without a message a state is sent.
+/// A state is sent after so long without a message.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// How long the state for a reader waits that knows the book beyond the newest diff of this server.
+/// How long a reader whose book is beyond this server's newest diff waits for its state.
 pub const BEHIND: Duration = Duration::from_secs(5);
 
-/// How long diffs are kept for readers that come again, how many bytes of them, and how long a book without readers
-/// keeps them.
+/// How long diffs are kept for readers that resume, also after the last reader has left; and how many bytes of them.
 const KEPT: Duration = Duration::from_secs(15);
 const KEPT_BYTES: usize = 256 << 10;
 
-/// What the book is, as far as diffs were sent.
+/// The state of the book, as of the last diff that was sent.
 #[derive(Debug)]
 pub struct State {
     pub status: Status,
@@ -42,7 +41,7 @@ pub struct State {
 }
 
 impl State {
-    /// What a book is now. `server`: the name of this one.
+    /// The state of a book now. `server`: identifies this server.
     pub fn of(market: &Market, server: Arc<str>) -> State {
         let Moment {
             status,
@@ -59,7 +58,7 @@ impl State {
         }
     }
 
-    /// The book is something else now.
+    /// The status, or its reason, changed.
     pub fn change(&mut self, status: Status, reason: String) {
         if status != self.status {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -68,7 +67,7 @@ impl State {
         (self.status, self.reason) = (status, reason);
     }
 
-    /// The event. `reached`: up to which id diffs were sent before it.
+    /// The event. `reached`: the last id that was sent before it.
     pub fn event(&self, symbol: &str, reached: Option<i64>) -> Vec<u8> {
         let mut out = Vec::with_capacity(160);
         let mut event = Object::begin(&mut out);
@@ -85,7 +84,7 @@ impl State {
     }
 }
 
-/// The newest diffs of a book, for readers that come again.
+/// The newest diffs of a book, for readers that resume.
 #[derive(Debug, Default)]
 pub struct Ring {
     diffs: VecDeque<(Instant, TappedDiff)>,
@@ -112,7 +111,7 @@ impl Ring {
         *self = Ring::default();
     }
 
-    /// Those that lead on from an id; None where some of them are not kept.
+    /// Those that continue from an id; None if some of them are not kept.
     pub fn after(&self, update_id: i64) -> Option<impl Iterator<Item = &TappedDiff>> {
         let is_later = move |(_, diff): &&(Instant, TappedDiff)| diff.ids.last > update_id;
         let (_, first) = self.diffs.iter().find(is_later)?;
@@ -121,7 +120,7 @@ impl Ring {
     }
 }
 
-/// Whether a book that lost its last reader then keeps nothing for it any more.
+/// Whether a book keeps no more diffs now; `since`: when its last reader left.
 pub fn is_forgotten(since: Instant, now: Instant) -> bool {
     now.duration_since(since) > KEPT
 }

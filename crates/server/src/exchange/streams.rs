@@ -20,7 +20,7 @@ pub enum Kind {
         /// Time between two messages; that of the held stream, or more.
         every_ms: u64,
     },
-    /// Diffs, and among them what the book itself is, for depthcache's own clients.
+    /// Diffs and, among them, states of the book, for depthcache's own clients.
     Relayed {
         /// Time between two messages; that of the held stream, or more.
         every_ms: u64,
@@ -157,7 +157,7 @@ fn unknown(venue: &VenueRules, name: &str) -> BadName {
     BadName(words)
 }
 
-/// A name that others sent, in an error; a secret at the wrong place is not repeated.
+/// A name that a client sent, for an error; a secret in the wrong place is not repeated.
 pub fn shown(name: &str) -> String {
     match is_secret(name) {
         true => "(not shown)".to_owned(),

@@ -38,17 +38,17 @@ pub struct Reader {
     /// Books that came up to this number were compared with the subscriptions.
     seen: u64,
     is_told: bool,
-    /// A book that came was beyond a limit.
+    /// A limit refused a new book.
     is_beyond: bool,
     heartbeat: Interval,
     /// Where the next heartbeat begins, if it cannot name all books.
     turn: usize,
-    /// Sent before what the books bring: of books that came and cannot be followed, and the ends of those whose place
-    /// another took.
+    /// Sent before the messages of books: errors for new books that cannot be followed, and the ends of books that were
+    /// replaced.
     notices: VecDeque<Message>,
 }
 
-/// Exchange, symbol and view, as messages say them: readers know a book by nothing else.
+/// Exchange, symbol and view, as in messages: clients identify a book by nothing else.
 type Name = (Arc<str>, Arc<str>, Arc<str>);
 
 /// Some books in one view.
@@ -63,7 +63,7 @@ pub struct Subscribed {
     pub number: u64,
     pub view: Arc<str>,
     pub books: Vec<String>,
-    /// The name of the server, to resume.
+    /// The name of the server, needed to resume.
     pub server: Arc<str>,
 }
 
@@ -117,7 +117,7 @@ impl Reader {
         of_it.map(|followed| followed.book.name()).collect()
     }
 
-    /// Subscribe. Nothing is done where that fails.
+    /// Subscribe. Nothing is done if that fails.
     pub fn subscribe(&mut self, wanted: SubscriptionSpec) -> Result<Subscribed, Problem> {
         let server = self.shared.name();
         let most = self.shared.limits.subscriptions;
@@ -164,8 +164,8 @@ impl Reader {
         })
     }
 
-    /// What all subscriptions name together is kept for the life of the connection, and every book that comes is
-    /// compared with each pattern.
+    /// The names of all subscriptions are kept as long as the connection, and every new book is compared with each
+    /// pattern.
     fn check_names(&self, more: &Selectors) -> Result<(), Problem> {
         const MOST_PATTERNS: usize = 256;
         let held = self.subscriptions.values().map(|each| &each.selectors);
@@ -263,7 +263,7 @@ impl Reader {
         self.follow_all(books);
     }
 
-    /// Follow those of some books that are subscribed to.
+    /// Follow those of `books` that are subscribed to.
     fn follow_all(&mut self, books: Vec<Book>) {
         for book in books {
             let wanted: Vec<(u64, View, Arc<str>)> = self
@@ -366,14 +366,14 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether a key is of this very book, and not of another one of its names.
+    /// Whether a key is of this very book, and not of another one of the same name.
     fn is_of(&self, key: u32, book: &Book) -> bool {
         let followed = self.followed[key as usize].as_ref();
         followed.is_some_and(|followed| Arc::ptr_eq(&followed.book.hub, &book.hub))
     }
 
-    /// Another book of the same names is followed now: what waits of the former must not come after it. Its end is
-    /// told first.
+    /// Another book of the same name is followed now: messages of the former that wait must not follow those of the new
+    /// one. The end of the former is sent first.
     fn replace(&mut self, former: u32) {
         let Some(followed) = &self.followed[former as usize] else {
             return;
@@ -387,7 +387,7 @@ impl Reader {
         self.drop_key(former);
     }
 
-    /// Follow nothing for a subscription any more: the books that were followed for it.
+    /// Follow nothing for a subscription any more; returns the books that were followed for it.
     fn leave(&mut self, subscription: u64) -> Vec<Book> {
         let mut left = Vec::new();
         for key in 0..self.followed.len() {
@@ -492,7 +492,7 @@ impl Drop for Reader {
     }
 }
 
-/// Who follows: all programs of this machine come from one address, so each of their connections counts by itself.
+/// All programs of this machine share an address, so each of their connections counts by itself.
 fn subscriber(address: Option<IpAddr>) -> Subscriber {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     match address.map(peers::network) {

@@ -35,14 +35,14 @@ pub struct SubscriptionSpec {
     pub resume: Resumed,
     /// The server that gave the ids to resume from.
     pub server: Option<String>,
-    /// The last messages of all books that go on said `complete`.
+    /// The last messages of all books that resume were `complete`.
     pub is_complete: bool,
 }
 
-/// The ids from which books go on.
+/// The ids from which books resume.
 #[derive(Debug, Default)]
 pub enum Resumed {
-    /// Nothing is known of any.
+    /// None resumes.
     #[default]
     Nothing,
     /// Of the one book that is subscribed to.
@@ -141,7 +141,7 @@ impl SubscriptionSpec {
         })
     }
 
-    /// The id from which a book goes on.
+    /// The id from which a book resumes.
     pub fn resume_of(&self, book: &Book) -> Option<i64> {
         match &self.resume {
             Resumed::Nothing => None,

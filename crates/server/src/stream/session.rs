@@ -227,7 +227,7 @@ impl Client {
     }
 }
 
-/// A value that JSON can say, too: a number of MessagePack that is none would be read as null.
+/// A value that JSON can express: NaN in MessagePack would otherwise be read as null.
 struct Plain(Value);
 
 impl<'de> Deserialize<'de> for Plain {
@@ -242,7 +242,7 @@ impl<'de> Visitor<'de> for PlainVisitor {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("what JSON can say, too")
+        formatter.write_str("a value that JSON can express")
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {

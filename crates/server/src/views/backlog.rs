@@ -1,8 +1,8 @@
-//! What all views of a server keep in memory: bounded together, with a fair share for each who follows.
+//! The memory of all views of a server: bounded together, with a fair share for each subscriber.
 //!
 //! Every view claims what its messages may take. While all claims fit into the half of the bound that is for messages,
 //! each view keeps as much as it claims; beyond that all keep less, in proportion. The other half is for the newest
-//! states: once they fill it, no further view begins. Nobody may claim more than is left for everybody else.
+//! states: once they fill it, no further view begins. No subscriber may claim more than is left for all others.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,10 +11,10 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-/// Claims may be so many times what there is: less of a message ring than that is of no use.
+/// The claims may exceed the bound so many times: a ring of messages cut further is of no use.
 const MOST_CLAIMS: usize = 64;
 
-/// Who follows: all connections of an address, but of this machine each connection by itself.
+/// A client with a share of its own: all connections of an address, or on this machine each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subscriber {
     Address(IpAddr),
@@ -28,7 +28,7 @@ pub struct Backlog {
     most_bytes: usize,
     messages: AtomicUsize,
     states: AtomicUsize,
-    /// The claims that the views of now are cut to; a little more than there are, so that it changes seldom.
+    /// The total of claims by which views are cut; a little more than the actual one, so that it changes seldom.
     planned: AtomicUsize,
     claims: Mutex<Claims>,
 }
@@ -43,7 +43,7 @@ struct Claims {
 
 /// What keeps messages under a claim.
 pub trait Keeper: Send + Sync {
-    /// Keep no more than the claim of now.
+    /// Keep no more than the claim allows now.
     fn cut(&self);
 }
 
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(backlog.claim(OTHER, 1).err(), Some(Full));
         backlog
             .claim(Subscriber::Connection(3), 1)
-            .expect("there is something for everybody");
+            .expect("every subscriber has a share");
         drop((half, quarter));
         assert_eq!((backlog.views(), backlog.claims.lock().bytes), (0, 0));
         assert!(backlog.claims.lock().by_subscriber.is_empty());

@@ -2,8 +2,8 @@
 //!
 //! Nothing is queued for a subscriber. Each has a cursor in the ring of messages; who is too far behind gets the newest
 //! state, and so does everybody after a restart of the view (the first book, a resync, a merged snapshot). A message
-//! is encoded when its first reader in that encoding takes it, and shared by the others. How many bytes of messages
-//! there may be is said by the view's claim (`backlog`).
+//! is encoded when its first reader in that encoding takes it, and shared by the others. The view's claim
+//! (`backlog`) bounds the bytes of messages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct Channel {
     state: Mutex<State>,
     /// Who is marked when there is something; locked alone, so that readers go on meanwhile.
     readers: Mutex<Vec<(Arc<Ready>, u32)>>,
-    /// When the last of them left.
+    /// When the last reader left.
     left: Mutex<Instant>,
     /// A subscriber came or left, or the book ends.
     pub altered: Notify,
@@ -53,7 +53,7 @@ struct State {
     bytes: usize,
     /// The bytes of the newest state, as it is and as it was encoded.
     state_bytes: usize,
-    /// What the claim knows of both.
+    /// Both, as last reported to the claim.
     counted: (usize, usize),
     /// The number of the newest entry after which the view started over.
     restart: Option<u64>,
@@ -122,9 +122,9 @@ pub enum Taken {
 #[derive(Clone, Copy, Debug)]
 pub struct Resume {
     pub id: i64,
-    /// It got that id from this very server, and of this very book.
+    /// It got that id from this very server and book.
     pub is_own: bool,
-    /// Every level of what it holds was proven: only then another server showed it the same.
+    /// Every level that it holds was proven: only then do two servers show the same.
     pub is_complete: bool,
 }
 
@@ -176,7 +176,7 @@ impl Channel {
         self.altered.notify_one();
     }
 
-    /// Since when nobody is subscribed; None while somebody is.
+    /// When the last subscriber left; None while there is one.
     pub fn empty_since(&self) -> Option<Instant> {
         let is_empty = self.readers.lock().is_empty();
         is_empty.then(|| *self.left.lock())
@@ -213,7 +213,7 @@ impl Channel {
         let sides = is_seen.then(|| Sides::of(&self.view, &item.book));
         let mut state = self.state.lock();
         if state.is_over {
-            return; // what was on its way when the book ended
+            return; // it was in flight when the book ended
         }
         let brings = u64::from(is_synced && !item.is_fresh);
         state.applied += item.skipped + brings;
@@ -259,7 +259,7 @@ impl Channel {
         let mut state = self.state.lock();
         let taken = self.take_of(&mut state, cursor, format, counts);
         if state.is_grown() {
-            state.trim(&self.claim); // something was encoded
+            state.trim(&self.claim); // it encoded something
         }
         taken
     }
@@ -520,8 +520,8 @@ impl State {
             .map(|index| self.first + index as u64)
     }
 
-    /// Where a subscriber goes on that has an id; None where it must start over. `is_shared`: whether another server
-    /// wrote the levels of a complete view in the same way.
+    /// Where a subscriber resumes from its id; None if it must start over. `is_shared`: whether another server writes
+    /// the levels of a complete view in the same way.
     fn found(&self, resume: Resume, is_shared: bool) -> Option<Cursor> {
         if self.restart_id >= Some(resume.id) || self.sides.is_none() {
             return None;
@@ -731,12 +731,12 @@ mod tests {
     }
 
     #[test]
-    fn an_id_from_before_the_view_started_over_is_of_nobody() {
+    fn an_id_from_before_the_view_started_over_resumes_nothing() {
         let mut rig = Rig::new(Mode::Every, 1 << 20);
         for _ in 0..5 {
             rig.update();
         }
-        // The exchange resets its ids: those of before come again, for other levels.
+        // The exchange resets its ids: the same ids return, for other levels.
         let other = Rig::new(Mode::Every, 1 << 20);
         rig.channel.publish(&Item {
             book: Arc::new(other.book.cell().lock().freeze(usize::MAX)),
@@ -812,7 +812,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_on_its_way_when_a_book_ended_does_not_bring_it_back() {
+    fn an_update_in_flight_when_a_book_ended_does_not_bring_it_back() {
         let mut rig = Rig::new(Mode::Every, 1 << 20);
         let mut cursor = Cursor::default();
         rig.read(&mut cursor);

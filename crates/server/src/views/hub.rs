@@ -38,7 +38,7 @@ impl std::fmt::Debug for Hub {
 pub enum NoChannel {
     /// The book has as many views as it may have, or the subscriber has its share of them.
     TooMany,
-    /// The same of what all views of the server keep.
+    /// The same for the memory of all views.
     Full,
     /// The book is served no longer.
     Ended,
@@ -112,8 +112,8 @@ impl Hub {
 }
 
 impl State {
-    /// Whether a subscriber may begin another view: nobody has more of them than are left for everybody else. Views
-    /// that nobody reads make room.
+    /// Whether a subscriber may begin another view: none has more of them than are left for all others. Views without
+    /// readers make room.
     fn has_room(&mut self, subscriber: Subscriber, most: usize) -> bool {
         let is_used =
             |channel: &&Arc<Channel>| channel.empty_since().is_none() && !channel.is_over();
@@ -181,7 +181,7 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>, linger: Dura
             hub.retire(&channel);
             return;
         }
-        // A moment, not a time to wait: each item of a busy book would begin it again.
+        // A deadline, not a delay: each item of a busy book would restart a delay.
         let forget = channel.empty_since().map(|since| since + linger);
         if forget.is_some_and(|forget| forget <= Instant::now()) && hub.retire(&channel) {
             return;

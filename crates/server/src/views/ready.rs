@@ -73,7 +73,7 @@ impl Ready {
     /// What is first; without anything the task is woken by the next mark.
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Due> {
         let mut state = self.state.lock();
-        // First: for a reader that takes less than there is, the queue is never empty.
+        // Before the queue, which is never empty for a reader that is too slow.
         if std::mem::take(&mut state.books_changed) {
             return Poll::Ready(Due::Books);
         }

@@ -1,4 +1,4 @@
-//! What a book server says of one of its books, in the stream that carries the book's diffs:
+//! The state of one of a book server's books, in the stream that carries the book's diffs:
 //! `{"e":"bookState","s":"BTCUSDT","status":"synced","reason":"","u":123,"server":"…","generation":1}`.
 //!
 //! Written by `crates/server/src/exchange/states.rs`; the reference is `src/depthcache/reference/relay.py`.
@@ -13,15 +13,15 @@ pub struct BookState {
     pub status: String,
     /// Why it is not synced; empty if it is.
     pub reason: String,
-    /// Up to which id its diffs were sent before this; None before one.
+    /// `u` of the last diff sent before this; None before one.
     pub update_id: Option<i64>,
-    /// What tells the server from others.
+    /// Identifies the server.
     pub server: String,
-    /// Changes where the diffs do not lead to the levels that the server holds now.
+    /// Changes when the diffs do not lead to the server's current levels.
     pub generation: i64,
 }
 
-/// The state in a valid frame; None where it carries anything else.
+/// The state in a valid frame; None if it carries anything else.
 pub fn book_state(frame: &[u8]) -> Option<BookState> {
     read(frame).ok().flatten()
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from depthcache import venues
 from depthcache._native import Router
+from depthcache.core.client import ClientCore
 from depthcache.core.policy import Policy
 from depthcache.model import Status
 from depthcache.simulator import TINY, SimulatedExchange
@@ -97,3 +99,27 @@ def test_no_snapshot_is_asked_for_while_the_server_s_book_is_not_synced() -> Non
     chain.reader.run_for(5)
     assert chain.book.status is Status.STALE
     assert [target for target in asked if "depth" in target] == []
+
+
+def test_a_state_of_the_server_does_not_make_a_bridging_book_live() -> None:
+    chain = Chain()
+    server = chain.servers.servers[0]
+    (served,) = server.books.values()
+    server.refuses = True
+    chain.servers.exchange.trouble.silence(SPOT, "BTCUSDT")
+    chain.reader._runner.call_core(lambda core, now_ns: core.resync(1, "a test", now_ns))
+    reached = (served.market.last_update_id or 0) + 1
+    snapshot = json.loads(server._snapshot(served, 100).body) | {"lastUpdateId": reached}
+
+    def install(core: ClientCore, now_ns: int) -> None:
+        raw = json.dumps(snapshot).encode()
+        core._context.router.install_snapshot(1, raw, limit=None, live=False, now_ns=now_ns)
+
+    chain.reader._runner.call_core(install)
+    for status in ("disconnected", "synced"):
+        for session, stream in served.readers:
+            state = server._state(served, stream)
+            session.push(state | {"data": state["data"] | {"status": status, "u": reached}})
+        chain.reader.run_for(0.5)
+    assert chain.book.status is Status.BRIDGING
+    assert not chain.reader._runner._core._markets[1].maintenance.is_live

@@ -429,7 +429,7 @@ class Supervisor(Requester):
             self._give_up_request()  # its response may be older than what the server has said
             self.maintenance.end()
             self.look_for_proof(now_ns)
-        elif not self.maintenance.is_live:  # it goes on after a lost connection
+        elif self._synced_ns is not None and not self.maintenance.is_live:  # after a lost connection
             self.maintenance.begin(now_ns)
             self.look_for_proof(now_ns)
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import secrets
-import shutil
 import statistics
 import sys
 import threading
@@ -24,6 +22,7 @@ from typing import Any
 
 from depthcache import Book, _native
 from depthcache.server.documents import documents, gzipped
+from tools.chromium import NoBrowser, chromium
 
 BOOKS = 500
 LEVELS = 1_000
@@ -31,7 +30,6 @@ UPDATES_PER_S = 10
 ROUNDS = 10
 LOOK_S = 15
 MOST_PAINT_MS, MOST_SCRIPT_MS, MOST_SCRIPT_BYTES, MOST_GROWTH = 300.0, 1.0, 120_000, 1.15
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 VIEWS = {
     "table of 500 books": ("#/", ".rows .line:not([hidden])"),
     "one book with every chart": ("#/books/binance.com/B000USDT", ".book[data-live=true]"),
@@ -158,14 +156,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--minutes", type=float, default=0.0, help="measure memory for so long")
     options = parser.parse_args()
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        sys.stdout.write("SKIPPED: nothing was measured; install chromium and playwright\n")
+        with chromium() as browser:
+            return 0 if is_met(browser, options.minutes) else 1
+    except NoBrowser as missing:
+        sys.stdout.write(f"SKIPPED: nothing was measured: {missing}\n")
         return 0
+
+
+def is_met(browser: Any, minutes: float) -> bool:
+    """Measure and report; whether every threshold is met. `minutes`: how long to measure memory."""
     files = documents()
     packed = gzipped(files)
     scripts = [path for path in files if path.endswith(".js")]
@@ -173,8 +173,7 @@ def main() -> int:
         say("script over the wire", sum(len(packed[path]) for path in scripts), MOST_SCRIPT_BYTES, "bytes")
     ]
     sys.stdout.write(f"{'script as written':32} {sum(len(files[path][1]) for path in scripts):10,}  bytes\n")
-    with served() as link, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    with served() as link:
         paints = [first_paint_ms(browser, link) for _ in range(ROUNDS)]
         met.append(
             say(
@@ -193,10 +192,9 @@ def main() -> int:
             page.wait_for_timeout(3_000)
             spent_ms, frames = looked.script_ms(LOOK_S)
             met.append(say(view, spent_ms, MOST_SCRIPT_MS, f"ms of script a frame of 1/60 s; {frames} drawn"))
-        if options.minutes:
-            met.append(memory(page, looked, options.minutes))
-        browser.close()
-    return 0 if all(met) else 1
+        if minutes:
+            met.append(memory(page, looked, minutes))
+    return all(met)
 
 
 if __name__ == "__main__":

@@ -9,16 +9,14 @@ a Chromium (CHROMIUM names one).
 from __future__ import annotations
 
 import io
-import os
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from chromium import chromium
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from depthcache import blocking, server, simulator
 
@@ -46,7 +44,6 @@ BOOKS = {
 }
 GONE = "LTCUSDT"
 HISTORY_S = 200
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 COLOURS = 255
 
 
@@ -84,19 +81,16 @@ def draw(browser: Any, url: str) -> None:
 
 def main() -> int:
     """Draw all pictures."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     with (
         simulator.serve(seed=5, symbols=BOOKS) as exchange,
         blocking.connect(BOOKS, settings=exchange.settings) as books,
         tempfile.TemporaryDirectory() as folder,
         server.serve(books, server.ServerConfig(port=0, data_dir=folder)) as running,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
         books.wait_synced(30)
         exchange.on_exchange(lambda: exchange.exchange.delist("binance.com", GONE))
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         draw(browser, running.page_url)
-        browser.close()
     return 0
 
 

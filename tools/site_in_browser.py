@@ -8,8 +8,6 @@ Exit code 1 names each fault.
 from __future__ import annotations
 
 import functools
-import os
-import shutil
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,11 +15,12 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from chromium import NoBrowser, chromium
+
 SITE = Path(__file__).parents[1] / "build" / "site"
 WIDTHS = (1440, 390)
 FOUND = ("Parquet", "spread", "stale price")
 NOT_FOUND = "qwertzuiop"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 CUT = """() => [...document.querySelectorAll("pre > code")]
     .filter(code => code.scrollWidth > code.clientWidth + 1).map(code => code.textContent.slice(0, 60))"""
 TOO_WIDE = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"
@@ -82,21 +81,15 @@ def search_faults(browser: Any, url: str) -> Iterator[str]:
 
 def main() -> int:
     """Open the pages and report."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        sys.stdout.write("SKIPPED: no page was opened in a browser; install chromium and playwright\n")
-        return 0
     handler = functools.partial(Quiet, directory=str(SITE))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_playwright() as playwright:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        found = list(faults(browser, f"http://127.0.0.1:{server.server_port}"))
-        browser.close()
-        server.shutdown()
+    try:
+        with chromium() as browser, ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            found = list(faults(browser, f"http://127.0.0.1:{server.server_port}"))
+            server.shutdown()
+    except NoBrowser as missing:
+        sys.stdout.write(f"SKIPPED: no page was opened in a browser: {missing}\n")
+        return 0
     sys.stdout.write("\n".join([*found, f"{len(found)} faults in a browser", ""]))
     return 1 if found else 0
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -14,25 +12,21 @@ import pytest
 from depthcache import Book
 from depthcache.server.documents import documents, gzipped
 from tests.server.asking import READ, book, diff, serving
+from tools.chromium import NoBrowser
+from tools.chromium import chromium as running
 
 DEADLINE_MS = 20_000
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
     """Chromium, or a skip that says what is missing."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        pytest.skip("the live page was opened in no browser: playwright is missing")
-    if path is None:
-        pytest.skip("the live page was opened in no browser: install chromium, or name one with CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(running())
+        except NoBrowser as missing:
+            pytest.skip(f"the live page was opened in no browser: {missing}")
         yield browser
-        browser.close()
 
 
 class Served:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from depthcache.core import reasons
 
-__all__ = ["Servers", "is_end_of_symbol", "not_held", "server_hint"]
+__all__ = ["NOT_HELD", "Servers", "is_end_of_symbol", "server_hint"]
 
-_NOT_HELD = 100
+NOT_HELD = 100
 """The code of a stream of a symbol that the server does not hold (`crates/server/src/exchange/states.rs`)."""
 
 
@@ -50,9 +50,3 @@ def is_end_of_symbol(reason: str) -> bool:
     """Whether a closed book ended at the exchange, by the server's reason, and not with the server."""
     ends = (reasons.unknown_symbol(""), reasons.ended(""), reasons.not_listed(""))
     return any(words in reason for words in ends)
-
-
-def not_held(refusal: str) -> str:
-    """The server's words if it refused a stream because it holds no book of the symbol; else empty."""
-    prefix = reasons.stream_refused(_NOT_HELD, "")
-    return refusal.removeprefix(prefix) if refusal.startswith(prefix) else ""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from depthcache.core import reasons
+from depthcache.core.connections.control_messages import ErrorReply
 from depthcache.core.context import Context
 
 __all__ = ["Arbitration", "Feed", "Subscriber"]
@@ -50,7 +51,7 @@ class Subscriber(Protocol):
     def on_doubted(self) -> None:
         """The connection, about to be replaced, delivered no data at all."""
 
-    def on_refused(self, reason: str, now_ns: int) -> None:
+    def on_refused(self, error: ErrorReply, now_ns: int) -> None:
         """The exchange refused this stream; it is tried again later."""
 
 
@@ -122,11 +123,11 @@ class Arbitration:
             if others:  # the remaining feeds start now: what they missed before is unknown
                 self.subscriber.on_connected(now_ns)
 
-    def on_refused(self, feed: Feed, reason: str, now_ns: int) -> None:
+    def on_refused(self, feed: Feed, error: ErrorReply, now_ns: int) -> None:
         """The subscription of a feed was refused."""
         if not self._live:
             with self._guard("on_refused", now_ns):
-                self.subscriber.on_refused(reason, now_ns)
+                self.subscriber.on_refused(error, now_ns)
 
     def _guard(self, where: str, now_ns: int) -> AbstractContextManager[None]:
         """Confine an exception of one subscriber to that subscriber."""
@@ -182,6 +183,6 @@ class Feed:
         """The connection delivered nothing at all."""
         self._arbitration.subscriber.on_doubted()
 
-    def on_refused(self, reason: str, now_ns: int) -> None:
+    def on_refused(self, error: ErrorReply, now_ns: int) -> None:
         """The subscription was refused."""
-        self._arbitration.on_refused(self, reason, now_ns)
+        self._arbitration.on_refused(self, error, now_ns)

@@ -332,9 +332,8 @@ class ConnectionSlot:
         if reply.error is None:
             self.subscriptions.on_done(now_ns)
         else:
-            code, text = reply.error
-            names = self.subscriptions.on_refused(reasons.stream_refused(code, text), now_ns)
-            if code == _TOO_MANY and names:
+            names = self.subscriptions.on_refused(reply.error, now_ns)
+            if reply.error.code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)
         self._send_next(now_ns)
 

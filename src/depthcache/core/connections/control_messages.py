@@ -12,23 +12,30 @@ Replies are not wrapped on combined sockets, and errors come bare (documentation
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.foreign_text import clean
 
-__all__ = ["Reply", "Shutdown", "read_reply"]
+__all__ = ["ErrorReply", "Reply", "Shutdown", "read_reply"]
 
 _LONGEST_TEXT = 300
 _NUMBERS = range(1 << 63)
 
 
+class ErrorReply(NamedTuple):
+    """Why a control message was refused."""
+
+    code: int | None
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The response to a control message. `error`: code and message, None on success."""
+    """The response to a control message. `error`: None on success."""
 
     number: int | None
-    error: tuple[int | None, str] | None
+    error: ErrorReply | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,8 @@ def read_reply(payload: bytes) -> Reply | Shutdown | None:
     error = message.get("error", message)
     if isinstance(error, dict) and ("code" in error or "msg" in error):
         fault = cast("dict[str, Any]", error)
-        return Reply(number, (whole(fault.get("code")), clean(fault.get("msg", ""), most=_LONGEST_TEXT)))
+        text = clean(fault.get("msg", ""), most=_LONGEST_TEXT)
+        return Reply(number, ErrorReply(whole(fault.get("code")), text))
     if "error" in message:
-        return Reply(number, (None, clean(message["error"], most=_LONGEST_TEXT)))
+        return Reply(number, ErrorReply(None, clean(message["error"], most=_LONGEST_TEXT)))
     return Reply(number, None) if "result" in message else None

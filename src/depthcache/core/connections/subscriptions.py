@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from depthcache.core.connections.arbitration import Feed
+from depthcache.core.connections.control_messages import ErrorReply
 from depthcache.core.context import Context
 
 __all__ = ["Message", "Subscription", "SubscriptionState", "Subscriptions"]
@@ -168,7 +169,7 @@ class Subscriptions:
         elif message.method == "UNSUBSCRIBE":
             self._unsubscribed(message.names)
 
-    def on_refused(self, reason: str, now_ns: int) -> tuple[str, ...]:
+    def on_refused(self, error: ErrorReply, now_ns: int) -> tuple[str, ...]:
         """The pending message was refused; returns the names that it would have subscribed."""
         message, self.awaiting = self.awaiting, None
         if message is None:
@@ -181,7 +182,7 @@ class Subscriptions:
             stream.state = SubscriptionState.WANTED
             stream.together = max(1, len(message.names) // 2)
             if len(message.names) == 1:
-                self._put_off(stream, reason, now_ns)
+                self._put_off(stream, error, now_ns)
         self._forget_unwanted(message.names)
         return message.names
 
@@ -264,13 +265,13 @@ class Subscriptions:
                 stream.state, stream.renew = SubscriptionState.WANTED, False
         self._forget_unwanted(names)
 
-    def _put_off(self, stream: Subscription, reason: str, now_ns: int) -> None:
+    def _put_off(self, stream: Subscription, error: ErrorReply, now_ns: int) -> None:
         policy = self._context.policy
         pause_ns = self._context.backoff_ns(stream.refusals, 2 * policy.retry_base_s, policy.retry_cap_s)
         stream.refusals += 1
         stream.not_before_ns = now_ns + pause_ns
         if stream.subscriber:
-            stream.subscriber.on_refused(reason, now_ns)
+            stream.subscriber.on_refused(error, now_ns)
 
     def _is_asked(self, name: str) -> bool:
         stream = self._streams.get(name)

@@ -7,6 +7,7 @@ something changes; if it delivers nothing for a second, a request is made. Paylo
 
 from __future__ import annotations
 
+from depthcache.core.connections.control_messages import ErrorReply
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
@@ -80,5 +81,5 @@ class Bootstrap:
     def on_doubted(self) -> None:
         """No effect."""
 
-    def on_refused(self, reason: str, now_ns: int) -> None:
+    def on_refused(self, error: ErrorReply, now_ns: int) -> None:
         """A request fetches the snapshot instead."""

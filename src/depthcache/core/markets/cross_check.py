@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from depthcache.core.connections.control_messages import ErrorReply
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context
 from depthcache.core.timers import Timer
@@ -74,7 +75,7 @@ class _Stream:
     def on_doubted(self) -> None:
         """No effect."""
 
-    def on_refused(self, reason: str, now_ns: int) -> None:
+    def on_refused(self, error: ErrorReply, now_ns: int) -> None:
         """Nothing is compared then."""
 
 

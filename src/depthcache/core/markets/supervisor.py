@@ -21,6 +21,7 @@ Budgets are in `requests.scheduler`, connections in `connections.streams` and `c
 from __future__ import annotations
 
 from depthcache.core import reasons
+from depthcache.core.connections.control_messages import ErrorReply
 from depthcache.core.connections.streams import Streams
 from depthcache.core.context import Context, MarketSpec
 from depthcache.core.markets.bootstrap import Bootstrap
@@ -36,7 +37,7 @@ from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
-from depthcache.core.servers import is_end_of_symbol, not_held
+from depthcache.core.servers import NOT_HELD, is_end_of_symbol
 from depthcache.core.timers import Timer
 from depthcache.engine import Condition
 from depthcache.errors import MalformedSnapshot, SymbolMismatch
@@ -229,22 +230,23 @@ class Supervisor(Requester):
         """The connection delivered no data at all; only data clears this market of doubt."""
         self._diffs.strikes += 1
 
-    def on_refused(self, reason: str, now_ns: int) -> None:
+    def on_refused(self, error: ErrorReply, now_ns: int) -> None:
         """The exchange refused the stream: the symbol may not exist."""
         if self.ending:
             return
         if self.venue.servers:
-            self._on_refused_by_server(reason, now_ns)
+            self._on_refused_by_server(error, now_ns)
             return
-        self._set_reason(reason, now_ns)
+        self._set_reason(reasons.stream_refused(error.code, error.text), now_ns)
         if self._pending is None:
             self._ask(Purpose.CHECK, self.limits.cheapest, now_ns)
 
-    def _on_refused_by_server(self, refusal: str, now_ns: int) -> None:
+    def _on_refused_by_server(self, error: ErrorReply, now_ns: int) -> None:
         """A book server does not hold the symbol, or does not speak this protocol; another one may."""
-        missing = not_held(refusal)
-        reason = self._of_server(missing or reasons.other_protocol(refusal))
-        if missing and not self._was_synced and len(self.venue.servers) == 1:
+        is_missing = error.code == NOT_HELD
+        refused = reasons.other_protocol(reasons.stream_refused(error.code, error.text))
+        reason = self._of_server(error.text if is_missing else refused)
+        if is_missing and not self._was_synced and len(self.venue.servers) == 1:
             self._close(Ending.UNKNOWN_SYMBOL, reason, now_ns)
             return
         self._diffs.down = reason

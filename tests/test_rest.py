@@ -83,6 +83,18 @@ async def test_a_stop_by_the_exchange_stops_all_clients_that_share_the_budget() 
             assert "/x" in caught.value.url
 
 
+async def test_the_token_of_a_book_server_goes_to_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEPTHCACHE_TOKEN", "dcr_secret")
+
+    async def tell(request: web.Request) -> web.StreamResponse:
+        return web.json_response(request.headers.get("Authorization"))
+
+    async with serving({"/x": tell, "/binance.com/x": tell}) as host:
+        with Rest(Settings(server=f"http://{host}", proxies=False)) as rest:
+            assert (await rest.ask_async("binance.com", "/x", weight=1)).json() == "Bearer dcr_secret"
+            assert (await rest.fetch_async(f"http://{host}/x")).json() is None
+
+
 async def test_a_request_beyond_the_share_is_refused_without_sending_it() -> None:
     asked: list[str] = []
 

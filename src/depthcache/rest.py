@@ -199,7 +199,8 @@ class Rest(OneProcess):
                 raise ConnectionFailed(url=url, reason=reason)
             await asyncio.sleep((at_ns - asked_ns) / 1e9)
         try:
-            response = await self._fetch(url, None, None, max(0.0, (ends_ns - now_ns()) / 1e9))
+            timeout_s = max(0.0, (ends_ns - now_ns()) / 1e9)
+            response = await self._fetch(url, None, None, timeout_s, of_exchange=True)
         except BaseException:
             budget.on_failure(weight, now_ns())
             raise
@@ -213,7 +214,13 @@ class Rest(OneProcess):
         return response
 
     async def _fetch(
-        self, url: str, query: Mapping[str, object] | None, posted: object, timeout_s: float
+        self,
+        url: str,
+        query: Mapping[str, object] | None,
+        posted: object,
+        timeout_s: float,
+        *,
+        of_exchange: bool = False,
     ) -> RestResponse:
         from depthcache.io.network import http  # deferred: imports aiohttp
 
@@ -221,9 +228,8 @@ class Rest(OneProcess):
         timeout_s = _timeout_s(timeout_s)
         url, body = _url(url, query), None if posted is None else json.dumps(posted).encode()
         begun_ns, proxies = now_ns(), self.settings.proxies
-        got = await http.fetch(
-            self._sessions.open, url, timeout_s=timeout_s, use_proxies=proxies, posted=body
-        )
+        sessions = self._sessions.exchanges if of_exchange else self._sessions.others
+        got = await http.fetch(sessions, url, timeout_s=timeout_s, use_proxies=proxies, posted=body)
         if isinstance(got, Failure):
             raise ConnectionFailed(url=url, reason=got.reason)
         return _response(url, got, begun_ns)
@@ -256,22 +262,26 @@ class Rest(OneProcess):
 
 
 class _Sessions:
-    """The HTTP sessions, open while their event loop runs."""
+    """The HTTP sessions, open while their event loop runs.
+
+    Only those of exchanges know the token and the fingerprint of a book server; no other host gets the token.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     async def __aenter__(self) -> Self:
         from depthcache.client.config import parse_access
-        from depthcache.io.network.interface import ServerAccess
         from depthcache.io.network.sessions import Sessions
 
-        access = parse_access(self._settings, None)
-        self.open: Sessions = Sessions(self._settings.ca_file, access or ServerAccess())
+        access, ca_file = parse_access(self._settings, None), self._settings.ca_file
+        self.others: Sessions = Sessions(ca_file)
+        self.exchanges: Sessions = self.others if access is None else Sessions(ca_file, access)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.open.aclose()
+        await self.exchanges.aclose()
+        await self.others.aclose()
 
 
 def _timeout_s(timeout: float) -> float:

@@ -73,13 +73,13 @@ class Sessions:
     the book server, where all requests go to one.
     """
 
-    def __init__(self, ca_file: str | PathLike[str] | None, access: ServerAccess = ServerAccess()) -> None:  # noqa: B008
+    def __init__(self, ca_file: str | PathLike[str] | None, access: ServerAccess | None = None) -> None:
         self._held: dict[Proxy | None, aiohttp.ClientSession] = {}
         self._tls: ssl.SSLContext | aiohttp.Fingerprint = ssl.create_default_context(cafile=ca_file)
-        if access.fingerprint is not None:
+        if access is not None and access.fingerprint is not None:
             self._tls = aiohttp.Fingerprint(access.fingerprint)
         self._headers = {"User-Agent": "depthcache"}
-        if access.token is not None:
+        if access is not None and access.token is not None:
             self._headers["Authorization"] = f"Bearer {access.token}"
 
     def of(self, route: Route) -> aiohttp.ClientSession:

@@ -95,6 +95,18 @@ async def test_the_token_of_a_book_server_goes_to_no_other_host(monkeypatch: pyt
             assert (await rest.fetch_async(f"http://{host}/x")).json() is None
 
 
+@pytest.mark.parametrize("status", [401, 403, 503])
+async def test_a_refusal_of_a_book_server_stops_no_other_request(status: int) -> None:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text='{"code":-1003,"msg":"no"}', headers={"Retry-After": "60"})
+
+    async with serving({"/binance.com/x": refuse}) as host:
+        with Rest(Settings(server=f"http://{host}", proxies=False)) as rest:
+            for _ in range(2):
+                with pytest.raises(RequestRejected, match=str(status)):
+                    await rest.ask_async("binance.com", "/x", weight=1)
+
+
 async def test_a_request_beyond_the_share_is_refused_without_sending_it() -> None:
     asked: list[str] = []
 

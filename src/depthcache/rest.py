@@ -206,7 +206,11 @@ class Rest(OneProcess):
             raise
         came_ns = now_ns()
         verdict = classify_response(
-            response.status, response.headers, response.body, exchange_s=budget.exchange_s(came_ns)
+            response.status,
+            response.headers,
+            response.body,
+            exchange_s=budget.exchange_s(came_ns),
+            is_served=bool(venue.servers),
         )
         budget.on_response(weight, verdict, response.headers, came_ns)
         if response.status != 200:

@@ -27,6 +27,7 @@ from depthcache.core.requests.responses import classify_response, error_in
 from depthcache.errors import ConnectionFailed, InvalidArgument, RequestRejected, UsageError
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.server_access import parse_access
 from depthcache.io.thread import LoopEnded, LoopThread
 from depthcache.pickling import OneProcess
 from depthcache.settings import Settings
@@ -275,7 +276,6 @@ class _Sessions:
         self._settings = settings
 
     async def __aenter__(self) -> Self:
-        from depthcache.client.config import parse_access
         from depthcache.io.network.sessions import Sessions
 
         access, ca_file = parse_access(self._settings, None), self._settings.ca_file

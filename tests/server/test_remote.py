@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import Policy, Settings, Status, UnknownSymbol, blocking, simulator
+from depthcache import Policy, Settings, Status, UnknownSymbol, blocking, doctor, simulator
 from depthcache.server import BookServer, ServerConfig, serve
 from depthcache.simulator import TINY, differences
 from tests.server.asking import DEADLINE_S, own_address
@@ -327,6 +327,30 @@ async def test_who_is_refused_reads_why_and_never_the_token(
                 for text in (book.reason, repr(books), repr(books._client.config), caplog.text):
                     assert "secret" not in text
                     assert running.read_token not in text
+
+
+async def test_the_doctor_examines_a_server_with_its_token_and_fingerprint(
+    exchange: simulator.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(exchange, tmp_path, **beyond()) as running:
+        url = f"https://{beyond()['hosts'][0]}:{running.port}"
+
+        async def failed(token: str, fingerprint: str | None) -> dict[str, str]:
+            monkeypatch.setenv("DEPTHCACHE_TOKEN", token)
+            settings = Settings(server=url, fingerprint=fingerprint)
+            report = await doctor.examine(SPOT, "BTCUSDT", seconds=0.5, settings=settings)
+            return {
+                each.check.split()[0]: each.measured
+                for each in report.findings
+                if each.severity is doctor.Severity.FAIL
+            }
+
+        assert await failed(running.read_token, running.fingerprint) == {}
+        wrong = await failed("dcr_another_token_0", running.fingerprint)
+        assert list(wrong) == ["REST"]
+        assert "check the token" in wrong["REST"]
+        other = await failed(running.read_token, ":".join(["AB"] * 32))
+        assert other["TLS"] == f"the certificate has the fingerprint {running.fingerprint}"
 
 
 @pytest.mark.parametrize("transport", ["native", "aiohttp"])

@@ -6,8 +6,6 @@ whether a symbol exists.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import index
@@ -18,6 +16,7 @@ from depthcache import venues
 from depthcache.arguments import parse_on_stale, parse_real
 from depthcache.errors import InvalidArgument, UsageError
 from depthcache.io.network.interface import ServerAccess
+from depthcache.io.network.server_access import parse_access
 from depthcache.io.network.user_snapshots import SnapshotSource
 from depthcache.model import OnStale
 from depthcache.settings import Settings
@@ -29,7 +28,6 @@ __all__ = [
     "ClientConfig",
     "is_collection",
     "not_started",
-    "parse_access",
     "parse_config",
     "parse_refresh",
     "parse_timeout",
@@ -37,11 +35,6 @@ __all__ = [
 ]
 
 _LONGEST_S = 1e9
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+", re.ASCII)
-"""A bearer token (RFC 6750, 2.1)."""
-
-TOKEN_VARIABLE = "DEPTHCACHE_TOKEN"  # noqa: S105 - the name of a variable
-"""The environment variable with the token of a book server, which is no setting because it is secret."""
 
 ASYNC_START = (
     "enter it with `async with depthcache.connect(…) as books`, or start it with "
@@ -193,23 +186,6 @@ def _with_server(
         name = "ca" if ca is not None else "fingerprint"
         raise InvalidArgument(name=name, value=ca or fingerprint, allowed="None without a server")
     return replace(settings, **given) if given else settings
-
-
-def parse_access(settings: Settings, token: str | None) -> ServerAccess | None:
-    """How the client proves itself to its server; None without one. No error shows the token."""
-    if settings.server is None:
-        if token is not None:
-            raise InvalidArgument(name="token", value="…", allowed="None without a server")
-        return None
-    token = os.environ.get(TOKEN_VARIABLE) if token is None else token
-    if token is not None and not (isinstance(token, str) and _TOKEN.fullmatch(token.strip())):
-        allowed = "the token of a book server: letters, digits and - . _ ~ + / ="
-        raise InvalidArgument(name="token", value="…", allowed=allowed)
-    pinned = settings.fingerprint
-    return ServerAccess(
-        None if token is None else token.strip(),
-        None if pinned is None else bytes.fromhex(pinned.replace(":", "")),
-    )
 
 
 def is_collection(value: object) -> TypeGuard[Iterable[Any]]:

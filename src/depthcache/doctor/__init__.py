@@ -18,6 +18,7 @@ from depthcache.doctor.reach import Host, examine_reach
 from depthcache.doctor.wire import examine_book, examine_streams
 from depthcache.errors import UsageError
 from depthcache.io.network.http import describe_error
+from depthcache.io.network.server_access import parse_access
 from depthcache.io.network.sessions import Sessions
 from depthcache.naming import publish
 from depthcache.settings import Settings
@@ -40,8 +41,9 @@ async def findings(
     seconds = parse_real(seconds, name="seconds", allowed="seconds, 0 or more", least=0)
     chosen = Settings.from_environment() if settings is None else settings
     venue = chosen.venue(exchange)
-    sessions = Sessions(chosen.ca_file)
-    host = Host(venue, sessions, use_proxies=chosen.proxies, ca_file=chosen.ca_file)
+    access = parse_access(chosen, None)
+    sessions = Sessions(chosen.ca_file, access)
+    host = Host(venue, sessions, use_proxies=chosen.proxies, ca_file=chosen.ca_file, access=access)
     try:
         if venue.servers:
             names = ", ".join(map(venue.server_name, range(len(venue.servers))))

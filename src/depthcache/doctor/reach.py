@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import socket
 import ssl
 import time
@@ -13,11 +14,11 @@ from urllib.parse import urlsplit
 
 from depthcache import venues
 from depthcache.core.bodies import UnreadableBody, listed_in, time_in
-from depthcache.core.requests.responses import used_weight
+from depthcache.core.requests.responses import classify_response, used_weight
 from depthcache.doctor.finding import Finding, Severity
 from depthcache.errors import ConnectionFailed, InvalidArgument
 from depthcache.io.network import http
-from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.interface import Failure, Response, ServerAccess
 from depthcache.io.network.proxies import DIRECT, Route, proxy_for
 from depthcache.io.network.sessions import Sessions
 from depthcache.venues import Venue
@@ -48,9 +49,10 @@ class Host:
         *,
         use_proxies: bool,
         ca_file: str | PathLike[str] | None = None,
+        access: ServerAccess | None = None,
     ) -> None:
         self.venue, self.sessions, self.use_proxies = venue, sessions, use_proxies
-        self.ca_file = ca_file
+        self.ca_file, self.access = ca_file, access or ServerAccess()
         self.symbol = ""
         self.can_go_on = True
 
@@ -107,10 +109,12 @@ async def _examine_host(host: Host, url: str) -> AsyncIterator[Finding]:
 
 
 async def _examine_tls(host: Host, name: str, port: int) -> Finding:
-    check = f"TLS of {name}"
+    check, pinned = f"TLS of {name}", host.access.fingerprint
     try:
         async with asyncio.timeout(_TIMEOUT_S):
             context = ssl.create_default_context(cafile=host.ca_file)
+            if pinned is not None:  # its name and issuer do not matter
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             _, writer = await asyncio.open_connection(name, port, ssl=context, server_hostname=name)
     except ssl.SSLCertVerificationError as error:
         advice = (
@@ -124,6 +128,8 @@ async def _examine_tls(host: Host, name: str, port: int) -> Finding:
     tls = writer.get_extra_info("ssl_object")
     certificate: Any = tls.getpeercert() or {}
     writer.close()
+    if pinned is not None:
+        return _examine_pinned(check, tls, pinned)
     days = (
         ssl.cert_time_to_seconds(certificate.get("notAfter", "Jan 1 00:00:00 2100 GMT")) - time.time()
     ) / 86_400
@@ -138,12 +144,29 @@ async def _examine_tls(host: Host, name: str, port: int) -> Finding:
     return Finding(check, severity, measured, advice)
 
 
+def _examine_pinned(check: str, tls: ssl.SSLObject, pinned: bytes) -> Finding:
+    """Whether a book server shows the only certificate that the settings trust."""
+    found = hashlib.sha256(tls.getpeercert(binary_form=True) or b"").digest()
+    if found == pinned:
+        return Finding(check, Severity.OK, f"{tls.version()}, certificate with the given fingerprint")
+    measured = f"the certificate has the fingerprint {found.hex(':').upper()}"
+    advice = "compare it with what `depthcache serve` prints, and correct DEPTHCACHE_FINGERPRINT"
+    return Finding(check, Severity.FAIL, measured, advice)
+
+
 async def _examine_ping(host: Host) -> Finding:
     venue = host.venue
     response, took_s = await host.get(venue.endpoints.rest + venue.ping_path)
     if isinstance(response, Failure):
         advice = "this host cannot reach the REST host of the exchange: check the firewall and proxy settings"
         return Finding("REST", Severity.FAIL, response.reason, advice)
+    if venue.servers and response.status != 200:
+        has_token = host.access.token is not None
+        refused = classify_response(
+            response.status, response.headers, response.body, is_served=True, has_token=has_token
+        )
+        advice = "check DEPTHCACHE_SERVER and DEPTHCACHE_TOKEN, and the log of the server"
+        return Finding("REST", Severity.FAIL, refused.reason, advice)
     blocked = response.status == 451 or (response.status == 403 and b"<html" in response.body[:200].lower())
     if blocked:
         advice = "the exchange does not serve the region of this host"

@@ -1,8 +1,7 @@
 """Book servers in place of an exchange: check their URLs, and derive the venue that they serve.
 
-A book server speaks the exchange's protocol under `/<exchange>/…` (`crates/server/src/exchange.rs`), with
-one stream
-more: `STATES` at the end of a name brings the diffs, and among them what the server's book is.
+A book server speaks the exchange's protocol under `/<exchange>/…` (`crates/server/src/exchange.rs`). It has
+one more stream: with `STATES` at the end of its name, the states of the server's book come among the diffs.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ _ALLOWED = (
     "with commas; without user, query and fragment (a token is the argument token, or DEPTHCACHE_TOKEN)"
 )
 _FREE = 1_000_000_000
-"""Request weight and connects that a server allows: it counts none."""
+"""The limit of request weight and of connects, which a server does not count."""
 _MESSAGES_PER_SECOND = 100
-"""Messages that a server takes by default (`ServerConfig.messages_per_second`)."""
+"""The default of the server (`ServerConfig.messages_per_second`)."""
 _LIFETIME_S = 1e9
-"""A server ends no connection for its age."""
+"""A server closes no connection because of its age."""
 
 
 def parse_servers(given: str | Iterable[str] | None) -> tuple[str, ...]:
@@ -51,12 +50,12 @@ def parse_servers(given: str | Iterable[str] | None) -> tuple[str, ...]:
 
 
 def with_servers(venue: Venue, servers: tuple[str, ...]) -> Venue:
-    """The venue as these servers serve it: other hosts, another stream, and no limits of request weight."""
-    ends = tuple(_endpoints(server, venue) for server in servers)
+    """The venue as these servers serve it: other hosts, another stream, no request weight."""
+    endpoints = tuple(_endpoints(server, venue) for server in servers)
     return replace(
         venue,
-        endpoints=ends[0],
-        servers=ends,
+        endpoints=endpoints[0],
+        servers=endpoints,
         stream_speeds=tuple((every_ms, suffix + STATES) for every_ms, suffix in venue.stream_speeds),
         top_stream=None,
         snapshot_lag_s=0.0,
@@ -99,17 +98,18 @@ def _base_url(text: object) -> str:
     if scheme == "http" and not is_here:
         allowed = f"https:// for another machine, so that nobody on the way reads the token: {_ALLOWED}"
         raise InvalidArgument(name="server", value=shown, allowed=allowed)
-    return f"{scheme}://{_place(parts, port if has_scheme or port else _PORT)}{parts.path.rstrip('/')}"
+    return f"{scheme}://{_authority(parts, port if has_scheme or port else _PORT)}{parts.path.rstrip('/')}"
 
 
-def _place(parts: SplitResult, port: int | None) -> str:
+def _authority(parts: SplitResult, port: int | None) -> str:
+    """Host and port, without the user."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     return host if port is None else f"{host}:{port}"
 
 
 def _is_here(host: str) -> bool:
-    """Whether a host is this machine by its name alone."""
+    """Whether a host is this machine; no name is looked up."""
     try:
         return ip_address(host.partition("%")[0]).is_loopback
     except ValueError:

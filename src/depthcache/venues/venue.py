@@ -167,13 +167,13 @@ class Venue:
 
         `server`: the number of a book server, where there are any.
         """
-        return self._ends(server).websocket + self.stream_route
+        return self._endpoints_of(server).websocket + self.stream_route
 
     def server_name(self, server: int) -> str:
         """How users know a book server: `server 10.0.0.1:42081`; empty for the exchange."""
         return f"server {urlsplit(self.servers[server].rest).netloc}" if self.servers else ""
 
-    def _ends(self, server: int) -> Endpoints:
+    def _endpoints_of(self, server: int) -> Endpoints:
         return self.servers[server] if self.servers else self.endpoints
 
     def top(self, symbol: str) -> str | None:
@@ -226,7 +226,8 @@ class Venue:
         `server`: as for `stream_url`.
         """
         self.served_limit(limit)
-        return f"{self._ends(server).rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
+        rest = self._endpoints_of(server).rest
+        return f"{rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
 
     # --- other requests --------------------------------------------------------------------
 
@@ -245,7 +246,7 @@ class Venue:
 
     def time_url(self, server: int = 0) -> str:
         """URL of the exchange's time, or of the book server with the number `server`."""
-        return self._ends(server).rest + self.time_path
+        return self._endpoints_of(server).rest + self.time_path
 
 
 publish("depthcache", Endpoints)

@@ -4,8 +4,8 @@
 
 Clients come in every way and leave in the middle: of a connect, a request, a response, a WebSocket, a stream
 of events, a TLS handshake. Descriptors, threads and memory of the server must stay as they were, and its
-gauges return to zero. Then `kill -9`: readers of the exchange's protocol and of `/v1/ws` must go on by
-themselves once the server is back on its port, and hold the books of the exchange.
+gauges return to zero. Then `kill -9`: readers of the exchange's protocol and of `/v1/ws` must reconnect
+once the server is back on its port, and hold the books of the exchange.
 """
 
 from __future__ import annotations
@@ -332,11 +332,11 @@ class Mirror:
     status: str = ""
     sides: tuple[dict[float, float], dict[float, float]] = field(default_factory=lambda: ({}, {}))
     resumed: int = 0
-    """Connections that went on without a snapshot."""
+    """Connections that resumed without a snapshot."""
     transport: Any = None
 
     async def follow(self, url: str, token: str) -> None:
-        """For ever."""
+        """Never returns."""
         while True:
             with suppress(aiohttp.ClientError, ConnectionError, EOFError):
                 await self._follow(url, token)
@@ -429,7 +429,7 @@ async def survive(exchange: simulator.Server, environment: dict[str, str], *, ki
                 ready_s = time.monotonic() - began_s
                 faults += await compared(exchange, books, mirror, following)
                 print(
-                    f"kill {number}: ready after {ready_s:.1f} s, both readers go on after "
+                    f"kill {number}: ready after {ready_s:.1f} s, both readers are synced after "
                     f"{time.monotonic() - began_s:.1f} s",
                     flush=True,
                 )

@@ -820,7 +820,7 @@ class BookServer:
 
         None after so long, and at the end. Waits without the interpreter."""
     def replace_certificate(self, certificate: str, key: str) -> None:
-        """Give new connections another certificate; open ones go on.
+        """Give new connections another certificate; open connections keep theirs.
 
         `certificate`, `key`: the chain and the private key, in PEM. Raises ValueError for those that cannot
         be used."""

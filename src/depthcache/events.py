@@ -60,8 +60,8 @@ Cause: TypeAlias = Literal[
 ]
 """Why a market changed.
 
-`refreshed`: a waiting snapshot was merged when the book reached it. `upstream`: a book server said what its
-own book is.
+`refreshed`: a waiting snapshot was merged when the book reached it. `upstream`: a book server reported the
+state of its own book.
 """
 
 StrayKind: TypeAlias = Literal["unknown_stream", "malformed", "overflow"]

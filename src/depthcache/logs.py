@@ -395,7 +395,7 @@ def not_native(*, host: str, proxy: str) -> None:
 
 
 def certificate_renewed(*, path: str, fingerprint: str) -> None:
-    """The files of a book server's certificate were replaced; new connections get the new one."""
+    """The files of a book server's certificate were replaced; new connections get the new certificate."""
     _write(
         logging.INFO,
         "the certificate %s was replaced; new connections get it: SHA-256 %s",
@@ -406,11 +406,10 @@ def certificate_renewed(*, path: str, fingerprint: str) -> None:
 
 
 def certificate_refused(*, path: str, error: Exception) -> None:
-    """The files of a book server's certificate were replaced by some that cannot be used; the server goes on
-    with the ones it has."""
+    """The new files of a book server's certificate cannot be used; the server keeps the previous one."""
     _write(
         logging.ERROR,
-        "the new certificate %s cannot be used, the one before stays: %s",
+        "the new certificate %s cannot be used; the server keeps the previous one: %s",
         path,
         error,
         facts={"path": path, "error_type": type(error).__name__},

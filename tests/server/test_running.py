@@ -426,7 +426,7 @@ async def test_a_renewed_certificate_is_served_to_new_connections(
     ):
         first = running.fingerprint
         install(two[0], one[1])  # they do not belong together
-        await logged("cannot be used, the one before stays")
+        await logged("cannot be used; the server keeps the previous one")
         assert await asyncio.to_thread(over_tls, running.port, before) == 200
         assert running.fingerprint == first
         after = install(*two)

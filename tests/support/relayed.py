@@ -1,8 +1,8 @@
 """Book servers on a virtual clock, as an exchange of one more client: `exchange → servers → reader`.
 
 Each server is a client with the reference engine, and what `crates/server/src/exchange` does with its books:
-diffs as they were applied, states among them in order, snapshots with their limit, and streams that go on
-from an id.
+diffs as they were applied, states among them in order, snapshots with their limit, and streams that
+resume from an id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BEHIND_NS = 5_000_000_000
 NOTICED_NS = 15_000_000_000
 """8 s without a sign of life, 5 s for a reply to the probe, and the way of both (`Policy`)."""
 KEPT = 100
-"""Diffs of a book that are kept for readers that come again."""
+"""Diffs of a book that are kept for readers that reconnect."""
 URLS = ("https://a.test:1", "https://b.test:1")
 
 Key = tuple[str, str]

@@ -89,7 +89,7 @@ class ClientCore:
 
         `random`: numbers for jitter. `budgets`: those shared with other clients of the same address; None
         creates its own. `own_snapshots`: snapshots come from the user's own source, which may have cached
-        them for any time. `has_token`: book servers are sent a token.
+        them for any time. `has_token`: requests to book servers carry a token.
         """
         self._budgets = budgets or Budgets()
         servers = Servers(has_token=has_token)

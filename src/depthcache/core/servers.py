@@ -1,7 +1,7 @@
-"""Book servers: which of several new connections and requests go to, and what their answers mean.
+"""Book servers: which one new connections and requests use, and what their responses mean.
 
-One server is used at a time, the next once a connection to it fails. All venues of a client have the same
-servers. A server that works again is not returned to: nothing is better there.
+One server is in use at a time; when a connection to it fails, the next one takes over. All venues of a client
+have the same servers. The client does not switch back: the first server is no better than the others.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class Servers:
 
 
 def server_hint(status: int | None, *, has_token: bool, reason: str = "") -> str:
-    """What may help after a server refused something with that HTTP status, or was not reached for that
-    reason; empty for any other."""
+    """What the user can do about a refused request or handshake, or a failed connect; empty if unknown."""
     if status is None:
         return reasons.USE_HTTP if reasons.NO_TLS in reason else ""
     match status:
@@ -47,6 +46,6 @@ def server_hint(status: int | None, *, has_token: bool, reason: str = "") -> str
 
 
 def is_end_of_symbol(reason: str) -> bool:
-    """Whether a closed book ended at the exchange, by the server's reason, and not with the server."""
+    """Whether the server closed its book because the symbol ended, and not because the server ends."""
     ends = (reasons.unknown_symbol(""), reasons.ended(""), reasons.not_listed(""))
     return any(words in reason for words in ends)

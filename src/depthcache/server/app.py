@@ -308,7 +308,7 @@ class BookServer(OneProcess):
         self._served = wanted
 
     def _renew_certificate(self) -> None:
-        """Serve the successor of a given certificate, where there is one; else go on with the one in use."""
+        """Load the certificate again if its files were replaced; keep the current one if that fails."""
         path = str(self.config.certificate)
         try:
             tls = self._renewals.take()

@@ -33,7 +33,7 @@ class Subscriber(Protocol):
 
     @property
     def resume_id(self) -> int | None:
-        """The update id from which its book goes on when the stream comes again; None if it begins anew."""
+        """The update id from which its book can continue on a new connection; None if it must be rebuilt."""
         ...
 
     def on_connected(self, now_ns: int) -> None:
@@ -160,7 +160,7 @@ class Feed:
 
     @property
     def resume_id(self) -> int | None:
-        """The update id from which its book goes on; None if it begins anew."""
+        """The update id from which its book can continue; None if it must be rebuilt."""
         return self._arbitration.subscriber.resume_id
 
     def drop(self) -> None:

@@ -176,7 +176,7 @@ class ConnectionSlot:
     def on_closed(self, code: int | None, reason: str, now_ns: int, *, refusal: HandshakeRefusal) -> None:
         """The connection was lost, or could not be made. `refusal`: the response to a refused handshake."""
         held_s: float | None = None
-        is_served = bool(self.venue.servers)  # a server stops nobody's address
+        is_served = bool(self.venue.servers)  # a server bans no address
         if refusal.status is not None and not self.is_open and not is_served:
             held_s = self._budget.on_refused_connect(
                 refusal.status, refusal.retry_after, refusal.date, now_ns
@@ -264,7 +264,7 @@ class ConnectionSlot:
         self._owner.on_lost(self, now_ns)
 
     def _pause_ns(self) -> int:
-        """The pause before the next attempt; none before another server that was not tried in this round."""
+        """The pause before the next attempt; none if another server has not been tried in this round."""
         policy = self._context.policy
         self._attempt += 1
         turn, tried = divmod(self._attempt, max(1, len(self.venue.servers)))

@@ -63,7 +63,7 @@ class Message:
     method: str
     names: tuple[str, ...]
     resume: tuple[tuple[str, int], ...] = ()
-    """For a book server: streams with the update id from which their book goes on."""
+    """For a book server: streams with the update id from which their book continues."""
 
     @property
     def text(self) -> str:

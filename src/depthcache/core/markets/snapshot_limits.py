@@ -114,7 +114,7 @@ class SnapshotLimits:
             self._aim(asked)
 
     def on_answered(self, served: int | None) -> None:
-        """A snapshot came. `served`: its levels if a book server holds no more complete ones; else None."""
+        """A snapshot arrived. `served`: its limit if a book server holds fewer complete levels; else None."""
         if served != self._served:
             self._served = served
             self._aim(self.target.asked)

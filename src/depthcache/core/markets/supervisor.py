@@ -125,11 +125,11 @@ class Supervisor(Requester):
 
     @property
     def resume_id(self) -> int | None:
-        """The update id from which the book goes on when its stream comes again; only book servers go on."""
-        return self._book.last_update_id if self._goes_on else None
+        """The update id from which the book can continue; None if it must be rebuilt, as at an exchange."""
+        return self._book.last_update_id if self._resumes else None
 
     @property
-    def _goes_on(self) -> bool:
+    def _resumes(self) -> bool:
         return bool(self.venue.servers) and self._machine_state is Status.SYNCED
 
     @property
@@ -199,7 +199,7 @@ class Supervisor(Requester):
         """Diffs come from a new connection from now on."""
         if self._diffs.attached:
             self.uptime.on_reconnect(now_ns)
-            if not self._goes_on:
+            if not self._resumes:
                 self._start_over(reasons.CONNECTION_NEW, now_ns)
         self._diffs.attached = True
 

@@ -104,7 +104,7 @@ class ExchangeInfoPoller(Requester):
     # --- commands --------------------------------------------------------------------------
 
     def watch(self, listed: ListingSubscriber, now_ns: int) -> None:
-        """Add a subscriber. Of a book server's symbols its states tell more than the list."""
+        """Add a subscriber. A book server reports the end of a symbol in the states of its book instead."""
         if self._venue.servers:
             return
         self._watchers.append(listed)

@@ -96,9 +96,9 @@ def classify_response(
 ) -> ClassifiedResponse:
     """Classify one response. Never raises.
 
-    `is_served`: it comes from a book server, which stops nobody's address but by 429. `has_token`: that was
-    sent a token. `exchange_s`: seconds since 1970 on the exchange's clock, if known; used for a Retry-After
-    date in a response without a Date header.
+    `is_served`: it comes from a book server, which limits an address only with 429. `has_token`: the request
+    carried a token. `exchange_s`: seconds since 1970 on the exchange's clock, if known; used for a
+    Retry-After date in a response without a Date header.
     """
     if status == _OK and not _may_be_error(body):
         return ClassifiedResponse(ResponseAction.INSTALL)
@@ -150,7 +150,7 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
 
 
 def told_limit(headers: Mapping[str, str], asked: int) -> int | None:
-    """The limit that the snapshot of a book server answers; None if it is that of the request."""
+    """The limit of a book server's snapshot if it holds fewer complete levels than `asked`; else None."""
     text = _header(headers, "x-depthcache-limit") or ""
     is_number = text.isascii() and text.isdigit() and len(text) < 10
     return int(text) if is_number and 0 < int(text) < asked else None

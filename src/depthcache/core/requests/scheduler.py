@@ -93,8 +93,7 @@ class PendingRequest:
     server: int = 0
     """The number of the book server that is asked."""
     told_limit: int | None = None
-    """The limit that the response answers, where a book server holds fewer complete levels; None: that of the
-    request."""
+    """The limit of the response, if a book server holds fewer complete levels than requested; else None."""
     sent_ns: int | None = None
     withdrawn: bool = False
 
@@ -110,7 +109,7 @@ class PendingRequest:
 
     @property
     def answered_limit(self) -> int:
-        """The limit by which the response shows how far it is complete."""
+        """The number of levels up to which the response is complete."""
         return self.limit if self.told_limit is None else self.told_limit
 
 

@@ -72,7 +72,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def _is_plain(error: OSError) -> bool:
-    """Whether a peer answered a TLS handshake with another protocol."""
+    """Whether the peer answered the TLS handshake in another protocol, such as plain HTTP."""
     return isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER"
 
 

@@ -199,6 +199,39 @@ def test_a_table_of_many_books_follows_those_in_sight_alone(visit: Visits) -> No
         assert page.evaluate(count) < 560
 
 
+@pytest.mark.browser
+def test_ages_are_right_after_the_clock_of_the_browser_or_of_the_server_was_set(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        page = visit().open(server.url, waits=False)
+        page.wait_for_selector(".signin")  # nothing else learns the clock
+        ages = page.evaluate("""async () => {
+            const { serverClock } = await import('/page/books.js');
+            let [nowMs, browserMs, serverMs] = [5_000, 1e12, 1e12];
+            performance.now = () => nowMs;
+            Date.now = () => browserMs + nowMs;
+            const learn = (delayMs) =>
+                serverClock.learn({ received_time_us: 1000 * (serverMs + nowMs - delayMs) - 2e6, age_s: 2 });
+            const age = () => Math.round(serverClock.since(1000 * (serverMs + nowMs - 700)));
+            learn(40);
+            learn(0);
+            const ages = [age()];
+            browserMs += 3_600_000;
+            learn(30);
+            ages.push(age());
+            serverMs -= 3_600_000;
+            for (let second = 0; second <= 120; second += 5) {
+                learn(0);
+                nowMs += 5_000;
+            }
+            ages.push(age());
+            nowMs += 600_000; // hidden for so long
+            serverMs -= 3_600_000;
+            learn(0);
+            return [...ages, age()];
+        }""")
+        assert ages == [700, 700, 700, 700]
+
+
 # --- the connection ---------------------------------------------------------------------------
 
 

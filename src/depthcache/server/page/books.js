@@ -16,20 +16,34 @@ const CYCLE_MS = 1_000;
 const SEEN_MS = 60_000;
 const MOST_POINTS = 240;
 const RECORDING_MS = 2_000;
+const CLOCK_MS = 60_000;
 
-/** The clock of the server as this browser sees it: the least time that its messages were ahead or behind. */
+/**
+ * The clock of the server, estimated from the list of books: its offset is the least of this minute and the one before,
+ * because a delayed response only adds to it. `performance.now` ignores that the clock of this machine is set.
+ */
 export const serverClock = {
+  minute: 0,
   offsetUs: Infinity,
+  offsetBeforeUs: Infinity,
 
-  /** The server's clock said `timeUs` just now, or a little earlier. */
-  learn(timeUs) {
-    this.offsetUs = Math.min(this.offsetUs, Date.now() * 1000 - timeUs);
+  /** A line of the list: `received_time_us` and `age_s` make the time at which the server wrote it. */
+  learn(line) {
+    if (line.received_time_us == null || line.age_s == null) return;
+    const nowMs = performance.now();
+    const minute = Math.floor(nowMs / CLOCK_MS);
+    if (minute !== this.minute) {
+      const offsetBeforeUs = minute === this.minute + 1 ? this.offsetUs : Infinity;
+      Object.assign(this, { minute, offsetBeforeUs, offsetUs: Infinity });
+    }
+    this.offsetUs = Math.min(this.offsetUs, 1000 * nowMs - (line.received_time_us + 1e6 * line.age_s));
   },
 
-  /** How long ago something was in milliseconds, by that clock; null if it never was. */
+  /** How long ago something happened in milliseconds, by that clock; null if it never did, or the clock is unknown. */
   since(timeUs) {
-    if (timeUs == null || this.offsetUs === Infinity) return null;
-    return Math.max(0, (Date.now() * 1000 - this.offsetUs - timeUs) / 1000);
+    const offsetUs = Math.min(this.offsetUs, this.offsetBeforeUs);
+    if (timeUs == null || offsetUs === Infinity) return null;
+    return Math.max(0, performance.now() - (offsetUs + timeUs) / 1000);
   },
 };
 
@@ -58,7 +72,7 @@ export class Row {
     Object.assign(this, { updates: line.updates, listedMs: nowMs, levels: line.levels, coverage: line.coverage });
     this.takeState(line);
     this.takeTimes(line);
-    if (line.age_s != null && line.received_time_us != null) serverClock.learn(line.received_time_us + line.age_s * 1e6);
+    serverClock.learn(line);
     if (line.best?.bid && line.best?.ask) this.takeBest(line.best.bid[0], line.best.ask[0], nowMs);
   }
 

@@ -232,7 +232,7 @@ export class BookView {
       if (!line) return;
       this.book.isInverse = line.inverse;
       this.levels = line.levels;
-      if (line.age_s != null) serverClock.learn(line.received_time_us + line.age_s * 1e6);
+      serverClock.learn(line);
     } catch {
       return; // the state line says it
     }

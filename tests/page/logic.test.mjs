@@ -115,6 +115,22 @@ test("prices are whole numbers of units, whatever their decimals", () => {
   assert.deepEqual([large.bestBid, large.bestAsk], [61837.63, 1234567890.5]);
 });
 
+test("the smallest prices are exact, and one of too many digits breaks the book instead of the page", () => {
+  const tiny = bookOf([["0.000000000001", "1"]], [["0.00000000000225", "1"]]);
+  assert.deepEqual([tiny.bestBid, tiny.bestAsk, tiny.isLive], [1e-12, 2.25e-12, true]);
+  assert.equal(tiny.priceText(tiny.asks.units(0)), "0.00000000000225");
+  for (const price of ["12345678901234.123", "NaN"]) {
+    const book = bookOf([["1.0", "2"]], [["1.1", "2"]]);
+    assert.equal(book.apply(update(1, [], [[price, "1"]])), false);
+    assert.match(book.staleness, /broken: the price .* has too many digits/);
+    assert.equal(book.bids.length + book.asks.length, 0);
+    assert.equal(book.apply(snapshot([["1.0", "2"]], [[price, "1"]])), false);
+    assert.equal(book.isLive, false);
+    assert.equal(book.apply(snapshot([["1.0", "2"]], [["1.1", "2"]])), true);
+    assert.equal(book.isLive, true);
+  }
+});
+
 test("the figures of a book", () => {
   const book = bookOf([["99.0", "3"], ["98.0", "1"]], [["101.0", "1"], ["103.0", "3"]]);
   assert.deepEqual([book.mid, book.spread, book.microprice, book.imbalance(), book.imbalance(2)], [100, 2, 100.5, 0.5, 0]);

@@ -451,6 +451,35 @@ def test_a_quiet_book_is_live_again_after_a_lost_connection(visit: Visits) -> No
 
 
 @pytest.mark.browser
+def test_a_book_that_breaks_each_time_is_not_asked_for_at_each_update(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        page = visit().open(server.link)
+        asked = page.evaluate("""async () => {
+            const { BookView } = await import('/page/bookview.js');
+            const { stream } = await import('/page/stream.js');
+            let [nowMs, asked] = [10_000, 0];
+            performance.now = () => nowMs;
+            stream.subscribe = () => ({ close() {}, number: (asked += 1) });
+            const view = new BookView('binance.com', 'BTCUSDT');
+            document.body.append(view.element);
+            view.show();
+            const bad = { type: 'update', previous: 5, id: 6, bids: [], asks: [], complete: true };
+            const counts = [asked];
+            view.take(bad);
+            view.take(bad);
+            counts.push(asked); // just subscribed: later
+            nowMs += 10_000;
+            view.take(bad);
+            counts.push(asked); // broken for the first time in a while: now
+            view.take(bad);
+            counts.push(asked);
+            view.hide();
+            return counts;
+        }""")
+        assert asked == [1, 1, 2, 2]
+
+
+@pytest.mark.browser
 def test_snippets_are_made_from_the_document_and_tried(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()

@@ -106,13 +106,19 @@ export class Book {
     this.resumed = null;
   }
 
-  /** Apply a snapshot, an update, a state or what a heartbeat says; false: the chain of ids is broken, and the page subscribes again. */
+  /** Apply a snapshot, an update, a state or what a heartbeat says; false: the page must subscribe again. */
   apply(message) {
-    if (message.type === "snapshot") this.reset(message);
-    else if (message.type === "update") return this.update(message);
-    else if (message.type === "state") this.end(message);
-    else if (message.type === "heartbeat") this.confirm(message);
-    return true;
+    try {
+      if (message.type === "snapshot") this.reset(message);
+      else if (message.type === "update") return this.update(message);
+      else if (message.type === "state") this.end(message);
+      else if (message.type === "heartbeat") this.confirm(message);
+      return true;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.discard(error.message);
+      return false;
+    }
   }
 
   /** The page lost its connection: the levels are history, until a snapshot, or the server goes on from `id`. */
@@ -231,7 +237,7 @@ export class Book {
 
   update(message) {
     if (message.previous !== this.id || !(this.isChained || this.resumed)) {
-      if (this.isChained) this.breakChain(message);
+      if (this.isChained) this.discard(`an update follows id ${message.previous}, not ${this.id}`);
       return false;
     }
     Object.assign(this, this.resumed, { resumed: null });
@@ -245,8 +251,7 @@ export class Book {
   }
 
   /** Wrong levels are worse than none. */
-  breakChain(message) {
-    const reason = `an update follows id ${message.previous}, not ${this.id}`;
+  discard(reason) {
     this.end({ status: "broken", reason, since_time_us: Date.now() * 1000 });
     this.bids.length = this.asks.length = 0;
   }
@@ -286,11 +291,15 @@ export class Book {
     return changes;
   }
 
-  /** Use more decimals, so that this price is a whole number of units. */
+  /** Use more decimals, so that this price is a whole number of units. Throws RangeError for one of too many digits. */
   refine(price) {
     let factor = 1;
-    while (Math.round(price * this.scale * factor) / (this.scale * factor) !== price && factor < 1e12) factor *= 10;
-    if (factor >= 1e12) throw new RangeError(`the price ${price} has too many decimals`);
+    while (Math.round(price * this.scale * factor) / (this.scale * factor) !== price) {
+      factor *= 10;
+      if (!(Math.abs(price) * this.scale * factor <= Number.MAX_SAFE_INTEGER)) {
+        throw new RangeError(`the price ${price} has too many digits`);
+      }
+    }
     this.bids.rescale(factor);
     this.asks.rescale(factor);
     this.tick *= factor;

@@ -177,6 +177,7 @@ export class BookView {
   // --- messages ---------------------------------------------------------------------------------------------------
 
   subscribe() {
+    this.subscribedMs = performance.now();
     this.subscription = stream.subscribe(
       { symbols: [`${this.exchange}/${this.symbol}`], mode: "latest", levels: "all" },
       { resumes: true, onMessage: (message) => this.take(message), onError: (error) => this.refused(error) },
@@ -186,11 +187,12 @@ export class BookView {
   take(message) {
     const { book } = this;
     this.problem = "";
-    const isChained = book.apply(message);
+    const isApplied = book.apply(message);
     for (const { chart } of this.cards) chart?.changed(message);
-    if (!isChained) {
+    if (!isApplied) {
       this.subscription.close();
-      this.subscribe();
+      if (performance.now() - this.subscribedMs > AGAIN_MS) this.subscribe();
+      else this.subscribeLater(); // what breaks each time must not ask for a snapshot at each update
       return;
     }
     if (message.type === "update") this.updates.push([performance.now(), 1 + message.skipped]);
@@ -198,7 +200,7 @@ export class BookView {
       this.offerGroups();
       this.look();
     }
-    if (message.status === "closed") this.comeAgain();
+    if (message.status === "closed") this.subscribeLater();
   }
 
   onConnection() {
@@ -209,11 +211,11 @@ export class BookView {
 
   refused(error) {
     this.problem = error.message;
-    this.comeAgain();
+    this.subscribeLater();
   }
 
-  /** Somebody may begin the book again. */
-  comeAgain() {
+  /** The book may be added again. */
+  subscribeLater() {
     clearTimeout(this.again);
     this.again = setTimeout(() => {
       if (this.isHidden) return;

@@ -77,7 +77,7 @@ export class Stream {
 
   end(subscription) {
     subscription.isOver = true;
-    this.subscriptions.delete(subscription);
+    if (!this.subscriptions.delete(subscription)) return;
     if (subscription.number !== null && this.isOpen) {
       this.send({ op: "unsubscribe", subscription: subscription.number });
     }

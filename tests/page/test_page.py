@@ -480,6 +480,30 @@ def test_a_book_that_breaks_each_time_is_not_asked_for_at_each_update(visit: Vis
 
 
 @pytest.mark.browser
+def test_a_hidden_page_keeps_no_more_updates_than_its_rate_needs(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        page = visit().open(server.link)
+        kept = page.evaluate("""async () => {
+            const { BookView } = await import('/page/bookview.js');
+            const view = new BookView('binance.com', 'BTCUSDT');
+            document.body.append(view.element);
+            view.show();
+            let nowMs = 0;
+            performance.now = () => nowMs;
+            const times = { event_time_us: 1, received_time_us: 1 };
+            const levels = { bids: [['1', '1']], asks: [['2', '1']], complete: true, ...times };
+            view.take({ type: 'snapshot', status: 'synced', reason: '', since_time_us: 1, id: 1, ...levels });
+            for (let id = 2; id < 1_000; id += 1) {
+                nowMs += 100;
+                view.take({ type: 'update', previous: id - 1, id, skipped: 0, ...levels });
+            }
+            view.hide();
+            return view.updates.length;
+        }""")
+        assert kept == 51
+
+
+@pytest.mark.browser
 def test_snippets_are_made_from_the_document_and_tried(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()

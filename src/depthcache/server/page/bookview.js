@@ -17,6 +17,7 @@ const LOOK_MS = 5_000;
 const FIGURES_MS = 100;
 const DESCRIBE_MS = 5_000;
 const AGAIN_MS = 2_000;
+const RATE_MS = 5_000;
 
 const CHARTS = [
   { id: "ladder", title: "Ladder", Chart: Ladder },
@@ -196,11 +197,18 @@ export class BookView {
       return;
     }
     if (message.type === "update") this.updates.push([performance.now(), 1 + message.skipped]);
+    this.forgetUpdates(); // nothing is drawn while the page is hidden
     if (message.type === "snapshot") {
       this.offerGroups();
       this.look();
     }
     if (message.status === "closed") this.subscribeLater();
+  }
+
+  /** The rate is that of the last seconds. */
+  forgetUpdates() {
+    const oldestMs = performance.now() - RATE_MS;
+    while (this.updates.length > 0 && this.updates[0][0] < oldestMs) this.updates.shift();
   }
 
   onConnection() {
@@ -266,9 +274,8 @@ export class BookView {
     this.tellHeld();
     setText(this.reason, this.problem || [book.reason, since].filter(Boolean).join(", "));
     setAttribute(this.element, "data-live", String(book.isLive));
-    const nowMs = performance.now();
-    while (this.updates.length > 0 && this.updates[0][0] < nowMs - 5_000) this.updates.shift();
-    const rate = this.updates.reduce((sum, [, each]) => sum + each, 0) / 5;
+    this.forgetUpdates();
+    const rate = (1000 * this.updates.reduce((sum, [, each]) => sum + each, 0)) / RATE_MS;
     const places = book.decimals;
     const show = (id, text) => setText(this.facts.get(id), text);
     const priced = (value, extra = 0) => (Number.isFinite(value) ? price(value.toFixed(places + extra), places + extra) : "–");

@@ -1,6 +1,6 @@
 /** The page of one book: its state, its figures, and the charts, fed by one subscription to all levels. */
 
-import { Book, groupSteps } from "./book.js";
+import { Book, formatNumber, groupSteps } from "./book.js";
 import { books, serverClock } from "./books.js";
 import { Depth } from "./charts/depth.js";
 import { Heatmap } from "./charts/heatmap.js";
@@ -8,7 +8,7 @@ import { Ladder } from "./charts/ladder.js";
 import { Latency } from "./charts/latency.js";
 import { Lines } from "./charts/lines.js";
 import { removeBooks } from "./dialogs.js";
-import { clock, count, duration, h, lag, mark, points, price, setAttribute, setText, tone } from "./dom.js";
+import { clock, count, duration, h, lag, mark, points, setAttribute, setText, tone } from "./dom.js";
 import { session } from "./session.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
@@ -143,7 +143,7 @@ export class BookView {
   }
 
   addTools(card) {
-    this.groups = h("select", { "aria-label": "Group prices by", onchange: () => this.change(card, { group: groupOf(this.groups.value) }) });
+    this.groups = h("select", { "aria-label": "Group prices by", onchange: () => this.change(card, { group: Number(this.groups.value) || "auto" }) });
     this.toggles = [["centred", "Centred", true], ["cumulative", "Cumulative", false]].map(([name, title, isOn]) => {
       const button = h("button", { class: "toggle", onclick: () => this.change(card, { [name]: button.getAttribute("aria-pressed") !== "true" }) }, title);
       setAttribute(button, "aria-pressed", String(card.settings[name] ?? isOn));
@@ -276,9 +276,8 @@ export class BookView {
     setAttribute(this.element, "data-live", String(book.isLive));
     this.forgetUpdates();
     const rate = (1000 * this.updates.reduce((sum, [, each]) => sum + each, 0)) / RATE_MS;
-    const places = book.decimals;
     const show = (id, text) => setText(this.facts.get(id), text);
-    const priced = (value, extra = 0) => (Number.isFinite(value) ? price(value.toFixed(places + extra), places + extra) : "–");
+    const priced = (value, extra = 0) => formatNumber(value, book.decimals + extra);
     show("bid", priced(book.bestBid));
     show("ask", priced(book.bestAsk));
     show("mid", priced(book.mid, 1));
@@ -295,10 +294,6 @@ export class BookView {
     show("id", book.id === null ? "–" : String(book.id));
     show("event", clock(book.eventTimeUs));
   }
-}
-
-function groupOf(text) {
-  return text === "auto" ? "auto" : Number(text);
 }
 
 /** Settings of a chart from the last time; groups are of one book and are not kept. */

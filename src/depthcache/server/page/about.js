@@ -1,4 +1,4 @@
-/** What the server says of itself: its version, its books, and what it does for whom. */
+/** The server: its version, its books, connections and responses. */
 
 import { why } from "./dialogs.js";
 import { count, h, mark, plural, setText, tone } from "./dom.js";
@@ -74,8 +74,8 @@ export class AboutView {
   }
 }
 
-/** Says that a newer version is installed than the one that runs; nothing where both are one. */
+/** A badge if a newer version is installed than the one that runs; nothing otherwise. */
 export function badge(version) {
   if (!version || version.running === version.installed) return [];
-  return [" ", h("span", { class: "badge", title: "Start the server again to run it" }, `${version.installed} is installed: restart to run it`)];
+  return [" ", h("span", { class: "badge", title: "Restart the server to run it" }, `${version.installed} is installed: restart to run it`)];
 }

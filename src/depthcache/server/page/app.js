@@ -61,7 +61,7 @@ class Page {
 
   // --- session ----------------------------------------------------------------------------------------------------
 
-  /** Who reads, or what they may, has changed. */
+  /** The token or its role has changed. */
   enter() {
     const isIn = session.hasToken;
     for (const each of [this.nav, this.lock, this.out, this.line]) each.hidden = !isIn;
@@ -235,9 +235,9 @@ function connectionWords() {
       if (books.recording) return { tone: "good", text: `Plays a recording. Connected to ${host} since ${since}`, said: "Plays a recording" };
       return { tone: "good", text: `Connected to ${host} since ${since}`, said: `Connected to ${host}` };
     case "silent":
-      return { tone: "wait", text: `Nothing from ${host} for a while, asking whether it is there` };
+      return { tone: "wait", text: `No message from ${host} for a while, checking the connection` };
     case "connecting":
-      return { tone: "wait", text: stream.reason ? `Connecting again: ${stream.reason} at ${since}` : `Connecting to ${host}` };
+      return { tone: "wait", text: stream.reason ? `Reconnecting: ${stream.reason} at ${since}` : `Connecting to ${host}` };
     case "waiting": {
       const seconds = Math.max(1, Math.ceil((stream.retryAtMs - performance.now()) / 1000));
       const reason = stream.reason.charAt(0).toUpperCase() + stream.reason.slice(1);

@@ -106,7 +106,7 @@ export class Book {
     this.resumed = null;
   }
 
-  /** Apply a snapshot, an update, a state or what a heartbeat says; false: the page must subscribe again. */
+  /** Apply a snapshot, an update, a state or an entry of a heartbeat; false: the page must subscribe again. */
   apply(message) {
     try {
       if (message.type === "snapshot") this.reset(message);
@@ -121,7 +121,7 @@ export class Book {
     }
   }
 
-  /** The page lost its connection: the levels are history, until a snapshot, or the server goes on from `id`. */
+  /** The page lost its connection: the levels are history until a snapshot, or until the server continues from `id`. */
   lose(reason, sinceTimeUs = Date.now() * 1000) {
     const { status, reason: before, sinceTimeUs: since } = this;
     const resumed = this.isChained ? { isChained: true, status, reason: before, sinceTimeUs: since } : null;
@@ -245,7 +245,7 @@ export class Book {
     return true;
   }
 
-  /** The server goes on from an id without a word where nothing changed since: its heartbeat has the same id. */
+  /** If nothing changed since `id`, the server resumes without a message; then its heartbeat has the same id. */
   confirm({ status, id }) {
     if (this.resumed && status === "synced" && id === this.id) Object.assign(this, this.resumed, { resumed: null });
   }
@@ -256,7 +256,7 @@ export class Book {
     this.bids.length = this.asks.length = 0;
   }
 
-  /** No update continues what a state ended: a snapshot does. */
+  /** After a state no update applies until the next snapshot. */
   end(message) {
     this.isChained = false;
     this.resumed = null;

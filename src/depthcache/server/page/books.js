@@ -1,5 +1,5 @@
 /**
- * What is known of all books: the list of the server, page by page, states as they change, and prices of those in sight.
+ * All books of the server: the list, page by page, states as they change, and prices of the books in sight.
  *
  * 5,000 books cost one subscription to states and one page of the list four times a second at most, whatever their
  * depth; only books in sight are followed (`follow`), with one level a side, four times a second.
@@ -76,7 +76,7 @@ export class Row {
     if (line.best?.bid && line.best?.ask) this.takeBest(line.best.bid[0], line.best.ask[0], nowMs);
   }
 
-  /** The server is out of reach: what it said of the book is history. */
+  /** The server is out of reach: what is known of the book is history. */
   lose(reason, sinceUs) {
     if (this.isLost) return;
     Object.assign(this, { isLost: true, status: "disconnected", reason, sinceUs });
@@ -156,7 +156,7 @@ export class Books {
     this.version += 1;
   }
 
-  /** Begin, or go on. */
+  /** Start, or resume. */
   start() {
     if (this.run) return;
     this.run = {};
@@ -167,7 +167,7 @@ export class Books {
     this.turn(this.run);
   }
 
-  /** Ask for nothing any more but states, which every view shows. */
+  /** Stop asking for all but states, which every view shows. */
   stop() {
     if (!this.run) return;
     this.run = null;
@@ -230,7 +230,7 @@ export class Books {
     this.isComplete = true;
   }
 
-  /** Follow the prices of these rows, and of no others, with so many levels a side. */
+  /** Follow the prices of exactly these rows, with this many levels a side. */
   follow(rows, levels = 1) {
     if (levels !== this.levels && rows.length > 0) {
       this.follow([]);
@@ -251,7 +251,7 @@ export class Books {
       { symbols, mode: "interval", interval_ms: 250, levels: this.levels },
       {
         onMessage: (message, name) => this.takePrices(message, name),
-        onError: () => this.followed.delete(subscription), // a book ended: the next look follows the others
+        onError: () => this.followed.delete(subscription), // a book ended: the next `follow` subscribes to the others
       },
     );
     this.followed.set(subscription, symbols);

@@ -232,7 +232,7 @@ export class BookView {
     }, AGAIN_MS);
   }
 
-  /** What messages do not say: how far each side is proven, how many levels the server holds, and its clock. */
+  /** Read what messages do not contain: how far each side is proven, how many levels the server holds, and its clock. */
   async look() {
     if (!stream.isOpen || document.hidden) return;
     try {
@@ -244,7 +244,7 @@ export class BookView {
       this.levels = line.levels;
       serverClock.learn(line);
     } catch {
-      return; // the state line says it
+      return; // the state line shows it
     }
   }
 

@@ -6,7 +6,7 @@ import { books } from "./books.js";
 
 const NOTICE_MS = 8_000;
 
-/** Say something for some seconds; `undo` adds a button. */
+/** Show a notice for some seconds; `undo` adds a button. */
 export function notify(text, { undo, isBad = false } = {}) {
   const host = document.getElementById("notices");
   const close = () => notice.remove();
@@ -28,7 +28,7 @@ function pathOf({ exchange, symbol }) {
   return `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
 }
 
-/** Begin (PUT) or end (DELETE) books one after the other; those that were done. */
+/** Begin (PUT) or end (DELETE) books one after the other; returns those for which it succeeded. */
 async function each(list, method) {
   const done = [];
   const failed = [];
@@ -78,7 +78,7 @@ const cancel = (close) => h("button", { type: "button", onclick: close }, "Cance
 /** Ask before many books are removed. */
 export function confirmRemoval(list) {
   dialog(`Remove ${plural(list.length, "book")}?`, (close) => [
-    h("p", {}, "Every reader of them is told that they ended. You can undo it afterwards; the books then sync again."),
+    h("p", {}, "Their readers get the status closed. You can undo it afterwards; the books then sync again."),
     h("div", { class: "buttons" }, cancel(close),
       h("button", { class: "primary danger", onclick: () => (close(), removeBooks(list)) }, `Remove ${plural(list.length, "book")}`)),
   ]);
@@ -99,7 +99,7 @@ export function askForBooks() {
     h("label", {}, h("span", {}, "Exchange"), exchange),
     h("datalist", { id: "exchanges" }, names.map((value) => h("option", { value }))),
     h("label", {}, h("span", {}, "Symbols"), symbols),
-    h("p", { class: "muted" }, "Separate symbols by commas or spaces. A book that is there stays as it is."),
+    h("p", { class: "muted" }, "Separate symbols by commas or spaces. Books that exist are left unchanged."),
     h("div", { class: "buttons" }, cancel(close), h("button", { class: "primary" }, "Add"))),
   ]);
   symbols.focus();

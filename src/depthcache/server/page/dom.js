@@ -15,7 +15,7 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Set the text of an element where it is another one: the browser lays out nothing for the same text. */
+/** Set the text of an element if it differs, which saves the browser a layout. */
 export function setText(element, text) {
   if (element.shown !== text) {
     element.shown = text;
@@ -23,7 +23,7 @@ export function setText(element, text) {
   }
 }
 
-/** Set an attribute where it has another value. */
+/** Set an attribute if its value differs. */
 export function setAttribute(element, name, value) {
   if (element.getAttribute(name) !== value) element.setAttribute(name, value);
 }
@@ -44,7 +44,7 @@ export function tone(status) {
   return ["buffering", "bridging", "empty"].includes(status) ? "wait" : "bad";
 }
 
-/** A duration in the largest unit that tells something: `12 ms`, `3.4 s`, `5 min`, `2 h`, `3 d`. */
+/** A duration in the unit that suits it: `12 ms`, `3.4 s`, `5 min`, `2 h`, `3 d`. */
 export function duration(ms) {
   if (ms == null || Number.isNaN(ms)) return "–";
   if (ms < 0) return `−${duration(-ms)}`;
@@ -56,7 +56,7 @@ export function duration(ms) {
   return `${Math.round(ms / 86_400_000)} d`;
 }
 
-/** From an event to its reception; more than an hour is no lag: the event was recorded, even where nobody says so. */
+/** From an event to its reception; more than an hour is no lag: the event comes from a recording, marked or not. */
 export function lag(ms, isRecorded = false) {
   return ms != null && (isRecorded || Math.abs(ms) > 3_600_000) ? "recorded" : duration(ms);
 }
@@ -95,7 +95,7 @@ export function price(text, places) {
   return places > 0 ? `${grouped}.${rest.slice(0, places).padEnd(places, "0")}` : grouped;
 }
 
-/** Basis points with the digits that tell something. */
+/** Basis points with two or three significant digits. */
 export function points(bps) {
   return `${bps < 0.1 && bps > 0 ? Number(bps.toPrecision(2)) : bps.toFixed(bps < 10 ? 2 : 1)} bp`;
 }

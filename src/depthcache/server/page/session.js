@@ -1,5 +1,5 @@
 /**
- * Who reads: the token, and requests with it.
+ * The token of this tab, and requests with it.
  *
  * The link to the page carries the token behind the #, which no browser sends. It is taken from the address bar before
  * anything else runs and kept in sessionStorage, for this tab alone. It is sent as a header or as the first message of
@@ -29,7 +29,7 @@ class Session {
   #admin = null;
 
   constructor() {
-    /** "read" or "manage"; null before the server said it. */
+    /** "read" or "manage"; null until the server has accepted the token. */
     this.role = null;
     /** Why the last token was refused; empty where none was. */
     this.problem = "";
@@ -62,7 +62,7 @@ class Session {
     return this.#admin !== null;
   }
 
-  /** Call `listener` when who reads, or what they may, changed. */
+  /** Call `listener` when the token or its role changed. */
   onChange(listener) {
     this.listeners.add(listener);
   }
@@ -95,7 +95,7 @@ class Session {
   /** The server does not know the token. */
   refuse() {
     if (!this.hasToken) return;
-    this.forget("The server does not know this token. It may be of another server, or the server has new tokens since.");
+    this.forget("The server does not know this token. It may belong to another server, or the server has new tokens.");
     this.tell();
   }
 
@@ -104,14 +104,14 @@ class Session {
     return JSON.stringify({ op: "auth", request, token: this.#token });
   }
 
-  /** What the server said of the token. */
+  /** The role that the server gives to the token. */
   learn(role) {
     if (this.role === role) return;
     this.role = role;
     this.tell();
   }
 
-  /** Take an admin token, once the server has said that it is one. Throws Refused. */
+  /** Take an admin token, once the server has confirmed that it is one. Throws Refused. */
   async unlock(text) {
     const token = text.trim();
     if (!FORM.test(token)) throw new Refused(400, { message: NO_TOKEN });

@@ -1,8 +1,8 @@
 /**
- * Books as they change: one WebSocket for all views, which heals itself.
+ * Books as they change: one WebSocket for all views, which reconnects by itself.
  *
  * `phase` is connecting, open, silent (nothing came for a while: the server is asked whether it is there), waiting (until
- * `retryAtMs`) or refused (the token). Subscriptions outlive connections and go on after the last id where they can.
+ * `retryAtMs`) or refused (the token). Subscriptions outlive connections and resume after the last id if the server can.
  */
 
 import { PROTOCOL, address, session } from "./session.js";
@@ -11,7 +11,7 @@ const SILENT_MS = 10_000;
 const ANSWER_MS = 5_000;
 const LOOK_MS = 1_000;
 const FIRST_WAIT_MS = 500;
-/** The close code of a server that does not like what it was sent. */
+/** The close code of a server that refuses what it was sent. */
 const REFUSED = 1008;
 const LONGEST_WAIT_MS = 10_000;
 /** Messages a second; the server takes 100 by default. */
@@ -58,15 +58,15 @@ export class Stream {
     document.addEventListener("visibilitychange", () => document.hidden || this.look());
   }
 
-  /** Call `listener` when the phase changed; returns what ends that. */
+  /** Call `listener` when the phase changed; returns a function that ends that. */
   onChange(listener) {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
   /**
-   * Subscribe to books. `spec`: the fields of the operation `subscribe`. `resumes`: whether to go on after the last id.
-   * `onMessage(message, name)`: of each snapshot, update and state, and what heartbeats say of a book that resumes. `onError(error)`: it was refused.
+   * Subscribe to books. `spec`: the fields of the operation `subscribe`. `resumes`: whether to resume after the last id.
+   * `onMessage(message, name)`: for each snapshot, update and state, and for the entries of heartbeats if it resumes. `onError(error)`: it was refused.
    */
   subscribe(spec, { resumes = false, onMessage, onError = () => {} }) {
     const subscription = new Subscription(this, spec, { resumes, onMessage, onError });
@@ -104,7 +104,7 @@ export class Stream {
       if (this.socket !== socket) return;
       const isRefused = event.code === REFUSED && !this.isOpen;
       this.lost(closed(event));
-      if (isRefused) session.ask("/v1/stats").catch(() => {}); // a token that is not known any more ends the session
+      if (isRefused) session.ask("/v1/stats").catch(() => {}); // a token that is no longer known ends the session
     };
   }
 

@@ -35,7 +35,7 @@ class Theme {
     this.apply(choice);
   }
 
-  /** Call `listener` after each change; returns what ends that. */
+  /** Call `listener` after each change; returns a function that ends that. */
   onChange(listener) {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);

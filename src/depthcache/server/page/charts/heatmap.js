@@ -15,7 +15,7 @@ import { steadyScale } from "./rows.js";
 
 const FOOT = 22;
 const RESCALE_MS = 1000;
-/** How long the price of a row may wait for the news of what is proven. */
+/** How long the price step of a row waits for the complete range to be known. */
 const WAIT_MS = 1500;
 const PALETTES = {
   dark: ["#0d1015", "#221c4d", "#4a36a3", "#9155cf", "#dc8fe0", "#fff0fb"],
@@ -40,7 +40,7 @@ export class Heatmap extends Chart {
     if (this.settings.renderer !== "canvas") this.webgl = this.begin(ShaderPainter);
   }
 
-  /** The columns go on while the page is hidden and nothing is drawn. */
+  /** Columns are added while the page is hidden and nothing is drawn. */
   changed() {
     super.changed();
     const nowMs = performance.now();

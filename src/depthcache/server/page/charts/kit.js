@@ -7,7 +7,7 @@ let slowMs = NaN;
 
 /**
  * A chart on a canvas that fills its host. A subclass has `paint(nowMs)`, `describe()`, and, if it is `label`led for
- * readers who move in it, `point(x, y)` and `press(key)`, which returns whether the key means something. With
+ * readers who move in it, `point(x, y)` and `press(key)`, which returns whether it handled the key. With
  * `minIntervalMs` it is drawn at most that often, and not in one frame with another such chart.
  */
 export class Chart {
@@ -65,7 +65,7 @@ export class Chart {
     this.change();
   }
 
-  /** Let go of everything. */
+  /** Remove it from the page. */
   dispose() {
     this.host.replaceChildren();
   }
@@ -186,7 +186,7 @@ export class Chart {
     return this.hatches.get(name);
   }
 
-  /** Why the book does not count, in a box in the middle or from `top` on; nothing if it does. */
+  /** Why the book is not live, in a box in the middle or from `top` on; nothing if it is. */
   paintStaleness({ width = this.width, isHatched = true, top: given = null } = {}) {
     const { context, theme, book, height } = this;
     const reason = book.staleness || (book.mid > 0 ? "" : "one side has no levels");

@@ -37,7 +37,7 @@ export class Ring {
     else this.mark(this.newest, KIND.gap);
   }
 
-  /** Columns in which nothing changed are as the one before; long after a look, nobody knows. */
+  /** Columns in which nothing changed repeat the one before; after a long time without samples they are gaps. */
   advance(column) {
     const before = this.newest;
     const isUnseen = column - before > UNSEEN_MS / this.columnMs;

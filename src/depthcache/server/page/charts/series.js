@@ -4,7 +4,7 @@
 export const GAP = 1;
 export const KNOWN = 2;
 
-/** After this long without a look, nobody knows what was. */
+/** A time without samples that is longer than this is unknown. */
 export const UNSEEN_MS = 60_000;
 
 /** The lowest, highest and last value in each of the newest buckets of time. */
@@ -28,7 +28,7 @@ export class Series {
     this.marks[slot] |= KNOWN;
   }
 
-  /** Time goes on: what was last holds, a value or a gap. */
+  /** Fill the buckets up to now with the last state, a value or a gap. */
   advance(nowMs) {
     const bucket = Math.floor(nowMs / this.bucketMs);
     this.oldest ??= bucket;

@@ -39,7 +39,7 @@ export class AboutView {
 
   tell(stats) {
     const { running, installed } = stats.version ?? {};
-    const key = `${running} ${installed} ${session.role}`;
+    const key = `${running} ${installed} ${session.mayManage}`;
     if (key !== this.told) {
       this.told = key;
       const may = session.mayManage ? "can add and remove books" : "can read books, but not change them";

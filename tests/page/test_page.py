@@ -451,6 +451,18 @@ def test_a_quiet_book_is_live_again_after_a_lost_connection(visit: Visits) -> No
 
 
 @pytest.mark.browser
+def test_an_address_with_an_invalid_escape_is_a_book_that_is_not_held(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(server.link)
+        page.goto(f"{server.url}/#/books/binance.com/%E0%A4%A")
+        page.reload()
+        seen.until("not held", ".pill")
+        page.keyboard.press("Escape")
+        page.wait_for_selector(".rows .line:not([hidden])")
+
+
+@pytest.mark.browser
 def test_a_book_that_breaks_each_time_is_not_asked_for_at_each_update(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         page = visit().open(server.link)

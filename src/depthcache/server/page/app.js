@@ -87,7 +87,7 @@ class Page {
   go() {
     if (!session.hasToken) return;
     const [, name = "", ...rest] = location.hash.split("/");
-    const [exchange, symbol] = rest.map((text) => decodeURIComponent(text));
+    const [exchange, symbol] = rest.map(decoded);
     if (this.at === location.hash) return;
     this.at = location.hash;
     const isKnown = name in VIEWS && (name !== "books" || symbol);
@@ -222,6 +222,15 @@ class Page {
     if (this.view?.shortcut?.(event)) event.preventDefault();
     else if (event.key === "t") this.nextTheme();
     else if (event.key === "Escape" && this.view !== this.table && session.hasToken) location.hash = "#/";
+  }
+}
+
+/** A part of the address as text; an address that was typed or cut may have an invalid escape. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
 

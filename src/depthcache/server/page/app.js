@@ -78,7 +78,7 @@ class Page {
     setText(this.lockWords, session.hasAdmin ? "Stop managing" : "Manage …");
     this.table?.manage();
     if (this.view !== this.table) this.view?.manage?.();
-    if (stream.phase === "refused" || (stream.socket === null && stream.phase !== "waiting") || session.role === null) stream.open();
+    if (session.role === null) stream.open();
     this.go();
   }
 

@@ -2,7 +2,7 @@
  * Books as they change: one WebSocket for all views, which reconnects by itself.
  *
  * `phase` is connecting, open, silent (nothing came for a while: the server is asked whether it is there), waiting (until
- * `retryAtMs`) or refused (the token). Subscriptions outlive connections and resume after the last id if the server can.
+ * `retryAtMs`) or stopped (signed out). Subscriptions outlive connections and resume after the last id if the server can.
  */
 
 import { PROTOCOL, address, session } from "./session.js";
@@ -111,7 +111,7 @@ export class Stream {
   /** Close, and stay so. */
   stop() {
     this.drop();
-    this.become("refused", "signed out");
+    this.become("stopped", "signed out");
   }
 
   /** Do not wait any longer. */

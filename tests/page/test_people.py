@@ -165,11 +165,20 @@ def test_the_theme_follows_the_system_until_one_is_chosen(visit: Visits, server:
     assert page.evaluate(surface) == dark
 
 
-def test_nothing_moves_by_itself_for_those_who_asked_for_that(visit: Visits, server: Served) -> None:
-    page = visit(reduced_motion="reduce").open(f"{server.url}/#token={ADMIN}")
+@pytest.mark.parametrize(
+    ("motion", "animation", "transition"), [("reduce", "none", "0s"), ("no-preference", "rise", "0.12s")]
+)
+def test_nothing_moves_by_itself_for_those_who_asked_for_that(
+    visit: Visits, server: Served, motion: str, animation: str, transition: str
+) -> None:
+    page = visit(reduced_motion=motion).open(f"{server.url}/#token={ADMIN}")
     page.click(".line:has-text('ETHUSDT') .act button")
     page.wait_for_selector(".notice")
-    assert page.evaluate("document.getAnimations().length") == 0
+    assert page.evaluate("getComputedStyle(document.querySelector('.notice')).animationName") == animation
+    duration = page.evaluate("getComputedStyle(document.querySelector('button')).transitionDuration")
+    assert duration.split(",")[0] == transition
+    if motion == "reduce":
+        assert page.evaluate("document.getAnimations().length") == 0
 
 
 # --- a foreign page -----------------------------------------------------------------------------

@@ -31,17 +31,17 @@ export class AboutView {
     try {
       const stats = await session.json("/v1/stats");
       setText(this.problem, "");
-      this.tell(stats);
+      this.render(stats);
     } catch (error) {
       setText(this.problem, why(error));
     }
   }
 
-  tell(stats) {
+  render(stats) {
     const { running, installed } = stats.version ?? {};
     const key = `${running} ${installed} ${session.mayManage}`;
-    if (key !== this.told) {
-      this.told = key;
+    if (key !== this.renderedKey) {
+      this.renderedKey = key;
       const may = session.mayManage ? "can add and remove books" : "can read books, but not change them";
       this.version.replaceChildren(
         h("b", {}, `depthcache ${running ?? ""}`), ...badge(stats.version), ` at ${location.host}. This page ${may}.`);

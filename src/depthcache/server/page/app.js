@@ -29,8 +29,8 @@ class Page {
     addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.view?.resize?.()).observe(this.main);
     session.onChange(() => this.enter());
-    stream.onChange(() => this.tell(true));
-    theme.onChange(() => this.tellTheme());
+    stream.onChange(() => this.renderStateLine(true));
+    theme.onChange(() => this.renderTheme());
     this.enter();
     requestAnimationFrame((nowMs) => this.frame(nowMs));
   }
@@ -40,7 +40,7 @@ class Page {
     this.tabs = [link("#/", "Books"), link("#/snippets", "Snippets"), link("#/about", "About")];
     this.look = h("button", { class: "quiet", onclick: () => this.nextTheme() });
     this.lock = h("button", { class: "quiet", onclick: () => (session.hasAdmin ? session.lock() : askForAdmin()) });
-    this.out = h("button", { class: "quiet", onclick: () => (session.forget(), session.tell()) }, icon("exit"), h("span", { class: "long" }, "Sign out"));
+    this.out = h("button", { class: "quiet", onclick: () => (session.forget(), session.notify()) }, icon("exit"), h("span", { class: "long" }, "Sign out"));
     this.lockWords = h("span", { class: "long" });
     this.lock.append(icon("edit"), this.lockWords);
     this.lookWords = h("span", { class: "long" });
@@ -56,7 +56,7 @@ class Page {
     this.live = h("span", { class: "hidden", role: "status" });
     this.line = h("div", { class: "stateline" }, this.dot, this.connection, this.now, this.census, this.live);
     document.getElementById("top").append(this.line);
-    this.tellTheme();
+    this.renderTheme();
   }
 
   // --- session ----------------------------------------------------------------------------------------------------
@@ -136,33 +136,33 @@ class Page {
     this.main.replaceChildren(view.element);
     view.show?.();
     if (hadView) view.focus ? view.focus() : this.main.focus();
-    this.tell(false);
+    this.renderStateLine(false);
   }
 
   frame(nowMs) {
     this.view?.draw?.(nowMs);
     if (nowMs - (this.lineMs ?? -LINE_MS) >= LINE_MS) {
       this.lineMs = nowMs;
-      this.tell(false);
+      this.renderStateLine(false);
     }
     requestAnimationFrame((next) => this.frame(next));
   }
 
   // --- state line -------------------------------------------------------------------------------------------------
 
-  tell(isNews) {
+  renderStateLine(isNews) {
     const words = connectionWords();
     setText(this.connection, words.text);
     setAttribute(this.line, "data-phase", words.tone);
     this.now.hidden = stream.phase !== "waiting";
     setAttribute(document.body, "data-live", String(stream.isOpen)); // else what is shown is history
     if (isNews && stream.phase !== "connecting") setText(this.live, words.said ?? words.text);
-    if (books.version === this.toldVersion) return;
-    this.toldVersion = books.version;
-    this.tellCensus();
+    if (books.version === this.renderedVersion) return;
+    this.renderedVersion = books.version;
+    this.renderCensus();
   }
 
-  tellCensus() {
+  renderCensus() {
     const groups = new Map();
     let synced = 0;
     let lost = 0;
@@ -208,7 +208,7 @@ class Page {
     theme.choice = order[(order.indexOf(theme.choice) + 1) % order.length];
   }
 
-  tellTheme() {
+  renderTheme() {
     const words = { auto: "Auto", light: "Light", dark: "Dark" };
     setText(this.lookWords, words[theme.choice]);
     this.look.replaceChildren(icon(theme.choice), this.lookWords);

@@ -105,7 +105,7 @@ export class BookView {
     for (const { chart, isSeen } of this.cards) if (isSeen) chart?.draw(nowMs);
     if (nowMs - this.figuresMs > FIGURES_MS) {
       this.figuresMs = nowMs;
-      this.tell();
+      this.render();
     }
     if (nowMs - this.describedMs > DESCRIBE_MS) {
       this.describedMs = nowMs;
@@ -152,11 +152,11 @@ export class BookView {
     card.tools.append(this.groups, ...this.toggles.map(({ button }) => button));
   }
 
-  /** Change settings of a chart and remember them; `isTold`: the chart changed them itself. */
-  change(card, settings, isTold = false) {
+  /** Change settings of a chart and remember them; `isFromChart`: the chart changed them itself. */
+  change(card, settings, isFromChart = false) {
     Object.assign(card.settings, settings);
     localStorage.setItem(`depthcache-${card.id}`, JSON.stringify({ ...card.settings, group: undefined }));
-    if (!isTold) card.chart?.set(settings);
+    if (!isFromChart) card.chart?.set(settings);
     if (card.id !== "ladder") return;
     for (const { name, button } of this.toggles) if (name in settings) setAttribute(button, "aria-pressed", String(settings[name]));
     if ("group" in settings) this.groups.value = String(settings.group || "auto");
@@ -255,7 +255,7 @@ export class BookView {
   // --- figures ----------------------------------------------------------------------------------------------------
 
   /** A book that is not held has no figures and charts, unless it was held before. */
-  tellHeld() {
+  renderHeld() {
     const isEmpty = this.problem !== "" && this.book.id === null;
     this.home.hidden = this.problem === "";
     if (this.grid.hidden === isEmpty) return;
@@ -263,7 +263,7 @@ export class BookView {
     if (!isEmpty) this.resize();
   }
 
-  tell() {
+  render() {
     const { book } = this;
     book.isRecorded = books.recording !== "";
     const isCut = !stream.isOpen && !book.isLive;
@@ -271,7 +271,7 @@ export class BookView {
     setText(this.status, `${mark(status)} ${this.problem ? "not held" : status}`);
     setAttribute(this.status, "data-tone", tone(status));
     const since = book.sinceTimeUs == null ? "" : `since ${clock(book.sinceTimeUs)}`;
-    this.tellHeld();
+    this.renderHeld();
     setText(this.reason, this.problem || [book.reason, since].filter(Boolean).join(", "));
     setAttribute(this.element, "data-live", String(book.isLive));
     this.forgetUpdates();

@@ -141,7 +141,7 @@ export function signIn() {
     event.preventDefault();
     const text = token.value;
     token.value = "";
-    if (session.keep(text)) session.tell();
+    if (session.keep(text)) session.notify();
     else problem.textContent = session.problem;
   } },
   h("label", {}, h("span", {}, "Token"), token), problem, h("button", { class: "primary" }, "Sign in"));

@@ -36,7 +36,7 @@ class Session {
     this.listeners = new Set();
     this.takeFromAddress();
     this.#token ??= sessionStorage.getItem(KEY);
-    addEventListener("hashchange", () => this.takeFromAddress() && this.tell());
+    addEventListener("hashchange", () => this.takeFromAddress() && this.notify());
   }
 
   /** Take the token out of the address bar; whether there was one. */
@@ -67,7 +67,7 @@ class Session {
     this.listeners.add(listener);
   }
 
-  tell() {
+  notify() {
     for (const listener of this.listeners) listener();
   }
 
@@ -96,7 +96,7 @@ class Session {
   refuse() {
     if (!this.hasToken) return;
     this.forget("The server does not know this token. It may belong to another server, or the server has new tokens.");
-    this.tell();
+    this.notify();
   }
 
   /** The first message of a WebSocket. */
@@ -108,7 +108,7 @@ class Session {
   learn(role) {
     if (this.role === role) return;
     this.role = role;
-    this.tell();
+    this.notify();
   }
 
   /** Take an admin token, once the server has confirmed that it is one. Throws Refused. */
@@ -119,13 +119,13 @@ class Session {
     if (role === null) throw new Refused(401, { message: "The server does not know this token." });
     if (role !== "manage") throw new Refused(403, { message: "This token may only read. Enter the admin token." });
     this.#admin = token;
-    this.tell();
+    this.notify();
   }
 
   /** Forget the admin token. */
   lock() {
     this.#admin = null;
-    this.tell();
+    this.notify();
   }
 
   /** Ask for a path; `method` other than GET uses the admin token, where there is one. Throws Refused, TypeError. */

@@ -61,14 +61,14 @@ export class SnippetsView {
   }
 
   manage() {
-    if (this.operation) this.tell();
+    if (this.operation) this.render();
   }
 
   speak(language) {
     this.language = language;
     localStorage.setItem("depthcache-language", language);
     for (const button of this.languages) button.setAttribute("aria-pressed", String(button.textContent === language));
-    if (this.operation) this.tell();
+    if (this.operation) this.render();
   }
 
   choose(id) {
@@ -82,7 +82,7 @@ export class SnippetsView {
     if (more.length > 0) this.fields.append(h("details", {}, h("summary", {}, `${more.length} more`), h("div", { class: "fields" }, more)));
     this.body.hidden = true;
     this.verdict.textContent = "";
-    this.tell();
+    this.render();
   }
 
   fieldOf({ name, required, description, schema }) {
@@ -104,10 +104,10 @@ export class SnippetsView {
 
   change(name, value) {
     this.values.set(name, value);
-    this.tell();
+    this.render();
   }
 
-  tell() {
+  render() {
     const { operation } = this;
     const url = location.origin + this.path();
     this.code.textContent = WRITERS[this.language]({ url, method: operation.method, id: operation.id, name: this.bookName() });
@@ -148,7 +148,7 @@ export class SnippetsView {
     } catch (error) {
       this.verdict.textContent = error.name === "AbortError" ? "Nothing came in time." : why(error);
     }
-    this.tell();
+    this.render();
   }
 
   async tryRequest(beganMs) {

@@ -193,11 +193,11 @@ export class TableView {
     for (const [id, cell] of this.heads) {
       setAttribute(cell, "aria-sort", id !== this.sort.id ? "none" : direction > 0 ? "ascending" : "descending");
     }
-    this.tell();
+    this.render();
     this.isResized = true;
   }
 
-  tell() {
+  render() {
     const all = books.rows.size;
     setText(this.found, this.shown.length === all ? plural(all, "book") : `${count(this.shown.length)} of ${count(all)}`);
     setText(this.removeAll, `Remove ${plural(this.shown.length, "book")}`);

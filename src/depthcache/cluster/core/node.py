@@ -1,0 +1,401 @@
+"""One node of a cluster: what it decides about books, changes and the wanted set. It does no I/O.
+
+Call `start` first. Report what happened with the `on_…` methods, and call `on_time` when `next_ns` has
+come. After every call, carry out what `take_commands` returns. `now_ns` is a clock that never goes back,
+`wall_ms` the system's clock in milliseconds since 1970.
+
+Theory of operation. Nodes tell each other the states of their books (numbered, so that a lost report is
+noticed) and once a second a *beat* with the digest of the wanted set. A change is merged here and sent to
+every node that is alive; one that misses it differs in its next beats and exchanges the whole set.
+`members` judges nodes, `ownership` decides about books, `changes` counts disks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+
+from depthcache.cluster.core import messages
+from depthcache.cluster.core.changes import Changes
+from depthcache.cluster.core.commands import (
+    Answer,
+    Ask,
+    Command,
+    Persist,
+    Refuse,
+    SetBudgetShare,
+    StopNode,
+    Tell,
+)
+from depthcache.cluster.core.members import Member, Membership, MemberState, Node
+from depthcache.cluster.core.messages import Beat, Content, Message, Reports, ReportsWanted, Store, Stored
+from depthcache.cluster.core.ownership import Ownership, ReplicaState
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.replicated_map import Delta, Value
+from depthcache.cluster.core.stamps import Stamp
+from depthcache.cluster.core.wanted_set import Changed, WantedSet
+from depthcache.cluster.errors import MalformedClusterMessage
+
+__all__ = ["NodeCore", "load"]
+
+_BEAT_NS = 1_000_000_000
+_STORE_TIMEOUT_S = 2.5
+"""Longer than a frozen node stays unnoticed."""
+_CONTENT_TIMEOUT_S = 5.0
+_STATES = {each.value: each for each in ReplicaState}
+
+
+class NodeCore:
+    """The decisions of one node."""
+
+    def __init__(self, me: Node, wanted: WantedSet) -> None:
+        """`wanted`: what the node's disk has."""
+        self.wanted: WantedSet = wanted
+        self.members: Membership = Membership(me)
+        self.books: Ownership = Ownership(self.members)
+        self.malformed: int = 0
+        """Messages of other nodes that could not be read."""
+        self._me = me
+        self._changes = Changes(self.members)
+        self._commands: list[Command] = []
+        self._numbers = count(1)
+        self._beat_ns = 0
+        self._share = 0.0
+        self._report = 0
+        self._is_stopped = False
+        self._digests: dict[str, str] = {}
+        """The digests that other nodes reported last, also of nodes that are down now."""
+        self._heard: dict[str, tuple[int, int]] = {}
+        """Run and number of the last report of each node."""
+        self._differs: set[str] = set()
+        """Nodes whose last beat differed from this node's content."""
+        self._storing: dict[int, tuple[int, str]] = {}
+        """Requests for storing a change: its number, and the node."""
+        self._exchanging: dict[int, str] = {}
+        """Requests for exchanging the whole content, one at most for each node."""
+        self._writing: dict[int, int] = {}
+        """Writes for other nodes: the number of the write, and their request."""
+
+    # --- getters ---------------------------------------------------------------------------
+
+    def next_ns(self) -> int:
+        """When to call `on_time`."""
+        dead_ns = self.members.next_ns()
+        return self._beat_ns if dead_ns is None else min(dead_ns, self._beat_ns)
+
+    def snapshot(self) -> bytes:
+        """The whole wanted set, for the disk: `load` reads it."""
+        return messages.encode(self._content())
+
+    def is_drained(self) -> bool:
+        """Whether this node holds no book any more and may end without a loss."""
+        return not self.books.states()
+
+    def take_commands(self, now_ns: int) -> list[Command]:
+        """What to do now, in this order."""
+        if not self._is_stopped:
+            self._commands += self.books.decide(self.wanted.books(), now_ns)
+            self._commands += self._changes.take_done()
+            self._tell_reports(self.books.take_changes())
+        commands, self._commands = self._commands, []
+        return commands
+
+    # --- commands --------------------------------------------------------------------------
+
+    def start(self, now_ns: int, wall_ms: int) -> None:
+        """The node runs and takes the books that it owns.
+
+        The first node of a cluster registers itself. Every other one was registered by the node that let it
+        join, and begins with the content of that node (`snapshot`).
+        """
+        registered = self.wanted.registered()
+        if not registered:
+            self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
+        elif self._me.id not in registered:
+            self._stop()
+        self.books.on_wanted(self.wanted.books())
+        self._on_view()
+        self._beat_ns = now_ns
+
+    def create(
+        self, key: BookKey, *, replicas: int, settings: Mapping[str, Value], now_ns: int, wall_ms: int
+    ) -> int:
+        """Want a book. Returns the number of the change, which `ChangeDone` names."""
+        edit = self.wanted.create(key, replicas=replicas, settings=settings, wall_ms=wall_ms)
+        return self._spread(*edit, now_ns)
+
+    def change(
+        self,
+        key: BookKey,
+        *,
+        replicas: int | None,
+        settings: Mapping[str, Value],
+        now_ns: int,
+        wall_ms: int,
+    ) -> int:
+        """Change settings of a wanted book; `replicas` None leaves them. Returns as `create` does."""
+        edit = self.wanted.change(key, replicas=replicas, settings=settings, wall_ms=wall_ms)
+        return self._spread(*edit, now_ns)
+
+    def stop_book(self, key: BookKey, *, now_ns: int, wall_ms: int) -> int:
+        """Want a book no longer. Returns as `create` does."""
+        return self._spread(*self.wanted.stop(key, wall_ms=wall_ms), now_ns)
+
+    def register(self, node: str, *, now_ns: int, wall_ms: int) -> int:
+        """Let a node join, before it begins with this node's content. Returns as `create` does.
+
+        An edit of a node that others do not wait for could be taken for one that is stable and deleted.
+        """
+        return self._spread(*self.wanted.register(node, wall_ms=wall_ms), now_ns)
+
+    def drain(self, node: str, *, draining: bool, now_ns: int, wall_ms: int) -> int:
+        """Whether a node is to own no books. Returns as `create` does."""
+        return self._spread(*self.wanted.drain(node, draining=draining, wall_ms=wall_ms), now_ns)
+
+    def forget(self, node: str, *, now_ns: int, wall_ms: int) -> int:
+        """A node has left for good. Returns as `create` does."""
+        return self._spread(*self.wanted.forget(node, wall_ms=wall_ms), now_ns)
+
+    def deny(self, node: str, *, until_ms: int, now_ns: int, wall_ms: int) -> int:
+        """Remove a node and refuse it until its certificate ends. Returns as `create` does."""
+        return self._spread(*self.wanted.deny(node, until_ms=until_ms, wall_ms=wall_ms), now_ns)
+
+    # --- what happened ---------------------------------------------------------------------
+
+    def on_member(self, member: Member, now_ns: int) -> None:
+        """A node was seen, is suspect, or left."""
+        peer = member.node.id
+        if peer in self.wanted.denied():
+            return
+        before = self.members.node(peer)
+        if not self.members.on_member(member, now_ns):
+            return
+        if member.state is MemberState.LEFT or (before is not None and before.run != member.node.run):
+            self._on_gone(peer)  # for one that was restarted: what it held
+        if member.state is MemberState.ALIVE:
+            self._tell(peer, Reports(self._me.run, self._report, True, _named(self.books.states())))
+            self._tell(peer, ReportsWanted())
+            self._tell(peer, self._beat())
+        self._on_view()
+
+    def on_time(self, now_ns: int, wall_ms: int) -> None:
+        """A deadline has come."""
+        dead = self.members.on_time(now_ns)
+        for peer in dead:
+            self._on_gone(peer)
+        if dead:
+            self._on_view()
+        if now_ns >= self._beat_ns:
+            self._beat_ns = now_ns + _BEAT_NS
+            self.books.look_again()
+            self._drop_tombstones()
+            delta, changed = self.wanted.expire_denials(wall_ms=wall_ms)
+            if delta:
+                self._spread(delta, changed, now_ns)
+            self._tell(None, self._beat())
+
+    def on_tell(self, sender: str, payload: bytes, now_ns: int) -> None:
+        """A node told something; before it is a member, that is ignored and told again."""
+        message = None if self.members.is_dead(sender) else self._read(sender, payload)
+        if isinstance(message, Beat):
+            self._on_beat(sender, message)
+        elif isinstance(message, Reports):
+            self._on_reports(sender, message, now_ns)
+        elif isinstance(message, ReportsWanted):
+            self._tell(sender, Reports(self._me.run, self._report, True, _named(self.books.states())))
+
+    def on_ask(self, request: int, sender: str, payload: bytes, now_ns: int) -> None:
+        """A node asked something: `Answer` or `Refuse` names the request."""
+        message = self._read(sender, payload)
+        if isinstance(message, Store):
+            delta = messages.thaw(message.cells)
+            self._on_changed(self.wanted.merge(delta), now_ns)
+            self._writing[self._persist(delta)] = request
+        elif isinstance(message, Content):
+            self._adopt(message, now_ns)
+            self._commands.append(Answer(request, messages.encode(self._content())))
+        else:
+            self._commands.append(Refuse(request, "not a request"))
+
+    def on_answer(self, request: int, payload: bytes, now_ns: int) -> None:
+        """A node answered an `Ask`."""
+        if request in self._storing:
+            change, node = self._storing.pop(request)
+            message = self._read(node, payload)
+            if isinstance(message, Stored):
+                self._changes.on_stored(change, node)
+            else:
+                self._changes.on_not_stored(change, node, f"node {node} sent no answer that can be read")
+        elif request in self._exchanging:
+            message = self._read(self._exchanging.pop(request), payload)
+            if isinstance(message, Content):
+                self._adopt(message, now_ns)
+
+    def on_ask_failed(self, request: int, reason: str) -> None:
+        """A node did not answer an `Ask`."""
+        self._exchanging.pop(request, None)
+        if request in self._storing:
+            change, node = self._storing.pop(request)
+            self._changes.on_not_stored(change, node, reason)
+
+    def on_persisted(self, number: int) -> None:
+        """Cells are on disk."""
+        request = self._writing.pop(number, None)
+        if request is not None:
+            self._commands.append(Answer(request, messages.encode(Stored())))
+        self._changes.on_stored(number, self._me.id)
+
+    def on_persist_failed(self, number: int, reason: str) -> None:
+        """The disk is full or broken. What is in memory stays, and is written with the next change."""
+        request = self._writing.pop(number, None)
+        if request is not None:
+            self._commands.append(Refuse(request, reason))
+        self._changes.on_not_stored(number, self._me.id, reason)
+
+    def on_replica(self, key: BookKey, state: ReplicaState) -> None:
+        """The state of a book on this node changed."""
+        self.books.on_replica(key, state)
+
+    def on_copy_failed(self, key: BookKey) -> None:
+        """A sibling did not give its book."""
+        self.books.on_copy_failed(key)
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    def _spread(self, delta: Delta, changed: Changed, now_ns: int) -> int:
+        """Write a change made here, and send it to every node that is alive."""
+        number = self._persist(delta)
+        alive = self.members.alive()
+        self._changes.begin(number, set(alive))
+        for node in alive:
+            request = next(self._numbers)
+            self._storing[request] = number, node
+            self._commands.append(
+                Ask(request, node, messages.encode(Store(_frozen(delta))), _STORE_TIMEOUT_S)
+            )
+        self._on_changed(changed, now_ns)
+        return number
+
+    def _persist(self, delta: Delta) -> int:
+        number = next(self._numbers)
+        self._commands.append(Persist(number, messages.encode(Store(_frozen(delta)))))
+        return number
+
+    def _adopt(self, content: Content, now_ns: int) -> None:
+        delta, floor = messages.thaw(content.cells), Stamp(*content.floor)
+        is_news = floor > self.wanted.map.floor
+        changed = self.wanted.adopt(delta, floor)
+        if changed.books or changed.nodes or is_news:
+            self._commands.append(Persist(next(self._numbers), self.snapshot()))
+        self._on_changed(changed, now_ns)
+
+    def _on_changed(self, changed: Changed, now_ns: int) -> None:
+        if changed.books:
+            self.books.on_wanted(changed.books)
+        if changed.nodes:
+            denied = self.wanted.denied()
+            for peer in denied:
+                node = self.members.node(peer)
+                if node is not None and peer != self._me.id:
+                    self.members.on_member(Member(node, MemberState.LEFT), now_ns)
+                    self._on_gone(peer)
+            if self._me.id in denied:
+                self._stop()
+            self._on_view()
+
+    def _stop(self) -> None:
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._commands.append(StopNode("this node was removed from the cluster: let it join again"))
+
+    def _on_view(self) -> None:
+        """Other nodes own books now, or nodes are seen differently."""
+        nodes, draining = self.members.not_dead(), self.wanted.draining()
+        placed = [node for node in nodes if node.id not in draining]
+        self.books.on_nodes(placed or nodes)
+        sharing = sum(node.egress == self._me.egress for node in nodes)
+        if self._share != 1 / sharing:
+            self._share = 1 / sharing
+            self._commands.append(SetBudgetShare(self._share))
+
+    def _on_gone(self, peer: str) -> None:
+        self.books.on_gone(peer)
+        self._heard.pop(peer, None)
+        self._differs.discard(peer)
+
+    def _beat(self) -> Beat:
+        return Beat(self._me.run, self.wanted.map.digest(), self._report)
+
+    def _on_beat(self, sender: str, beat: Beat) -> None:
+        self._digests[sender] = beat.digest
+        if self._heard.get(sender, (0, 0)) != (beat.run, beat.reports):
+            self._tell(sender, ReportsWanted())
+        if beat.digest == self.wanted.map.digest():
+            self._differs.discard(sender)
+        elif sender not in self._differs:
+            self._differs.add(sender)  # a change may be on its way
+        elif sender not in self._exchanging.values() and self.members.is_alive(sender):
+            request = next(self._numbers)
+            self._exchanging[request] = sender
+            payload = messages.encode(self._content())
+            self._commands.append(Ask(request, sender, payload, _CONTENT_TIMEOUT_S))
+
+    def _drop_tombstones(self) -> None:
+        """Tombstones go once all registered nodes have reported the same content."""
+        others = self.wanted.registered() - {self._me.id}
+        self._digests = {peer: each for peer, each in self._digests.items() if peer in others}
+        digest = self.wanted.map.digest()
+        if self.wanted.map.tombstones() and all(self._digests.get(peer) == digest for peer in others):
+            self.wanted.map.raise_floor(self.wanted.map.newest())
+
+    def _tell_reports(self, changes: Mapping[BookKey, ReplicaState | None]) -> None:
+        if changes:
+            self._report += 1
+            self._tell(None, Reports(self._me.run, self._report, False, _named(changes)))
+
+    def _on_reports(self, sender: str, reports: Reports, now_ns: int) -> None:
+        expected = self._heard.get(sender)
+        if not reports.is_full and expected != (reports.run, reports.number - 1):
+            self._tell(sender, ReportsWanted())
+            return
+        if reports.is_full:
+            self.books.on_reports_begin(sender)
+        self._heard[sender] = reports.run, reports.number
+        for name, state in reports.states.items():
+            key = BookKey(*name.split(" ", 1)) if " " in name else BookKey(name, "")
+            self.books.on_report(sender, key, _STATES.get(state), now_ns)
+
+    def _read(self, sender: str, payload: bytes) -> Message | None:
+        if sender in self.wanted.denied():
+            return None
+        try:
+            return messages.decode(payload)
+        except MalformedClusterMessage:
+            self.malformed += 1
+            return None
+
+    def _content(self) -> Content:
+        return Content(self.wanted.map.floor, _frozen(self.wanted.map.content()))
+
+    def _tell(self, node: str | None, message: Message) -> None:
+        self._commands.append(Tell(node, messages.encode(message)))
+
+
+def load(wanted: WantedSet, payloads: list[bytes]) -> None:
+    """Read what `Persist` wrote, in this order. Raises MalformedClusterMessage."""
+    for payload in payloads:
+        message = messages.decode(payload)
+        if isinstance(message, Content):
+            wanted.adopt(messages.thaw(message.cells), Stamp(*message.floor))
+        elif isinstance(message, Store):
+            wanted.merge(messages.thaw(message.cells))
+
+
+def _frozen(delta: Delta) -> messages.RawDelta:
+    return {key: dict(cells) for key, cells in delta.items()}
+
+
+def _named(states: Mapping[BookKey, ReplicaState | None]) -> dict[str, str]:
+    return {
+        f"{key.exchange} {key.symbol}": "" if each is None else each.value for key, each in states.items()
+    }

@@ -1,0 +1,169 @@
+"""The wanted set: which books a cluster keeps, in how many replicas and with which settings; and its nodes.
+
+A replicated map with three kinds of entries: books, registered nodes, and nodes that were removed and are
+refused. Every edit gets a stamp of this node's hybrid clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.replicated_map import Delta, ReplicatedMap, Value, latest
+from depthcache.cluster.core.stamps import HybridClock, Stamp
+
+__all__ = ["Changed", "WantedBook", "WantedSet"]
+
+_BOOK, _NODE, _DENIED = "book", "node", "denied"
+_REPLICAS, _DRAINING, _UNTIL = "replicas", "draining", "until_ms"
+_MOST_REPLICAS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WantedBook:
+    """A book that the cluster keeps.
+
+    Attributes:
+        key: its exchange and symbol.
+        replicas: how many nodes hold it, if there are as many.
+        settings: what else was said about it, such as `depth`, by name.
+    """
+
+    key: BookKey
+    replicas: int
+    settings: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What an edit changed: books, and whether anything about nodes."""
+
+    books: frozenset[BookKey] = frozenset()
+    nodes: bool = False
+
+
+@dataclass(slots=True)
+class WantedSet:
+    """The wanted set of one node. Edits return what the other nodes merge."""
+
+    node: str
+    map: ReplicatedMap = field(default_factory=ReplicatedMap)
+    clock: HybridClock = field(init=False)
+    _books: dict[BookKey, WantedBook] = field(init=False, default_factory=dict[BookKey, WantedBook])
+
+    def __post_init__(self) -> None:
+        self.clock = HybridClock(self.node)
+
+    # --- getters ---------------------------------------------------------------------------
+
+    def books(self) -> Mapping[BookKey, WantedBook]:
+        """All wanted books."""
+        return self._books
+
+    def registered(self) -> frozenset[str]:
+        """The nodes that belong to the cluster, whether they run or not."""
+        return self._ids(_NODE)
+
+    def denied(self) -> frozenset[str]:
+        """The nodes that were removed and are refused."""
+        return self._ids(_DENIED)
+
+    def draining(self) -> frozenset[str]:
+        """The nodes that are to own no books."""
+        fields = {peer: self.map.fields(f"{_NODE} {peer}") for peer in self.registered()}
+        return frozenset(peer for peer, each in fields.items() if each.get(_DRAINING))
+
+    # --- edits -----------------------------------------------------------------------------
+
+    def create(
+        self, key: BookKey, *, replicas: int, settings: Mapping[str, Value], wall_ms: int
+    ) -> tuple[Delta, Changed]:
+        """Want a book, with exactly these settings. `wall_ms`: the system's clock, for this and all edits."""
+        fields = {**settings, _REPLICAS: replicas}
+        return self._edited(self.map.create(_text(key), fields, self.clock.tick(wall_ms)))
+
+    def change(
+        self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value], wall_ms: int
+    ) -> tuple[Delta, Changed]:
+        """Set some settings of a wanted book; `replicas` None leaves them."""
+        fields = dict(settings) if replicas is None else {**settings, _REPLICAS: replicas}
+        return self._edited(self.map.change(_text(key), fields, self.clock.tick(wall_ms)))
+
+    def stop(self, key: BookKey, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Want a book no longer."""
+        return self._edited(self.map.delete(_text(key), self.clock.tick(wall_ms)))
+
+    def register(self, node: str, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """A node belongs to the cluster: tombstones wait for it."""
+        return self._edited(self.map.create(f"{_NODE} {node}", {}, self.clock.tick(wall_ms)))
+
+    def drain(self, node: str, *, draining: bool, wall_ms: int) -> tuple[Delta, Changed]:
+        """Whether a node is to own no books."""
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(self.map.change(f"{_NODE} {node}", {_DRAINING: draining}, stamp))
+
+    def forget(self, node: str, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """A node has left for good."""
+        return self._edited(self.map.delete(f"{_NODE} {node}", self.clock.tick(wall_ms)))
+
+    def deny(self, node: str, *, until_ms: int, wall_ms: int) -> tuple[Delta, Changed]:
+        """Refuse a node; `until_ms`: when its certificate ends, in milliseconds since 1970."""
+        stamp = self.clock.tick(wall_ms)
+        gone = self.map.delete(f"{_NODE} {node}", stamp)
+        denied = self.map.create(f"{_DENIED} {node}", {_UNTIL: until_ms}, stamp)
+        return self._edited({**gone, **denied})
+
+    def expire_denials(self, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Forget removed nodes whose certificates have ended; empty if there are none."""
+        ended: dict[str, Mapping[str, tuple[Stamp, Value]]] = {}
+        for peer in sorted(self.denied()):
+            until_ms = self.map.fields(f"{_DENIED} {peer}").get(_UNTIL)
+            if not isinstance(until_ms, int | float) or until_ms <= wall_ms:
+                ended |= self.map.delete(f"{_DENIED} {peer}", self.clock.tick(wall_ms))
+        return self._edited(ended)
+
+    # --- what comes from elsewhere ---------------------------------------------------------
+
+    def merge(self, delta: Delta) -> Changed:
+        """Take an edit of another node."""
+        self.clock.observe(latest(delta))
+        return self._on_changed(self.map.merge(delta))
+
+    def adopt(self, content: Delta, floor: Stamp) -> Changed:
+        """Take everything that another node, or this node's file, has."""
+        self.clock.observe(max(latest(content), floor))
+        return self._on_changed(self.map.adopt(content, floor))
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    def _edited(self, delta: Delta) -> tuple[Delta, Changed]:
+        return delta, self._on_changed(set(delta))
+
+    def _on_changed(self, keys: set[str]) -> Changed:
+        books: set[BookKey] = set()
+        for text in keys:
+            kind, _, rest = text.partition(" ")
+            if kind == _BOOK:
+                key = BookKey(*rest.split(" ", 1)) if " " in rest else BookKey(rest, "")
+                books.add(key)
+                self._read_book(text, key)
+        return Changed(frozenset(books), any(not text.startswith(f"{_BOOK} ") for text in keys))
+
+    def _read_book(self, text: str, key: BookKey) -> None:
+        if text not in self.map:
+            self._books.pop(key, None)
+            return
+        fields = self.map.fields(text)
+        replicas = fields.pop(_REPLICAS, 1)
+        is_right = isinstance(replicas, int) and 1 <= replicas <= _MOST_REPLICAS
+        self._books[key] = WantedBook(
+            key, replicas if is_right and isinstance(replicas, int) else 1, tuple(sorted(fields.items()))
+        )
+
+    def _ids(self, kind: str) -> frozenset[str]:
+        return frozenset(key.partition(" ")[2] for key in self.map.entries() if key.startswith(f"{kind} "))
+
+
+def _text(key: BookKey) -> str:
+    return f"{_BOOK} {key.exchange} {key.symbol}"

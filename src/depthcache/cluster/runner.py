@@ -1,0 +1,328 @@
+"""Runs one node: carries out the commands of its core over a messaging engine, a disk and a host of books.
+
+All calls are made on one event loop. Writes to disk are made one after another on a thread, several changes
+at once where they wait for each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from depthcache.cluster.core.commands import (
+    Answer,
+    Ask,
+    ChangeDone,
+    Command,
+    Persist,
+    Refuse,
+    SetBudgetShare,
+    Source,
+    StartReplica,
+    StopNode,
+    StopReplica,
+    Tell,
+    UpdateReplica,
+)
+from depthcache.cluster.core.members import Member
+from depthcache.cluster.core.node import NodeCore
+from depthcache.cluster.core.ownership import ReplicaState
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.replicated_map import Value
+from depthcache.cluster.core.wanted_set import WantedBook
+from depthcache.cluster.errors import AskFailed, ChangeNotStored
+from depthcache.cluster.seam import ClusterNetwork
+
+__all__ = ["Clock", "Disk", "NodeRunner", "ReplicaHost", "ReplicaSink", "SystemClock"]
+
+
+class ReplicaSink(Protocol):
+    """Whom a host of books reports to."""
+
+    def on_replica(self, key: BookKey, state: ReplicaState) -> None:
+        """The state of a book changed."""
+
+    def on_copy_failed(self, key: BookKey) -> None:
+        """A sibling did not give its book."""
+
+
+class ReplicaHost(Protocol):
+    """Holds the books of this node. It reports to the runner, never from inside a call."""
+
+    def start(self, book: WantedBook, source: Source) -> None:
+        """As `StartReplica`."""
+
+    def update(self, book: WantedBook) -> None:
+        """As `UpdateReplica`."""
+
+    def stop(self, key: BookKey) -> None:
+        """As `StopReplica`."""
+
+    def set_budget_share(self, share: float) -> None:
+        """As `SetBudgetShare`."""
+
+
+class Disk(Protocol):
+    """What keeps the wanted set."""
+
+    needs_rewrite: bool
+
+    def append(self, payloads: list[bytes]) -> None:
+        """Write and wait until it is on disk. Raises OSError."""
+
+    def rewrite(self, payload: bytes) -> None:
+        """Replace everything and wait until it is on disk. Raises OSError."""
+
+
+class Clock(Protocol):
+    """Time, as this node's process notices it."""
+
+    def now_ns(self) -> int:
+        """A clock that never goes back."""
+        ...
+
+    def wall_ms(self) -> int:
+        """The system's clock in milliseconds since 1970."""
+        ...
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call this later."""
+        ...
+
+    async def run(self, call: Callable[[], None]) -> None:
+        """Make a call that waits for the disk, off the event loop."""
+
+
+class SystemClock:
+    """The clocks of the system, and timers of the running event loop."""
+
+    def now_ns(self) -> int:
+        """A clock that never goes back."""
+        return time.monotonic_ns()
+
+    def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        """Call this later."""
+        return asyncio.get_running_loop().call_later(delay_s, callback)
+
+    async def run(self, call: Callable[[], None]) -> None:
+        """Make a call that waits for the disk, off the event loop."""
+        await asyncio.to_thread(call)
+
+
+class NodeRunner:
+    """One running node. Call `start`, then the changes, at the end `close`."""
+
+    def __init__(
+        self,
+        core: NodeCore,
+        network: ClusterNetwork,
+        *,
+        disk: Disk,
+        host: ReplicaHost,
+        clock: Clock,
+        on_stop: Callable[[str], None],
+    ) -> None:
+        """`on_stop`: this node was removed from the cluster; gets the reason."""
+        self.core: NodeCore = core
+        self._network, self._disk, self._host, self._clock = network, disk, host, clock
+        self._on_stop = on_stop
+        self._requests: dict[int, asyncio.Future[bytes]] = {}
+        self._next_request = 0
+        self._changes: dict[int, asyncio.Future[ChangeDone]] = {}
+        self._writes: list[Persist] = []
+        self._is_writing = self._is_closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Become a member and take the books that this node owns. Raises ConnectionFailed."""
+        self._network.watch(self._on_member)
+        await self._network.join(self.core.members.me, self)
+        self.core.start(self._clock.now_ns(), self._clock.wall_ms())
+        self._work()
+
+    async def close(self) -> None:
+        """Say goodbye and end. The books stay with their host."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._network.leave()
+
+    # --- changes of the wanted set -----------------------------------------------------------
+
+    async def create(self, key: BookKey, *, replicas: int, settings: Mapping[str, Value]) -> None:
+        """Want a book. Returns once two nodes have that on disk. Raises ChangeNotStored."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(
+            self.core.create(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
+        )
+
+    async def change(self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value]) -> None:
+        """Change settings of a wanted book. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(
+            self.core.change(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
+        )
+
+    async def stop(self, key: BookKey) -> None:
+        """Want a book no longer. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(self.core.stop_book(key, now_ns=now_ns, wall_ms=wall_ms))
+
+    async def register(self, node: str) -> None:
+        """Let a node join. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(self.core.register(node, now_ns=now_ns, wall_ms=wall_ms))
+
+    async def drain(self, node: str, *, draining: bool) -> None:
+        """Whether a node is to own no books. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(self.core.drain(node, draining=draining, now_ns=now_ns, wall_ms=wall_ms))
+
+    async def forget(self, node: str) -> None:
+        """A node has left for good. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(self.core.forget(node, now_ns=now_ns, wall_ms=wall_ms))
+
+    async def deny(self, node: str, *, until_ms: int) -> None:
+        """Remove a node and refuse it until then, in milliseconds since 1970. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(self.core.deny(node, until_ms=until_ms, now_ns=now_ns, wall_ms=wall_ms))
+
+    # --- what happened -----------------------------------------------------------------------
+
+    def on_replica(self, key: BookKey, state: ReplicaState) -> None:
+        """As `ReplicaSink.on_replica`."""
+        self.core.on_replica(key, state)
+        self._work()
+
+    def on_copy_failed(self, key: BookKey) -> None:
+        """As `ReplicaSink.on_copy_failed`."""
+        self.core.on_copy_failed(key)
+        self._work()
+
+    def on_tell(self, sender: str, payload: bytes) -> None:
+        """As `seam.Handler.on_tell`."""
+        self.core.on_tell(sender, payload, self._clock.now_ns())
+        self._work()
+
+    async def on_ask(self, sender: str, payload: bytes) -> bytes:
+        """As `seam.Handler.on_ask`."""
+        self._next_request += 1
+        request = self._next_request
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._requests[request] = answer
+        self.core.on_ask(request, sender, payload, self._clock.now_ns())
+        self._work()
+        return await answer
+
+    def _on_member(self, member: Member) -> None:
+        self.core.on_member(member, self._clock.now_ns())
+        self._work()
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.core.on_time(self._clock.now_ns(), self._clock.wall_ms())
+        self._work()
+
+    # --- what to do --------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        now_ns = self._clock.now_ns()
+        for command in self.core.take_commands(now_ns):
+            self._carry_out(command)
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._is_closed:
+            delay_s = max(self.core.next_ns() - now_ns, 0) / 1e9
+            self._timer = self._clock.call_later(delay_s, self._on_time)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case StartReplica(book, source):
+                self._host.start(book, source)
+            case UpdateReplica(book):
+                self._host.update(book)
+            case StopReplica(key):
+                self._host.stop(key)
+            case SetBudgetShare(share):
+                self._host.set_budget_share(share)
+            case Tell(node, payload):
+                self._network.tell(node, payload)
+            case Ask():
+                self._spawn(self._ask(command))
+            case Answer(request, payload):
+                self._settle(request, payload)
+            case Refuse(request, reason):
+                self._settle(request, RuntimeError(reason))
+            case Persist():
+                self._writes.append(command)
+                if not self._is_writing:
+                    self._is_writing = True
+                    self._spawn(self._write())
+            case ChangeDone():
+                done = self._changes.pop(command.change, None)
+                if done is not None and not done.done():
+                    done.set_result(command)
+            case StopNode(reason):
+                self._on_stop(reason)
+
+    async def _stored(self, change: int) -> None:
+        done = self._changes[change] = asyncio.get_running_loop().create_future()
+        self._work()
+        result = await done
+        if result.reason:
+            raise ChangeNotStored(stored=result.stored, needed=result.needed, reason=result.reason)
+
+    async def _ask(self, command: Ask) -> None:
+        try:
+            answer = await self._network.ask(command.node, command.payload, timeout_s=command.timeout_s)
+        except AskFailed as error:
+            self.core.on_ask_failed(command.request, str(error))
+        else:
+            self.core.on_answer(command.request, answer, self._clock.now_ns())
+        self._work()
+
+    async def _write(self) -> None:
+        """Write what waits, until nothing does."""
+        while self._writes:
+            writes, self._writes = self._writes, []
+            payloads = [each.payload for each in writes]
+            whole = self.core.snapshot() if self._disk.needs_rewrite else None
+            try:
+                if whole is None:
+                    await self._clock.run(lambda payloads=payloads: self._disk.append(payloads))  # type: ignore[misc]
+                else:
+                    await self._clock.run(lambda whole=whole: self._disk.rewrite(whole))  # type: ignore[misc]
+            except OSError as error:
+                for each in writes:
+                    self.core.on_persist_failed(each.number, f"disk: {error.strerror}")
+            else:
+                for each in writes:
+                    self.core.on_persisted(each.number)
+            if not self._writes:
+                self._is_writing = False
+            self._work()
+
+    def _settle(self, request: int, answer: bytes | Exception) -> None:
+        waiting = self._requests.pop(request, None)
+        if waiting is None or waiting.done():
+            return
+        if isinstance(answer, bytes):
+            waiting.set_result(answer)
+        else:
+            waiting.set_exception(answer)
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

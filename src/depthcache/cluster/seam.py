@@ -1,0 +1,68 @@
+"""All that the cluster needs of a messaging engine: six calls, so that the engine can be replaced.
+
+`memory_network` offers them on a virtual clock with faults, `zenoh_network` over sockets with TLS. The
+tests of the seam (`tests/cluster/test_seam.py`) run on both.
+
+What every engine promises:
+
+* **Threads.** All calls are made on one event loop, and all handlers and watchers are called on it, never
+  from inside a call.
+* **Members.** `members` and `watch` tell of all other nodes of the cluster, never of this one. A member is
+  `SUSPECT` at once if its connection breaks, and after a lease of 1 s if it falls silent. Suspicion is the
+  engine's last word: whether a suspect is dead is decided in `core.members`. A suspect that is heard again
+  is `ALIVE` again; one that said goodbye has `LEFT`. A restarted node has a larger `run`. Two nodes may see
+  a third one differently, and one may see another that does not see it.
+* **tell.** At most once, in the order of the calls between two nodes whose connection holds. A message may
+  be lost without a sign. It may arrive before its sender is a member, and after it is suspect.
+* **ask.** At most once as well. It raises `NodeUnreachable` at once if the node is no member or suspect,
+  and then the node did not get the request; `AskTimeout` if no answer came in time or the connection broke:
+  the node may have acted on it; `AskRefused` if its handler raised. Requests are not ordered, neither among
+  each other nor with what is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from depthcache.cluster.core.members import Member, Node
+
+__all__ = ["ClusterNetwork", "Handler"]
+
+
+class Handler(Protocol):
+    """What a node does with messages of others."""
+
+    def on_tell(self, sender: str, payload: bytes) -> None:
+        """A node told something."""
+
+    async def on_ask(self, sender: str, payload: bytes) -> bytes:
+        """The answer to a request. Whatever this raises reaches the asker as `AskRefused`."""
+        ...
+
+
+class ClusterNetwork(Protocol):
+    """The messaging engine as one node sees it."""
+
+    async def join(self, me: Node, handler: Handler) -> None:
+        """Become a member. Call it once, after `watch`. Raises ConnectionFailed if this node cannot listen.
+
+        It does not wait for other nodes: they appear as members.
+        """
+
+    def members(self) -> tuple[Member, ...]:
+        """The other nodes that are alive or suspect; a suspect is forgotten after 60 s."""
+        ...
+
+    def watch(self, on_member: Callable[[Member], None]) -> None:
+        """Call this for every change of a member from now on."""
+
+    async def ask(self, node: str, payload: bytes, *, timeout_s: float) -> bytes:
+        """Ask a node. Raises NodeUnreachable, AskTimeout, AskRefused."""
+        ...
+
+    def tell(self, node: str | None, payload: bytes) -> None:
+        """Tell a node; None for all that are alive. Does not wait."""
+
+    async def leave(self) -> None:
+        """Say goodbye and end. Further calls of this do nothing."""

@@ -21,6 +21,7 @@ __all__ = [
     "AskFailed",
     "AskRefused",
     "AskTimeout",
+    "BookNotWanted",
     "ChangeNotStored",
     "JoinRefused",
     "MalformedClusterMessage",
@@ -78,6 +79,23 @@ class AskRefused(AskFailed):
     def __init__(self, *, node: str, reason: str) -> None:
         self.reason = clean(reason)
         super().__init__(f"node {clean(node)} refused the request: {self.reason}", node=node)
+
+
+class BookNotWanted(UsageError, LookupError):
+    """A change of a book that the cluster does not keep.
+
+    Attributes:
+        exchange, symbol: the book.
+    """
+
+    exchange: str
+    symbol: str
+
+    def __init__(self, *, exchange: str, symbol: str) -> None:
+        self.exchange, self.symbol = exchange, symbol
+        super().__init__(
+            f"the cluster does not keep {clean(symbol)} on {clean(exchange)}: create the book first"
+        )
 
 
 class ChangeNotStored(UsageError):

@@ -114,7 +114,7 @@ class MemoryNetwork:
         self.me: Node | None = None
         self._handler: Handler | None = None
         self._watchers: list[Callable[[Member], None]] = []
-        self.members: dict[str, Member] = {}
+        self._members: dict[str, Member] = {}
         self._looks: dict[str, asyncio.TimerHandle] = {}
         self._waiting: list[Callable[[], None]] = []
         self._asks: dict[asyncio.Future[bytes], str] = {}
@@ -130,7 +130,7 @@ class MemoryNetwork:
 
     def members(self) -> tuple[Member, ...]:
         """As `ClusterNetwork.members`."""
-        return tuple(self.members.values())
+        return tuple(self._members.values())
 
     def watch(self, on_member: Callable[[Member], None]) -> None:
         """As `ClusterNetwork.watch`."""
@@ -138,7 +138,7 @@ class MemoryNetwork:
 
     async def ask(self, node: str, payload: bytes, *, timeout_s: float) -> bytes:
         """As `ClusterNetwork.ask`."""
-        member = self.members.get(node)
+        member = self._members.get(node)
         if member is None or member.state is not MemberState.ALIVE:
             raise NodeUnreachable(node=node)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -155,7 +155,7 @@ class MemoryNetwork:
 
     def tell(self, node: str | None, payload: bytes) -> None:
         """As `ClusterNetwork.tell`."""
-        for peer, member in self.members.items():
+        for peer, member in self._members.items():
             if member.state is MemberState.ALIVE and node in (None, peer):
                 self._cluster.send(self, peer, lambda other: other.on_told(self.id, payload))
 
@@ -211,14 +211,14 @@ class MemoryNetwork:
     def on_seen(self, member: Member) -> None:
         """How this node sees another one now."""
         peer = member.node.id
-        if self.members.get(peer) == member or (
-            member.state is not MemberState.ALIVE and peer not in self.members
+        if self._members.get(peer) == member or (
+            member.state is not MemberState.ALIVE and peer not in self._members
         ):
             return
         if member.state is MemberState.LEFT:
-            del self.members[peer]
+            del self._members[peer]
         else:
-            self.members[peer] = member
+            self._members[peer] = member
         if member.state is not MemberState.ALIVE:
             self._break_asks(peer)
         for watcher in self._watchers:
@@ -227,7 +227,7 @@ class MemoryNetwork:
     def look(self, lost_s: float, heal_s: float) -> None:
         """Find out soon how this node sees the others."""
         networks = self._cluster.networks
-        for peer in {*networks, *self.members} - {self.id}:
+        for peer in {*networks, *self._members} - {self.id}:
             if self._hears(peer) == (self._state(peer) is MemberState.ALIVE and not self._is_new_run(peer)):
                 continue
             delay_s = heal_s if self._hears(peer) else lost_s
@@ -241,24 +241,24 @@ class MemoryNetwork:
         other = self._cluster.networks.get(peer)
         if self._hears(peer) and other is not None and other.me is not None:
             self.on_seen(Member(other.me, MemberState.ALIVE))
-        elif peer in self.members:
-            self.on_seen(replace(self.members[peer], state=MemberState.SUSPECT))
+        elif peer in self._members:
+            self.on_seen(replace(self._members[peer], state=MemberState.SUSPECT))
             self.call_later(_FORGET_S, lambda: self._forget(peer))
 
     def _forget(self, peer: str) -> None:
         if self._state(peer) is MemberState.SUSPECT:
-            del self.members[peer]
+            del self._members[peer]
 
     def _hears(self, peer: str) -> bool:
         other = self._cluster.networks.get(peer)
         return other is not None and self._cluster.hears(self.id, other)
 
     def _state(self, peer: str) -> MemberState | None:
-        return self.members[peer].state if peer in self.members else None
+        return self._members[peer].state if peer in self._members else None
 
     def _is_new_run(self, peer: str) -> bool:
         other = self._cluster.networks.get(peer)
-        return other is not None and peer in self.members and other.me != self.members[peer].node
+        return other is not None and peer in self._members and other.me != self._members[peer].node
 
     def _break_asks(self, peer: str) -> None:
         for answer, node in self._asks.items():

@@ -167,14 +167,14 @@ class NodeRunner:
         )
 
     async def change(self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value]) -> None:
-        """Change settings of a wanted book. As `create`."""
+        """Change settings of a wanted book. As `create`; raises BookNotWanted, too."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         await self._stored(
             self.core.change(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
         )
 
     async def stop(self, key: BookKey) -> None:
-        """Want a book no longer. As `create`."""
+        """Want a book no longer. As `create`; raises BookNotWanted, too."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         await self._stored(self.core.stop_book(key, now_ns=now_ns, wall_ms=wall_ms))
 

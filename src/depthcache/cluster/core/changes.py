@@ -12,6 +12,7 @@ __all__ = ["Changes"]
 
 @dataclass(slots=True)
 class _Change:
+    payload: bytes
     asked: set[str]
     """Other nodes that it was sent to."""
     stored: set[str] = field(default_factory=set)
@@ -29,9 +30,17 @@ class Changes:
         self._members = members
         self._changes: dict[int, _Change] = {}
 
-    def begin(self, change: int, asked: set[str]) -> None:
-        """A change was made here, is written to this node's disk, and is sent to other nodes."""
-        self._changes[change] = _Change(asked, pending={self._members.me.id, *asked})
+    def begin(self, change: int, payload: bytes) -> None:
+        """A change was made here and is written to this node's disk. `payload`: what other nodes are asked."""
+        self._changes[change] = _Change(payload, set(), pending={self._members.me.id})
+
+    def unasked(self, node: str) -> list[tuple[int, bytes]]:
+        """The changes that a node was not asked to store yet; from now on, it was."""
+        found = [(number, each) for number, each in self._changes.items() if node not in each.asked]
+        for _, each in found:
+            each.asked.add(node)
+            each.pending.add(node)
+        return [(number, each.payload) for number, each in found]
 
     def on_stored(self, change: int, node: str) -> None:
         """A node has it on disk."""

@@ -42,6 +42,9 @@ _BEAT_NS = 1_000_000_000
 _STORE_TIMEOUT_S = 2.5
 """Longer than a frozen node stays unnoticed."""
 _CONTENT_TIMEOUT_S = 5.0
+_SETTLE_NS = 3_000_000_000
+"""How long a starting node waits for the other registered nodes before it acts without them: otherwise it would
+ask the exchange for books that they have."""
 _STATES = {each.value: each for each in ReplicaState}
 
 
@@ -63,6 +66,8 @@ class NodeCore:
         self._share = 0.0
         self._report = 0
         self._is_stopped = False
+        self._settle_ns: int | None = None
+        """When to act without the registered nodes that have not been seen; None once the view is settled."""
         self._digests: dict[str, str] = {}
         """The digests that other nodes reported last, also of nodes that are down now."""
         self._heard: dict[str, tuple[int, int]] = {}
@@ -80,22 +85,25 @@ class NodeCore:
 
     def next_ns(self) -> int:
         """When to call `on_time`."""
-        dead_ns = self.members.next_ns()
-        return self._beat_ns if dead_ns is None else min(dead_ns, self._beat_ns)
+        times = (self._beat_ns, self.members.next_ns(), self._settle_ns)
+        return min(each for each in times if each is not None)
 
     def snapshot(self) -> bytes:
         """The whole wanted set, for the disk: `load` reads it."""
         return messages.encode(self._content())
 
     def is_drained(self) -> bool:
-        """Whether this node holds no book any more and may end without a loss."""
-        return not self.books.states()
+        """Whether this node may leave without a loss: it holds no book, and another node has all its edits."""
+        alive, digest = self.members.alive(), self.wanted.map.digest()
+        is_known = not alive or any(self._digests.get(peer) == digest for peer in alive)
+        return is_known and not self.books.states()
 
     def take_commands(self, now_ns: int) -> list[Command]:
         """What to do now, in this order."""
         if not self._is_stopped:
-            self._commands += self.books.decide(self.wanted.books(), now_ns)
-            self._commands += self._changes.take_done()
+            if self._is_settled(now_ns):
+                self._commands += self.books.decide(self.wanted.books(), now_ns)
+                self._commands += self._changes.take_done()
             self._tell_reports(self.books.take_changes())
         commands, self._commands = self._commands, []
         return commands
@@ -116,6 +124,7 @@ class NodeCore:
         self.books.on_wanted(self.wanted.books())
         self._on_view()
         self._beat_ns = now_ns
+        self._settle_ns = now_ns + _SETTLE_NS
 
     def create(
         self, key: BookKey, *, replicas: int, settings: Mapping[str, Value], now_ns: int, wall_ms: int
@@ -176,6 +185,7 @@ class NodeCore:
             self._tell(peer, Reports(self._me.run, self._report, True, _named(self.books.states())))
             self._tell(peer, ReportsWanted())
             self._tell(peer, self._beat())
+            self._ask_to_store(peer)
         self._on_view()
 
     def on_time(self, now_ns: int, wall_ms: int) -> None:
@@ -262,19 +272,28 @@ class NodeCore:
 
     # --- helpers ---------------------------------------------------------------------------
 
+    def _is_settled(self, now_ns: int) -> bool:
+        if self._settle_ns is None:
+            return True
+        others = self.wanted.registered() - {self._me.id}
+        if now_ns >= self._settle_ns or others <= set(self.members.alive()):
+            self._settle_ns = None
+        return self._settle_ns is None
+
     def _spread(self, delta: Delta, changed: Changed, now_ns: int) -> int:
         """Write a change made here, and send it to every node that is alive."""
         number = self._persist(delta)
-        alive = self.members.alive()
-        self._changes.begin(number, set(alive))
-        for node in alive:
-            request = next(self._numbers)
-            self._storing[request] = number, node
-            self._commands.append(
-                Ask(request, node, messages.encode(Store(_frozen(delta))), _STORE_TIMEOUT_S)
-            )
+        self._changes.begin(number, messages.encode(Store(_frozen(delta))))
+        for node in self.members.alive():
+            self._ask_to_store(node)
         self._on_changed(changed, now_ns)
         return number
+
+    def _ask_to_store(self, node: str) -> None:
+        for number, payload in self._changes.unasked(node):
+            request = next(self._numbers)
+            self._storing[request] = number, node
+            self._commands.append(Ask(request, node, payload, _STORE_TIMEOUT_S))
 
     def _persist(self, delta: Delta) -> int:
         number = next(self._numbers)

@@ -142,11 +142,12 @@ class Ownership:
 
     def on_reports_begin(self, node: str) -> None:
         """All states of a node will be reported anew."""
-        self._dirty |= self._reports.pop(node, {}).keys()
+        self._dirty |= self._reports.get(node, {}).keys()
+        self._reports[node] = {}
 
     def on_gone(self, node: str) -> None:
         """A node is dead, left, or was removed."""
-        self.on_reports_begin(node)
+        self._dirty |= self._reports.pop(node, {}).keys()
         self._progress_ns.pop(node, None)
 
     def on_replica(self, key: BookKey, state: ReplicaState) -> None:
@@ -263,11 +264,12 @@ class Ownership:
         return source is None
 
     def _is_hope(self, replica: _Replica, owners: tuple[str, ...], now_ns: int) -> bool:
-        """Whether another node is getting the book: an owner that comes first, or one that has begun."""
+        """Whether another node is getting the book: an owner that comes first, one that has begun, or one
+        that has not said yet what it holds."""
         key, me = replica.book.key, self._members.me.id
         begun = (ReplicaState.STARTING, ReplicaState.STALE)
         others = {peer for peer, states in self._reports.items() if states.get(key) in begun}
-        others |= set(owners[: owners.index(me)])
+        others |= set(owners[: owners.index(me)]) | set(self._members.alive()) - self._reports.keys()
         since_ns = (
             max(replica.since_ns, self._progress_ns.get(peer, 0))
             for peer in others

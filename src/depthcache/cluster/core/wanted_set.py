@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Delta, ReplicatedMap, Value, latest
 from depthcache.cluster.core.stamps import HybridClock, Stamp
+from depthcache.cluster.errors import BookNotWanted
 
 __all__ = ["Changed", "WantedBook", "WantedSet"]
 
@@ -86,12 +87,14 @@ class WantedSet:
     def change(
         self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value], wall_ms: int
     ) -> tuple[Delta, Changed]:
-        """Set some settings of a wanted book; `replicas` None leaves them."""
+        """Set some settings of a wanted book; `replicas` None leaves them. Raises BookNotWanted."""
+        self._check(key)
         fields = dict(settings) if replicas is None else {**settings, _REPLICAS: replicas}
         return self._edited(self.map.change(_text(key), fields, self.clock.tick(wall_ms)))
 
     def stop(self, key: BookKey, *, wall_ms: int) -> tuple[Delta, Changed]:
-        """Want a book no longer."""
+        """Want a book no longer. Raises BookNotWanted."""
+        self._check(key)
         return self._edited(self.map.delete(_text(key), self.clock.tick(wall_ms)))
 
     def register(self, node: str, *, wall_ms: int) -> tuple[Delta, Changed]:
@@ -136,6 +139,10 @@ class WantedSet:
         return self._on_changed(self.map.adopt(content, floor))
 
     # --- helpers ---------------------------------------------------------------------------
+
+    def _check(self, key: BookKey) -> None:
+        if key not in self._books:
+            raise BookNotWanted(exchange=key.exchange, symbol=key.symbol)
 
     def _edited(self, delta: Delta) -> tuple[Delta, Changed]:
         return delta, self._on_changed(set(delta))

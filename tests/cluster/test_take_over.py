@@ -1,0 +1,183 @@
+"""Who holds a book, where it comes from, and what happens when nodes come and go, on the virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+
+from depthcache.cluster.core.commands import FromExchange, FromSibling
+from depthcache.cluster.core.placement import BookKey
+from tests.cluster.harness import Cluster
+
+BOOKS = [BookKey("binance.com", f"SYM{number}") for number in range(40)]
+NODES = ("a1", "b2", "c3")
+
+
+async def three(cluster: Cluster, *, replicas: int = 2) -> None:
+    """Three nodes with all books, synced."""
+    await cluster.join("a1")
+    await cluster.join("b2", issuer="a1")
+    await cluster.join("c3", issuer="b2")
+    await cluster.until(lambda: all(len(node.core.members.alive()) == 2 for node in cluster.nodes.values()))
+    for book in BOOKS:
+        await cluster.nodes["a1"].runner.create(book, replicas=replicas, settings={"depth": 100})
+    await cluster.until(lambda: is_whole(cluster, replicas))
+
+
+def is_whole(cluster: Cluster, replicas: int) -> bool:
+    return all(len(cluster.synced_on(book)) == min(replicas, len(cluster.nodes)) for book in BOOKS)
+
+
+def test_every_book_gets_its_replicas_and_second_copies_come_from_siblings() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        sources = [source for _, _, source in cluster.starts]
+        assert sum(isinstance(source, FromExchange) for source in sources) == len(BOOKS)
+        assert sum(isinstance(source, FromSibling) for source in sources) == len(BOOKS)
+
+    Cluster().run(test)
+
+
+def test_a_killed_nodes_books_are_copied_from_siblings_after_one_second() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        cluster.starts.clear()
+        cluster.kill("b2")
+        took_s = await cluster.until(lambda: is_whole(cluster, 2))
+        assert 1.0 <= took_s <= 1.5
+        assert all(isinstance(source, FromSibling) for _, _, source in cluster.starts)
+
+    Cluster().run(test)
+
+
+def test_a_frozen_node_is_routed_around_before_its_books_move() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        core = cluster.nodes["a1"].core
+        cluster.freeze("b2")
+        await cluster.until(lambda: not core.members.is_alive("b2"))
+        assert all("b2" not in core.books.holders(book) for book in BOOKS)
+        assert any("b2" in core.books.owners(book) for book in BOOKS)
+        took_s = await cluster.until(lambda: is_whole(cluster, 2))
+        assert took_s <= 1.5
+        assert all("b2" not in core.books.owners(book) for book in BOOKS)
+
+    Cluster().run(test)
+
+
+def test_a_node_that_is_frozen_for_less_than_a_second_after_suspicion_keeps_its_books() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        cluster.starts.clear()
+        cluster.freeze("b2")
+        await cluster.until(lambda: not cluster.nodes["a1"].core.members.is_alive("b2"))
+        cluster.thaw("b2")
+        await cluster.until(lambda: is_whole(cluster, 2))
+        assert cluster.starts == []
+
+    Cluster().run(test)
+
+
+def test_a_moved_book_is_served_by_its_old_owner_until_the_new_one_is_synced() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster, replicas=1)
+        fewest = [len(cluster.synced_on(book)) for book in BOOKS]
+
+        def is_even() -> bool:
+            for at, book in enumerate(BOOKS):
+                fewest[at] = min(fewest[at], len(cluster.synced_on(book)))
+            return bool(cluster.nodes["d4"].books.replicas) and is_whole(cluster, 1)
+
+        await cluster.join("d4", issuer="c3")
+        took_s = await cluster.until(is_even)
+        assert took_s <= 3
+        assert min(fewest) == 1
+        moved = [start for start in cluster.starts if start[0] == "d4"]
+        assert moved
+        assert all(isinstance(source, FromSibling) for _, _, source in moved)
+
+    Cluster().run(test)
+
+
+def test_a_drained_node_hands_every_book_over_before_it_leaves() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster, replicas=1)
+        leaving = asyncio.ensure_future(cluster.leave("b2"))
+
+        def is_left() -> bool:
+            assert all(cluster.synced_on(book) for book in BOOKS)
+            return leaving.done()
+
+        await cluster.until(is_left)
+        assert "b2" not in cluster.nodes
+        assert is_whole(cluster, 1)
+
+    Cluster().run(test)
+
+
+def test_a_restarted_node_asks_the_exchange_for_nothing_that_others_have() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        cluster.kill("b2")
+        cluster.starts.clear()
+        await cluster.start("b2")
+        await cluster.until(lambda: is_whole(cluster, 2))
+        assert cluster.starts
+        assert all(isinstance(source, FromSibling) for _, _, source in cluster.starts)
+
+    Cluster().run(test)
+
+
+def test_a_node_whose_cluster_is_gone_serves_every_book_alone() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        for id in NODES:
+            cluster.kill(id)
+        await cluster.start("b2")
+        took_s = await cluster.until(lambda: is_whole(cluster, 2))
+        assert 3 <= took_s <= 4
+
+    Cluster().run(test)
+
+
+def test_nodes_behind_one_address_share_its_weight() -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.join("a1", egress="office")
+        await cluster.join("b2", issuer="a1", egress="office")
+        await cluster.join("c3", issuer="a1", egress="cloud")
+        shares = {"a1": 0.5, "b2": 0.5, "c3": 1.0}
+        await cluster.until(lambda: {id: node.books.share for id, node in cluster.nodes.items()} == shares)
+        cluster.kill("b2")
+        await cluster.until(lambda: cluster.nodes["a1"].books.share == 1.0)
+
+    Cluster().run(test)
+
+
+def test_the_settings_of_a_book_reach_its_replicas() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        await cluster.nodes["c3"].runner.change(BOOKS[0], replicas=3, settings={"depth": 500})
+        await cluster.until(lambda: len(cluster.synced_on(BOOKS[0])) == 3)
+        for node in cluster.nodes.values():
+            assert node.books.replicas[BOOKS[0]].book.settings == (("depth", 500),)
+
+    Cluster().run(test)
+
+
+def test_a_removed_node_is_refused_and_told() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        removed = cluster.nodes["b2"]
+        await cluster.nodes["a1"].runner.deny("b2", until_ms=2_000_000_000_000)
+        await cluster.until(lambda: bool(removed.removed))
+        await cluster.until(lambda: "b2" not in cluster.nodes["c3"].core.members.alive())
+        cluster.kill("b2")
+        again = await cluster.start("b2")
+        await cluster.until(lambda: is_whole_without(cluster, "b2"))
+        assert again.removed
+        assert "b2" not in cluster.nodes["a1"].core.members.alive()
+
+    Cluster().run(test)
+
+
+def is_whole_without(cluster: Cluster, id: str) -> bool:
+    return all(len(cluster.synced_on(book) - {id}) == 2 for book in BOOKS)

@@ -1,8 +1,8 @@
 """A cluster on a virtual clock: nodes with their cores and runners, disks, books and an exchange to follow.
 
-The books are a model: a snapshot of the exchange is right, a copy is as right as the book it was made of. A frozen
-process misses updates, so its books are stale once it runs again, until they are resynced; that is what the books'
-own watchdogs do. Everything else is the real code of the cluster.
+The books are a model: a snapshot of the exchange is right, a copy is as right as the book it was made of. A
+frozen process misses updates, so its books are stale once it runs again, until they are resynced; that is
+what the books' own watchdogs do. Everything else is the real code of the cluster.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from depthcache.cluster.core.commands import FromExchange, FromSibling, Source
+from depthcache.cluster.core.commands import FromExchange, Source
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.ownership import ReplicaState
@@ -252,7 +252,7 @@ class Cluster:
 
     async def join(
         self,
-        id: str,
+        peer: str,
         *,
         issuer: str | None = None,
         zone: str = "",
@@ -260,49 +260,49 @@ class Cluster:
         skew_ms: int = 0,
     ) -> TestNode:
         """A new node joins; all but the first through another one."""
-        self.disks[id] = MemoryDisk()
-        self.facts[id] = Node(id=id, run=0, address=f"{id}:1", zone=zone, egress=egress)
-        self.skews_ms[id] = skew_ms
+        self.disks[peer] = MemoryDisk()
+        self.facts[peer] = Node(id=peer, run=0, address=f"{peer}:1", zone=zone, egress=egress)
+        self.skews_ms[peer] = skew_ms
         if issuer is not None:
-            await self.nodes[issuer].runner.register(id)
-            self.disks[id].append([self.nodes[issuer].core.snapshot()])
-        return await self.start(id)
+            await self.nodes[issuer].runner.register(peer)
+            self.disks[peer].append([self.nodes[issuer].core.snapshot()])
+        return await self.start(peer)
 
-    async def start(self, id: str) -> TestNode:
+    async def start(self, peer: str) -> TestNode:
         """Start the process of a node, or start it again."""
-        before = self.facts[id]
-        me = self.facts[id] = Node(
-            id=id, run=before.run + 1, address=before.address, zone=before.zone, egress=before.egress
+        before = self.facts[peer]
+        me = self.facts[peer] = Node(
+            id=peer, run=before.run + 1, address=before.address, zone=before.zone, egress=before.egress
         )
-        node = self.nodes[id] = TestNode(self, me, self.disks[id], self.skews_ms[id])
+        node = self.nodes[peer] = TestNode(self, me, self.disks[peer], self.skews_ms[peer])
         await node.runner.start()
         return node
 
-    def kill(self, id: str) -> None:
+    def kill(self, peer: str) -> None:
         """kill -9."""
-        node = self.nodes.pop(id)
+        node = self.nodes.pop(peer)
         node.disk.is_dead = True
-        self.frozen.discard(id)
-        self.wire.kill(id)
+        self.frozen.discard(peer)
+        self.wire.kill(peer)
 
-    def freeze(self, id: str) -> None:
+    def freeze(self, peer: str) -> None:
         """SIGSTOP."""
-        self.frozen.add(id)
-        self.wire.freeze(id)
+        self.frozen.add(peer)
+        self.wire.freeze(peer)
 
-    def thaw(self, id: str) -> None:
+    def thaw(self, peer: str) -> None:
         """SIGCONT."""
-        self.frozen.discard(id)
-        self.nodes[id].network.run(self.nodes[id].books.on_thawed)
-        self.wire.thaw(id)
+        self.frozen.discard(peer)
+        self.nodes[peer].network.run(self.nodes[peer].books.on_thawed)
+        self.wire.thaw(peer)
 
-    async def leave(self, id: str) -> None:
+    async def leave(self, peer: str) -> None:
         """A node hands its books over and leaves for good."""
-        node = self.nodes[id]
-        await node.runner.drain(id, draining=True)
+        node = self.nodes[peer]
+        await node.runner.drain(peer, draining=True)
         await self.until(lambda: node.core.is_drained() or len(self.nodes) == 1)
-        await node.runner.forget(id)
-        del self.nodes[id]
+        await node.runner.forget(peer)
+        del self.nodes[peer]
         await node.runner.close()
 
     def cut(self, sides: tuple[set[str], set[str]]) -> None:
@@ -329,19 +329,19 @@ class Cluster:
     def synced_on(self, key: BookKey) -> set[str]:
         """The nodes that say that they hold a book synced, frozen ones left out."""
         return {
-            id
-            for id, node in self.nodes.items()
-            if id not in self.frozen
+            peer
+            for peer, node in self.nodes.items()
+            if peer not in self.frozen
             if (replica := node.books.replicas.get(key)) is not None and replica.state is ReplicaState.SYNCED
         }
 
     def false_synced(self) -> list[tuple[str, BookKey]]:
         """Replicas that say synced and are not right."""
         return [
-            (id, key)
-            for id, node in self.nodes.items()
+            (peer, key)
+            for peer, node in self.nodes.items()
             for key, replica in node.books.replicas.items()
-            if id not in self.frozen and replica.state is ReplicaState.SYNCED and not replica.is_right
+            if peer not in self.frozen and replica.state is ReplicaState.SYNCED and not replica.is_right
         ]
 
     async def _run(self, test: Callable[[Cluster], Awaitable[None]]) -> None:

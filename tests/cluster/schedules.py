@@ -1,4 +1,4 @@
-"""Random schedules of joins, leaves, kills, freezes, cuts, full disks and changes, and what must hold after them.
+"""Random schedules of joins, leaves, kills, freezes, cuts, full disks and changes, and what must hold.
 
 A schedule is made of its seed. Changes are made on any node that runs, at the same time as everything else.
 """
@@ -6,6 +6,7 @@ A schedule is made of its seed. Changes are made on any node that runs, at the s
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -58,7 +59,8 @@ class Schedule:
     steps: list[str] = field(default_factory=list)
     took_s: float = 0.0
     random: Random = field(init=False)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)
+    """Changes under way, and the nodes that make them."""
     ghosts: set[str] = field(default_factory=set)
     """Nodes that were registered, maybe, and did not join."""
 
@@ -81,17 +83,17 @@ class Schedule:
     async def _end(self) -> None:
         """Everything is repaired; first the dead stay dead, then they come back."""
         await self._heal()
-        for id in sorted(self.cluster.frozen):
-            self.cluster.thaw(id)
+        for peer in sorted(self.cluster.frozen):
+            self.cluster.thaw(peer)
         for disk in self.cluster.disks.values():
             disk.is_full = False
         self.took_s = await self.cluster.until(self._is_whole, within_s=BOUND_S)
-        for id in self._down():
-            await self.cluster.start(id)
+        for peer in self._down():
+            await self.cluster.start(peer)
         await self.cluster.until(lambda: not self.tasks, within_s=BOUND_S)
         await self.cluster.until(self._is_whole, within_s=BOUND_S)
-        for id in sorted(self.ghosts):
-            await self._any().runner.forget(id)
+        for peer in sorted(self.ghosts):
+            await self._any().runner.forget(peer)
         self._check_changes()
         await self.cluster.until(self._is_compact, within_s=BOUND_S)
         self._check_changes()
@@ -121,7 +123,7 @@ class Schedule:
     _seen: set[BookKey] = field(default_factory=set)
 
     def _is_whole(self) -> bool:
-        """All nodes have the same wanted set, and each book as many replicas as it should have, or no more."""
+        """All nodes have the same wanted set, and each book has its replicas."""
         self._check_books()
         nodes = list(self.cluster.nodes.values())
         if len({node.core.wanted.map.digest() for node in nodes}) != 1:
@@ -156,7 +158,7 @@ class Schedule:
 
     def _running(self) -> list[TestNode]:
         nodes = self.cluster.nodes
-        return [nodes[id] for id in sorted(nodes.keys() - self.cluster.frozen)]
+        return [nodes[peer] for peer in sorted(nodes.keys() - self.cluster.frozen)]
 
     def _down(self) -> list[str]:
         return sorted(self.cluster.facts.keys() - self.cluster.nodes.keys() - self.ghosts)
@@ -167,13 +169,13 @@ class Schedule:
     async def _create(self) -> None:
         node, key, replicas = self._any(), self.random.choice(BOOKS), self.random.randint(1, 3)
         settings = {"depth": self.random.choice((100, 500)), "edit": len(self.changes)}
-        self._begin(node, key, node.runner.create(key, replicas=replicas, settings=settings))
+        self._begin(node, key, lambda: node.runner.create(key, replicas=replicas, settings=settings))
 
     async def _stop(self) -> None:
         node = self._any()
         if node.core.wanted.books():
             key = self.random.choice(sorted(node.core.wanted.books()))
-            self._begin(node, key, node.runner.stop(key))
+            self._begin(node, key, lambda: node.runner.stop(key))
 
     async def _change(self) -> None:
         node = self._any()
@@ -181,23 +183,23 @@ class Schedule:
             key = self.random.choice(sorted(node.core.wanted.books()))
             replicas = self.random.choice((None, 1, 2, 3))
             settings = {} if replicas else {"depth": self.random.choice((100, 500, 1000))}
-            self._begin(node, key, node.runner.change(key, replicas=replicas, settings=settings))
+            self._begin(node, key, lambda: node.runner.change(key, replicas=replicas, settings=settings))
 
-    def _begin(self, node: TestNode, key: BookKey, edit: object) -> None:
+    def _begin(self, node: TestNode, key: BookKey, edit: Callable[[], Awaitable[None]]) -> None:
         before = dict(node.core.wanted.map.content().get(f"book {key.exchange} {key.symbol}", {}))
 
         async def make() -> None:
             change.is_stored = False
             try:
-                await edit  # type: ignore[misc]
+                await edit()
             except (BookNotWanted, ChangeNotStored):
                 return
             change.is_stored = True
 
         change = Change({})
         task = asyncio.get_running_loop().create_task(make())
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks[task] = node.id
+        task.add_done_callback(self.tasks.pop)
         self.changes.append(change)
 
         def note() -> None:
@@ -211,18 +213,20 @@ class Schedule:
         running = self._running()
         if len(self.cluster.facts) >= 6:
             return
-        id = f"a{len(self.cluster.disks) + 1}"
+        peer = f"a{len(self.cluster.disks) + 1}"
         zone, skew_ms = self.random.choice(("", "", "x", "y")), self.random.randint(-5_000, 5_000)
         try:
             issuer = self.random.choice(running).id if running else None
-            await self.cluster.join(id, issuer=issuer, zone=zone, skew_ms=skew_ms)
+            await self.cluster.join(peer, issuer=issuer, zone=zone, skew_ms=skew_ms)
         except ChangeNotStored:
-            self.ghosts.add(id)
+            self.ghosts.add(peer)
 
     async def _kill(self) -> None:
         if len(self._running()) > 1:
-            id = self._any().id
-            self.cluster.kill(id)
+            peer = self._any().id
+            self.cluster.kill(peer)
+            for task in [task for task, node in self.tasks.items() if node == peer]:
+                task.cancel()
 
     async def _restart(self) -> None:
         if self._down():
@@ -231,9 +235,9 @@ class Schedule:
     async def _leave(self) -> None:
         if len(self._running()) > 2 and not self.cluster.wire.cuts and not self.cluster.frozen:
             await self.cluster.until(lambda: not self.tasks)
-            id = self._any().id
-            await self.cluster.leave(id)
-            del self.cluster.facts[id]
+            peer = self._any().id
+            await self.cluster.leave(peer)
+            del self.cluster.facts[peer]
 
     async def _freeze(self) -> None:
         if len(self._running()) > 1:
@@ -245,7 +249,7 @@ class Schedule:
 
     async def _cut(self) -> None:
         ids = sorted(self.cluster.facts)
-        side = {id for id in ids if self.random.random() < 0.5}
+        side = {peer for peer in ids if self.random.random() < 0.5}
         self.cluster.cut((side, set(ids) - side))
 
     async def _cut_one_way(self) -> None:

@@ -1,4 +1,4 @@
-"""After any schedule of faults and changes: every book is held, nothing stored is lost, nothing false is synced."""
+"""After any schedule of faults: every book is held, no stored change is lost, nothing false is synced."""
 
 from __future__ import annotations
 

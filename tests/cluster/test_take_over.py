@@ -130,8 +130,8 @@ def test_a_restarted_node_asks_the_exchange_for_nothing_that_others_have() -> No
 def test_a_node_whose_cluster_is_gone_serves_every_book_alone() -> None:
     async def test(cluster: Cluster) -> None:
         await three(cluster)
-        for id in NODES:
-            cluster.kill(id)
+        for peer in NODES:
+            cluster.kill(peer)
         await cluster.start("b2")
         took_s = await cluster.until(lambda: is_whole(cluster, 2))
         assert 3 <= took_s <= 4
@@ -145,7 +145,9 @@ def test_nodes_behind_one_address_share_its_weight() -> None:
         await cluster.join("b2", issuer="a1", egress="office")
         await cluster.join("c3", issuer="a1", egress="cloud")
         shares = {"a1": 0.5, "b2": 0.5, "c3": 1.0}
-        await cluster.until(lambda: {id: node.books.share for id, node in cluster.nodes.items()} == shares)
+        await cluster.until(
+            lambda: {peer: node.books.share for peer, node in cluster.nodes.items()} == shares
+        )
         cluster.kill("b2")
         await cluster.until(lambda: cluster.nodes["a1"].books.share == 1.0)
 
@@ -179,5 +181,5 @@ def test_a_removed_node_is_refused_and_told() -> None:
     Cluster().run(test)
 
 
-def is_whole_without(cluster: Cluster, id: str) -> bool:
-    return all(len(cluster.synced_on(book) - {id}) == 2 for book in BOOKS)
+def is_whole_without(cluster: Cluster, peer: str) -> bool:
+    return all(len(cluster.synced_on(book) - {peer}) == 2 for book in BOOKS)

@@ -328,7 +328,14 @@ class PackageMissing(UsageError, ImportError):
         super().__init__(f"{wanted_for} needs the package {package}: {_pip_install(package)}")
 
 
-_EXTRAS = {"matplotlib": "plot", "prometheus-client": "prometheus", "textual": "tui", "trustme": "tls"}
+_EXTRAS = {
+    "cryptography": "cluster",
+    "eclipse-zenoh": "cluster",
+    "matplotlib": "plot",
+    "prometheus-client": "prometheus",
+    "textual": "tui",
+    "trustme": "tls",
+}
 
 
 def _pip_install(package: str) -> str:

@@ -151,9 +151,9 @@ def test_a_removed_node_is_refused_until_its_certificate_has_ended() -> None:
     wanted = WantedSet("a1")
     wanted.register("b2", wall_ms=1)
     wanted.deny("b2", until_ms=100, wall_ms=2)
-    wanted.expire_denials(wall_ms=99)
+    wanted.drop_ended(wall_ms=99)
     assert (wanted.registered(), wanted.denied()) == (frozenset(), {"b2"})
-    wanted.expire_denials(wall_ms=100)
+    wanted.drop_ended(wall_ms=100)
     assert wanted.denied() == frozenset()
 
 

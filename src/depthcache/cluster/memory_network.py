@@ -19,6 +19,8 @@ from depthcache.cluster.seam import Handler
 __all__ = ["MemoryCluster", "MemoryNetwork"]
 
 _FORGET_S = 60.0
+_NEXT_S = 1e-9
+"""Between two messages of one link: timers of the same moment have no order."""
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ class MemoryCluster:
         """Deliver in order, unless the link is cut or the receiver ends."""
         loop = asyncio.get_running_loop()
         at_s = loop.time() + self.latency_s + self.delays_s.get((sender.id, receiver), 0.0)
-        at_s = sender.last_s[receiver] = max(at_s, sender.last_s.get(receiver, 0.0))
+        at_s = sender.last_s[receiver] = max(at_s, sender.last_s.get(receiver, 0.0) + _NEXT_S)
 
         def arrive() -> None:
             found = self.networks.get(receiver)

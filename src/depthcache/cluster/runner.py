@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
+from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.commands import (
     Answer,
     Ask,
@@ -197,6 +198,15 @@ class NodeRunner:
         """Remove a node and refuse it until then, in milliseconds since 1970. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         await self._stored(self.core.deny(node, until_ms=until_ms, now_ns=now_ns, wall_ms=wall_ms))
+
+    async def rotate_token(self, digest: str, *, role: Role, old_until_ms: int) -> None:
+        """A new access token, by the digest of its secret; others of the role end then. As `create`."""
+        now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
+        await self._stored(
+            self.core.rotate_token(
+                digest, role=role, old_until_ms=old_until_ms, now_ns=now_ns, wall_ms=wall_ms
+            )
+        )
 
     # --- what happened -----------------------------------------------------------------------
 

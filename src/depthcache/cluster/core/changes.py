@@ -31,7 +31,7 @@ class Changes:
         self._changes: dict[int, _Change] = {}
 
     def begin(self, change: int, payload: bytes) -> None:
-        """A change was made here and is written to this node's disk. `payload`: what other nodes are asked."""
+        """A change was made here and is being written to disk. `payload`: what other nodes are asked."""
         self._changes[change] = _Change(payload, set(), pending={self._members.me.id})
 
     def unasked(self, node: str) -> list[tuple[int, bytes]]:

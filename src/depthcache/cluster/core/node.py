@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from itertools import count
 
 from depthcache.cluster.core import messages
+from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.changes import Changes
 from depthcache.cluster.core.commands import (
     Answer,
@@ -43,8 +44,9 @@ _STORE_TIMEOUT_S = 2.5
 """Longer than a frozen node stays unnoticed."""
 _CONTENT_TIMEOUT_S = 5.0
 _SETTLE_NS = 3_000_000_000
-"""How long a starting node waits for the other registered nodes before it acts without them: otherwise it would
-ask the exchange for books that they have."""
+"""How long a starting node waits for the other registered nodes before it acts without them.
+
+Otherwise it would ask the exchange for books that they have."""
 _STATES = {each.value: each for each in ReplicaState}
 
 
@@ -93,7 +95,7 @@ class NodeCore:
         return messages.encode(self._content())
 
     def is_drained(self) -> bool:
-        """Whether this node may leave without a loss: it holds no book, and another node has all its edits."""
+        """Whether this node may leave: it holds no book, and another node has all its edits."""
         alive, digest = self.members.alive(), self.wanted.map.digest()
         is_known = not alive or any(self._digests.get(peer) == digest for peer in alive)
         return is_known and not self.books.states()
@@ -169,6 +171,11 @@ class NodeCore:
         """Remove a node and refuse it until its certificate ends. Returns as `create` does."""
         return self._spread(*self.wanted.deny(node, until_ms=until_ms, wall_ms=wall_ms), now_ns)
 
+    def rotate_token(self, digest: str, *, role: Role, old_until_ms: int, now_ns: int, wall_ms: int) -> int:
+        """A new access token. Returns as `create` does."""
+        edit = self.wanted.rotate_token(digest, role=role, old_until_ms=old_until_ms, wall_ms=wall_ms)
+        return self._spread(*edit, now_ns)
+
     # --- what happened ---------------------------------------------------------------------
 
     def on_member(self, member: Member, now_ns: int) -> None:
@@ -199,7 +206,7 @@ class NodeCore:
             self._beat_ns = now_ns + _BEAT_NS
             self.books.look_again()
             self._drop_tombstones()
-            delta, changed = self.wanted.expire_denials(wall_ms=wall_ms)
+            delta, changed = self.wanted.drop_ended(wall_ms=wall_ms)
             if delta:
                 self._spread(delta, changed, now_ns)
             self._tell(None, self._beat())

@@ -1,7 +1,7 @@
 """The wanted set: which books a cluster keeps, in how many replicas and with which settings; and its nodes.
 
-A replicated map with three kinds of entries: books, registered nodes, and nodes that were removed and are
-refused. Every edit gets a stamp of this node's hybrid clock.
+A replicated map with four kinds of entries: books, registered nodes, nodes that were removed and are
+refused, and the digests of access tokens. Every edit gets a stamp of this node's hybrid clock.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from depthcache.cluster.core.access_tokens import AccessToken, Role
 from depthcache.cluster.core.placement import BookKey
-from depthcache.cluster.core.replicated_map import Delta, ReplicatedMap, Value, latest
+from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, Value, latest
 from depthcache.cluster.core.stamps import HybridClock, Stamp
 from depthcache.cluster.errors import BookNotWanted
 
 __all__ = ["Changed", "WantedBook", "WantedSet"]
 
-_BOOK, _NODE, _DENIED = "book", "node", "denied"
-_REPLICAS, _DRAINING, _UNTIL = "replicas", "draining", "until_ms"
+_BOOK, _NODE, _DENIED, _TOKEN = "book", "node", "denied", "token"
+_REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
 _MOST_REPLICAS = 64
+_ROLES: Mapping[Value, Role] = {each.value: each for each in Role}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,16 @@ class WantedSet:
         fields = {peer: self.map.fields(f"{_NODE} {peer}") for peer in self.registered()}
         return frozenset(peer for peer, each in fields.items() if each.get(_DRAINING))
 
+    def tokens(self) -> list[AccessToken]:
+        """The access tokens, those that have ended included."""
+        found: list[AccessToken] = []
+        for digest in sorted(self._ids(_TOKEN)):
+            fields = self.map.fields(f"{_TOKEN} {digest}")
+            role, until_ms = _ROLES.get(fields.get(_ROLE)), fields.get(_UNTIL)
+            if role is not None:
+                found.append(AccessToken(digest, role, until_ms if isinstance(until_ms, int) else None))
+        return found
+
     # --- edits -----------------------------------------------------------------------------
 
     def create(
@@ -117,13 +129,25 @@ class WantedSet:
         denied = self.map.create(f"{_DENIED} {node}", {_UNTIL: until_ms}, stamp)
         return self._edited({**gone, **denied})
 
-    def expire_denials(self, *, wall_ms: int) -> tuple[Delta, Changed]:
-        """Forget removed nodes whose certificates have ended; empty if there are none."""
-        ended: dict[str, Mapping[str, tuple[Stamp, Value]]] = {}
-        for peer in sorted(self.denied()):
-            until_ms = self.map.fields(f"{_DENIED} {peer}").get(_UNTIL)
-            if not isinstance(until_ms, int | float) or until_ms <= wall_ms:
-                ended |= self.map.delete(f"{_DENIED} {peer}", self.clock.tick(wall_ms))
+    def rotate_token(
+        self, digest: str, *, role: Role, old_until_ms: int, wall_ms: int
+    ) -> tuple[Delta, Changed]:
+        """A new token of a role, by the digest of its secret; the role's others end at `old_until_ms`."""
+        stamp = self.clock.tick(wall_ms)
+        delta = dict(self.map.create(f"{_TOKEN} {digest}", {_ROLE: role.value, _UNTIL: None}, stamp))
+        for token in self.tokens():
+            is_open = token.until_ms is None or token.until_ms > old_until_ms
+            if token.role is role and token.digest != digest and is_open:
+                delta |= self.map.change(f"{_TOKEN} {token.digest}", {_UNTIL: old_until_ms}, stamp)
+        return self._edited(delta)
+
+    def drop_ended(self, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Forget removed nodes whose certificates have ended, and ended tokens; empty if there are none."""
+        ended: dict[str, Mapping[str, Cell]] = {}
+        for key in self.map.entries():
+            until_ms = self.map.fields(key).get(_UNTIL) if key.startswith((_DENIED, _TOKEN)) else None
+            if isinstance(until_ms, int | float) and until_ms <= wall_ms:
+                ended |= self.map.delete(key, self.clock.tick(wall_ms))
         return self._edited(ended)
 
     # --- what comes from elsewhere ---------------------------------------------------------

@@ -1,0 +1,230 @@
+"""Nodes over Zenoh: whom they refuse, how soon they notice, and a cluster that takes over."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from depthcache.cluster.authority import Authority, make_node_key
+from depthcache.cluster.core.commands import FromExchange, FromSibling, Source
+from depthcache.cluster.core.members import MemberState
+from depthcache.cluster.core.node import NodeCore, load
+from depthcache.cluster.core.ownership import ReplicaState
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.wanted_set import WantedBook, WantedSet
+from depthcache.cluster.runner import NodeRunner, SystemClock
+from depthcache.cluster.wanted_file import WantedFile
+from depthcache.cluster.zenoh_network import ZenohNetwork
+from tests.cluster.test_seam import NAMES, Engine, OverSockets, Seat, facts
+
+CHILD = """
+import asyncio, json, sys
+from pathlib import Path
+from depthcache.cluster.core.members import Node
+from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
+
+given = json.loads(sys.argv[1])
+paths = {name: Path(given[name]) for name in ("authority", "certificate", "key")}
+settings = ZenohSettings(cluster="test", listen=given["listen"], peers=tuple(given["peers"]), **paths)
+
+class Quiet:
+    def on_tell(self, sender, payload): ...
+    async def on_ask(self, sender, payload): return payload
+
+async def main():
+    network = ZenohNetwork(settings)
+    await network.join(Node(id=given["id"], run=1, address="x:1"), Quiet())
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+class Process:
+    """A node in a process of its own."""
+
+    def __init__(self, sockets: OverSockets, name: str) -> None:
+        self.sockets, self.name = sockets, name
+
+    async def __aenter__(self) -> Process:
+        import json
+
+        given = self.sockets.settings(self.name)
+        text = json.dumps(
+            {
+                "id": self.name,
+                "listen": given.listen,
+                "peers": given.peers,
+                "authority": str(given.authority),
+                "certificate": str(given.certificate),
+                "key": str(given.key),
+            }
+        )
+        self.process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, text)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_suspect_and_a_frozen_one_until_it_runs_again(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one = await engine.start("a1")
+        async with Process(sockets, "b2") as frozen, Process(sockets, "c3") as killed:
+            await one.sees("b2", "c3")
+            killed.process.kill()
+            await one.sees("b2")
+            frozen.process.send_signal(signal.SIGSTOP)
+            await one.sees()
+            frozen.process.send_signal(signal.SIGCONT)
+            await one.sees("b2")
+        assert ("b2", 1, MemberState.LEFT) not in one.seen
+
+    sockets.run(test)
+
+
+def test_a_stranger_with_another_authority_sees_and_is_seen_by_nobody(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+    strange = Authority.create("test", now=datetime.now(UTC))
+    key = make_node_key("c3")
+    (tmp_path / "c3.pem").write_text(
+        strange.issue(key.request, node="c3", hosts=["127.0.0.1"], now=datetime.now(UTC))
+    )
+    (tmp_path / "c3.key").write_text(key.key)
+
+    async def test(engine: Engine) -> None:
+        stranger = await engine.start("c3")
+        one, other = await engine.start("a1"), await engine.start("b2")
+        await one.sees("b2")
+        await other.sees("a1")
+        stranger.network.tell(None, b"hello")
+        one.network.tell(None, b"known")
+        await other.until(lambda: other.told == [("a1", b"known")])
+        assert stranger.network.members() == ()
+        assert {each.node.id for each in one.network.members()} == {"b2"}
+
+    sockets.run(test)
+
+
+def test_a_removed_node_with_a_valid_certificate_sees_and_is_seen_by_nobody(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        removed = await engine.start("c3")
+        sockets.denied = ("c3",)
+        one, other = await engine.start("a1"), await engine.start("b2")
+        await one.sees("b2")
+        await other.sees("a1")
+        one.network.tell(None, b"known")
+        await other.until(lambda: other.told == [("a1", b"known")])
+        assert removed.network.members() == ()
+        assert {each.node.id for each in one.network.members()} == {"b2"}
+
+    sockets.run(test)
+
+
+class Books:
+    """Books that are synced at once, and where they came from."""
+
+    def __init__(self) -> None:
+        self.runner: NodeRunner | None = None
+        self.sources: dict[BookKey, Source] = {}
+
+    def start(self, book: WantedBook, source: Source) -> None:
+        self.sources[book.key] = source
+        runner = self.runner
+        assert runner is not None
+        asyncio.get_running_loop().call_soon(runner.on_replica, book.key, ReplicaState.SYNCED)
+
+    def update(self, book: WantedBook) -> None: ...
+
+    def stop(self, key: BookKey) -> None:
+        del self.sources[key]
+
+    def set_budget_share(self, share: float) -> None: ...
+
+
+class Member:
+    """A whole node: core, sockets, disk."""
+
+    def __init__(self, sockets: OverSockets, name: str, content: bytes | None) -> None:
+        file = WantedFile(sockets.folder / name / "wanted.journal")
+        if content is not None:
+            file.append([content])
+        wanted = WantedSet(name)
+        load(wanted, file.load())
+        self.network, self.books = ZenohNetwork(sockets.settings(name)), Books()
+        sockets.networks.append(self.network)
+        self.seat = Seat(name, self.network)
+        self.runner = NodeRunner(
+            NodeCore(facts(name, 1), wanted),
+            self.network,
+            disk=file,
+            host=self.books,
+            clock=SystemClock(),
+            on_stop=lambda reason: None,
+        )
+        self.books.runner = self.runner
+
+
+@pytest.mark.slow
+def test_a_cluster_over_sockets_takes_over_and_keeps_its_wanted_set(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+    keys = [BookKey("binance.com", f"SYM{number}") for number in range(20)]
+    members: dict[str, Member] = {}
+
+    def is_whole() -> bool:
+        alive = [member for name, member in members.items() if name != "b2" or len(members) == 3]
+        return all(sum(key in each.books.sources for each in alive) == min(2, len(alive)) for key in keys)
+
+    async def join(name: str, content: bytes | None) -> Member:
+        member = members[name] = Member(sockets, name, content)
+        await member.runner.start()
+        return member
+
+    async def wait(is_so: object) -> None:
+        async with asyncio.timeout(10):
+            while not is_so():  # type: ignore[operator]
+                await members["a1"].seat._news.wait()
+                members["a1"].seat._news.clear()
+
+    async def test(engine: Engine) -> None:
+        first = await join("a1", None)
+        for name in NAMES[1:]:
+            await first.runner.register(name)
+            await join(name, first.runner.core.snapshot())
+        for key in keys:
+            await first.runner.create(key, replicas=2, settings={"depth": 100})
+        tell = first.runner.on_tell
+
+        def on_tell(sender: str, payload: bytes) -> None:
+            tell(sender, payload)
+            first.seat._news.set()
+
+        first.runner.on_tell = on_tell  # type: ignore[method-assign]
+        await wait(is_whole)
+        sources = [source for each in members.values() for source in each.books.sources.values()]
+        assert sum(isinstance(source, FromExchange) for source in sources) == len(keys)
+        lost = members.pop("b2")
+        await lost.network.lose()
+        await wait(is_whole)
+        moved = [key for key in keys if key in lost.books.sources]
+        taken = [each.books.sources[key] for key in moved for each in members.values()]
+        assert sum(isinstance(source, FromSibling) for source in taken) >= len(moved)
+        for each in (*members.values(), lost):
+            await each.runner.close()
+        wanted = WantedSet("a1")
+        load(wanted, WantedFile(tmp_path / "c3" / "wanted.journal").load())
+        assert set(wanted.books()) == set(keys)
+
+    sockets.run(test)

@@ -123,12 +123,16 @@ class Schedule:
     _seen: set[BookKey] = field(default_factory=set)
 
     def _is_whole(self) -> bool:
-        """All nodes have the same wanted set, and each book has its replicas."""
+        """All nodes have the same wanted set, each book has its replicas, and all know where."""
         self._check_books()
         nodes = list(self.cluster.nodes.values())
         if len({node.core.wanted.map.digest() for node in nodes}) != 1:
             return False
         wanted = nodes[0].core.wanted.books()
+        for node in nodes:
+            for key in wanted:
+                if set(node.core.books.holders(key)) != self.cluster.synced_on(key):
+                    return False
         held = {key for node in nodes for key in node.books.replicas}
         return held <= wanted.keys() and all(
             len(self.cluster.synced_on(key)) == min(book.replicas, len(nodes)) for key, book in wanted.items()

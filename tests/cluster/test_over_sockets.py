@@ -93,7 +93,10 @@ def test_a_killed_process_is_suspect_and_a_frozen_one_until_it_runs_again(tmp_pa
     sockets.run(test)
 
 
-def test_a_stranger_with_another_authority_sees_and_is_seen_by_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trusts_the_cluster", [False, True])
+def test_a_stranger_with_another_authority_sees_and_is_seen_by_nobody(
+    tmp_path: Path, trusts_the_cluster: bool
+) -> None:
     sockets = OverSockets(tmp_path)
     strange = Authority.create("test", now=datetime.now(UTC))
     key = make_node_key("c3")
@@ -101,10 +104,14 @@ def test_a_stranger_with_another_authority_sees_and_is_seen_by_nobody(tmp_path: 
         strange.issue(key.request, node="c3", hosts=["127.0.0.1"], now=datetime.now(UTC))
     )
     (tmp_path / "c3.key").write_text(key.key)
+    (tmp_path / "strange.pem").write_text(strange.certificate)
 
     async def test(engine: Engine) -> None:
+        one = await engine.start("a1")
+        sockets.authority_file = "authority.pem" if trusts_the_cluster else "strange.pem"
         stranger = await engine.start("c3")
-        one, other = await engine.start("a1"), await engine.start("b2")
+        sockets.authority_file = "authority.pem"
+        other = await engine.start("b2")
         await one.sees("b2")
         await other.sees("a1")
         stranger.network.tell(None, b"hello")

@@ -111,6 +111,7 @@ class OverSockets:
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.networks: list[ZenohNetwork] = []
         self.denied: tuple[str, ...] = ()
+        self.authority_file = "authority.pem"
         (folder / "authority.pem").write_text(self.authority.certificate)
         for name in names:
             key = make_node_key(name)
@@ -133,7 +134,7 @@ class OverSockets:
             cluster="test",
             listen=f"127.0.0.1:{self.ports[name]}",
             peers=tuple(f"127.0.0.1:{port}" for other, port in self.ports.items() if other != name),
-            authority=self.folder / "authority.pem",
+            authority=self.folder / self.authority_file,
             certificate=self.folder / f"{name}.pem",
             key=self.folder / f"{name}.key",
             denied=self.denied,

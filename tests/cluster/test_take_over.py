@@ -139,6 +139,31 @@ def test_a_node_whose_cluster_is_gone_serves_every_book_alone() -> None:
     Cluster().run(test)
 
 
+def test_a_stale_book_is_not_copied_and_a_failed_copy_is_made_again() -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.join("a1")
+        for book in BOOKS:
+            await cluster.nodes["a1"].runner.create(book, replicas=2, settings={})
+        await cluster.until(lambda: all(cluster.synced_on(book) for book in BOOKS))
+        cluster.starts.clear()
+        await cluster.join("b2", issuer="a1")
+        await cluster.until(lambda: bool(cluster.starts))
+        cluster.freeze("a1")
+        cluster.thaw("a1")
+
+        def is_done() -> bool:
+            assert cluster.false_synced() == []
+            return is_whole(cluster, 2)
+
+        await cluster.until(is_done)
+        first, last = cluster.starts[0], cluster.starts[-1]
+        assert isinstance(first[2], FromSibling)
+        assert len(cluster.starts) > len(BOOKS)
+        assert isinstance(last[2], FromExchange | FromSibling)
+
+    Cluster().run(test)
+
+
 def test_nodes_behind_one_address_share_its_weight() -> None:
     async def test(cluster: Cluster) -> None:
         await cluster.join("a1", egress="office")

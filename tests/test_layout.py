@@ -16,6 +16,7 @@ RUST_FILES = sorted((ROOT / "crates").rglob("*.rs"))
 FOLDERS = {
     "cli",
     "client",
+    "cluster",
     "compat",
     "core",
     "doctor",

@@ -237,6 +237,9 @@ FACTS_OF_ERRORS: dict[str, Any] = {
     "max_age_s": 0.5,
     "supported": 1,
     "market": "btcusdt",
+    "node": "b2",
+    "stored": 1,
+    "needed": 2,
     "rejected": RequestRejected(url="u", status=400, code=-1, text="t"),
 }
 """A sample of each argument that an error is made with: a new argument needs one here."""

@@ -9,7 +9,6 @@ import pytest
 
 from depthcache.cluster.core import messages
 from depthcache.cluster.core.commands import (
-    Answer,
     Ask,
     ChangeDone,
     Command,
@@ -17,6 +16,7 @@ from depthcache.cluster.core.commands import (
     FromSibling,
     Persist,
     Refuse,
+    Respond,
     StartReplica,
     StopNode,
     Tell,
@@ -88,9 +88,9 @@ def test_a_change_is_done_once_two_disks_have_it() -> None:
     assert done(core) == []
     core.on_persisted(change)
     assert done(core) == []
-    core.on_answer(first.request, STORED, 0)
+    core.on_response(first.request, STORED, 0)
     assert done(core) == [(2, 2, True)]
-    core.on_answer(second.request, STORED, 0)
+    core.on_response(second.request, STORED, 0)
     assert done(core) == []
 
 
@@ -100,7 +100,7 @@ def test_two_other_disks_suffice_where_this_one_is_full() -> None:
     core.on_persist_failed(change, "disk: full")
     for ask in only(Ask, commands):
         assert done(core) == []
-        core.on_answer(ask.request, STORED, 0)
+        core.on_response(ask.request, STORED, 0)
     assert done(core) == [(2, 2, True)]
 
 
@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_read_stores_nothing() -> None:
     core = node("b2")
     change, commands = create(core)
     core.on_persisted(change)
-    core.on_answer(only(Ask, commands)[0].request, b"rubbish", 0)
+    core.on_response(only(Ask, commands)[0].request, b"rubbish", 0)
     assert done(core) == [(1, 2, False)]
 
 
@@ -144,7 +144,7 @@ def test_a_node_that_appears_meanwhile_is_asked_as_well() -> None:
     core.on_member(alive("c3"), 0)
     (late,) = only(Ask, core.take_commands(0))
     assert late.node == "c3"
-    core.on_answer(late.request, STORED, 0)
+    core.on_response(late.request, STORED, 0)
     core.on_persisted(change)
     assert done(core) == [(2, 2, True)]
     assert [ask.node for ask in only(Ask, commands)] == ["b2"]
@@ -169,9 +169,9 @@ def test_a_change_of_another_node_is_answered_once_it_is_on_disk() -> None:
     _, commands = create(other)
     core.on_ask(7, "b2", only(Ask, commands)[0].payload, 0)
     commands = core.take_commands(0)
-    assert only(Answer, commands) == []
+    assert only(Respond, commands) == []
     core.on_persisted(only(Persist, commands)[0].number)
-    assert only(Answer, core.take_commands(0)) == [Answer(7, STORED)]
+    assert only(Respond, core.take_commands(0)) == [Respond(7, STORED)]
     assert BOOK in core.wanted.books()
 
 

@@ -20,7 +20,7 @@ from depthcache.cluster.core.wanted_set import WantedBook, WantedSet
 from depthcache.cluster.runner import NodeRunner, SystemClock
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork
-from tests.cluster.test_seam import NAMES, Engine, OverSockets, Seat, facts
+from tests.cluster.test_seam import NAMES, Engine, OverSockets, SeamNode, facts
 
 CHILD = """
 import asyncio, json, sys
@@ -172,7 +172,7 @@ class Member:
         load(wanted, file.load())
         self.network, self.books = ZenohNetwork(sockets.settings(name)), Books()
         sockets.networks.append(self.network)
-        self.seat = Seat(name, self.network)
+        self.node = SeamNode(name, self.network)
         self.runner = NodeRunner(
             NodeCore(facts(name, 1), wanted),
             self.network,
@@ -202,8 +202,8 @@ def test_a_cluster_over_sockets_takes_over_and_keeps_its_wanted_set(tmp_path: Pa
     async def wait(is_so: object) -> None:
         async with asyncio.timeout(10):
             while not is_so():  # type: ignore[operator]
-                await members["a1"].seat._news.wait()
-                members["a1"].seat._news.clear()
+                await members["a1"].node._news.wait()
+                members["a1"].node._news.clear()
 
     async def test(engine: Engine) -> None:
         first = await join("a1", None)
@@ -216,7 +216,7 @@ def test_a_cluster_over_sockets_takes_over_and_keeps_its_wanted_set(tmp_path: Pa
 
         def on_tell(sender: str, payload: bytes) -> None:
             tell(sender, payload)
-            first.seat._news.set()
+            first.node._news.set()
 
         first.runner.on_tell = on_tell  # type: ignore[method-assign]
         await wait(is_whole)

@@ -23,7 +23,7 @@ from tests.cluster.harness import Clock
 NAMES = ("a1", "b2", "c3")
 
 
-class Seat:
+class SeamNode:
     """One node: what it was told, asked, and saw."""
 
     def __init__(self, name: str, network: Any) -> None:
@@ -72,9 +72,9 @@ class Engine(Protocol):
 
     def run(self, test: Callable[[Engine], Awaitable[None]]) -> None: ...
 
-    async def start(self, name: str, *, run: int = 1) -> Seat: ...
+    async def start(self, name: str, *, run: int = 1) -> SeamNode: ...
 
-    async def lose(self, seat: Seat) -> None: ...
+    async def lose(self, node: SeamNode) -> None: ...
 
 
 def facts(name: str, run: int) -> Node:
@@ -94,13 +94,13 @@ class InMemory:
         finally:
             loop.close()
 
-    async def start(self, name: str, *, run: int = 1) -> Seat:
-        seat = Seat(name, self.cluster.network())
-        await seat.network.join(facts(name, run), seat)
-        return seat
+    async def start(self, name: str, *, run: int = 1) -> SeamNode:
+        node = SeamNode(name, self.cluster.network())
+        await node.network.join(facts(name, run), node)
+        return node
 
-    async def lose(self, seat: Seat) -> None:
-        self.cluster.kill(seat.name)
+    async def lose(self, node: SeamNode) -> None:
+        self.cluster.kill(node.name)
 
 
 class OverSockets:
@@ -140,16 +140,16 @@ class OverSockets:
             denied=self.denied,
         )
 
-    async def start(self, name: str, *, run: int = 1) -> Seat:
+    async def start(self, name: str, *, run: int = 1) -> SeamNode:
         network = ZenohNetwork(self.settings(name))
         self.networks.append(network)
-        seat = Seat(name, network)
-        await network.join(facts(name, run), seat)
-        return seat
+        node = SeamNode(name, network)
+        await network.join(facts(name, run), node)
+        return node
 
-    async def lose(self, seat: Seat) -> None:
-        assert isinstance(seat.network, ZenohNetwork)
-        await seat.network.lose()
+    async def lose(self, node: SeamNode) -> None:
+        assert isinstance(node.network, ZenohNetwork)
+        await node.network.lose()
 
 
 def free_ports(count: int) -> list[int]:
@@ -167,7 +167,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
     return InMemory() if request.param == "memory" else OverSockets(tmp_path)
 
 
-async def two(engine: Engine) -> tuple[Seat, Seat]:
+async def two(engine: Engine) -> tuple[SeamNode, SeamNode]:
     one, other = await engine.start("a1"), await engine.start("b2")
     await one.sees("b2")
     await other.sees("a1")

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.commands import (
-    Answer,
     Ask,
     ChangeDone,
     Command,
     Persist,
     Refuse,
+    Respond,
     SetBudgetShare,
     Source,
     StartReplica,
@@ -270,7 +270,7 @@ class NodeRunner:
                 self._network.tell(node, payload)
             case Ask():
                 self._spawn(self._ask(command))
-            case Answer(request, payload):
+            case Respond(request, payload):
                 self._settle(request, payload)
             case Refuse(request, reason):
                 self._settle(request, RuntimeError(reason))
@@ -299,7 +299,7 @@ class NodeRunner:
         except AskFailed as error:
             self.core.on_ask_failed(command.request, str(error))
         else:
-            self.core.on_answer(command.request, answer, self._clock.now_ns())
+            self.core.on_response(command.request, answer, self._clock.now_ns())
         self._work()
 
     async def _write(self) -> None:

@@ -8,16 +8,16 @@ What every engine promises:
 * **Threads.** All calls are made on one event loop, and all handlers and watchers are called on it, never
   from inside a call.
 * **Members.** `members` and `watch` tell of all other nodes of the cluster, never of this one. A member is
-  `SUSPECT` at once if its connection breaks, and after a lease of 1 s if it falls silent. Suspicion is the
+  suspect at once if its connection breaks, and after a lease of 1 s if it falls silent. Suspicion is the
   engine's last word: whether a suspect is dead is decided in `core.members`. A suspect that is heard again
-  is `ALIVE` again; one that said goodbye has `LEFT`. A restarted node has a larger `run`. Two nodes may see
-  a third one differently, and one may see another that does not see it.
+  is alive again; one that said goodbye has left. A restarted node has a larger run number. Two nodes may
+  see a third one differently, and one may see another that does not see it.
 * **tell.** At most once, in the order of the calls between two nodes whose connection holds. A message may
   be lost without a sign. It may arrive before its sender is a member, and after it is suspect.
-* **ask.** At most once as well. It raises `NodeUnreachable` at once if the node is no member or suspect,
-  and then the node did not get the request; `AskTimeout` if no answer came in time or the connection broke:
-  the node may have acted on it; `AskRefused` if its handler raised. Requests are not ordered, neither among
-  each other nor with what is told.
+* **ask.** At most once as well. It raises NodeUnreachable at once if the node is no member or suspect, and
+  then the node did not get the request; AskTimeout if no response came in time or the connection broke: the
+  node may have acted on it; AskRefused if its handler raised. Requests are not ordered, neither among each
+  other nor with what is told.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Handler(Protocol):
         """A node told something."""
 
     async def on_ask(self, sender: str, payload: bytes) -> bytes:
-        """The answer to a request. Whatever this raises reaches the asker as `AskRefused`."""
+        """The answer to a request. Whatever this raises reaches the asker as AskRefused."""
         ...
 
 

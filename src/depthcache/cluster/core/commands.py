@@ -9,7 +9,6 @@ from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedBook
 
 __all__ = [
-    "Answer",
     "Ask",
     "ChangeDone",
     "Command",
@@ -17,6 +16,7 @@ __all__ = [
     "FromSibling",
     "Persist",
     "Refuse",
+    "Respond",
     "SetBudgetShare",
     "Source",
     "StartReplica",
@@ -85,7 +85,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Ask a node; reported by `on_answer` or `on_ask_failed`."""
+    """Ask a node; reported by `on_response` or `on_ask_failed`."""
 
     request: int
     node: str
@@ -94,7 +94,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Respond:
     """Answer a request of another node."""
 
     request: int
@@ -148,7 +148,7 @@ Command: TypeAlias = (
     | SetBudgetShare
     | Tell
     | Ask
-    | Answer
+    | Respond
     | Refuse
     | Persist
     | ChangeDone

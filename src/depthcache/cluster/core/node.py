@@ -19,11 +19,11 @@ from depthcache.cluster.core import messages
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.changes import Changes
 from depthcache.cluster.core.commands import (
-    Answer,
     Ask,
     Command,
     Persist,
     Refuse,
+    Respond,
     SetBudgetShare,
     StopNode,
     Tell,
@@ -222,7 +222,7 @@ class NodeCore:
             self._tell(sender, Reports(self._me.run, self._report, True, _named(self.books.states())))
 
     def on_ask(self, request: int, sender: str, payload: bytes, now_ns: int) -> None:
-        """A node asked something: `Answer` or `Refuse` names the request."""
+        """A node asked something: `Respond` or `Refuse` names the request."""
         message = self._read(sender, payload)
         if isinstance(message, Store):
             delta = messages.thaw(message.cells)
@@ -230,11 +230,11 @@ class NodeCore:
             self._writing[self._persist(delta)] = request
         elif isinstance(message, Content):
             self._adopt(message, now_ns)
-            self._commands.append(Answer(request, messages.encode(self._content())))
+            self._commands.append(Respond(request, messages.encode(self._content())))
         else:
             self._commands.append(Refuse(request, "not a request"))
 
-    def on_answer(self, request: int, payload: bytes, now_ns: int) -> None:
+    def on_response(self, request: int, payload: bytes, now_ns: int) -> None:
         """A node answered an `Ask`."""
         if request in self._storing:
             change, node = self._storing.pop(request)
@@ -259,7 +259,7 @@ class NodeCore:
         """Cells are on disk."""
         request = self._writing.pop(number, None)
         if request is not None:
-            self._commands.append(Answer(request, messages.encode(Stored())))
+            self._commands.append(Respond(request, messages.encode(Stored())))
         self._changes.on_stored(number, self._me.id)
 
     def on_persist_failed(self, number: int, reason: str) -> None:

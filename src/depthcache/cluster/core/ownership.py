@@ -6,7 +6,7 @@ knows:
 * An owner without a replica starts one. It copies the book from a *sibling*, a node that has it synced.
   Only if there is none, it asks the exchange; and only the first owner does so, the others wait for it, as
   long as it lives and makes progress. So second copies and moves cost no request weight.
-* A node that owns a book no longer keeps serving it until every owner has reported it synced (hand-over).
+* A node that owns a book no longer keeps serving it until every owner has reported it synced (handover).
   So a move is never seen by readers, and a book that no other node can get is not given up.
 * Readers are sent to nodes that are alive and have reported the book synced (`holders`). A suspect node
   gets no readers, but stays owner until it is dead.

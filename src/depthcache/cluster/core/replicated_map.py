@@ -12,14 +12,22 @@ reported the same content at some time, so each has seen all edits up to the new
 edits made afterwards have later stamps. That newest stamp becomes the *floor*. Tombstones up to the floor
 are dropped, and cells up to the floor that arrive from elsewhere are old news and ignored. So deletions
 stay deleted, and nothing grows while all nodes are up.
+
+Why no CRDT library: measured with pycrdt 0.14 (Yjs) on 2026-11-30. Of two concurrent edits of one key it
+keeps that of the higher client id, so the newest wins only with stamps of our own and one key for each
+writer. In that form, 5,000 books are 1.30 MB (here 0.95 MB; compressed 129 and 72 kB), and 10,000 books
+created and stopped leave 2.1 MB, 1.9 MB of it for good: a document keeps its deletions, and can shrink only
+if all nodes replace it at once. Here they leave 0.6 MB, and nothing once all nodes have seen them. An edit
+takes about as long in both.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import TypeAlias
+
+import msgspec
 
 from depthcache.cluster.core.stamps import EARLIEST, Stamp
 
@@ -142,8 +150,8 @@ class ReplicatedMap:
             self._entries.pop(key, None)
             return
         self._entries[key] = cells
-        text = json.dumps([key, sorted(cells.items())])
-        self._digests[key] = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "big")
+        text = msgspec.json.encode([key, sorted(cells.items())])
+        self._digests[key] = int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big")
         self._sum ^= self._digests[key]
 
 

@@ -25,6 +25,7 @@ STEPS = {
     "change": 5,
     "join": 3,
     "kill": 3,
+    "burn": 1,
     "restart": 4,
     "leave": 1,
     "freeze": 3,
@@ -45,7 +46,10 @@ class Change:
     """A change that was made on some node."""
 
     cells: Delta
+    node: str
     is_stored: bool = False
+    is_alone: bool = False
+    """Whether it was acknowledged with one disk."""
 
 
 @dataclass(slots=True)
@@ -62,7 +66,9 @@ class Schedule:
     tasks: dict[asyncio.Task[None], str] = field(default_factory=dict)
     """Changes under way, and the nodes that make them."""
     ghosts: set[str] = field(default_factory=set)
-    """Nodes that were registered, maybe, and did not join."""
+    """Nodes that were registered, maybe, and are not there for good."""
+    burnt: str = ""
+    """The node whose disk was lost."""
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -151,7 +157,8 @@ class Schedule:
         for node in self.cluster.nodes.values():
             content = node.core.wanted.map.content()
             for change in self.changes:
-                for key, cells in change.cells.items() if change.is_stored else ():
+                is_kept = change.is_stored and not (change.is_alone and change.node == self.burnt)
+                for key, cells in change.cells.items() if is_kept else ():
                     held = content.get(key, {"alive": (deleted.get(key, EARLIEST), False)})
                     for name, cell in cells.items():
                         if is_alive(held) or name == "alive":
@@ -189,18 +196,18 @@ class Schedule:
             settings = {} if replicas else {"depth": self.random.choice((100, 500, 1000))}
             self._begin(node, key, lambda: node.runner.change(key, replicas=replicas, settings=settings))
 
-    def _begin(self, node: TestNode, key: BookKey, edit: Callable[[], Awaitable[None]]) -> None:
+    def _begin(self, node: TestNode, key: BookKey, edit: Callable[[], Awaitable[int]]) -> None:
         before = dict(node.core.wanted.map.content().get(f"book {key.exchange} {key.symbol}", {}))
 
         async def make() -> None:
             change.is_stored = False
             try:
-                await edit()
+                change.is_alone = await edit() == 1
             except (BookNotWanted, ChangeNotStored):
                 return
             change.is_stored = True
 
-        change = Change({})
+        change = Change({}, node.id)
         task = asyncio.get_running_loop().create_task(make())
         self.tasks[task] = node.id
         task.add_done_callback(self.tasks.pop)
@@ -227,10 +234,19 @@ class Schedule:
 
     async def _kill(self) -> None:
         if len(self._running()) > 1:
-            peer = self._any().id
-            self.cluster.kill(peer)
-            for task in [task for task, node in self.tasks.items() if node == peer]:
-                task.cancel()
+            self._kill_node(self._any().id)
+
+    def _kill_node(self, peer: str) -> None:
+        self.cluster.kill(peer)
+        for task in [task for task, node in self.tasks.items() if node == peer]:
+            task.cancel()
+
+    async def _burn(self) -> None:
+        """A node and its disk are lost for good, once at most: what it alone had may be gone."""
+        if len(self._running()) > 1 and not self.burnt:
+            self.burnt = self._any().id
+            self._kill_node(self.burnt)
+            self.ghosts.add(self.burnt)
 
     async def _restart(self) -> None:
         if self._down():

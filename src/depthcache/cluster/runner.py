@@ -160,49 +160,52 @@ class NodeRunner:
 
     # --- changes of the wanted set -----------------------------------------------------------
 
-    async def create(self, key: BookKey, *, replicas: int, settings: Mapping[str, Value]) -> None:
-        """Want a book. Returns once two nodes have that on disk. Raises ChangeNotStored."""
+    async def create(self, key: BookKey, *, replicas: int, settings: Mapping[str, Value]) -> int:
+        """Want a book.
+
+        Returns once two nodes have that on disk, or this one that is alone: the number of disks that have it.
+        Raises ChangeNotStored."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(
+        return await self._stored(
             self.core.create(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
         )
 
-    async def change(self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value]) -> None:
+    async def change(self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value]) -> int:
         """Change settings of a wanted book. As `create`; raises BookNotWanted, too."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(
+        return await self._stored(
             self.core.change(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
         )
 
-    async def stop(self, key: BookKey) -> None:
+    async def stop(self, key: BookKey) -> int:
         """Want a book no longer. As `create`; raises BookNotWanted, too."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(self.core.stop_book(key, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.stop_book(key, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def register(self, node: str) -> None:
+    async def register(self, node: str) -> int:
         """Let a node join. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(self.core.register(node, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.register(node, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def drain(self, node: str, *, draining: bool) -> None:
+    async def drain(self, node: str, *, draining: bool) -> int:
         """Whether a node is to own no books. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(self.core.drain(node, draining=draining, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.drain(node, draining=draining, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def forget(self, node: str) -> None:
+    async def forget(self, node: str) -> int:
         """A node has left for good. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(self.core.forget(node, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.forget(node, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def deny(self, node: str, *, until_ms: int) -> None:
+    async def deny(self, node: str, *, until_ms: int) -> int:
         """Remove a node and refuse it until then, in milliseconds since 1970. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(self.core.deny(node, until_ms=until_ms, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.deny(node, until_ms=until_ms, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def rotate_token(self, digest: str, *, role: Role, old_until_ms: int) -> None:
+    async def rotate_token(self, digest: str, *, role: Role, old_until_ms: int) -> int:
         """A new access token, by the digest of its secret; others of the role end then. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        await self._stored(
+        return await self._stored(
             self.core.rotate_token(
                 digest, role=role, old_until_ms=old_until_ms, now_ns=now_ns, wall_ms=wall_ms
             )
@@ -286,12 +289,14 @@ class NodeRunner:
             case StopNode(reason):
                 self._on_stop(reason)
 
-    async def _stored(self, change: int) -> None:
-        done = self._changes[change] = asyncio.get_running_loop().create_future()
+    async def _stored(self, change: int) -> int:
+        done: asyncio.Future[ChangeDone] = asyncio.get_running_loop().create_future()
+        self._changes[change] = done
         self._work()
         result = await done
         if result.reason:
             raise ChangeNotStored(stored=result.stored, needed=result.needed, reason=result.reason)
+        return result.stored
 
     async def _ask(self, command: Ask) -> None:
         try:

@@ -221,6 +221,18 @@ def test_a_request_is_answered(engine: Engine) -> None:
     engine.run(test)
 
 
+def test_many_large_messages_all_arrive(engine: Engine) -> None:
+    async def test(engine: Engine) -> None:
+        one, other = await two(engine)
+        large = bytes(range(256)) * 400
+        for _ in range(60):
+            one.network.tell("b2", large)
+            assert await one.network.ask("b2", large, timeout_s=5) == large
+        await other.until(lambda: len(other.told) == 60)
+
+    engine.run(test)
+
+
 def test_requests_do_not_wait_for_each_other(engine: Engine) -> None:
     async def test(engine: Engine) -> None:
         one, other = await two(engine)

@@ -11,7 +11,9 @@ why each setting below is as it is (measured 2026-11 with 1.10):
 * All known nodes are listed: gossip alone leaves two nodes apart whose common neighbour dies.
 * Multicast scouting is off: nodes of other clusters are nobody's business.
 * A query waits 10 s by default, and is kept in memory for so long: every request has its own, shorter time.
-* Messages are dropped where a node does not take them: blocking would stop the event loop for all nodes.
+* With congestion control "drop", requests and answers of 100 kB were lost on an idle link, as fragments find
+  a full queue: everything is sent with "block", on a thread of its own, which a node that takes nothing can
+  hold for a second, until its link is closed.
 
 Callbacks come on Zenoh's threads and are moved to the event loop.
 """
@@ -22,10 +24,14 @@ import asyncio
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from depthcache import logs
 from depthcache.cluster.core.members import Member, MemberState, Node
 from depthcache.cluster.errors import AskRefused, AskTimeout, NodeUnreachable
 from depthcache.cluster.seam import Handler
@@ -38,6 +44,9 @@ __all__ = ["ZenohNetwork", "ZenohSettings"]
 
 _LEASE_MS = 1_000
 _FORGET_S = 60.0
+_GRACE_S = 2.0
+"""A request may wait for so long behind a node that takes nothing."""
+_CLOSE_AFTER_US = 1_000_000
 _MOST_BYTES = 64 << 20
 _REFUSED = b"refused: "
 _ALL = [
@@ -98,6 +107,10 @@ class ZenohNetwork:
         self._watchers: list[Callable[[Member], None]] = []
         self._members: dict[str, Member] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sender: ThreadPoolExecutor | None = None
+        self._queued = 0
+        """Bytes that wait on the sending thread."""
+        self._lock = Lock()
 
     # --- the seam --------------------------------------------------------------------------
 
@@ -133,20 +146,31 @@ class ZenohNetwork:
         def on_end() -> None:
             self._post(_settle, answer, AskTimeout(node=node, timeout_s=timeout_s))
 
-        session.get(
-            f"{self._prefix}/ask/{node}/{self._id}",
-            self._zenoh.handlers.Callback(on_reply, on_end),
-            payload=payload,
-            timeout=timeout_s,
-            congestion_control=self._zenoh.CongestionControl.DROP,
-        )
-        return await answer
+        def send() -> None:
+            session.get(
+                f"{self._prefix}/ask/{node}/{self._id}",
+                self._zenoh.handlers.Callback(on_reply, on_end),
+                payload=payload,
+                timeout=timeout_s,
+                congestion_control=self._zenoh.CongestionControl.BLOCK,
+            )
+
+        if not self._send(send, len(payload)):
+            raise NodeUnreachable(node=node)
+        try:
+            async with asyncio.timeout(timeout_s + _GRACE_S):
+                return await answer
+        except TimeoutError:
+            raise AskTimeout(node=node, timeout_s=timeout_s) from None
 
     def tell(self, node: str | None, payload: bytes) -> None:
         """As `ClusterNetwork.tell`."""
+        session = self._session
+        if session is None:
+            return
         for peer, member in self._members.items():
             if member.state is MemberState.ALIVE and node in (None, peer):
-                self._put(f"tell/{peer}/{self._id}", payload)
+                self._put(session, f"tell/{peer}/{self._id}", payload)
 
     async def leave(self) -> None:
         """As `ClusterNetwork.leave`."""
@@ -154,14 +178,15 @@ class ZenohNetwork:
         if session is None:
             return
         for peer in self._members:
-            session.put(f"{self._prefix}/bye/{peer}/{self._id}", b"")
+            self._put(session, f"bye/{peer}/{self._id}", b"")
         await asyncio.to_thread(self._close, session)
 
     async def lose(self) -> None:
         """End without a goodbye, as a process that was killed: for tests."""
         session, self._session = self._session, None
         if session is not None:
-            await asyncio.to_thread(session.close)
+            self._token = None
+            await asyncio.to_thread(self._close, session)
 
     # --- helpers ---------------------------------------------------------------------------
 
@@ -170,6 +195,7 @@ class ZenohNetwork:
         return "" if self._me is None else self._me.id
 
     def _open(self, me: Node) -> None:
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="depthcache cluster")
         session = self._session = self._zenoh.open(self._config(me))
         session.declare_subscriber(f"{self._prefix}/tell/{me.id}/*", self._on_put)
         session.declare_subscriber(f"{self._prefix}/bye/{me.id}/*", self._on_bye)
@@ -179,6 +205,9 @@ class ZenohNetwork:
         self._token = session.liveliness().declare_token(f"{self._prefix}/member/{me.id}/{me.run}/{facts}")
 
     def _close(self, session: zenoh.Session) -> None:
+        if self._sender is not None:
+            self._sender.shutdown()
+            self._sender = None
         if self._token is not None:
             self._token.undeclare()  # type: ignore[no-untyped-call]
         session.close()  # type: ignore[no-untyped-call]
@@ -207,6 +236,7 @@ class ZenohNetwork:
             "transport/shared_memory/enabled": False,
             "transport/link/protocols": ["tls"],
             "transport/link/tx/lease": _LEASE_MS,
+            "transport/link/tx/queue/congestion_control/block/wait_before_close": _CLOSE_AFTER_US,
             "transport/link/rx/max_message_size": _MOST_BYTES,
             "access_control": _access(given.denied),
             "transport/link/tls": {
@@ -221,10 +251,31 @@ class ZenohNetwork:
             },
         }
 
-    def _put(self, key: str, payload: bytes) -> None:
-        if self._session is not None:
-            drop = self._zenoh.CongestionControl.DROP
-            self._session.put(f"{self._prefix}/{key}", payload, congestion_control=drop)
+    def _put(self, session: zenoh.Session, key: str, payload: bytes) -> None:
+        block = self._zenoh.CongestionControl.BLOCK
+        key = f"{self._prefix}/{key}"
+        self._send(lambda: session.put(key, payload, congestion_control=block), len(payload))
+
+    def _send(self, send: Callable[[], None], size: int) -> bool:
+        """Do this on the sending thread, in order. False if too much waits there already."""
+        if self._sender is None or self._queued + size > _MOST_BYTES:
+            return False
+        with self._lock:
+            self._queued += size
+
+        def run() -> None:
+            try:
+                send()
+            except self._zenoh.ZError:  # the session was closed meanwhile
+                return
+            except Exception as error:  # noqa: BLE001 - nobody waits for the result
+                logs.unexpected(where="sending to a node", error=error)
+            finally:
+                with self._lock:
+                    self._queued -= size
+
+        self._sender.submit(run)
+        return True
 
     def _post(self, call: Callable[..., None], *arguments: Any) -> None:
         """Call this on the event loop, unless that has ended."""
@@ -266,13 +317,14 @@ class ZenohNetwork:
         if self._handler is None:
             return
         payload = b"" if query.payload is None else query.payload.to_bytes()
-        with query:  # it is answered when it is let go of
-            try:
-                answer = await self._handler.on_ask(_last(query.key_expr), payload)
-            except Exception as error:  # noqa: BLE001 - whatever a handler raises
-                query.reply_err(_REFUSED + str(error).encode())
-            else:
-                query.reply(query.key_expr, answer)
+        try:
+            answer = await self._handler.on_ask(_last(query.key_expr), payload)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises
+            refusal = _REFUSED + str(error).encode()
+            self._send(lambda: _respond(query, lambda: query.reply_err(refusal)), len(refusal))
+        else:
+            reply = partial(query.reply, query.key_expr, answer)
+            self._send(lambda: _respond(query, reply), len(answer))
 
     def _seen(self, peer: str, node: Node | None, state: MemberState) -> None:
         before = self._members.get(peer)
@@ -322,6 +374,11 @@ def _settle(answer: asyncio.Future[bytes], result: bytes | Exception) -> None:
         answer.set_result(result)
     else:
         answer.set_exception(result)
+
+
+def _respond(query: zenoh.Query, reply: Callable[[], None]) -> None:
+    with query:  # the asker gets the response when the query is let go of
+        reply()
 
 
 def _failure(node: str, payload: bytes, timeout_s: float) -> AskRefused | AskTimeout:

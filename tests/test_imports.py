@@ -206,6 +206,31 @@ def test_a_planted_violation_is_caught(part: str, line: str) -> None:
     assert violations(part, line) != []
 
 
+def against_the_core_of_a_cluster(source: str) -> list[str]:
+    """What a file of the cluster's core imports besides the core and errors."""
+    allowed = ("depthcache.cluster.core.", "depthcache.cluster.errors.", "depthcache.errors.")
+    return [name for name, _ in imported(source) if not name.startswith(allowed)]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "cluster" / "core").glob("*.py")), ids=lambda path: path.stem
+)
+def test_the_core_of_a_cluster_imports_only_itself_and_errors(path: Path) -> None:
+    assert against_the_core_of_a_cluster(path.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from depthcache.cluster.seam import Handler",
+        "from depthcache.cluster import runner",
+        "import depthcache",
+    ],
+)
+def test_a_planted_import_of_the_core_of_a_cluster_is_caught(line: str) -> None:
+    assert against_the_core_of_a_cluster(line) != []
+
+
 @pytest.mark.parametrize(
     ("part", "line"),
     [

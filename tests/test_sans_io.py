@@ -66,7 +66,9 @@ def test_the_core_reaches_nothing_outside(path: Path) -> None:
 
 
 def test_there_is_a_core_to_read() -> None:
-    assert {"client.py", "scheduler.py", "streams.py", "supervisor.py", "node.py", "ownership.py"} <= {path.name for path in FILES}
+    assert {"client.py", "scheduler.py", "streams.py", "supervisor.py", "node.py", "ownership.py"} <= {
+        path.name for path in FILES
+    }
 
 
 @pytest.mark.parametrize(

@@ -197,14 +197,15 @@ def _usage(*, is_authority: bool) -> x509.KeyUsage:
 
 def _key_of(request: str) -> ec.EllipticCurvePublicKey:
     lib = _library()
+    refused = JoinRefused(reason="the request for a certificate is malformed")
     try:
         found = lib.x509.load_pem_x509_csr(request[:_MOST_BYTES].encode())
-        is_right = found.is_signature_valid and isinstance(found.public_key(), lib.ec.EllipticCurvePublicKey)
+        key: ec.EllipticCurvePublicKey = found.public_key()
     except ValueError:
-        is_right = False
+        raise refused from None
+    is_right: bool = found.is_signature_valid and isinstance(key, lib.ec.EllipticCurvePublicKey)
     if not is_right:
-        raise JoinRefused(reason="the request for a certificate is malformed")
-    key: ec.EllipticCurvePublicKey = found.public_key()
+        raise refused
     return key
 
 

@@ -213,10 +213,11 @@ class ZenohNetwork:
         session.close()  # type: ignore[no-untyped-call]
 
     def _config(self, me: Node) -> zenoh.Config:
-        config = self._zenoh.Config()
+        config: Any = self._zenoh.Config()
         for name, value in self._values(me).items():
             config.insert_json5(name, json.dumps(value))
-        return config
+        found: zenoh.Config = config
+        return found
 
     def _values(self, me: Node) -> Mapping[str, Any]:
         given = self._settings
@@ -252,9 +253,9 @@ class ZenohNetwork:
         }
 
     def _put(self, session: zenoh.Session, key: str, payload: bytes) -> None:
+        put: Callable[..., None] = session.put  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         block = self._zenoh.CongestionControl.BLOCK
-        key = f"{self._prefix}/{key}"
-        self._send(lambda: session.put(key, payload, congestion_control=block), len(payload))
+        self._send(partial(put, f"{self._prefix}/{key}", payload, congestion_control=block), len(payload))
 
     def _send(self, send: Callable[[], None], size: int) -> bool:
         """Do this on the sending thread, in order. False if too much waits there already."""
@@ -321,10 +322,9 @@ class ZenohNetwork:
             answer = await self._handler.on_ask(_last(query.key_expr), payload)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises
             refusal = _REFUSED + str(error).encode()
-            self._send(lambda: _respond(query, lambda: query.reply_err(refusal)), len(refusal))
+            self._send(partial(_respond, query, refusal, is_refused=True), len(refusal))
         else:
-            reply = partial(query.reply, query.key_expr, answer)
-            self._send(lambda: _respond(query, reply), len(answer))
+            self._send(partial(_respond, query, answer, is_refused=False), len(answer))
 
     def _seen(self, peer: str, node: Node | None, state: MemberState) -> None:
         before = self._members.get(peer)
@@ -376,9 +376,12 @@ def _settle(answer: asyncio.Future[bytes], result: bytes | Exception) -> None:
         answer.set_exception(result)
 
 
-def _respond(query: zenoh.Query, reply: Callable[[], None]) -> None:
+def _respond(query: Any, payload: bytes, *, is_refused: bool) -> None:
     with query:  # the asker gets the response when the query is let go of
-        reply()
+        if is_refused:
+            query.reply_err(payload)
+        else:
+            query.reply(query.key_expr, payload)
 
 
 def _failure(node: str, payload: bytes, timeout_s: float) -> AskRefused | AskTimeout:

@@ -299,11 +299,9 @@ class Cluster:
     async def leave(self, peer: str) -> None:
         """A node hands its books over and leaves for good."""
         node = self.nodes[peer]
-        await node.runner.drain(peer, draining=True)
-        await self.until(lambda: node.core.is_drained() or len(self.nodes) == 1)
-        await node.runner.forget(peer)
+        async with asyncio.timeout(60):
+            await node.runner.retire()
         del self.nodes[peer]
-        await node.runner.close()
 
     def cut(self, sides: tuple[set[str], set[str]]) -> None:
         """Cut the cluster in two."""

@@ -78,7 +78,8 @@ class Schedule:
         self.cluster.run(lambda _: self._run())
 
     async def _run(self) -> None:
-        await self._join()
+        for _ in range(self.random.randint(1, 5)):
+            await self._join()
         for _ in range(self.random.randint(10, 30)):
             (step,) = self.random.choices(list(self.weights), weights=list(self.weights.values()))
             self.steps.append(step)

@@ -330,6 +330,22 @@ def test_a_node_may_leave_once_another_has_all_its_edits() -> None:
     assert core.is_drained()
 
 
+def test_a_node_that_sees_none_of_the_others_may_not_leave() -> None:
+    core = node("b2")
+    core.on_tell("b2", messages.encode(Beat(1, core.wanted.map.digest(), 0)), 0)
+    core.on_member(suspect("b2"), 0)
+    assert not core.is_drained()
+    assert node().is_drained()
+
+
+def test_a_node_that_was_forgotten_owns_nothing_while_it_ends() -> None:
+    core = node("b2")
+    create(core, replicas=2)
+    core.forget("a1", now_ns=0, wall_ms=WALL_MS)
+    core.take_commands(0)
+    assert core.books.owners(BOOK) == ("b2",)
+
+
 # --- how far it sees -------------------------------------------------------------------------
 
 

@@ -135,6 +135,7 @@ def test_a_clock_that_is_late_still_makes_later_stamps_than_it_has_seen() -> Non
     assert second > first
 
 
+@pytest.mark.slow
 def test_ten_thousand_creates_and_stops_leave_nothing() -> None:
     wanted = WantedSet("a1")
     for number in range(10_000):

@@ -140,6 +140,7 @@ class NodeRunner:
         self._is_writing = self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
 
     async def start(self) -> None:
         """Become a member and take the books that this node owns. Raises ConnectionFailed."""
@@ -191,6 +192,18 @@ class NodeRunner:
         """Whether a node is to own no books. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         return await self._stored(self.core.drain(node, draining=draining, now_ns=now_ns, wall_ms=wall_ms))
+
+    async def retire(self) -> None:
+        """Leave for good: hand all books over, let the others forget this node, and close.
+
+        It waits for other nodes without a limit of its own. The last node of a cluster cannot leave. Raises
+        ChangeNotStored."""
+        me = self.core.members.me.id
+        await self.drain(me, draining=True)
+        await self._until(self.core.is_drained)
+        await self.forget(me)
+        await self._until(self.core.is_drained)
+        await self.close()
 
     async def forget(self, node: str) -> int:
         """A node has left for good. As `create`."""
@@ -249,7 +262,13 @@ class NodeRunner:
 
     # --- what to do --------------------------------------------------------------------------
 
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            self._news.clear()
+            await self._news.wait()
+
     def _work(self) -> None:
+        self._news.set()
         now_ns = self._clock.now_ns()
         for command in self.core.take_commands(now_ns):
             self._carry_out(command)

@@ -96,9 +96,9 @@ class NodeCore:
 
     def is_drained(self) -> bool:
         """Whether this node may leave: it holds no book, and another node has all its edits."""
-        alive, digest = self.members.alive(), self.wanted.map.digest()
-        is_known = not alive or any(self._digests.get(peer) == digest for peer in alive)
-        return is_known and not self.books.states()
+        digest, others = self.wanted.map.digest(), self.wanted.registered() - {self._me.id}
+        is_known = any(self._digests.get(peer) == digest for peer in self.members.alive())
+        return (is_known or not others) and not self.books.states()
 
     def take_commands(self, now_ns: int) -> list[Command]:
         """What to do now, in this order."""
@@ -336,8 +336,8 @@ class NodeCore:
 
     def _on_view(self) -> None:
         """Other nodes own books now, or nodes are seen differently."""
-        nodes, draining = self.members.not_dead(), self.wanted.draining()
-        placed = [node for node in nodes if node.id not in draining]
+        nodes, owning = self.members.not_dead(), self.wanted.registered() - self.wanted.draining()
+        placed = [node for node in nodes if node.id in owning]
         self.books.on_nodes(placed or nodes)
         sharing = sum(node.egress == self._me.egress for node in nodes)
         if self._share != 1 / sharing:

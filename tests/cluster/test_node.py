@@ -188,7 +188,19 @@ def test_a_book_that_is_not_wanted_cannot_be_changed_or_stopped() -> None:
     with pytest.raises(BookNotWanted, match="the cluster does not keep BTCUSDT on binance"):
         core.change(BOOK, replicas=2, settings={}, now_ns=0, wall_ms=WALL_MS)
     with pytest.raises(BookNotWanted):
-        core.stop_book(BOOK, now_ns=0, wall_ms=WALL_MS)
+        core.stop_books(BOOK, now_ns=0, wall_ms=WALL_MS)
+
+
+def test_many_books_are_one_change_and_one_wrong_one_changes_nothing() -> None:
+    core = node("b2")
+    other = BookKey("binance.com", "ETHUSDT")
+    core.create(BOOK, other, replicas=2, settings={}, now_ns=0, wall_ms=WALL_MS)
+    assert len(only(Ask, core.take_commands(0))) == 1
+    with pytest.raises(BookNotWanted):
+        core.stop_books(BOOK, BookKey("binance.com", "NONE"), now_ns=0, wall_ms=WALL_MS)
+    assert core.wanted.books().keys() == {BOOK, other}
+    core.stop_books(BOOK, other, now_ns=0, wall_ms=WALL_MS)
+    assert core.wanted.books() == {}
 
 
 def test_what_was_persisted_is_loaded_again() -> None:

@@ -161,27 +161,27 @@ class NodeRunner:
 
     # --- changes of the wanted set -----------------------------------------------------------
 
-    async def create(self, key: BookKey, *, replicas: int, settings: Mapping[str, Value]) -> int:
-        """Want a book.
+    async def create(self, *keys: BookKey, replicas: int, settings: Mapping[str, Value]) -> int:
+        """Want books: many in one call are one change.
 
         Returns once two nodes have that on disk, or this one that is alone: the number of disks that have it.
         Raises ChangeNotStored."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         return await self._stored(
-            self.core.create(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
+            self.core.create(*keys, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
         )
 
-    async def change(self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value]) -> int:
-        """Change settings of a wanted book. As `create`; raises BookNotWanted, too."""
+    async def change(self, *keys: BookKey, replicas: int | None, settings: Mapping[str, Value]) -> int:
+        """Change settings of wanted books. As `create`; raises BookNotWanted, too."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         return await self._stored(
-            self.core.change(key, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
+            self.core.change(*keys, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)
         )
 
-    async def stop(self, key: BookKey) -> int:
-        """Want a book no longer. As `create`; raises BookNotWanted, too."""
+    async def stop(self, *keys: BookKey) -> int:
+        """Want books no longer. As `create`; raises BookNotWanted, too."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        return await self._stored(self.core.stop_book(key, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.stop_books(*keys, now_ns=now_ns, wall_ms=wall_ms))
 
     async def register(self, node: str) -> int:
         """Let a node join. As `create`."""

@@ -129,28 +129,27 @@ class NodeCore:
         self._settle_ns = now_ns + _SETTLE_NS
 
     def create(
-        self, key: BookKey, *, replicas: int, settings: Mapping[str, Value], now_ns: int, wall_ms: int
+        self, *keys: BookKey, replicas: int, settings: Mapping[str, Value], now_ns: int, wall_ms: int
     ) -> int:
-        """Want a book. Returns the number of the change, which `ChangeDone` names."""
-        edit = self.wanted.create(key, replicas=replicas, settings=settings, wall_ms=wall_ms)
+        """Want books. Returns the number of the change, which `ChangeDone` names."""
+        edit = self.wanted.create(*keys, replicas=replicas, settings=settings, wall_ms=wall_ms)
         return self._spread(*edit, now_ns)
 
     def change(
         self,
-        key: BookKey,
-        *,
+        *keys: BookKey,
         replicas: int | None,
         settings: Mapping[str, Value],
         now_ns: int,
         wall_ms: int,
     ) -> int:
-        """Change settings of a wanted book; `replicas` None leaves them. Returns as `create` does."""
-        edit = self.wanted.change(key, replicas=replicas, settings=settings, wall_ms=wall_ms)
+        """Change settings of wanted books; `replicas` None leaves them. Returns as `create` does."""
+        edit = self.wanted.change(*keys, replicas=replicas, settings=settings, wall_ms=wall_ms)
         return self._spread(*edit, now_ns)
 
-    def stop_book(self, key: BookKey, *, now_ns: int, wall_ms: int) -> int:
-        """Want a book no longer. Returns as `create` does."""
-        return self._spread(*self.wanted.stop(key, wall_ms=wall_ms), now_ns)
+    def stop_books(self, *keys: BookKey, now_ns: int, wall_ms: int) -> int:
+        """Want books no longer. Returns as `create` does."""
+        return self._spread(*self.wanted.stop(*keys, wall_ms=wall_ms), now_ns)
 
     def register(self, node: str, *, now_ns: int, wall_ms: int) -> int:
         """Let a node join, before it begins with this node's content. Returns as `create` does.

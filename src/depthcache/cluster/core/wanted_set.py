@@ -6,7 +6,7 @@ refused, and the digests of access tokens. Every edit gets a stamp of this node'
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from depthcache.cluster.core.access_tokens import AccessToken, Role
@@ -90,24 +90,26 @@ class WantedSet:
     # --- edits -----------------------------------------------------------------------------
 
     def create(
-        self, key: BookKey, *, replicas: int, settings: Mapping[str, Value], wall_ms: int
+        self, *keys: BookKey, replicas: int, settings: Mapping[str, Value], wall_ms: int
     ) -> tuple[Delta, Changed]:
-        """Want a book, with exactly these settings. `wall_ms`: the system's clock, for this and all edits."""
-        fields = {**settings, _REPLICAS: replicas}
-        return self._edited(self.map.create(_text(key), fields, self.clock.tick(wall_ms)))
+        """Want books, with exactly these settings. `wall_ms`: the system's clock, for this and all edits."""
+        fields, stamp = {**settings, _REPLICAS: replicas}, self.clock.tick(wall_ms)
+        return self._edited(_joined(self.map.create(_text(key), fields, stamp) for key in keys))
 
     def change(
-        self, key: BookKey, *, replicas: int | None, settings: Mapping[str, Value], wall_ms: int
+        self, *keys: BookKey, replicas: int | None, settings: Mapping[str, Value], wall_ms: int
     ) -> tuple[Delta, Changed]:
-        """Set some settings of a wanted book; `replicas` None leaves them. Raises BookNotWanted."""
-        self._check(key)
+        """Set some settings of wanted books; `replicas` None leaves them. Raises BookNotWanted."""
+        self._check(keys)
         fields = dict(settings) if replicas is None else {**settings, _REPLICAS: replicas}
-        return self._edited(self.map.change(_text(key), fields, self.clock.tick(wall_ms)))
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(_joined(self.map.change(_text(key), fields, stamp) for key in keys))
 
-    def stop(self, key: BookKey, *, wall_ms: int) -> tuple[Delta, Changed]:
-        """Want a book no longer. Raises BookNotWanted."""
-        self._check(key)
-        return self._edited(self.map.delete(_text(key), self.clock.tick(wall_ms)))
+    def stop(self, *keys: BookKey, wall_ms: int) -> tuple[Delta, Changed]:
+        """Want books no longer. Raises BookNotWanted."""
+        self._check(keys)
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(_joined(self.map.delete(_text(key), stamp) for key in keys))
 
     def register(self, node: str, *, wall_ms: int) -> tuple[Delta, Changed]:
         """A node belongs to the cluster: tombstones wait for it."""
@@ -164,8 +166,8 @@ class WantedSet:
 
     # --- helpers ---------------------------------------------------------------------------
 
-    def _check(self, key: BookKey) -> None:
-        if key not in self._books:
+    def _check(self, keys: Iterable[BookKey]) -> None:
+        for key in (key for key in keys if key not in self._books):
             raise BookNotWanted(exchange=key.exchange, symbol=key.symbol)
 
     def _edited(self, delta: Delta) -> tuple[Delta, Changed]:
@@ -194,6 +196,10 @@ class WantedSet:
 
     def _ids(self, kind: str) -> frozenset[str]:
         return frozenset(key.partition(" ")[2] for key in self.map.entries() if key.startswith(f"{kind} "))
+
+
+def _joined(deltas: Iterable[Delta]) -> Delta:
+    return {key: cells for delta in deltas for key, cells in delta.items()}
 
 
 def _text(key: BookKey) -> str:

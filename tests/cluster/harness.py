@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from unittest import mock
 
+from depthcache import logs
 from depthcache.cluster.core.commands import FromExchange, Source
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
@@ -97,6 +99,7 @@ class ProcessClock:
 
     def __init__(self, clock: Clock, network: MemoryNetwork, skew_ms: int) -> None:
         self._clock, self._network, self._skew_ms = clock, network, skew_ms
+        self._is_writing = False
 
     def now_ns(self) -> int:
         """Virtual nanoseconds."""
@@ -111,8 +114,11 @@ class ProcessClock:
         return self._network.call_later(delay_s, callback)
 
     async def run(self, call: Callable[[], None]) -> None:
-        """The disk is quick."""
+        """The disk is quick, and makes one write at a time."""
+        assert not self._is_writing
+        self._is_writing = True
         await asyncio.sleep(0.001)
+        self._is_writing = False
         call()
 
 
@@ -243,12 +249,14 @@ class Cluster:
 
     def run(self, test: Callable[[Cluster], Awaitable[None]]) -> None:
         """Run a test in virtual time."""
-        loop = VirtualLoop(self.clock)
-        try:
-            loop.run_until_complete(self._run(test))
-        finally:
-            loop.run_until_complete(self._end())
-            loop.close()
+        loop, errors = VirtualLoop(self.clock), list[BaseException]()
+        with mock.patch.object(logs, "unexpected", lambda *, where, error: errors.append(error)):
+            try:
+                loop.run_until_complete(self._run(test))
+            finally:
+                loop.run_until_complete(self._end())
+                loop.close()
+        assert errors == []
 
     async def join(
         self,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from depthcache.cluster.core.commands import FromExchange, FromSibling
+from depthcache.cluster.core.node import load
 from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.wanted_set import WantedSet
 from tests.cluster.harness import Cluster
 
 BOOKS = [BookKey("binance.com", f"SYM{number}") for number in range(40)]
@@ -160,6 +162,21 @@ def test_a_stale_book_is_not_copied_and_a_failed_copy_is_made_again() -> None:
         assert isinstance(first[2], FromSibling)
         assert len(cluster.starts) > len(BOOKS)
         assert isinstance(last[2], FromExchange | FromSibling)
+
+    Cluster().run(test)
+
+
+def test_a_disk_that_was_full_catches_up_by_itself() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        cluster.disks["b2"].is_full = True
+        await cluster.nodes["a1"].runner.change(BOOKS[0], replicas=3, settings={})
+        await cluster.until(lambda: cluster.disks["b2"].needs_rewrite)
+        cluster.disks["b2"].is_full = False
+        await cluster.until(lambda: not cluster.disks["b2"].needs_rewrite)
+        on_disk = WantedSet("b2")
+        load(on_disk, cluster.disks["b2"].payloads)
+        assert on_disk.books()[BOOKS[0]].replicas == 3
 
     Cluster().run(test)
 

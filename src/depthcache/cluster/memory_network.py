@@ -108,8 +108,9 @@ class MemoryNetwork:
     """`seam.ClusterNetwork` of one node."""
 
     def __init__(self, cluster: MemoryCluster) -> None:
-        self.is_frozen = self.is_ended = False
-        self.id = ""
+        self.is_frozen: bool = False
+        self.is_ended: bool = False
+        self.id: str = ""
         self.last_s: dict[str, float] = {}
         """When the last message to each node arrives."""
         self._cluster = cluster

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol
 
+from depthcache import logs
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.commands import (
     Ask,
@@ -258,6 +260,8 @@ class NodeRunner:
     def _on_time(self) -> None:
         self._timer = None
         self.core.on_time(self._clock.now_ns(), self._clock.wall_ms())
+        if self._disk.needs_rewrite:
+            self._start_writing()  # it was full: try again
         self._work()
 
     # --- what to do --------------------------------------------------------------------------
@@ -298,9 +302,7 @@ class NodeRunner:
                 self._settle(request, RuntimeError(reason))
             case Persist():
                 self._writes.append(command)
-                if not self._is_writing:
-                    self._is_writing = True
-                    self._spawn(self._write())
+                self._start_writing()
             case ChangeDone():
                 done = self._changes.pop(command.change, None)
                 if done is not None and not done.done():
@@ -326,26 +328,37 @@ class NodeRunner:
             self.core.on_response(command.request, answer, self._clock.now_ns())
         self._work()
 
+    def _start_writing(self) -> None:
+        if not self._is_writing:
+            self._is_writing = True
+            self._spawn(self._write())
+
     async def _write(self) -> None:
-        """Write what waits, until nothing does."""
-        while self._writes:
+        """Write what waits, until nothing does; and all, if the disk lacks something."""
+        while True:
             writes, self._writes = self._writes, []
-            payloads = [each.payload for each in writes]
-            whole = self.core.snapshot() if self._disk.needs_rewrite else None
-            try:
-                if whole is None:
-                    await self._clock.run(lambda payloads=payloads: self._disk.append(payloads))  # type: ignore[misc]
-                else:
-                    await self._clock.run(lambda whole=whole: self._disk.rewrite(whole))  # type: ignore[misc]
-            except OSError as error:
-                for each in writes:
-                    self.core.on_persist_failed(each.number, f"disk: {error.strerror}")
-            else:
-                for each in writes:
+            reason = await self._write_once([each.payload for each in writes])
+            for each in writes:
+                if reason is None:
                     self.core.on_persisted(each.number)
+                else:
+                    self.core.on_persist_failed(each.number, reason)
             if not self._writes:
-                self._is_writing = False
+                break
             self._work()
+        self._is_writing = False
+        self._work()
+
+    async def _write_once(self, payloads: list[bytes]) -> str | None:
+        """Returns why it failed; None if it is on disk."""
+        try:
+            if self._disk.needs_rewrite:
+                await self._clock.run(partial(self._disk.rewrite, self.core.snapshot()))
+            else:
+                await self._clock.run(partial(self._disk.append, payloads))
+        except OSError as error:
+            return f"disk: {error.strerror}"
+        return None
 
     def _settle(self, request: int, answer: bytes | Exception) -> None:
         waiting = self._requests.pop(request, None)
@@ -359,4 +372,10 @@ class NodeRunner:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            logs.unexpected(where="a node of a cluster", error=error)

@@ -810,7 +810,7 @@ class BookServer:
         """Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a
         frozen one."""
     def set_aliases(self, aliases: dict[str, str]) -> None:
-        """Other names of exchanges, each with the name of its exchange; they replace those set before."""
+        """Replace the other names of exchanges: the name of the exchange by each of them."""
     def remove(self, exchange: str, symbol: str) -> bool:
         """Serve a book no longer; whether it was served."""
     def __len__(self) -> int:
@@ -891,7 +891,7 @@ class Router:
         market is empty.
         """
     def relay(self, market: int, now_ns: int) -> None:
-        """Take the diffs of a market from book servers, for good.
+        """Take the diffs of a market from book servers; this cannot be undone.
 
         From now on it is never synced unless a server says, in order with the diffs, that its own book is.
         """

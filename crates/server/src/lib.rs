@@ -38,6 +38,7 @@ mod network;
 mod operation;
 mod parameters;
 mod peers;
+mod percent;
 mod problem;
 mod registry;
 mod router;

@@ -192,16 +192,6 @@ pub fn parse_group(text: &str) -> Option<Number> {
     Some(Number { mantissa, scale })
 }
 
-/// A text without percent-encoding; `+`, `&` and `=` stand for themselves, as in a path.
-pub fn percent_decoded(text: &str) -> String {
-    let text = text
-        .replace('+', "%2B")
-        .replace('&', "%26")
-        .replace('=', "%3D");
-    let mut names = form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name);
-    names.next().unwrap_or_default().into_owned()
-}
-
 fn whole(text: &str) -> Option<usize> {
     let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_plain.then(|| text.parse().unwrap_or(usize::MAX))

@@ -1,6 +1,6 @@
 //! Recognizes secrets of this server where they are not expected: in a path, in a query, under a wrong name.
 
-use crate::parameters::percent_decoded;
+use crate::percent::percent_decoded;
 
 /// How a secret of this server begins.
 const SECRETS: [&str; 3] = ["dcr_", "dca_", "dcx_"];

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
 use super::{Exchange, held, states, time_ms};
-use crate::parameters::percent_decoded;
+use crate::percent::percent_decoded;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
 

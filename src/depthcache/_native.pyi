@@ -827,7 +827,7 @@ class BookServer:
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     def set_versions(self, running: str, installed: str) -> None:
-        """Which version of the program runs, and which is installed: `/v1/stats` says it."""
+        """The versions of the program that run and are installed, for `/v1/stats`."""
     def set_recording(self, has_ended: bool) -> None:
         """The books are of a recording, which has ended or plays: `/v1/stats` says it."""
     @property

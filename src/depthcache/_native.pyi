@@ -829,7 +829,7 @@ class BookServer:
     def set_versions(self, running: str, installed: str) -> None:
         """The versions of the program that run and are installed, for `/v1/stats`."""
     def set_recording(self, has_ended: bool) -> None:
-        """The books are of a recording, which has ended or plays: `/v1/stats` says it."""
+        """The books are of a recording, which plays or has ended, for `/v1/stats`."""
     @property
     def followers(self) -> int:
         """WebSockets and streams of events that are open."""

@@ -41,6 +41,8 @@ class Host:
     venue: Venue
     sessions: Sessions
     use_proxies: bool
+    ca_file: str | PathLike[str] | None
+    access: ServerAccess
 
     def __init__(
         self,

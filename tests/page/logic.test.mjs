@@ -4,7 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Book, formatNumber, groupOf, groupSteps } from "../../src/depthcache/server/page/book.js";
-import { PixelPainter } from "../../src/depthcache/server/page/charts/painters.js";
+import { costOf } from "../../src/depthcache/server/page/charts/controls/cost.js";
+import { PixelPainter } from "../../src/depthcache/server/page/charts/pixels.js";
 import { COLUMNS, KIND, ROWS, Ring } from "../../src/depthcache/server/page/charts/ring.js";
 import { automaticGroup, steadyScale, sumGroups } from "../../src/depthcache/server/page/charts/rows.js";
 import { GAP, KNOWN, LogHistogram, Series } from "../../src/depthcache/server/page/charts/series.js";
@@ -88,7 +89,7 @@ test("a state ends what counts until the next snapshot", () => {
   const book = bookOf([["1.0", "2"]], [["1.1", "2"]]);
   book.apply({ type: "state", status: "stale", reason: "silent", since_time_us: 7, id: 1 });
   assert.deepEqual([book.isLive, book.staleness, book.sinceTimeUs], [false, "stale: silent", 7]);
-  assert.equal(book.cost("asks", 11), null);
+  assert.equal(costOf(book, "asks", 11), null);
   assert.equal(book.apply(update(1, [], [])), false);
   book.apply(snapshot([["1.0", "2"]], [["1.1", "2"]], { status: "stale", reason: "silent" }));
   assert.equal(book.isLive, false, "a snapshot of a book that is not synced does not count either");
@@ -141,15 +142,15 @@ test("the figures of a book", () => {
 test("the cost to get to a price", () => {
   const book = bookOf([["99.0", "3"], ["98.0", "1"]], [["101.0", "1"], ["103.0", "3"], ["110.0", "1"]], { complete: false });
   book.completeTo = { bids: "99.0", asks: "103.0" };
-  const cost = book.cost("asks", 103);
+  const cost = costOf(book, "asks", 103);
   assert.deepEqual([cost.quantity, cost.total, cost.average, cost.levels, cost.worst], [4, 410, 102.5, 2, 103]);
   assert.deepEqual([cost.slippageBps, cost.isProven], [250, true]);
-  assert.equal(book.cost("asks", 104).quantity, 4);
-  assert.equal(book.cost("asks", 110).isProven, false);
-  assert.deepEqual([book.cost("bids", 98).slippageBps, book.cost("bids", 98).isProven], [125, false]);
-  assert.equal(book.cost("bids", 100), null);
+  assert.equal(costOf(book, "asks", 104).quantity, 4);
+  assert.equal(costOf(book, "asks", 110).isProven, false);
+  assert.deepEqual([costOf(book, "bids", 98).slippageBps, costOf(book, "bids", 98).isProven], [125, false]);
+  assert.equal(costOf(book, "bids", 100), null);
   book.isInverse = true;
-  assert.equal(book.cost("asks", 103).average.toFixed(6), (4 / (1 / 101 + 3 / 103)).toFixed(6));
+  assert.equal(costOf(book, "asks", 103).average.toFixed(6), (4 / (1 / 101 + 3 / 103)).toFixed(6));
 });
 
 test("how far a side is proven", () => {

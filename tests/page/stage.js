@@ -2,7 +2,8 @@
 
 import { Book } from "/page/book.js";
 import { theme } from "/page/theme.js";
-import { PixelPainter, ShaderPainter } from "/page/charts/painters.js";
+import { PixelPainter } from "/page/charts/pixels.js";
+import { ShaderPainter } from "/page/charts/shader.js";
 
 /** The column that tests call 0: far ahead of the page's own time. */
 const FIRST = 1e6;
@@ -17,6 +18,7 @@ export async function put(Kind, { settings = {}, width = 400, height = 500 } = {
   document.body.replaceChildren(host);
   const book = new Book();
   const chart = new module[Kind](host, { theme, settings, book });
+  await chart.prepare();
   const context = chart.context;
   let id = 100;
   const levels = (given) => Object.entries(given).map(([price, quantity]) => [price, String(quantity)]);

@@ -205,7 +205,7 @@ def test_ages_are_right_after_the_clock_of_the_browser_or_of_the_server_was_set(
         page = visit().open(server.url, waits=False)
         page.wait_for_selector(".signin")  # nothing else learns the clock
         ages = page.evaluate("""async () => {
-            const { serverClock } = await import('/page/books.js');
+            const { serverClock } = await import('/page/server.js');
             let [nowMs, browserMs, serverMs] = [5_000, 1e12, 1e12];
             performance.now = () => nowMs;
             Date.now = () => browserMs + nowMs;
@@ -393,7 +393,7 @@ def test_the_page_of_a_book_shows_its_figures_and_every_chart(visit: Visits) -> 
         page.wait_for_selector(".book[data-live=true]")
         seen.until("1,000.01", ".fact.ask")
         assert "0.02" in seen.text(".fact.spread")
-        assert page.evaluate("document.querySelectorAll('.card .host canvas').length") >= 5
+        page.wait_for_function("() => document.querySelectorAll('.card .host canvas').length >= 5")
         server.move("BTCUSDT", "1000.00", "5")
         seen.until("1,000.00", ".fact.bid")
         assert seen.text(".fact.id dd") == "101"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator
+from posixpath import dirname, join, normpath
 from typing import Any
 
 import pytest
@@ -14,6 +15,14 @@ from depthcache.server.versions import Versions
 from tests.server.asking import ask, serving
 
 MOST_BYTES = 120_000
+CHARTS = ("ladder", "heatmap", "depth", "lines", "latency")
+VIEWS = {
+    "sign in": ("signin",),
+    "books": ("table",),
+    "book": ("bookview", *(f"charts/{name}" for name in CHARTS)),
+    "snippets": ("snippets",),
+    "about": ("about",),
+}
 FOREIGN = {"Host": "127.0.0.1", "Sec-Fetch-Site": "cross-site"}
 
 
@@ -92,19 +101,22 @@ def test_another_site_may_link_to_the_page_and_may_not_load_its_files(native: An
 
 def imports_of(path: str, *, lazy: bool) -> set[str]:
     """The modules that a module loads, itself among them, as the browser does."""
-    files, found, waiting = page_files(), set(), [path]
+    files, waiting = page_files(), [path]
+    found: set[str] = set()
     pattern = r'(?:from|import)\s+"(\./[^"]+|\.\./[^"]+)"' + (r'|import\("(\./[^"]+)"\)' if lazy else "")
     while waiting:
         current = waiting.pop()
         if current in found:
             continue
         found.add(current)
-        folder = current.rpartition("/")[0]
-        for match in re.finditer(pattern, files[current][1].decode()):
-            name = match[1] or match[2]
-            at = folder.rpartition("/")[0] if name.startswith("../") else folder
-            waiting.append(f"{at}/{name.lstrip('./')}")
+        names = (match[1] or match[2] for match in re.finditer(pattern, files[current][1].decode()))
+        waiting.extend(normpath(join(dirname(current), name)) for name in names)
     return found
+
+
+def scripts_of(view: str) -> set[str]:
+    """What the browser loads to show a view: the shell, the view, and what both need."""
+    return set().union(*(imports_of(f"/page/{name}.js", lazy=False) for name in ("app", *VIEWS[view])))
 
 
 def test_every_script_is_loaded_by_the_page() -> None:
@@ -112,13 +124,18 @@ def test_every_script_is_loaded_by_the_page() -> None:
     assert imports_of("/page/app.js", lazy=True) == scripts
 
 
-def test_the_script_is_at_most_120_kb_over_the_wire_and_for_the_first_view() -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_view_needs_more_than_120_kb_of_script_as_written(view: str) -> None:
     files = page_files()
-    packed = gzipped(files)
-    scripts = [path for path in files if path.endswith(".js")]
-    assert sum(len(packed.get(path, files[path][1])) for path in scripts) <= MOST_BYTES
-    first = imports_of("/page/app.js", lazy=False) | imports_of("/page/table.js", lazy=False)
-    assert sum(len(files[path][1]) for path in first) <= MOST_BYTES
+    assert sum(len(files[path][1]) for path in scripts_of(view)) <= MOST_BYTES
+
+
+def test_a_view_is_no_part_of_the_shell_and_of_another_view() -> None:
+    shell = imports_of("/page/app.js", lazy=False)
+    for view, modules in VIEWS.items():
+        own = {f"/page/{name}.js" for name in modules}
+        assert not own & shell
+        assert all(not own & scripts_of(other) for other in VIEWS if other != view)
 
 
 class VersionsSpy:

@@ -1,7 +1,7 @@
 /** The server: its version, its books, connections and responses. */
 
-import { why } from "./dialogs.js";
 import { count, h, mark, plural, setText, tone } from "./dom.js";
+import { why } from "./notices.js";
 import { session } from "./session.js";
 
 const LOOK_MS = 2_000;

@@ -1,9 +1,10 @@
 /** The page: header, state line, the views by address, and the one loop that draws. */
 
 import { session } from "./session.js"; // first: it takes the token out of the address bar
-import { askForAdmin, askForBooks, confirmRemoval, notify, removeBooks, signIn } from "./dialogs.js";
-import { books } from "./books.js";
-import { addressOf, clock, count, h, mark, plural, setAttribute, setText, tone } from "./dom.js";
+import { clock, h, setAttribute, setText } from "./dom.js";
+import { frames } from "./frames.js";
+import { ask, whyNotLoaded } from "./notices.js";
+import { server } from "./server.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
 
@@ -27,35 +28,30 @@ class Page {
     this.build();
     addEventListener("hashchange", () => this.go());
     addEventListener("keydown", (event) => this.key(event));
-    new ResizeObserver(() => this.view?.resize?.()).observe(this.main);
+    new ResizeObserver(() => (this.view?.resize?.(), frames.wake())).observe(this.main);
     session.onChange(() => this.enter());
     stream.onChange(() => this.renderStateLine(true));
-    theme.onChange(() => this.renderTheme());
+    theme.onChange(() => (this.renderTheme(), frames.wake()));
     this.enter();
-    requestAnimationFrame((nowMs) => this.frame(nowMs));
+    frames.start((nowMs) => this.frame(nowMs));
   }
 
+  /** The header is in index.html. */
   build() {
-    const link = (href, text) => h("a", { href, class: "tab" }, text);
-    this.tabs = [link("#/", "Books"), link("#/snippets", "Snippets"), link("#/about", "About")];
-    this.look = h("button", { class: "quiet", onclick: () => this.nextTheme() });
-    this.lock = h("button", { class: "quiet", onclick: () => (session.hasAdmin ? session.lock() : askForAdmin()) });
-    this.out = h("button", { class: "quiet", onclick: () => (session.forget(), session.notify()) }, icon("exit"), h("span", { class: "long" }, "Sign out"));
-    this.lockWords = h("span", { class: "long" });
-    this.lock.append(icon("edit"), this.lockWords);
-    this.lookWords = h("span", { class: "long" });
-    this.nav = h("nav", { "aria-label": "Views" }, this.tabs);
-    document.getElementById("top").append(
-      h("div", { class: "top" }, h("a", { class: "brand", href: "#/" }, logo(), h("span", {}, "depthcache")), this.nav,
-        h("span", { class: "spring" }), this.look, this.lock, this.out),
-    );
-    this.dot = h("span", { class: "dot", "aria-hidden": "true" });
-    this.connection = h("span", {});
-    this.now = h("button", { class: "quiet small", hidden: true, onclick: () => stream.retry() }, "Try now");
-    this.census = h("span", { class: "census" });
-    this.live = h("span", { class: "hidden", role: "status" });
-    this.line = h("div", { class: "stateline" }, this.dot, this.connection, this.now, this.census, this.live);
-    document.getElementById("top").append(this.line);
+    const found = (selector) => document.querySelector(`#top ${selector}`);
+    const button = (name, does) => {
+      const made = found(`[data-does=${name}]`);
+      made.addEventListener("click", does);
+      return made;
+    };
+    this.nav = found("nav");
+    this.look = button("theme", () => this.nextTheme());
+    this.lock = button("manage", () => (session.hasAdmin ? session.lock() : ask("askForAdmin")));
+    this.out = button("leave", () => (session.forget(), session.notify()));
+    this.now = button("retry", () => stream.retry());
+    this.line = found(".stateline");
+    this.connection = found(".connection");
+    this.live = found("[role=status]");
     this.renderTheme();
   }
 
@@ -69,17 +65,27 @@ class Page {
       stream.stop();
       this.show(null);
       this.at = null; // a view that is on its way must not cover the form
-      books.rows.clear();
-      this.main.replaceChildren(signIn());
-      this.main.querySelector("input").focus();
+      this.table?.forget();
+      this.askForToken();
       return;
     }
     this.lock.hidden = session.role === "manage";
-    setText(this.lockWords, session.hasAdmin ? "Stop managing" : "Manage …");
+    setText(this.lock.lastChild, session.hasAdmin ? "Stop managing" : "Manage …");
     this.table?.manage();
     if (this.view !== this.table) this.view?.manage?.();
     if (session.role === null) stream.open();
     this.go();
+  }
+
+  async askForToken() {
+    try {
+      const { signIn } = await import("./signin.js");
+      if (session.hasToken) return;
+      this.main.replaceChildren(signIn());
+      this.main.querySelector("input").focus();
+    } catch (error) {
+      this.refuse(error);
+    }
   }
 
   // --- views ------------------------------------------------------------------------------------------------------
@@ -93,7 +99,7 @@ class Page {
     const isKnown = name in VIEWS && (name !== "books" || symbol);
     this.load(isKnown ? name : "", exchange, symbol);
     const current = name === "books" || !isKnown ? "" : name;
-    for (const tab of this.tabs) {
+    for (const tab of this.nav.children) {
       const isCurrent = tab.getAttribute("href") === `#/${current}`;
       if (isCurrent) tab.setAttribute("aria-current", "page");
       else tab.removeAttribute("aria-current");
@@ -110,20 +116,24 @@ class Page {
       else if (name === "about") this.show(new found.AboutView());
       else this.show((this.table ??= this.makeTable(found)));
     } catch (error) {
-      if (this.at === at) this.at = null;
-      notify(`This view cannot be shown: ${error.message}`, { isBad: true });
+      if (this.at === at) this.refuse(error);
     }
   }
 
-  makeTable({ TableView }) {
-    const table = new TableView({
-      onOpen: (row) => (location.hash = addressOf(row)),
-      onRemove: (row) => session.mayManage && removeBooks([row]),
-      onAdd: askForBooks,
-      onRemoveAll: (rows) => (rows.length === 1 ? removeBooks(rows) : confirmRemoval(rows)),
-    });
+  makeTable({ Census, TableView }) {
+    this.census = new Census((status) => this.filterBy(status));
+    this.live.before(this.census.element);
+    const table = new TableView();
     table.choose(this.status);
     return table;
+  }
+
+  /** A file is missing, cut off or of another version: browsers may keep that, so only loading the page helps. */
+  refuse(error) {
+    this.show(null);
+    this.at = null;
+    const again = h("button", { class: "primary", onclick: () => location.reload() }, "Reload");
+    this.main.replaceChildren(h("section", { class: "signin" }, h("p", { class: "problem", role: "alert" }, whyNotLoaded(error)), again));
   }
 
   show(view) {
@@ -145,7 +155,6 @@ class Page {
       this.lineMs = nowMs;
       this.renderStateLine(false);
     }
-    requestAnimationFrame((next) => this.frame(next));
   }
 
   // --- state line -------------------------------------------------------------------------------------------------
@@ -157,42 +166,7 @@ class Page {
     this.now.hidden = stream.phase !== "waiting";
     setAttribute(document.body, "data-live", String(stream.isOpen)); // else what is shown is history
     if (isNews && stream.phase !== "connecting") setText(this.live, words.said ?? words.text);
-    if (books.version === this.renderedVersion) return;
-    this.renderedVersion = books.version;
-    this.renderCensus();
-  }
-
-  renderCensus() {
-    const groups = new Map();
-    let synced = 0;
-    let lost = 0;
-    for (const row of books.rows.values()) {
-      lost += row.isLost ? 1 : 0;
-      if (row.isLost) continue;
-      if (row.status === "synced") {
-        synced += 1;
-        continue;
-      }
-      const key = `${row.status}\n${row.reason}`;
-      const group = groups.get(key) ?? { row, count: 0, sinceUs: row.sinceUs };
-      group.count += 1;
-      group.sinceUs = Math.min(group.sinceUs ?? Infinity, row.sinceUs ?? Infinity);
-      groups.set(key, group);
-    }
-    const found = [...groups.values()].sort((a, b) => b.count - a.count);
-    const text = [synced, lost, ...found.map((each) => [each.row.status, each.row.reason, each.count, each.sinceUs])].join("|");
-    if (text === this.censusText) return;
-    this.censusText = text;
-    const parts = books.rows.size > lost ? [h("span", { "data-tone": "good" }, `${mark("synced")} ${count(synced)} synced`)] : [];
-    if (lost > 0) parts.push(h("button", { class: "link", "data-tone": "bad", onclick: () => this.filterBy("disconnected") }, `${mark("disconnected")} ${count(lost)} not known`));
-    for (const group of found.slice(0, 3)) {
-      const { status, reason } = group.row;
-      const since = Number.isFinite(group.sinceUs) ? `, since ${clock(group.sinceUs)}` : "";
-      parts.push(h("button", { class: "link", "data-tone": tone(status), title: `${reason}${since}`, onclick: () => this.filterBy(status) },
-        `${mark(status)} ${count(group.count)} ${status}${reason ? `: ${reason}` : ""}${since}`));
-    }
-    if (found.length > 3) parts.push(h("button", { class: "link", onclick: () => this.filterBy("trouble") }, `${plural(found.length - 3, "more reason")}`));
-    this.census.replaceChildren(...parts);
+    this.census?.render();
   }
 
   filterBy(status) {
@@ -210,8 +184,8 @@ class Page {
 
   renderTheme() {
     const words = { auto: "Auto", light: "Light", dark: "Dark" };
-    setText(this.lookWords, words[theme.choice]);
-    this.look.replaceChildren(icon(theme.choice), this.lookWords);
+    setText(this.look.lastChild, words[theme.choice]);
+    this.look.querySelector("use").setAttribute("href", `#${theme.choice}`);
     this.look.setAttribute("aria-label", `Theme: ${theme.choice}. Change it`);
     this.look.title = SHORTCUTS;
   }
@@ -240,8 +214,8 @@ function connectionWords() {
   const { host } = location;
   switch (stream.phase) {
     case "open":
-      if (books.recording === "ended") return { tone: "over", text: "The recording has ended. Start `depthcache simulate` again to repeat it." };
-      if (books.recording) return { tone: "good", text: `Plays a recording. Connected to ${host} since ${since}`, said: "Plays a recording" };
+      if (server.recording === "ended") return { tone: "over", text: "The recording has ended. Start `depthcache simulate` again to repeat it." };
+      if (server.recording) return { tone: "good", text: `Plays a recording. Connected to ${host} since ${since}`, said: "Plays a recording" };
       return { tone: "good", text: `Connected to ${host} since ${since}`, said: `Connected to ${host}` };
     case "silent":
       return { tone: "wait", text: `No message from ${host} for a while, checking the connection` };
@@ -255,27 +229,6 @@ function connectionWords() {
     default:
       return { tone: "over", text: "Signed out" };
   }
-}
-
-const ICONS = {
-  exit: "M6 3H3v10h3M7 8h7M11 5l3 3-3 3",
-  edit: "M3 13l.7-3L11 2.7 13.3 5 6 12.3z",
-  auto: "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11M8 4v8M6 4.5v7M4.5 6v4",
-  light: "M8 5.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M8 1.5v1.5M8 13v1.5M1.5 8H3M13 8h1.5M3.4 3.4l1 1M11.6 11.6l1 1M3.4 12.6l1-1M11.6 4.4l1-1",
-  dark: "M13 9.5A5.5 5.5 0 1 1 6.5 3a4.5 4.5 0 0 0 6.5 6.5z",
-};
-
-function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[name]);
-  for (const [key, value] of [["viewBox", "0 0 16 16"], ["class", "glyph"], ["aria-hidden", "true"]]) svg.setAttribute(key, value);
-  svg.append(path);
-  return svg;
-}
-
-function logo() {
-  return h("img", { src: "/page/icon.svg", alt: "", width: "22", height: "22" });
 }
 
 new Page();

@@ -195,31 +195,6 @@ export class Book {
     return to === null ? NaN : Math.round(Number(to) * this.scale);
   }
 
-  /** What it costs to take `side` from the best price to `units` inclusive; null if no level is there. */
-  cost(side, units) {
-    const levels = this[side];
-    const end = levels.find(units + levels.sign * 0.5);
-    if (end === 0 || !this.isLive) return null;
-    let [quantity, total, inverse] = [0, 0, 0];
-    for (let i = 0; i < end; i += 1) {
-      quantity += levels.quantities[i];
-      total += levels.quantities[i] * levels.price(i);
-      inverse += levels.quantities[i] / levels.price(i);
-    }
-    const average = this.isInverse ? quantity / inverse : total / quantity;
-    const proven = this.provenTo(side);
-    return {
-      side: side === "asks" ? "buy" : "sell",
-      levels: end,
-      quantity,
-      total: this.isInverse ? inverse : total,
-      average,
-      worst: levels.price(end - 1),
-      slippageBps: (1e4 * levels.sign * (average - this.mid)) / this.mid,
-      isProven: levels.keys[end - 1] <= levels.sign * proven,
-    };
-  }
-
   /** The text of a price given in units. */
   priceText(units) {
     return formatNumber(units / this.scale, this.decimals);

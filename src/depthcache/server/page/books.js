@@ -5,9 +5,10 @@
  * depth; only books in sight are followed (`follow`), with one level a side, four times a second.
  */
 
+import { frames } from "./frames.js";
+import { serverClock } from "./server.js";
 import { Refused, session } from "./session.js";
 import { stream } from "./stream.js";
-import { decimals } from "./dom.js";
 
 const PAGE = 250;
 const LOOK_MS = 250;
@@ -15,37 +16,6 @@ const SHORT_MS = 50;
 const CYCLE_MS = 1_000;
 const SEEN_MS = 60_000;
 const MOST_POINTS = 240;
-const RECORDING_MS = 2_000;
-const CLOCK_MS = 60_000;
-
-/**
- * The clock of the server, estimated from the list of books: its offset is the least of this minute and the one before,
- * because a delayed response only adds to it. `performance.now` ignores that the clock of this machine is set.
- */
-export const serverClock = {
-  minute: 0,
-  offsetUs: Infinity,
-  offsetBeforeUs: Infinity,
-
-  /** A line of the list: `received_time_us` and `age_s` make the time at which the server wrote it. */
-  learn(line) {
-    if (line.received_time_us == null || line.age_s == null) return;
-    const nowMs = performance.now();
-    const minute = Math.floor(nowMs / CLOCK_MS);
-    if (minute !== this.minute) {
-      const offsetBeforeUs = minute === this.minute + 1 ? this.offsetUs : Infinity;
-      Object.assign(this, { minute, offsetBeforeUs, offsetUs: Infinity });
-    }
-    this.offsetUs = Math.min(this.offsetUs, 1000 * nowMs - (line.received_time_us + 1e6 * line.age_s));
-  },
-
-  /** How long ago something happened in milliseconds, by that clock; null if it never did, or the clock is unknown. */
-  since(timeUs) {
-    const offsetUs = Math.min(this.offsetUs, this.offsetBeforeUs);
-    if (timeUs == null || offsetUs === Infinity) return null;
-    return Math.max(0, performance.now() - (offsetUs + timeUs) / 1000);
-  },
-};
 
 /** One line of the table. */
 export class Row {
@@ -135,20 +105,7 @@ export class Books {
     this.levels = 1;
     this.cursor = null;
     this.seen = new Set();
-    /** "playing" or "ended" where the books are of a recording. */
-    this.recording = "";
-    stream.onChange(() => (stream.isOpen ? this.lookForRecording() : this.lose()));
-  }
-
-  /** A recording that plays will end. */
-  async lookForRecording() {
-    clearTimeout(this.lookLater);
-    const stats = await session.json("/v1/stats").catch(() => null);
-    this.recording = stats ? stats.recording ?? "" : this.recording;
-    if (stream.isOpen && (stats === null || this.recording === "playing")) {
-      clearTimeout(this.lookLater);
-      this.lookLater = setTimeout(() => stream.isOpen && this.lookForRecording(), RECORDING_MS);
-    }
+    stream.onChange(() => stream.isOpen || this.lose());
   }
 
   lose() {
@@ -165,6 +122,15 @@ export class Books {
       { onMessage: (message, name) => this.takeState(message, name), onError: () => (this.states = null) },
     );
     this.turn(this.run);
+  }
+
+  /** Signed out: another token may see other books. */
+  forget() {
+    this.rows.clear();
+    this.isComplete = false;
+    this.cursor = null;
+    this.seen.clear();
+    this.version += 1;
   }
 
   /** Stop asking for all but states, which every view shows. */
@@ -224,6 +190,7 @@ export class Books {
     }
     this.cursor = answer.next;
     this.version += 1;
+    frames.wake();
     if (answer.next !== null) return;
     for (const key of this.rows.keys()) if (!this.seen.has(key)) this.rows.delete(key);
     this.seen.clear();
@@ -270,6 +237,19 @@ export class Books {
     row.asks = best(mirror.asks, message.asks, 1);
     if (row.bids.length > 0 && row.asks.length > 0) row.takeBest(row.bids[0][0], row.asks[0][0], nowMs);
   }
+}
+
+/** The decimals of a price that are not trailing zeros. */
+function decimals(text) {
+  const point = text.indexOf(".");
+  return point < 0 ? 0 : text.replace(/0+$/, "").length - point - 1;
+}
+
+/** A price as text with `places` decimals, cut or filled with zeros, and with commas between thousands. */
+export function price(text, places) {
+  const [whole, rest = ""] = String(text).split(".");
+  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
+  return places > 0 ? `${grouped}.${rest.slice(0, places).padEnd(places, "0")}` : grouped;
 }
 
 /** Apply changes to a side of few levels, by the text of their prices; its levels, best first. */

@@ -1,14 +1,9 @@
 /** The page of one book: its state, its figures, and the charts, fed by one subscription to all levels. */
 
-import { Book, formatNumber, groupSteps } from "./book.js";
-import { books, serverClock } from "./books.js";
-import { Depth } from "./charts/depth.js";
-import { Heatmap } from "./charts/heatmap.js";
-import { Ladder } from "./charts/ladder.js";
-import { Latency } from "./charts/latency.js";
-import { Lines } from "./charts/lines.js";
-import { removeBooks } from "./dialogs.js";
+import { Book, formatNumber } from "./book.js";
 import { clock, count, duration, h, lag, mark, points, setAttribute, setText, tone } from "./dom.js";
+import { ask, notify, whenIdle, whyNotLoaded } from "./notices.js";
+import { server, serverClock } from "./server.js";
 import { session } from "./session.js";
 import { stream } from "./stream.js";
 import { theme } from "./theme.js";
@@ -19,12 +14,13 @@ const DESCRIBE_MS = 5_000;
 const AGAIN_MS = 2_000;
 const RATE_MS = 5_000;
 
+/** Charts are loaded when they come into sight, or when the browser has nothing else to do: their history begins then. */
 const CHARTS = [
-  { id: "ladder", title: "Ladder", Chart: Ladder },
-  { id: "heatmap", title: "Depth over time", Chart: Heatmap },
-  { id: "depth", title: "Cumulative depth", Chart: Depth },
-  { id: "lines", title: "Spread, imbalance, microprice", Chart: Lines },
-  { id: "latency", title: "Latency", Chart: Latency },
+  { kind: "Ladder", title: "Ladder", load: () => import("./charts/ladder.js") },
+  { kind: "Heatmap", title: "Depth over time", load: () => import("./charts/heatmap.js") },
+  { kind: "Depth", title: "Cumulative depth", load: () => import("./charts/depth.js") },
+  { kind: "Lines", title: "Spread, imbalance, microprice", load: () => import("./charts/lines.js") },
+  { kind: "Latency", title: "Latency", load: () => import("./charts/latency.js") },
 ];
 
 /** The view of one book. */
@@ -76,8 +72,7 @@ export class BookView {
     this.sight = new IntersectionObserver((seen) => this.onSight(seen));
     for (const each of CHARTS) this.cards.push(this.makeCard(each));
     this.grid.append(...this.cards.map((card) => card.element));
-    for (const card of this.cards) this.begin(card);
-    this.resize();
+    for (const card of this.cards) this.sight.observe(card.element);
     this.stopHearing = stream.onChange(() => this.onConnection());
     this.subscribe();
     this.timer = setInterval(() => this.look(), LOOK_MS);
@@ -115,64 +110,51 @@ export class BookView {
 
   // --- charts -----------------------------------------------------------------------------------------------------
 
-  makeCard({ id, title, Chart }) {
-    const card = { id, Chart, settings: { ...remembered(id) }, isSeen: true };
+  makeCard({ kind, title, load }) {
+    const id = kind.toLowerCase();
+    const card = { id, kind, load, settings: { ...remembered(id) }, isSeen: false };
     card.host = h("div", { class: "host" });
     card.words = h("p", { class: "hidden" });
     card.tools = h("div", { class: "tools" });
     card.element = h("section", { class: `card ${id}`, "aria-label": title }, h("header", {}, h("h2", {}, title), card.tools), card.host, card.words);
-    card.host.addEventListener("settings", (event) => this.change(card, event.detail ?? {}, true));
-    if (id === "ladder") this.addTools(card);
+    card.host.addEventListener("settings", ({ detail }) => this.remember(card, detail));
+    card.host.addEventListener("problem", ({ detail }) => notify(whyNotLoaded(detail), { isBad: true }));
     return card;
   }
 
-  begin(card) {
+  /** Load a chart and make it, once. */
+  async begin(card) {
+    if (card.hasBegun) return;
+    card.hasBegun = true;
     try {
-      card.chart = new card.Chart(card.host, { theme, settings: card.settings, book: this.book });
-      this.sight.observe(card.element);
+      const { [card.kind]: Chart } = await card.load();
+      if (this.isHidden) return;
+      card.chart = new Chart(card.host, { theme, settings: card.settings, book: this.book });
+      whenIdle(() => this.prepare(card));
     } catch (error) {
       card.host.replaceChildren(h("p", { class: "problem" }, `This chart cannot be drawn here: ${error.message}`));
     }
   }
 
+  async prepare({ chart, tools, words }) {
+    await chart.prepare().catch(() => {}); // told when a reader wants to use it
+    chart.addTools?.(tools);
+    setText(words, chart.describe());
+  }
+
   onSight(seen) {
     for (const { target, isIntersecting } of seen) {
       const card = this.cards.find((each) => each.element === target);
-      if (card) card.isSeen = isIntersecting;
+      card.isSeen = isIntersecting;
+      if (isIntersecting) this.begin(card);
     }
+    whenIdle(() => this.isHidden || this.cards.forEach((card) => this.begin(card)));
   }
 
-  addTools(card) {
-    this.groups = h("select", { "aria-label": "Group prices by", onchange: () => this.change(card, { group: Number(this.groups.value) || "auto" }) });
-    this.toggles = [["centred", "Centred", true], ["cumulative", "Cumulative", false]].map(([name, title, isOn]) => {
-      const button = h("button", { class: "toggle", onclick: () => this.change(card, { [name]: button.getAttribute("aria-pressed") !== "true" }) }, title);
-      setAttribute(button, "aria-pressed", String(card.settings[name] ?? isOn));
-      return { name, button };
-    });
-    card.tools.append(this.groups, ...this.toggles.map(({ button }) => button));
-  }
-
-  /** Change settings of a chart and remember them; `isFromChart`: the chart changed them itself. */
-  change(card, settings, isFromChart = false) {
+  /** A chart changed its settings: they are remembered. */
+  remember(card, settings) {
     Object.assign(card.settings, settings);
     localStorage.setItem(`depthcache-${card.id}`, JSON.stringify({ ...card.settings, group: undefined }));
-    if (!isFromChart) card.chart?.set(settings);
-    if (card.id !== "ladder") return;
-    for (const { name, button } of this.toggles) if (name in settings) setAttribute(button, "aria-pressed", String(settings[name]));
-    if ("group" in settings) this.groups.value = String(settings.group || "auto");
-  }
-
-  /** The steps that the ladder may be grouped by, once prices are known. */
-  offerGroups() {
-    const { book } = this;
-    const texts = groupSteps(book).map((step) => [String(step), book.priceText(step * (book.tick || 1))]);
-    const key = JSON.stringify(texts);
-    if (this.groups.shown === key) return;
-    this.groups.shown = key;
-    const chosen = String(this.cards[0].settings.group || "auto");
-    const options = [["auto", "Group: auto"], ...texts].map(([value, text]) => h("option", { value }, text));
-    this.groups.replaceChildren(...options);
-    this.groups.value = chosen;
   }
 
   // --- messages ---------------------------------------------------------------------------------------------------
@@ -198,10 +180,7 @@ export class BookView {
     }
     if (message.type === "update") this.updates.push([performance.now(), 1 + message.skipped]);
     this.forgetUpdates(); // nothing is drawn while the page is hidden
-    if (message.type === "snapshot") {
-      this.offerGroups();
-      this.look();
-    }
+    if (message.type === "snapshot") this.look();
     if (message.status === "closed") this.subscribeLater();
   }
 
@@ -249,7 +228,7 @@ export class BookView {
   }
 
   async end() {
-    await removeBooks([this]);
+    await ask("removeBooks", [this]);
   }
 
   // --- figures ----------------------------------------------------------------------------------------------------
@@ -265,7 +244,7 @@ export class BookView {
 
   render() {
     const { book } = this;
-    book.isRecorded = books.recording !== "";
+    book.isRecorded = server.recording !== "";
     const isCut = !stream.isOpen && !book.isLive;
     const status = this.problem ? "closed" : isCut ? "disconnected" : book.status;
     setText(this.status, `${mark(status)} ${this.problem ? "not held" : status}`);

@@ -1,28 +1,10 @@
-/** Notices with undo, and the forms: sign in, enter the admin token, add books. */
+/** What changes books: begin and end them with undo, and the dialogs for that. Loaded when one is first used. */
 
-import { h, plural } from "./dom.js";
-import { Refused, session } from "./session.js";
 import { books } from "./books.js";
-
-const NOTICE_MS = 8_000;
-
-/** Show a notice for some seconds; `undo` adds a button. */
-export function notify(text, { undo, isBad = false } = {}) {
-  const host = document.getElementById("notices");
-  const close = () => notice.remove();
-  const button = undo && h("button", { onclick: () => (close(), undo()) }, "Undo");
-  const notice = h("div", { class: isBad ? "notice bad" : "notice" }, h("span", {}, text), button,
-    h("button", { class: "icon", "aria-label": "Close", onclick: close }, "✕"));
-  host.append(notice);
-  while (host.children.length > 4) host.firstChild.remove();
-  const timer = () => setTimeout(() => (notice.matches(":hover, :focus-within") ? timer() : close()), NOTICE_MS);
-  timer();
-}
-
-/** Why something failed, in words. */
-export function why(error) {
-  return error instanceof Refused ? error.message : "The server does not respond.";
-}
+import { h, plural } from "./dom.js";
+import { notify, why } from "./notices.js";
+import { NO_TOKEN, PROTOCOL, Refused, address, isToken, session } from "./session.js";
+import { tokenInput } from "./signin.js";
 
 function pathOf({ exchange, symbol }) {
   return `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
@@ -54,13 +36,13 @@ export async function removeBooks(list) {
   const done = await each(gone, "DELETE");
   for (const { exchange, symbol } of done) books.rows.delete(`${exchange}/${symbol}`);
   books.version += 1;
-  if (done.length > 0) notify(`Removed ${named(done)}.`, { undo: () => addBooks(done, { canUndo: false }) });
+  if (done.length > 0) notify(`Removed ${named(done)}.`, { action: ["Undo", () => addBooks(done, { canUndo: false })] });
 }
 
 /** Add books, and offer to remove them again. */
 export async function addBooks(list, { canUndo = true } = {}) {
   const done = await each(list, "PUT");
-  if (done.length > 0) notify(`Added ${named(done)}.`, canUndo ? { undo: () => removeBooks(done) } : {});
+  if (done.length > 0) notify(`Added ${named(done)}.`, canUndo ? { action: ["Undo", () => removeBooks(done)] } : {});
   return done.length === list.length;
 }
 
@@ -116,7 +98,7 @@ export function askForAdmin() {
       token.value = "";
       problem.textContent = "";
       try {
-        await session.unlock(text);
+        await unlock(text);
         close();
         notify("You can add and remove books now, until you reload the page.");
       } catch (error) {
@@ -129,24 +111,25 @@ export function askForAdmin() {
   ]);
 }
 
-function tokenInput(label) {
-  return h("input", { type: "password", required: true, autocomplete: "off", spellcheck: "false", "aria-label": label });
+/** Take an admin token, once the server has confirmed that it is one. Throws Refused. */
+async function unlock(text) {
+  const token = text.trim();
+  if (!isToken(token)) throw new Refused(400, { message: NO_TOKEN });
+  const role = await roleOf(token);
+  if (role === null) throw new Refused(401, { message: "The server does not know this token." });
+  if (role !== "manage") throw new Refused(403, { message: "This token may only read. Enter the admin token." });
+  session.manageWith(token);
 }
 
-/** The form that takes a token; it says why the last one was refused. */
-export function signIn() {
-  const token = tokenInput("Token");
-  const problem = h("p", { class: "problem", role: "alert" }, session.problem);
-  const form = h("form", { onsubmit: (event) => {
-    event.preventDefault();
-    const text = token.value;
-    token.value = "";
-    if (session.keep(text)) session.notify();
-    else problem.textContent = session.problem;
-  } },
-  h("label", {}, h("span", {}, "Token"), token), problem, h("button", { class: "primary" }, "Sign in"));
-  return h("section", { class: "signin" }, h("h1", {}, "Sign in"),
-    h("p", {}, "Open the link that the server printed when it started, or enter its token. The read token shows books; the admin token can also add and remove them."),
-    form,
-    h("p", { class: "muted" }, "The token stays in this tab. ", "Programs use ", h("a", { href: "/docs" }, "the API"), ", with the same token."));
+/** What the server lets the holder of a token do: "read", "manage", or null. Throws Refused. */
+function roleOf(token) {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(address(), PROTOCOL);
+    socket.onopen = () => socket.send(JSON.stringify({ op: "auth", token }));
+    socket.onmessage = (event) => {
+      resolve(JSON.parse(event.data).role ?? null);
+      socket.close();
+    };
+    socket.onclose = () => reject(new Refused(0, { message: "The server does not respond." }));
+  });
 }

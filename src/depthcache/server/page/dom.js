@@ -82,37 +82,7 @@ export function plural(number, word) {
   return `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 }
 
-/** The decimals of a price that are not trailing zeros. */
-export function decimals(text) {
-  const point = text.indexOf(".");
-  return point < 0 ? 0 : text.replace(/0+$/, "").length - point - 1;
-}
-
-/** A price as text with `places` decimals, cut or filled with zeros, and with commas between thousands. */
-export function price(text, places) {
-  const [whole, rest = ""] = String(text).split(".");
-  const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
-  return places > 0 ? `${grouped}.${rest.slice(0, places).padEnd(places, "0")}` : grouped;
-}
-
 /** Basis points with two or three significant digits. */
 export function points(bps) {
   return `${bps < 0.1 && bps > 0 ? Number(bps.toPrecision(2)) : bps.toFixed(bps < 10 ? 2 : 1)} bp`;
-}
-
-/** The address of the page of a book. */
-export function addressOf({ exchange, symbol }) {
-  return `#/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
-}
-
-/** Copy text, and say so on the button. */
-export async function copy(button, text) {
-  const label = button.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Press Ctrl+C";
-  }
-  setTimeout(() => (button.textContent = label), 1500);
 }

@@ -13,8 +13,9 @@ export const PROTOCOL = "depthcache.v1.json";
 /** Where the WebSocket is. */
 export const address = () => `${location.origin.replace(/^http/, "ws")}/v1/ws`;
 
-const NO_TOKEN = "That is not a token: a token is one line of at least 16 letters, digits, - and _.";
-const FORM = /^[A-Za-z0-9_.~+/=-]{16,512}$/;
+export const NO_TOKEN = "That is not a token: a token is one line of at least 16 letters, digits, - and _.";
+/** Whether a text has the form of a token. */
+export const isToken = (text) => /^[A-Za-z0-9_.~+/=-]{16,512}$/.test(text);
 
 /** A response that is no success: `status`, and `code`, `message` and other facts of the server's error. */
 export class Refused extends Error {
@@ -75,7 +76,7 @@ class Session {
   keep(text) {
     const token = text.trim();
     this.role = null;
-    if (!FORM.test(token)) {
+    if (!isToken(token)) {
       this.forget(NO_TOKEN);
       return false;
     }
@@ -111,13 +112,8 @@ class Session {
     this.notify();
   }
 
-  /** Take an admin token, once the server has confirmed that it is one. Throws Refused. */
-  async unlock(text) {
-    const token = text.trim();
-    if (!FORM.test(token)) throw new Refused(400, { message: NO_TOKEN });
-    const role = await roleOf(token);
-    if (role === null) throw new Refused(401, { message: "The server does not know this token." });
-    if (role !== "manage") throw new Refused(403, { message: "This token may only read. Enter the admin token." });
+  /** Take an admin token that the server has confirmed. */
+  manageWith(token) {
     this.#admin = token;
     this.notify();
   }
@@ -148,19 +144,6 @@ class Session {
     const headers = secret === null ? {} : { Authorization: `Bearer ${secret}` };
     return fetch(path, { method, headers, signal, credentials: "omit", redirect: "error", cache: "no-store" });
   }
-}
-
-/** What the server lets the holder of a token do: "read", "manage", or null. Throws Refused. */
-function roleOf(token) {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(address(), PROTOCOL);
-    socket.onopen = () => socket.send(JSON.stringify({ op: "auth", token }));
-    socket.onmessage = (event) => {
-      resolve(JSON.parse(event.data).role ?? null);
-      socket.close();
-    };
-    socket.onclose = () => reject(new Refused(0, { message: "The server does not respond." }));
-  });
 }
 
 /** The one session of the page. */

@@ -1,8 +1,7 @@
 /** Requests as curl, Python and JavaScript, made from the server's OpenAPI document, and tried here. */
 
-import { why } from "./dialogs.js";
-import { copy, h } from "./dom.js";
-import { books } from "./books.js";
+import { h } from "./dom.js";
+import { why } from "./notices.js";
 import { session } from "./session.js";
 import { stream } from "./stream.js";
 
@@ -42,10 +41,7 @@ export class SnippetsView {
   async show() {
     try {
       this.document = await session.json("/openapi.json");
-      if (books.rows.size === 0) {
-        const { books: found } = await session.json("/v1/books?limit=1");
-        this.example = found[0];
-      } else this.example = books.rows.values().next().value;
+      [this.example] = (await session.json("/v1/books?limit=1")).books;
     } catch (error) {
       this.words.textContent = why(error);
       return;
@@ -205,6 +201,18 @@ export class SnippetsView {
     this.body.hidden = text === "";
     this.body.textContent = text.length > MOST_SHOWN ? `${text.slice(0, MOST_SHOWN)}\n… ${text.length - MOST_SHOWN} more characters` : text;
   }
+}
+
+/** Copy text, and say so on the button. */
+async function copy(button, text) {
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => (button.textContent = label), 1500);
 }
 
 /** The operations of an OpenAPI document, those of books first. */

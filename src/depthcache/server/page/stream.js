@@ -5,6 +5,7 @@
  * `retryAtMs`) or stopped (signed out). Subscriptions outlive connections and resume after the last id if the server can.
  */
 
+import { frames } from "./frames.js";
 import { PROTOCOL, address, session } from "./session.js";
 
 const SILENT_MS = 10_000;
@@ -150,6 +151,7 @@ export class Stream {
     if (phase !== "connecting") this.reason = reason;
     this.phase = phase;
     for (const listener of this.listeners) listener(this);
+    frames.wake();
   }
 
   take(text) {
@@ -183,6 +185,7 @@ export class Stream {
       if (message.type === "heartbeat" && !each.resumes) continue;
       if (each.resumes && message.id != null && message.type !== "heartbeat") each.ids.set(name, message.id);
       each.onMessage(message, name);
+      frames.wake();
     }
   }
 

@@ -4,11 +4,15 @@
  * Keyboard: arrows, Page Up and Down, Home and End move, Enter opens, Delete removes (where the token may), / filters.
  */
 
-import { books } from "./books.js";
-import { addressOf, clock, count, duration, h, lag, mark, plural, points, price, setAttribute, setText, tone } from "./dom.js";
+import { books, price } from "./books.js";
+import { clock, count, duration, h, lag, mark, plural, points, setAttribute, setText, tone } from "./dom.js";
+import { ask } from "./notices.js";
+import { server } from "./server.js";
 import { session } from "./session.js";
 import { theme } from "./theme.js";
 import { LEVELS, makeTile } from "./tiles.js";
+
+export { Census } from "./census.js";
 
 const BEYOND = 4;
 const SORT_MS = 1_000;
@@ -30,8 +34,7 @@ const COLUMNS = [
 
 /** The view of all books. */
 export class TableView {
-  constructor({ onOpen, onRemove, onAdd, onRemoveAll }) {
-    Object.assign(this, { onOpen, onRemove });
+  constructor() {
     this.title = "Books";
     this.sort = { id: "symbol", direction: 1 };
     this.words = [];
@@ -42,10 +45,10 @@ export class TableView {
     this.pools = { lines: [], tiles: [] };
     this.seenVersion = -1;
     this.sortedMs = this.followedMs = 0;
-    this.build(onAdd, onRemoveAll);
+    this.build();
   }
 
-  build(onAdd, onRemoveAll) {
+  build() {
     this.search = h("input", {
       type: "search", class: "search", placeholder: "Filter books", "aria-label": "Filter books by symbol or exchange",
       autocomplete: "off", spellcheck: "false", oninput: () => this.filter(), onkeydown: (event) => this.fromSearch(event),
@@ -56,9 +59,9 @@ export class TableView {
       COLUMNS.filter((each) => each.key).map((each) => h("option", { value: each.id }, `Sort: ${each.title}`)),
     );
     this.found = h("span", { class: "muted found" });
-    this.add = h("button", { class: "primary", onclick: onAdd }, "Add books");
+    this.add = h("button", { class: "primary", onclick: () => ask("askForBooks") }, "Add books");
     this.layout = h("button", { class: "toggle", onclick: () => this.arrangeAs(!this.isTiled) }, "Tiles");
-    this.removeAll = h("button", { class: "quiet danger", onclick: () => onRemoveAll(this.shown.slice()) }, "Remove shown");
+    this.removeAll = h("button", { class: "quiet danger", onclick: () => this.onRemoveAll(this.shown.slice()) }, "Remove shown");
     const bar = h(
       "div", { class: "bar" },
       h("label", { class: "searching" }, this.search, h("kbd", { "aria-hidden": "true" }, "/")),
@@ -110,6 +113,23 @@ export class TableView {
 
   hide() {
     books.stop();
+  }
+
+  /** Signed out. */
+  forget() {
+    books.forget();
+  }
+
+  onOpen(row) {
+    location.hash = addressOf(row);
+  }
+
+  onRemove(row) {
+    if (session.mayManage) ask("removeBooks", [row]);
+  }
+
+  onRemoveAll(rows) {
+    ask(rows.length === 1 ? "removeBooks" : "confirmRemoval", rows);
   }
 
   /** Whether the token may manage has changed. */
@@ -313,7 +333,7 @@ export class TableView {
     setText(line.ask, row.ask && price(row.ask, row.places));
     setText(line.spread, row.spreadBps === null ? "" : points(row.spreadBps));
     setText(line.rate, row.rate === null ? "–" : row.rate.toFixed(row.rate < 10 ? 1 : 0));
-    setText(line.lag, lag(row.lagMs, books.recording !== ""));
+    setText(line.lag, lag(row.lagMs, server.recording !== ""));
     setText(line.age, duration(row.ageMs));
     if (line.sparkTime !== row.times.at(-1) || line.sparkTheme !== theme.version || line.sparkMs === 0) this.drawSpark(line, nowMs);
   }
@@ -408,4 +428,9 @@ export class TableView {
     setAttribute(line.element, "aria-selected", String(isActive));
     if (isActive) setAttribute(this.scroller, "aria-activedescendant", `row-${line.index}`);
   }
+}
+
+/** The address of the page of a book. */
+function addressOf({ exchange, symbol }) {
+  return `#/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
 }

@@ -1,6 +1,7 @@
 /** A tile of the table of books: the best levels of both sides, with bars for their sizes. */
 
-import { duration, h, mark, points, price, setAttribute, setText, tone } from "./dom.js";
+import { price } from "./books.js";
+import { duration, h, mark, points, setAttribute, setText, tone } from "./dom.js";
 
 /** Levels of each side. */
 export const LEVELS = 3;

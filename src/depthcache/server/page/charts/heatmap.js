@@ -8,9 +8,9 @@
  */
 
 import { groupSteps } from "../book.js";
-import { Chart, clock, compact, fit, niceTicks } from "./kit.js";
-import { PixelPainter, ShaderPainter } from "./painters.js";
-import { KIND, Ring } from "./ring.js";
+import { Chart, fit, niceTicks } from "./kit.js";
+import { Ring } from "./ring.js";
+import { ShaderPainter } from "./shader.js";
 import { steadyScale } from "./rows.js";
 
 const FOOT = 22;
@@ -21,22 +21,18 @@ const PALETTES = {
   dark: ["#0d1015", "#221c4d", "#4a36a3", "#9155cf", "#dc8fe0", "#fff0fb"],
   light: ["#ffffff", "#e6dffa", "#bda9f0", "#8761dc", "#5a2fb0", "#240b58"],
 };
-const BUTTONS = [
-  ["-", "−", "More prices"], ["+", "+", "Fewer prices"], [",", "‹", "More time"], [".", "›", "Less time"],
-];
 const LABEL =
   "Depth over time. The arrow keys move the crosshair, plus and minus zoom the prices, comma and period the time, " +
   "Escape hides the crosshair.";
 
 export class Heatmap extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, minIntervalMs: 100 });
+    super(host, options, { label: LABEL, controls: () => import("./controls/heatmap.js"), minIntervalMs: 100 });
     this.ring = new Ring(Number(this.settings.columnMs) || 250);
     this.scale = 1;
     this.rescaledMs = -Infinity;
     this.centre = NaN;
-    this.cross = null;
-    this.bar = this.addButtons("0", BUTTONS);
+    this.cross = this.pixels = null;
     if (this.settings.renderer !== "canvas") this.webgl = this.begin(ShaderPainter);
   }
 
@@ -62,17 +58,11 @@ export class Heatmap extends Chart {
     this.digits = book.priceText(book.asks.units(0)).length;
     this.right = Math.max(1, this.width - Math.ceil(this.digits * this.digit) - 22);
     this.floor = this.height - FOOT;
-    this.bar.style.right = `${this.width - this.right + 8}px`;
+    if (this.bar) this.bar.style.right = `${this.width - this.right + 8}px`;
     const palette = PALETTES[theme.isDark ? "dark" : "light"].map(rgb);
     palette[0] = rgb(theme.surface);
     this.colours = { palette, bid: rgb(theme.bid), ask: rgb(theme.ask), muted: rgb(theme.muted) };
     this.painter = null;
-  }
-
-  describe() {
-    const { book, ring } = this;
-    if (!book.isLive) return `Depth over time: ${book.staleness}.`;
-    return `Depth over time: mid ${this.price(book.mid)}, rows of ${book.priceText(ring.step)}.`;
   }
 
   dispose() {
@@ -139,6 +129,7 @@ export class Heatmap extends Chart {
 
   paintPicture() {
     const painter = this.choosePainter();
+    if (!painter) return;
     if (painter !== this.painter) {
       for (const each of [this.webgl, this.pixels]) if (each) each.canvas.hidden = each !== painter;
       fit(painter.canvas, this.right, this.floor, this.ratio);
@@ -150,11 +141,19 @@ export class Heatmap extends Chart {
     this.ring.writtenFrom = Infinity;
   }
 
-  /** WebGL2 if there is one and it is not lost; otherwise the canvas. */
+  /** WebGL2 if there is one and it is not lost; otherwise the canvas, null until it is loaded. */
   choosePainter() {
     if (this.webgl && !this.webgl.isLost) return this.webgl;
-    this.pixels ??= this.begin(PixelPainter);
+    if (!this.pixels) this.loadPixels();
     return this.pixels;
+  }
+
+  async loadPixels() {
+    if (this.isLoading) return;
+    this.isLoading = true;
+    const { PixelPainter } = await import("./pixels.js").catch(() => ({}));
+    if (PixelPainter) this.pixels = this.begin(PixelPainter);
+    this.isLoading = false;
   }
 
   begin(Painter) {
@@ -199,55 +198,6 @@ export class Heatmap extends Chart {
       this.text(book.priceText(side.units(0)), right + 10, y, { colour: theme.surface, back: colour, weight: 600 });
     }
   }
-
-  paintCross() {
-    const { theme, cross, right, floor } = this;
-    const [time, price, quantity] = this.figures();
-    this.line(cross.x, 0, cross.x, floor, theme.muted);
-    this.line(0, cross.y, right, cross.y, theme.muted);
-    const [align, x] = cross.x > right / 2 ? ["right", cross.x - 10] : ["left", cross.x + 10];
-    const text = { colour: theme.text, back: theme.surface, align, size: 12 };
-    this.text(`${time}  ${quantity}`, x, cross.y < 40 ? cross.y + 16 : cross.y - 14, text);
-    this.text(price, right + 10, cross.y, { colour: theme.surface, back: theme.text });
-  }
-
-  /** The time, the price and the quantity under the crosshair. */
-  figures() {
-    const { ring, view, cross, ratio } = this;
-    const back = Math.floor((view.width - 1 - Math.round(cross.x * ratio)) / view.stretch);
-    const column = (Math.floor(ring.newest / view.pool) - back) * view.pool;
-    const row = Math.ceil(view.top - 1 - (cross.y * view.rows) / this.floor);
-    const value = ring.value(column, row);
-    const nothing = ring.kind(column) === KIND.gap ? "no data" : "nothing known";
-    const quantity = Number.isNaN(value) ? nothing : `quantity ${compact(value)}`;
-    return [clock(column * ring.columnMs), this.book.priceText((row + ring.origin) * ring.step), quantity];
-  }
-
-  point(x, y) {
-    this.cross = this.view && x !== null && x < this.right && y < this.floor ? { x, y } : null;
-  }
-
-  press(key) {
-    const moves = { ArrowLeft: [-4, 0], ArrowRight: [4, 0], ArrowUp: [0, -4], ArrowDown: [0, 4] };
-    const factor = { "+": 0.5, "=": 0.5, "-": 2 }[key];
-    if (factor) this.choose({ rows: Math.max(125, Math.min(1000, this.rows * factor)) });
-    else if (key === "." || key === ",") this.choose({ zoom: nextZoom(this.zoom, key === "." ? 1 : -1) });
-    else if (key === "Escape" && this.cross) this.cross = null;
-    else if (key in moves && this.view) {
-      const { x, y } = this.cross ?? { x: this.right - 40, y: this.floor / 2 };
-      const [dx, dy] = moves[key];
-      this.point(Math.max(0, Math.min(this.right - 1, x + dx)), Math.max(0, Math.min(this.floor - 1, y + dy)));
-      this.spoken.textContent = this.figures().join(", ");
-    } else return false;
-    this.change();
-    return true;
-  }
-}
-
-/** … -3, -2, 1, 2 …: from columns per pixel to pixels per column. */
-function nextZoom(zoom, by) {
-  const next = zoom + by;
-  return next > -2 && next < 1 ? (by > 0 ? 1 : -2) : Math.max(-8, Math.min(8, next));
 }
 
 /** Units per row, so that 500 rows hold what is proven, at most 1 % of the price; 0 while nothing is known. */

@@ -6,13 +6,14 @@ import { formatNumber } from "../book.js";
 let slowMs = NaN;
 
 /**
- * A chart on a canvas that fills its host. A subclass has `paint(nowMs)`, `describe()`, and, if it is `label`led for
- * readers who move in it, `point(x, y)` and `press(key)`, which returns whether it handled the key. With
- * `minIntervalMs` it is drawn at most that often, and not in one frame with another such chart.
+ * A chart on a canvas that fills its host. A subclass has `paint(nowMs)` and `describe()`. If it is `label`led for readers
+ * who move in it, `controls` loads what they do with it: `point(x, y)`, `press(key)`, which returns whether it handled the
+ * key, and more methods of the chart. With `minIntervalMs` it is drawn at most that often, and not in one frame with
+ * another such chart.
  */
 export class Chart {
-  constructor(host, { theme, settings, book }, { label = "", role = "application", minIntervalMs = 0 } = {}) {
-    Object.assign(this, { host, theme, book, minIntervalMs, settings: { ...settings } });
+  constructor(host, { theme, settings, book }, { label = "", role = "application", controls = null, minIntervalMs = 0 } = {}) {
+    Object.assign(this, { host, theme, book, minIntervalMs, controls, settings: { ...settings } });
     this.canvas = document.createElement("canvas");
     Object.assign(this.canvas.style, { display: "block", position: "absolute", inset: "0", touchAction: "pan-y" });
     if (getComputedStyle(host).position === "static") host.style.position = "relative";
@@ -65,6 +66,11 @@ export class Chart {
     this.change();
   }
 
+  /** The chart in words; empty while nothing is known. */
+  describe() {
+    return "";
+  }
+
   /** Remove it from the page. */
   dispose() {
     this.host.replaceChildren();
@@ -76,51 +82,39 @@ export class Chart {
     this.paintedMs = -Infinity;
   }
 
-  /** A key or the wheel changed settings: the page may show and keep them. */
-  choose(settings) {
-    this.set(settings);
-    this.host.dispatchEvent(new CustomEvent("settings", { bubbles: true, detail: settings }));
-  }
+  // --- what readers do ---
 
+  /** The first event loads what readers do with the chart, and comes again then. */
   listen(label, role) {
     const { canvas } = this;
     canvas.tabIndex = 0;
     canvas.setAttribute("role", role);
     canvas.setAttribute("aria-label", label);
-    const hidden = { position: "absolute", width: "1px", height: "1px", overflow: "hidden", clipPath: "inset(50%)" };
-    this.spoken = element(this.host, hidden, { role: "status" });
-    for (const name of ["pointermove", "pointerdown"]) canvas.addEventListener(name, (event) => this.pointAt(event));
-    canvas.addEventListener("pointerleave", () => this.pointAt(null));
-    canvas.addEventListener("keydown", (event) => {
-      if (!event.ctrlKey && !event.metaKey && !event.altKey && this.press(event.key)) event.preventDefault();
-    });
-    // The page scrolls until the chart has the focus.
-    canvas.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && document.activeElement === canvas && this.turn(event)) event.preventDefault();
-    }, { passive: false });
-  }
-
-  /** Buttons in a corner that press keys, for readers without a keyboard: [key, text, label]. */
-  addButtons(right, buttons) {
-    const bar = element(this.host, { position: "absolute", top: "8px", right, display: "flex", gap: "4px" });
-    for (const [key, text, label] of buttons) {
-      const button = document.createElement("button");
-      Object.assign(button, { type: "button", textContent: text, title: label, ariaLabel: label });
-      const colours = { color: "var(--text)", background: "var(--surface)", border: "1px solid var(--grid)" };
-      Object.assign(button.style, { ...colours, width: "28px", height: "26px", padding: "0", borderRadius: "6px" });
-      button.addEventListener("click", () => this.press(key));
-      bar.append(button);
+    for (const name of ["pointermove", "pointerdown", "click", "keydown"]) {
+      canvas.addEventListener(name, (event) => {
+        if (this.isReady) return;
+        const again = () => canvas.dispatchEvent(new event.constructor(name, event));
+        const fail = (error) => this.host.dispatchEvent(new CustomEvent("problem", { bubbles: true, detail: error }));
+        this.prepare().then(again).catch(fail);
+      });
     }
-    return bar;
   }
 
-  pointAt(event) {
-    this.point(event ? event.offsetX : null, event ? event.offsetY : null);
-    this.change();
+  /** Load the controls, if the chart has some. */
+  prepare() {
+    return (this.preparing ??= this.controls ? this.load() : Promise.resolve());
   }
 
-  turn(event) {
-    return this.press(event.deltaY < 0 ? "+" : "-");
+  async load() {
+    try {
+      const [{ attach }, { controls }] = await Promise.all([import("./controls/kit.js"), this.controls()]);
+      attach(this, controls);
+      this.isReady = true;
+      this.resize();
+    } catch (error) {
+      this.preparing = null;
+      throw error;
+    }
   }
 
   // --- drawing, in CSS pixels ---

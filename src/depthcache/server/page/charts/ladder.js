@@ -7,11 +7,12 @@
  * gets an event `settings` with what changed.
  */
 
-import { groupOf, groupSteps } from "../book.js";
+import { groupOf } from "../book.js";
+import { setText } from "../dom.js";
 import { Chart, compact, element } from "./kit.js";
 import { automaticGroup, steadyScale, sumGroups } from "./rows.js";
 
-const HEAD = 24;
+export const HEAD = 24;
 const FOOT = 46;
 /** Rows are high enough for a finger where there is no mouse. */
 const ROW = { fine: 20, coarse: 28 };
@@ -20,26 +21,21 @@ const AUTO_MS = 3000;
 const LABEL =
   "Ladder. Up and down choose a price, left and right a side, plus and minus the group; F: centred or frozen, " +
   "C: cumulative, Escape: nothing chosen.";
-const MOVES = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
+export const PROMPT = "Choose a price for the cost to get there.";
 
 export class Ladder extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, role: "slider" });
+    super(host, options, { label: LABEL, role: "slider", controls: () => import("./controls/ladder.js") });
     const style = { position: "absolute", inset: "auto 0 0 0", height: `${FOOT}px`, overflow: "hidden", whiteSpace: "pre" };
     this.foot = element(host, { ...style, boxSizing: "border-box", padding: "6px 10px", fontSize: "12px", lineHeight: "17px" });
-    for (const [name, value] of [["orientation", "vertical"], ["valuemin", 0], ["valuemax", 1e12]]) {
+    for (const [name, value] of [["orientation", "vertical"], ["valuemin", 0], ["valuemax", 1e12], ["valuenow", 0], ["valuetext", PROMPT]]) {
       this.canvas.setAttribute(`aria-${name}`, value);
     }
-    this.canvas.addEventListener("click", ({ offsetY }) => {
-      const group = this.groupAt(offsetY);
-      this.choosePrice(group === this.chosen ? null : group);
-    });
     this.step = this.group = this.count = 0;
     this.top = this.autoMs = this.fadeUntilMs = -Infinity;
     this.chosen = this.pointed = null;
     this.scale = this.sumScale = 1;
     this.seen = new Map();
-    this.choosePrice(null);
   }
 
   draw(nowMs) {
@@ -60,15 +56,9 @@ export class Ladder extends Chart {
 
   set(settings) {
     super.set(settings);
+    this.renderTools?.();
     this.autoMs = -Infinity;
     this.drawn = [];
-  }
-
-  describe() {
-    const { book } = this;
-    if (!book.isLive) return `Ladder: ${book.staleness}.`;
-    const best = (side) => (side.length ? `${compact(side.quantity(0))} at ${book.priceText(side.units(0))}` : "none");
-    return `Ladder: bid ${best(book.bids)}, ask ${best(book.asks)}, rows of ${book.priceText(this.step)}.`;
   }
 
   get isCentred() {
@@ -86,7 +76,7 @@ export class Ladder extends Chart {
       this.paintRows(nowMs);
     }
     if (!book.isLive) this.paintStaleness({ top: HEAD + 18 });
-    this.foot.textContent = this.costText();
+    setText(this.foot, this.isReady ? this.costText() : PROMPT);
   }
 
   /** The price step of a row, and which prices the rows show. */
@@ -233,70 +223,5 @@ export class Ladder extends Chart {
     this.text(`Asks${what}`, middle + half + 10, HEAD / 2);
     this.text(`by ${this.book.priceText(this.step)}`, middle, HEAD / 2, { align: "center" });
     this.line(0, HEAD - 1, width, HEAD - 1);
-  }
-
-  /** What it costs to get to the price that is chosen, or pointed at: two lines. */
-  costText() {
-    const { book, step } = this;
-    const group = this.chosen ?? this.pointed;
-    if (group === null || !this.proven) return "Choose a price for the cost to get there.";
-    const side = this.sideOf(group);
-    const cost = book.cost(side, group * step);
-    const title = `${side === "asks" ? "Buy" : "Sell"} to ${book.priceText(group * step)}: `;
-    if (!cost) return `${title}nothing to take.`;
-    const total = book.isInverse ? "" : ` for ${compact(cost.total)}`;
-    const average = book.priceText(Math.round(cost.average * book.scale));
-    const slippage = book.mid > 0 ? `, slippage ${cost.slippageBps.toFixed(2)} bp` : "";
-    const proven = cost.isProven ? "" : ", beyond the complete range";
-    return `${title}${compact(cost.quantity)}${total}\naverage ${average}${slippage}${proven}`;
-  }
-
-  groupAt(y) {
-    const row = Math.floor((y - HEAD) / this.row);
-    return y !== null && row >= 0 && row < this.count && this.proven ? this.top - row : null;
-  }
-
-  point(_x, y) {
-    this.pointed = this.groupAt(y);
-  }
-
-  /** A group by its number, null for none. In centred rows it stays in view, otherwise the rows move. */
-  choosePrice(group) {
-    if (Number.isNaN(group)) return;
-    const bottom = this.top - this.count + 1;
-    if (group !== null && this.isCentred) group = Math.max(bottom, Math.min(this.top, group));
-    else if (group !== null) this.top += Math.max(0, group - this.top) + Math.min(0, group - bottom);
-    this.chosen = group;
-    this.isDirty = true;
-    this.canvas.setAttribute("aria-valuetext", this.costText());
-    this.canvas.setAttribute("aria-valuenow", group === null ? 0 : (group * this.step) / this.book.scale);
-  }
-
-  press(key) {
-    const { chosen, bestBid, bestAsk } = this;
-    if (key === "+" || key === "-" || key === "=") this.regroup(key === "-" ? -1 : 1);
-    else if (key === "f" || key === "F") this.choose({ centred: !this.isCentred });
-    else if (key === "c" || key === "C") this.choose({ cumulative: !this.settings.cumulative });
-    else if (!this.proven) return false;
-    else if (key === "Escape" && chosen !== null) this.choosePrice(null);
-    else if (key === "ArrowLeft") this.choosePrice(bestBid);
-    else if (key === "ArrowRight" || key === "Home") this.choosePrice(bestAsk);
-    else if (key in MOVES) this.choosePrice(chosen === null ? (MOVES[key] > 0 ? bestAsk : bestBid) : chosen + MOVES[key]);
-    else return false;
-    return true;
-  }
-
-  regroup(by) {
-    const steps = groupSteps(this.book);
-    const at = steps.findIndex((group) => group >= this.group);
-    this.choose({ group: steps[Math.max(0, Math.min(steps.length - 1, at + by))] });
-  }
-
-  /** The wheel moves the rows, which are frozen then. */
-  turn({ deltaY }) {
-    if (this.isCentred) this.choose({ centred: false });
-    this.top -= Math.sign(deltaY) * Math.max(1, Math.round(Math.abs(deltaY) / 40));
-    this.isDirty = true;
-    return true;
   }
 }

@@ -10,14 +10,14 @@ import { formatNumber } from "../book.js";
 import { Chart, niceTicks } from "./kit.js";
 import { GAP, KNOWN, Series } from "./series.js";
 
-const FOOT = 22;
+export const FOOT = 22;
 const BUCKET_MS = 250;
 const MINUTE = 60_000 / BUCKET_MS;
 const LABEL = "Spread, imbalance and microprice over time. Left and right move the crosshair, Escape hides it.";
 
 export class Lines extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, minIntervalMs: 100 });
+    super(host, options, { label: LABEL, controls: () => import("./controls/lines.js"), minIntervalMs: 100 });
     const panel = (name, value, text) => ({
       name, value, text, series: new Series({ bucketMs: BUCKET_MS, count: 15 * MINUTE }), range: [0, 1],
     });
@@ -39,12 +39,6 @@ export class Lines extends Chart {
     const { newest } = this.panels[0].series;
     if (newest !== null && Math.floor(nowMs / BUCKET_MS) > newest) this.isDirty = true;
     super.draw(nowMs);
-  }
-
-  describe() {
-    const { book } = this;
-    if (!book.isLive) return `Lines: ${book.staleness}.`;
-    return `${this.panels.map(({ name, value, text }) => `${name} ${text(value(book))}`).join(", ")}.`;
   }
 
   price(value, more = 0) {
@@ -146,44 +140,5 @@ export class Lines extends Chart {
       }
     }
     context.globalAlpha = 1;
-  }
-
-  paintCross(part) {
-    const { theme, right, height } = this;
-    const x = this.place;
-    this.line(x, 0, x, height - FOOT, theme.muted);
-    const [align, at] = x > right / 2 ? ["right", x - 8] : ["left", x + 8];
-    this.figures().forEach((figure, i) => {
-      this.text(figure, at, Math.round((i + 1) * part) - 14, { colour: theme.text, back: theme.surface, align });
-    });
-  }
-
-  get place() {
-    return Math.max(0, Math.min(this.right - 1, Math.round(this.cross)));
-  }
-
-  /** What each panel shows at the crosshair. */
-  figures() {
-    return this.panels.map(({ pixels, text }) => {
-      const mark = pixels.marks[this.place];
-      if (!(mark & KNOWN)) return mark & GAP ? "no data" : "–";
-      const [low, high] = [text(pixels.low[this.place]), text(pixels.high[this.place])];
-      return low === high ? low : `${low} to ${high}`;
-    });
-  }
-
-  point(x) {
-    this.cross = x;
-  }
-
-  press(key) {
-    const step = { ArrowLeft: -4, ArrowRight: 4, PageUp: 40, PageDown: -40 }[key];
-    if (key === "Escape" && this.cross !== null) this.cross = null;
-    else if (step && this.right) {
-      this.cross = (this.cross === null ? this.right - 1 : this.place) + step;
-      this.spoken.textContent = this.figures().map((figure, i) => `${this.panels[i].name} ${figure}`).join(", ");
-    } else return false;
-    this.change();
-    return true;
   }
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import re
 from collections.abc import Iterator
-from posixpath import dirname, join, normpath
 from typing import Any
 
 import pytest
@@ -13,16 +12,9 @@ import pytest
 from depthcache.server.documents import documents, gzipped, page_files
 from depthcache.server.versions import Versions
 from tests.server.asking import ask, serving
+from tools.page_scripts import VIEWS, imports_of, scripts_of
 
 MOST_BYTES = 120_000
-CHARTS = ("ladder", "heatmap", "depth", "lines", "latency")
-VIEWS = {
-    "sign in": ("signin",),
-    "books": ("table",),
-    "book": ("bookview", *(f"charts/{name}" for name in CHARTS)),
-    "snippets": ("snippets",),
-    "about": ("about",),
-}
 FOREIGN = {"Host": "127.0.0.1", "Sec-Fetch-Site": "cross-site"}
 
 
@@ -97,26 +89,6 @@ def test_another_site_may_link_to_the_page_and_may_not_load_its_files(native: An
     script = {**FOREIGN, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}
     for path in ("/page/app.js", "/page/session.js", "/"):
         assert ask(native.port, path, token=None, headers=script).status == 403
-
-
-def imports_of(path: str, *, lazy: bool) -> set[str]:
-    """The modules that a module loads, itself among them, as the browser does."""
-    files, waiting = page_files(), [path]
-    found: set[str] = set()
-    pattern = r'(?:from|import)\s+"(\./[^"]+|\.\./[^"]+)"' + (r'|import\("(\./[^"]+)"\)' if lazy else "")
-    while waiting:
-        current = waiting.pop()
-        if current in found:
-            continue
-        found.add(current)
-        names = (match[1] or match[2] for match in re.finditer(pattern, files[current][1].decode()))
-        waiting.extend(normpath(join(dirname(current), name)) for name in names)
-    return found
-
-
-def scripts_of(view: str) -> set[str]:
-    """What the browser loads to show a view: the shell, the view, and what both need."""
-    return set().union(*(imports_of(f"/page/{name}.js", lazy=False) for name in ("app", *VIEWS[view])))
 
 
 def test_every_script_is_loaded_by_the_page() -> None:

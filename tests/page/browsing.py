@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -38,6 +39,7 @@ class Served:
         self.books: dict[str, Book] = {}
         self.ids: dict[str, int] = {}
         self.asked: list[tuple[str, str]] = []
+        self.listed: object = {"symbols": []}
         self.is_over = False
         self._thread = threading.Thread(target=self._answer, daemon=True)
         self._thread.start()
@@ -71,7 +73,9 @@ class Served:
                 continue
             number, route, exchange, symbol, _ = request
             self.asked.append((route, symbol))
-            if route == "begin_book":
+            if route == "exchange_info":
+                self.native.respond(number, 200, json.dumps(self.listed).encode())
+            elif route == "begin_book":
                 if symbol not in self.books:
                     self.add(symbol, exchange)
                 self.native.respond(number, 201, b"{}")
@@ -82,10 +86,14 @@ class Served:
 
 
 @contextmanager
-def served(*symbols: str, port: int = 0, token: str = READ, **limits: float) -> Iterator[Served]:
+def served(
+    *symbols: str, port: int = 0, token: str = READ, exchange: str | None = None, **limits: float
+) -> Iterator[Served]:
     """A server of these books with the live page."""
     found = documents()
-    with serving(documents=found, gzipped=gzipped(found), port=port, read_token=token, **limits) as native:
+    with serving(
+        documents=found, gzipped=gzipped(found), port=port, read_token=token, exchange=exchange, **limits
+    ) as native:
         made = Served(native, token)
         for symbol in symbols:
             made.add(symbol)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.page.browsing import Visit, served
 from tests.server.asking import ADMIN, READ
+from tests.server.exchanging import options
 
 pytestmark = pytest.mark.slow
 
@@ -372,6 +373,42 @@ def test_a_read_token_sees_no_buttons_and_the_admin_token_adds_and_removes_with_
         page.reload()
         page.wait_for_selector(".rows .line:not([hidden])")
         assert not page.is_visible("text=Add books")
+
+
+@pytest.mark.browser
+def test_symbols_that_the_exchange_lists_are_offered(visit: Visits) -> None:
+    with served("BTCUSDT", exchange=options(exchange_symbols="any")) as server:
+        rows = [("BTCUSDT", "TRADING"), ("XBTCUSDT", "TRADING"), ("BTCEUR", "TRADING"), ("BTCOLD", "BREAK")]
+        server.listed = {"symbols": [{"symbol": symbol, "status": status} for symbol, status in rows]}
+        seen = visit()
+        page = seen.open(f"{server.url}/#token={ADMIN}")
+        page.click("text=Add books")
+        page.focus("dialog textarea")
+        page.keyboard.type("ethusdt, btc")
+        page.wait_for_selector(".offers button")
+        assert seen.text(".offers").split() == ["BTCEUR", "XBTCUSDT"]
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.input_value("dialog textarea") == "ethusdt, BTCEUR, "
+        assert page.evaluate("document.activeElement.name") == "symbols"
+        assert seen.text(".offers") == ""
+        page.keyboard.type("x")
+        page.wait_for_selector(".offers button")
+        assert [route for route, _ in server.asked] == ["exchange_info"]
+
+
+@pytest.mark.browser
+def test_books_are_added_by_name_where_the_server_lists_none(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        page = seen.open(f"{server.url}/#token={ADMIN}")
+        page.click("text=Add books")
+        with page.expect_response("**/eapi/v1/exchangeInfo") as response:
+            page.fill("dialog textarea", "ethusdt")
+        assert response.value.status == 404
+        assert seen.text(".offers") == ""
+        page.click("dialog button:has-text('Add')")
+        seen.until("Added ETHUSDT on binance.com.", "#notices")
 
 
 @pytest.mark.browser

@@ -6,6 +6,11 @@ import { notify, why } from "./notices.js";
 import { NO_TOKEN, PROTOCOL, Refused, address, isToken, session } from "./session.js";
 import { tokenInput } from "./signin.js";
 
+/** Where the exchange's own protocol lists symbols; each family has a path of its own. */
+const LISTINGS = ["/api/v3/exchangeInfo", "/fapi/v1/exchangeInfo", "/dapi/v1/exchangeInfo", "/eapi/v1/exchangeInfo"];
+const TRADED = "TRADING";
+const MOST_OFFERED = 8;
+
 function pathOf({ exchange, symbol }) {
   return `/v1/books/${encodeURIComponent(exchange)}/${encodeURIComponent(symbol)}`;
 }
@@ -71,6 +76,8 @@ export function askForBooks() {
   const names = [...new Set([...books.rows.values()].map((row) => row.exchange))].sort();
   const exchange = h("input", { name: "exchange", required: true, value: names[0] ?? "binance.com", list: "exchanges", autocomplete: "off", spellcheck: "false" });
   const symbols = h("textarea", { name: "symbols", required: true, rows: "3", placeholder: "BTCUSDT, ETHUSDT", spellcheck: "false", autocapitalize: "characters" });
+  const offers = h("div", { class: "offers", role: "group", "aria-label": "Symbols that the exchange lists" });
+  completeSymbols(exchange, symbols, offers);
   dialog("Add books", (close) => [
     h("form", { onsubmit: async (event) => {
       event.preventDefault();
@@ -80,11 +87,49 @@ export function askForBooks() {
     } },
     h("label", {}, h("span", {}, "Exchange"), exchange),
     h("datalist", { id: "exchanges" }, names.map((value) => h("option", { value }))),
-    h("label", {}, h("span", {}, "Symbols"), symbols),
+    h("label", {}, h("span", {}, "Symbols"), symbols), offers,
     h("p", { class: "muted" }, "Separate symbols by commas or spaces. Books that exist are left unchanged."),
     h("div", { class: "buttons" }, cancel(close), h("button", { class: "primary" }, "Add"))),
   ]);
   symbols.focus();
+}
+
+/** Offer symbols that begin with the last word, or contain it, and are not there yet. */
+function completeSymbols(exchange, symbols, offers) {
+  const render = async () => {
+    const lastWord = () => /[^\s,;]*$/.exec(symbols.value.toUpperCase())[0];
+    const [word, name] = [lastWord(), exchange.value.trim()];
+    const listed = word === "" ? [] : await listedBy(name);
+    if (lastWord() !== word) return; // the reader went on
+    const isNew = (symbol) => symbol !== word && symbol.includes(word) && !books.rows.has(`${name}/${symbol}`);
+    const found = listed.filter(isNew).sort((a, b) => !a.startsWith(word) - !b.startsWith(word) || (a < b ? -1 : 1));
+    offers.replaceChildren(...found.slice(0, MOST_OFFERED).map((symbol) => h("button", { type: "button", class: "toggle", onclick: () => take(symbol) }, symbol)));
+  };
+  const take = (symbol) => {
+    symbols.value = `${symbols.value.replace(/[^\s,;]*$/, "")}${symbol}, `;
+    offers.replaceChildren();
+    symbols.focus();
+  };
+  symbols.addEventListener("input", render);
+  exchange.addEventListener("change", render);
+}
+
+const listings = new Map();
+
+/** The symbols that an exchange trades; none if the server does not pass its list on. */
+function listedBy(exchange) {
+  if (!listings.has(exchange)) listings.set(exchange, readListing(exchange));
+  return listings.get(exchange);
+}
+
+async function readListing(exchange) {
+  for (const path of LISTINGS) {
+    const info = await session.json(`/${encodeURIComponent(exchange)}${path}`).catch(() => null);
+    const rows = info?.symbols ?? info?.optionSymbols;
+    if (rows) return rows.filter((row) => (row.status ?? row.contractStatus ?? TRADED) === TRADED).map(({ symbol }) => symbol);
+  }
+  listings.delete(exchange); // it may be there when it is asked for again
+  return [];
 }
 
 /** The admin token, for this tab until it is reloaded. */

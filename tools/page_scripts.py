@@ -1,4 +1,4 @@
-"""Which scripts of the live page a browser loads for each view: for the tests and the benchmark of its weight."""
+"""Which scripts of the live page a browser loads for each view: for tests and the benchmark of its weight."""
 
 from __future__ import annotations
 

@@ -59,6 +59,14 @@ class Served:
         number = self.ids[symbol]
         self.books[symbol].apply(diff(symbol, number, number, [[price, quantity]]))
 
+    def empty(self, symbol: str, side: str = "bids") -> None:
+        """One update: a side has no levels any more."""
+        self.ids[symbol] += 1
+        number, book = self.ids[symbol], self.books[symbol]
+        gone = [[str(price), "0"] for price, _ in getattr(book.freeze(), side)]
+        bids, asks = (gone, []) if side == "bids" else ([], gone)
+        book.apply(diff(symbol, number, number, bids, asks))
+
     def lose(self, symbol: str) -> None:
         """Updates are missing: the book is not synced."""
         self.books[symbol].apply(diff(symbol, self.ids[symbol] + 50, self.ids[symbol] + 60, []))

@@ -233,6 +233,42 @@ def test_ages_are_right_after_the_clock_of_the_browser_or_of_the_server_was_set(
         assert ages == [700, 700, 700, 700]
 
 
+@pytest.mark.browser
+def test_a_side_that_lost_its_levels_shows_no_old_price(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        seen.open(server.link)
+        seen.until("999.99", ".rows .bid")
+        server.empty("BTCUSDT")
+        row = "document.querySelector('.rows .line')"
+        bid = f"{row}.querySelector('.bid').innerText === ''"
+        seen.page.wait_for_function(f"() => {bid} && {row}.querySelector('.spread').innerText === ''")
+        assert seen.text(".rows .line .ask") == "1,000.01"
+        seen.go("#/books/binance.com/BTCUSDT")
+        seen.until(UNKNOWN, ".fact.bid dd")
+        server.empty("BTCUSDT", "asks")
+        seen.until("Ladder: the book has no levels.", ".card.ladder p.hidden")
+
+
+@pytest.mark.browser
+def test_a_chosen_book_that_is_sorted_out_of_sight_is_not_the_active_one_any_more(visit: Visits) -> None:
+    names = [f"B{number:04}USDT" for number in range(500)]
+    with served(*names) as server:
+        seen = visit()
+        page = seen.open(server.link)
+        seen.until("500 books", ".found")
+        page.focus(".scroller")
+        page.keyboard.press("ArrowDown")
+        assert page.get_attribute(".scroller", "aria-activedescendant") == "row-0"
+        page.click(".sorter:has-text('Book')")
+        page.wait_for_function("() => !document.querySelector('.scroller[aria-activedescendant]')")
+        page.focus(".scroller")
+        page.keyboard.press("ArrowUp")
+        chosen = "document.getElementById(document.querySelector('.scroller').getAttribute(name))"
+        name = f"(name => {chosen}.querySelector('.name').innerText)('aria-activedescendant')"
+        assert page.evaluate(name) == "B0001USDT"
+
+
 # --- the connection ---------------------------------------------------------------------------
 
 

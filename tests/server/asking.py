@@ -126,7 +126,9 @@ def book(symbol: str = "BTCUSDT", exchange: str = "binance.com") -> Book:
     return made
 
 
-def diff(symbol: str, first_id: int, last_id: int, bids: list[list[str]]) -> bytes:
+def diff(
+    symbol: str, first_id: int, last_id: int, bids: list[list[str]], asks: list[list[str]] | None = None
+) -> bytes:
     """A spot diff."""
     event = {"e": "depthUpdate", "E": 1_700_000_000_000, "s": symbol, "U": first_id, "u": last_id}
-    return json.dumps({**event, "b": bids, "a": []}).encode()
+    return json.dumps({**event, "b": bids, "a": asks or []}).encode()

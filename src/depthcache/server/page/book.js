@@ -137,6 +137,7 @@ export class Book {
   /** Why the levels do not count; empty if they do. */
   get staleness() {
     if (this.isLive) return "";
+    if (this.isChained && this.status === "synced") return "the book has no levels";
     return this.reason ? `${this.status}: ${this.reason}` : this.status;
   }
 
@@ -300,9 +301,10 @@ export function groupOf(units, step, sign) {
 /** Digits in groups of three, with this many decimals. */
 export function formatNumber(value, decimals) {
   if (!Number.isFinite(value)) return "–";
-  const [whole, rest] = Math.abs(value).toFixed(decimals).split(".");
+  const text = Math.abs(value).toFixed(decimals);
+  const [whole, rest] = text.split(".");
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ",");
-  return (value < 0 ? "−" : "") + grouped + (rest ? `.${rest}` : "");
+  return (value < 0 && Number(text) > 0 ? "−" : "") + grouped + (rest ? `.${rest}` : "");
 }
 
 function greatestDivisor(a, b) {

@@ -43,7 +43,7 @@ export class Row {
     this.takeState(line);
     this.takeTimes(line);
     serverClock.learn(line);
-    if (line.best?.bid && line.best?.ask) this.takeBest(line.best.bid[0], line.best.ask[0], nowMs);
+    if (line.best) this.takeBest(line.best.bid?.[0], line.best.ask?.[0], nowMs);
   }
 
   /** The server is out of reach: what is known of the book is history. */
@@ -70,11 +70,17 @@ export class Row {
     this.version += 1;
   }
 
-  takeBest(bid, ask, nowMs) {
+  /** The best prices as text; a side without levels has none. */
+  takeBest(bid = "", ask = "", nowMs = performance.now()) {
     if (bid === this.bid && ask === this.ask && nowMs - (this.times.at(-1) ?? 0) < CYCLE_MS) return;
     this.places = Math.max(this.places, decimals(bid), decimals(ask));
     this.bid = bid;
     this.ask = ask;
+    this.version += 1;
+    if (!bid || !ask) {
+      this.spreadBps = null;
+      return;
+    }
     const mid = (Number(bid) + Number(ask)) / 2;
     this.spreadBps = ((Number(ask) - Number(bid)) / mid) * 10_000;
     this.times.push(nowMs);
@@ -84,7 +90,6 @@ export class Row {
       this.times.shift();
       this.mids.shift();
     }
-    this.version += 1;
   }
 
   /** Milliseconds since the last update. */
@@ -235,7 +240,7 @@ export class Books {
     row.takeTimes(message);
     row.bids = best(mirror.bids, message.bids, -1);
     row.asks = best(mirror.asks, message.asks, 1);
-    if (row.bids.length > 0 && row.asks.length > 0) row.takeBest(row.bids[0][0], row.asks[0][0], nowMs);
+    row.takeBest(row.bids[0]?.[0], row.asks[0]?.[0], nowMs);
   }
 }
 

@@ -264,6 +264,9 @@ export class TableView {
       if (line.version !== line.row.version || nowMs - line.drawnMs > 500) this.fill(line, nowMs);
     }
     for (const line of this.pool) if (line.element.hidden === line.isUsed) line.element.hidden = !line.isUsed;
+    const active = this.pool.find((line) => line.isUsed && line.row === this.active);
+    if (active) setAttribute(this.scroller, "aria-activedescendant", active.element.id);
+    else this.scroller.removeAttribute("aria-activedescendant"); // it was sorted or scrolled out of sight
     if (isScrolled || this.isResized) this.followedMs ||= nowMs;
     if (this.followedMs && nowMs - this.followedMs > FOLLOW_MS) {
       this.followedMs = 0;
@@ -424,9 +427,7 @@ export class TableView {
   }
 
   markActive(line) {
-    const isActive = line.row !== null && line.row === this.active;
-    setAttribute(line.element, "aria-selected", String(isActive));
-    if (isActive) setAttribute(this.scroller, "aria-activedescendant", `row-${line.index}`);
+    setAttribute(line.element, "aria-selected", String(line.row !== null && line.row === this.active));
   }
 }
 

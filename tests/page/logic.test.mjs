@@ -5,6 +5,7 @@ import { test } from "node:test";
 
 import { Book, formatNumber, groupOf, groupSteps } from "../../src/depthcache/server/page/book.js";
 import { costOf } from "../../src/depthcache/server/page/charts/controls/cost.js";
+import { compact } from "../../src/depthcache/server/page/charts/kit.js";
 import { PixelPainter } from "../../src/depthcache/server/page/charts/pixels.js";
 import { COLUMNS, KIND, ROWS, Ring } from "../../src/depthcache/server/page/charts/ring.js";
 import { automaticGroup, steadyScale, sumGroups } from "../../src/depthcache/server/page/charts/rows.js";
@@ -343,4 +344,20 @@ test("in pixels that columns share, a gap and the largest quantity win", () => {
   assert.ok(column(0, 1).every((shade) => shade < 0 && shade > -3));
   assert.ok(column(0, 2).every((shade) => shade < 0 && shade > -3));
   assert.equal(ROWS & (ROWS - 1), 0, "cells are found with a mask");
+});
+
+test("quantities that are tiny keep their first digits, and nothing is below zero by rounding", () => {
+  assert.deepEqual([compact(1e-8), compact(0.000012), compact(0), compact(12.345)], ["1.0e-8", "0.000012", "0", "12.35"]);
+  assert.deepEqual([formatNumber(-0.001, 2), formatNumber(-0.01, 2)], ["0.00", "−0.01"]);
+});
+
+test("a book of few levels is grouped no coarser than its rows need", () => {
+  const few = bookOf([["999.99", "1"]], [["1000.01", "1"]]);
+  assert.equal(automaticGroup(few, 14), 1);
+  const wide = bookOf([["999.99", "1"], ["999.00", "1"]], [["1000.01", "1"]]);
+  assert.equal(automaticGroup(wide, 14), 10);
+});
+
+test("a book that is synced and empty says that it has no levels", () => {
+  assert.equal(bookOf([], []).staleness, "the book has no levels");
 });

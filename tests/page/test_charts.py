@@ -300,6 +300,25 @@ def test_a_ladder_needs_one_side_only(stage: Stage) -> None:
     assert cost == "Sell to 99.8: 12 for 1,198\naverage 99.9"
 
 
+@pytest.mark.parametrize("kind", ["Ladder", "Heatmap"])
+def test_no_price_below_zero_is_shown(stage: Stage, kind: str) -> None:
+    stage.put(kind, settings={"group": 1})
+    texts = stage.run("""const texts = keepTexts();
+        snapshot({ 0.00000001: 1000000000000 }, { 0.00000002: 1 });
+        draw();
+        return texts;
+    """)
+    assert "0.00000001" in texts
+    assert [each for each in texts if each.startswith("\N{MINUS SIGN}")] == []
+
+
+@pytest.mark.parametrize(("kind", "said"), [("Depth", "Depth"), ("Heatmap", "Depth over time")])
+def test_words_of_a_chart_say_that_one_side_is_empty(stage: Stage, kind: str, said: str) -> None:
+    stage.put(kind)
+    words = stage.run("snapshot({ 99.9: 8 }, {}); draw(); return chart.describe();")
+    assert words == f"{said}: one side has no levels."
+
+
 @pytest.mark.parametrize("kind", ["Depth", "Heatmap", "Lines"])
 def test_a_chart_of_both_sides_says_that_one_is_empty(stage: Stage, kind: str) -> None:
     stage.put(kind)

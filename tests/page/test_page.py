@@ -476,6 +476,38 @@ def test_the_page_of_a_book_shows_its_figures_and_every_chart(visit: Visits) -> 
 
 
 @pytest.mark.browser
+def test_a_chart_that_comes_after_the_book_shows_a_quiet_market(visit: Visits) -> None:
+    with served("BTCUSDT", heartbeat_s=3_600) as server:
+        seen = visit()
+        held: list[Any] = []
+        seen.page.route("**/page/charts/lines.js", lambda route: held.append(route))
+        page = seen.open(server.link)
+        with page.expect_request("**/page/charts/lines.js"):
+            page.click(".name")
+            page.wait_for_selector(".book[data-live=true]")
+        held[0].continue_()
+        seen.until("Spread 0.02", ".card.lines p.hidden")
+
+
+@pytest.mark.browser
+def test_what_a_reader_does_before_the_controls_are_there_is_done_then(visit: Visits) -> None:
+    with served("BTCUSDT") as server:
+        seen = visit()
+        held: list[Any] = []
+        seen.page.route("**/page/charts/controls/ladder.js", lambda route: held.append(route))
+        page = seen.open(server.link)
+        with page.expect_request("**/page/charts/controls/ladder.js"):
+            page.click(".name")
+        ladder = ".card.ladder canvas"
+        page.click(ladder, position={"x": 60, "y": 200})
+        assert "Choose a price" in seen.text(".card.ladder .host")
+        for each in held:
+            each.continue_()
+        seen.until("to 1,000.", ".card.ladder .host")
+        assert page.get_attribute(ladder, "aria-label").startswith("Ladder. Up and down")
+
+
+@pytest.mark.browser
 def test_a_book_that_is_not_held_says_so_and_comes_when_it_does(visit: Visits) -> None:
     with served("BTCUSDT") as server:
         seen = visit()

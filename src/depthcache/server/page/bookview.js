@@ -2,6 +2,7 @@
 
 import { Book, formatNumber } from "./book.js";
 import { clock, count, duration, h, lag, mark, points, setAttribute, setText, tone } from "./dom.js";
+import { frames } from "./frames.js";
 import { ask, notify, whenIdle, whyNotLoaded } from "./notices.js";
 import { server, serverClock } from "./server.js";
 import { session } from "./session.js";
@@ -70,6 +71,10 @@ export class BookView {
 
   show() {
     this.sight = new IntersectionObserver((seen) => this.onSight(seen));
+    this.sizes = new ResizeObserver((changes) => {
+      for (const { target } of changes) this.cards.find((card) => card.host === target).chart.resize();
+      frames.wake();
+    });
     for (const each of CHARTS) this.cards.push(this.makeCard(each));
     this.grid.append(...this.cards.map((card) => card.element));
     for (const card of this.cards) this.sight.observe(card.element);
@@ -85,15 +90,12 @@ export class BookView {
     this.stopHearing();
     this.subscription?.close();
     this.sight.disconnect();
+    this.sizes.disconnect();
     for (const { chart } of this.cards) chart?.dispose();
   }
 
   manage() {
     this.remove.hidden = !session.mayManage;
-  }
-
-  resize() {
-    for (const { chart } of this.cards) chart?.resize();
   }
 
   draw(nowMs) {
@@ -130,16 +132,18 @@ export class BookView {
       const { [card.kind]: Chart } = await card.load();
       if (this.isHidden) return;
       card.chart = new Chart(card.host, { theme, settings: card.settings, book: this.book });
+      card.chart.changed({ type: "snapshot" }); // that came before
+      this.sizes.observe(card.host);
       whenIdle(() => this.prepare(card));
     } catch (error) {
       card.host.replaceChildren(h("p", { class: "problem" }, `This chart cannot be drawn here: ${error.message}`));
     }
   }
 
-  async prepare({ chart, tools, words }) {
+  async prepare({ chart, tools }) {
     await chart.prepare().catch(() => {}); // told when a reader wants to use it
     chart.addTools?.(tools);
-    setText(words, chart.describe());
+    this.describedMs = -Infinity;
   }
 
   onSight(seen) {
@@ -180,6 +184,7 @@ export class BookView {
     }
     if (message.type === "update") this.updates.push([performance.now(), 1 + message.skipped]);
     this.forgetUpdates(); // nothing is drawn while the page is hidden
+    if (message.type !== "update") this.describedMs = -Infinity;
     if (message.type === "snapshot") this.look();
     if (message.status === "closed") this.subscribeLater();
   }
@@ -239,7 +244,6 @@ export class BookView {
     this.home.hidden = this.problem === "";
     if (this.grid.hidden === isEmpty) return;
     this.grid.hidden = this.figures.hidden = isEmpty;
-    if (!isEmpty) this.resize();
   }
 
   render() {

@@ -1,8 +1,7 @@
 /**
  * The cumulative depth: bids left, asks right, hatched where levels are not proven.
  *
- * `settings`: `zoom` (1 shows the complete range, 2 half of it …). The keys and the wheel change it, too: the host gets an
- * event `settings` with what changed.
+ * `settings`: `zoom` (1 shows the complete range, 2 half of it …).
  */
 
 import { Chart, compact, niceTicks } from "./kit.js";
@@ -10,11 +9,10 @@ import { steadyScale } from "./rows.js";
 
 export const HEAD = 10;
 export const FOOT = 22;
-const LABEL = "Depth. Left and right move the crosshair, plus and minus zoom, Escape hides the crosshair.";
 
 export class Depth extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, controls: () => import("./controls/depth.js") });
+    super(host, options, { label: "Cumulative depth", controls: () => import("./controls/depth.js") });
     this.cross = null;
     this.scale = 1;
     this.centre = this.half = NaN;

@@ -21,13 +21,10 @@ const PALETTES = {
   dark: ["#0d1015", "#221c4d", "#4a36a3", "#9155cf", "#dc8fe0", "#fff0fb"],
   light: ["#ffffff", "#e6dffa", "#bda9f0", "#8761dc", "#5a2fb0", "#240b58"],
 };
-const LABEL =
-  "Depth over time. The arrow keys move the crosshair, plus and minus zoom the prices, comma and period the time, " +
-  "Escape hides the crosshair.";
 
 export class Heatmap extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, controls: () => import("./controls/heatmap.js"), minIntervalMs: 100 });
+    super(host, options, { label: "Depth over time", controls: () => import("./controls/heatmap.js"), minIntervalMs: 100 });
     this.ring = new Ring(Number(this.settings.columnMs) || 250);
     this.scale = 1;
     this.rescaledMs = -Infinity;
@@ -58,7 +55,7 @@ export class Heatmap extends Chart {
     this.digits = book.priceText(book.asks.units(0)).length;
     this.right = Math.max(1, this.width - Math.ceil(this.digits * this.digit) - 22);
     this.floor = this.height - FOOT;
-    if (this.bar) this.bar.style.right = `${this.width - this.right + 8}px`;
+    this.host.style.setProperty("--bar", `${this.width - this.right + 8}px`);
     const palette = PALETTES[theme.isDark ? "dark" : "light"].map(rgb);
     palette[0] = rgb(theme.surface);
     this.colours = { palette, bid: rgb(theme.bid), ask: rgb(theme.ask), muted: rgb(theme.muted) };
@@ -188,7 +185,7 @@ export class Heatmap extends Chart {
     const price = (row) => ((row + ring.origin) * ring.step) / book.scale;
     for (const tick of niceTicks(price(view.top - view.rows), price(view.top), Math.max(2, floor / 40))) {
       const y = this.y(tick * book.scale);
-      if (y > 8 && y < floor - 8) this.text(this.price(tick), right + 10, y);
+      if (tick > 0 && y > 8 && y < floor - 8) this.text(this.price(tick), right + 10, y);
     }
     this.paintTimes(right, (ring.newest + 1) * ring.columnMs, (ring.columnMs * view.pool * this.ratio) / view.stretch);
     if (!book.isLive) return;

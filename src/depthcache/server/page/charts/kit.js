@@ -110,7 +110,7 @@ export class Chart {
       const [{ attach }, { controls }] = await Promise.all([import("./controls/kit.js"), this.controls()]);
       attach(this, controls);
       this.isReady = true;
-      this.resize();
+      this.change();
     } catch (error) {
       this.preparing = null;
       throw error;
@@ -247,6 +247,7 @@ export function compact(value) {
   if (size >= 1e6) return `${formatNumber(value / 1e6, 2)}M`;
   if (size >= 1e4) return `${formatNumber(value / 1e3, 1)}k`;
   if (size >= 1e3 || Number.isInteger(value)) return formatNumber(value, 0);
+  if (size < 1e-5) return value.toExponential(1);
   return formatNumber(value, size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : size >= 0.001 ? 4 : 6);
 }
 

@@ -3,8 +3,7 @@
  * changed are drawn.
  *
  * `settings`: `group` (a multiple of the tick; 0 or "auto": most rows hold a level), `centred` (follow the mid; false:
- * prices keep their rows), `cumulative` (sums from the best price on). The keys and the wheel change them, too: the host
- * gets an event `settings` with what changed.
+ * prices keep their rows), `cumulative` (sums from the best price on).
  */
 
 import { groupOf } from "../book.js";
@@ -18,14 +17,11 @@ const FOOT = 46;
 const ROW = { fine: 20, coarse: 28 };
 const FADE_MS = 700;
 const AUTO_MS = 3000;
-const LABEL =
-  "Ladder. Up and down choose a price, left and right a side, plus and minus the group; F: centred or frozen, " +
-  "C: cumulative, Escape: nothing chosen.";
 export const PROMPT = "Choose a price for the cost to get there.";
 
 export class Ladder extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, role: "slider", controls: () => import("./controls/ladder.js") });
+    super(host, options, { label: "Ladder", role: "slider", controls: () => import("./controls/ladder.js") });
     const style = { position: "absolute", inset: "auto 0 0 0", height: `${FOOT}px`, overflow: "hidden", whiteSpace: "pre" };
     this.foot = element(host, { ...style, boxSizing: "border-box", padding: "6px 10px", fontSize: "12px", lineHeight: "17px" });
     for (const [name, value] of [["orientation", "vertical"], ["valuemin", 0], ["valuemax", 1e12], ["valuenow", 0], ["valuetext", PROMPT]]) {
@@ -114,12 +110,6 @@ export class Ladder extends Chart {
     this.bestAsk = groupOf(book.asks.units(0), step, 1);
   }
 
-  /** The side of a group; between the best prices, the nearer one. */
-  sideOf(group) {
-    if (Number.isNaN(this.bestBid)) return "asks";
-    return 2 * group > this.bestBid + this.bestAsk ? "asks" : "bids";
-  }
-
   paintRows(nowMs) {
     const { count, top, book, theme } = this;
     this.half = Math.ceil((book.priceText(top * this.step).length * this.digit * 12) / 11 / 2 + 12);
@@ -181,7 +171,7 @@ export class Ladder extends Chart {
     context.globalAlpha = state.isDim ? 0.75 : 1;
     context.textAlign = "center";
     context.fillStyle = bids[i] > 0 ? bid : asks[i] > 0 ? ask : theme.muted;
-    context.fillText(this.book.priceText(group * this.step), middle, y + this.row / 2 + 0.5);
+    if (group > 0) context.fillText(this.book.priceText(group * this.step), middle, y + this.row / 2 + 0.5);
     context.globalAlpha = 1;
     if (isBestBid || isBestAsk) this.font(12);
     const edge = y + this.row - 1 / this.ratio;

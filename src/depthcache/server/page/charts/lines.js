@@ -13,11 +13,10 @@ import { GAP, KNOWN, Series } from "./series.js";
 export const FOOT = 22;
 const BUCKET_MS = 250;
 const MINUTE = 60_000 / BUCKET_MS;
-const LABEL = "Spread, imbalance and microprice over time. Left and right move the crosshair, Escape hides it.";
 
 export class Lines extends Chart {
   constructor(host, options) {
-    super(host, options, { label: LABEL, controls: () => import("./controls/lines.js"), minIntervalMs: 100 });
+    super(host, options, { label: "Spread, imbalance, microprice", controls: () => import("./controls/lines.js"), minIntervalMs: 100 });
     const panel = (name, value, text) => ({
       name, value, text, series: new Series({ bucketMs: BUCKET_MS, count: 15 * MINUTE }), range: [0, 1],
     });

@@ -29,7 +29,9 @@ export function automaticGroup(book, rows, current = 0) {
   const steps = groupSteps(book);
   const at = steps.indexOf(current);
   if (at >= 0 && filled(current) > 0.35 && (at === 0 || filled(steps[at - 1]) < 0.8)) return current;
-  return steps.find((group) => filled(group) >= 0.6) ?? steps.at(-1);
+  const isWhole = (side, step) => Math.abs(groupOf(side.units(side.length - 1), step, side.sign) - groupOf(side.units(0), step, side.sign)) < rows;
+  const fits = (group) => [book.bids, book.asks].every((side) => side.length === 0 || isWhole(side, group * book.tick));
+  return steps.find((group) => filled(group) >= 0.6 || fits(group)) ?? steps.at(-1);
 }
 
 /** The share of the `rows` groups from the best price on that hold a level. */

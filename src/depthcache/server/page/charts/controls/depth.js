@@ -5,11 +5,14 @@ import { compact } from "../kit.js";
 import { costOf } from "./cost.js";
 
 export const controls = {
+  label: "Depth. Left and right move the crosshair, plus and minus zoom, Escape hides the crosshair.",
+
   buttons: [["-", "−", "Zoom out"], ["+", "+", "Zoom in"]],
 
   describe() {
     const { book } = this;
     if (!book.isLive) return `Depth: ${book.staleness}.`;
+    if (!(book.mid > 0)) return "Depth: one side has no levels.";
     return `Depth ${this.figures(book.mid + (this.half || reach(book))).join(", ")}.`;
   },
 

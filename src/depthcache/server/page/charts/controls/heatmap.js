@@ -4,6 +4,10 @@ import { clock, compact } from "../kit.js";
 import { KIND } from "../ring.js";
 
 export const controls = {
+  label:
+    "Depth over time. The arrow keys move the crosshair, plus and minus zoom the prices, comma and period the time, " +
+    "Escape hides the crosshair.",
+
   buttons: [
     ["-", "−", "More prices"], ["+", "+", "Fewer prices"], [",", "‹", "More time"], [".", "›", "Less time"],
   ],
@@ -11,7 +15,8 @@ export const controls = {
   describe() {
     const { book, ring } = this;
     if (!book.isLive) return `Depth over time: ${book.staleness}.`;
-    return `Depth over time: mid ${this.price(book.mid)}, rows of ${book.priceText(ring.step)}.`;
+    if (!(book.mid > 0)) return "Depth over time: one side has no levels.";
+    return `Depth over time: mid ${this.price(book.mid)}, rows of ${book.priceText(ring.step || book.tick)}.`;
   },
 
   paintCross() {

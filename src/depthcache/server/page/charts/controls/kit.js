@@ -1,4 +1,7 @@
-/** What readers do with every chart: point, press keys, turn the wheel, and buttons for those without a keyboard. */
+/**
+ * What readers do with every chart: point, press keys, turn the wheel, and buttons for those without a keyboard. What
+ * changes settings says so: the host gets an event `settings` with what changed.
+ */
 
 import { element } from "../kit.js";
 
@@ -8,6 +11,7 @@ const HIDDEN = { position: "absolute", width: "1px", height: "1px", overflow: "h
 export function attach(chart, controls) {
   const { canvas, host } = chart;
   for (const each of [shared, controls]) Object.defineProperties(Object.getPrototypeOf(chart), Object.getOwnPropertyDescriptors(each));
+  canvas.setAttribute("aria-label", chart.label);
   chart.spoken = element(host, HIDDEN, { role: "status" });
   for (const name of ["pointermove", "pointerdown"]) canvas.addEventListener(name, (event) => chart.pointAt(event));
   canvas.addEventListener("pointerleave", () => chart.pointAt(null));
@@ -19,7 +23,7 @@ export function attach(chart, controls) {
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && document.activeElement === canvas && chart.turn(event)) event.preventDefault();
   }, { passive: false });
-  if (chart.buttons) chart.bar = addButtons(chart);
+  if (chart.buttons) addButtons(chart);
 }
 
 const shared = {
@@ -41,7 +45,7 @@ const shared = {
 
 /** Buttons in a corner that press keys: [key, text, label]. */
 function addButtons(chart) {
-  const bar = element(chart.host, { position: "absolute", top: "8px", right: "8px", display: "flex", gap: "4px" });
+  const bar = element(chart.host, { position: "absolute", top: "8px", right: "var(--bar, 8px)", display: "flex", gap: "4px" });
   for (const [key, text, label] of chart.buttons) {
     const button = document.createElement("button");
     Object.assign(button, { type: "button", textContent: text, title: label, ariaLabel: label });
@@ -50,5 +54,4 @@ function addButtons(chart) {
     button.addEventListener("click", () => chart.press(key));
     bar.append(button);
   }
-  return bar;
 }

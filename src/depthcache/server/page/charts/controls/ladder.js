@@ -9,6 +9,10 @@ import { costOf } from "./cost.js";
 const MOVES = { ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10 };
 
 export const controls = {
+  label:
+    "Ladder. Up and down choose a price, left and right a side, plus and minus the group; F: centred or frozen, " +
+    "C: cumulative, Escape: nothing chosen.",
+
   /** What goes into the header of the card: the group, and two switches. */
   addTools(host) {
     if (host.children.length > 0) return;
@@ -44,7 +48,7 @@ export const controls = {
     const { book } = this;
     if (!book.isLive) return `Ladder: ${book.staleness}.`;
     const best = (side) => (side.length ? `${compact(side.quantity(0))} at ${book.priceText(side.units(0))}` : "none");
-    return `Ladder: bid ${best(book.bids)}, ask ${best(book.asks)}, rows of ${book.priceText(this.step)}.`;
+    return `Ladder: bid ${best(book.bids)}, ask ${best(book.asks)}, rows of ${book.priceText(this.step || book.tick)}.`;
   },
 
   /** What it costs to get to the price that is chosen, or pointed at: two lines. */
@@ -68,9 +72,15 @@ export const controls = {
     this.choosePrice(group === this.chosen ? null : group);
   },
 
+  /** The side of a group; between the best prices, the nearer one. */
+  sideOf(group) {
+    if (Number.isNaN(this.bestBid)) return "asks";
+    return 2 * group > this.bestBid + this.bestAsk ? "asks" : "bids";
+  },
+
   groupAt(y) {
     const row = Math.floor((y - HEAD) / this.row);
-    return y !== null && row >= 0 && row < this.count && this.proven ? this.top - row : null;
+    return y !== null && row >= 0 && row < this.count && this.proven && Number.isFinite(this.top) ? this.top - row : null;
   },
 
   point(_x, y) {

@@ -4,6 +4,8 @@ import { FOOT } from "../lines.js";
 import { GAP, KNOWN } from "../series.js";
 
 export const controls = {
+  label: "Spread, imbalance and microprice over time. Left and right move the crosshair, Escape hides it.",
+
   describe() {
     const { book } = this;
     if (!book.isLive) return `Lines: ${book.staleness}.`;

@@ -295,6 +295,66 @@ def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: st
         seen.until("1,000.00")
 
 
+@pytest.mark.browser
+def test_a_view_whose_file_does_not_come_says_so_and_comes_with_the_server(visit: Visits) -> None:
+    seen = visit()
+    with served("BTCUSDT") as server:
+        page = seen.open(server.link)
+        page.route("**/page/about.js", lambda route: route.abort())
+        seen.go("#/about")
+        seen.until("cannot be loaded", ".problem")
+        page.unroute("**/page/about.js")
+        page.click("text=Reload")
+        page.wait_for_selector(".about .panel")
+        port = server.port
+    seen.until("trying again in", ".stateline")
+    seen.go("#/snippets")
+    seen.until("cannot be loaded", ".problem")
+    assert not page.is_visible("text=Reload")  # there would be no page
+    with served("BTCUSDT", port=port):
+        page.wait_for_selector(".code")
+
+
+@pytest.mark.browser
+def test_a_server_of_another_version_offers_to_load_its_page(visit: Visits) -> None:
+    seen = visit()
+    with served("BTCUSDT") as server:
+        server.native.set_versions("1.0", "1.0")
+        with seen.page.expect_response("**/v1/stats"):
+            seen.open(server.link)
+        port = server.port
+    with served("BTCUSDT", port=port) as server:
+        server.native.set_versions("2.0", "2.0")
+        seen.until("The server now runs depthcache 2.0; this page is of 1.0.", "#notices")
+        seen.page.click("text=Reload")
+        seen.page.wait_for_selector(".rows .line:not([hidden])")
+        assert not seen.page.query_selector(".notice")
+
+
+@pytest.mark.browser
+def test_a_page_on_which_nothing_happens_draws_ten_times_a_second(visit: Visits) -> None:
+    with served("BTCUSDT", heartbeat_s=3_600) as server:
+        seen = visit()
+        seen.page.clock.install()
+        page = seen.open(server.link)
+        seen.until("999.99", ".rows .bid")
+        drawn = page.evaluate("""async () => {
+            const { frames } = await import('/page/frames.js');
+            const { stream } = await import('/page/stream.js');
+            window.drawn = 0;
+            const { draw } = frames;
+            frames.draw = (nowMs) => { drawn += 1; draw(nowMs); };
+            stream.stop();
+            return drawn;
+        }""")
+        page.clock.run_for(2_000)
+        still = page.evaluate("drawn") - drawn
+        page.evaluate("dispatchEvent(new PointerEvent('pointermove'))")
+        page.clock.run_for(17)
+        assert 10 <= still <= 21
+        assert page.evaluate("drawn") - drawn == still + 1
+
+
 def test_no_book_is_called_synced_while_the_server_is_out_of_reach(visit: Visits) -> None:
     seen = visit()
     with served("BTCUSDT", "ETHUSDT") as server:

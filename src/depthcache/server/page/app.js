@@ -30,7 +30,7 @@ class Page {
     addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => (this.view?.resize?.(), frames.wake())).observe(this.main);
     session.onChange(() => this.enter());
-    stream.onChange(() => this.renderStateLine(true));
+    stream.onChange(() => this.onStream());
     theme.onChange(() => (this.renderTheme(), frames.wake()));
     this.enter();
     frames.start((nowMs) => this.frame(nowMs));
@@ -128,12 +128,20 @@ class Page {
     return table;
   }
 
-  /** A file is missing, cut off or of another version: browsers may keep that, so only loading the page helps. */
+  /** A file of the page is missing. While the server is away that is no wonder; else browsers may keep the failure. */
   refuse(error) {
     this.show(null);
     this.at = null;
+    this.isRefused = true;
     const again = h("button", { class: "primary", onclick: () => location.reload() }, "Reload");
-    this.main.replaceChildren(h("section", { class: "signin" }, h("p", { class: "problem", role: "alert" }, whyNotLoaded(error)), again));
+    this.main.replaceChildren(h("section", { class: "signin" }, h("p", { class: "problem", role: "alert" }, whyNotLoaded(error)), stream.isOpen && again));
+  }
+
+  onStream() {
+    this.renderStateLine(true);
+    if (!stream.isOpen || !this.isRefused) return;
+    this.isRefused = false;
+    this.go();
   }
 
   show(view) {

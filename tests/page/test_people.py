@@ -181,6 +181,23 @@ def test_nothing_moves_by_itself_for_those_who_asked_for_that(
         assert page.evaluate("document.getAnimations().length") == 0
 
 
+def test_what_is_chosen_and_current_is_seen_in_the_colours_of_the_system(
+    visit: Visits, server: Served
+) -> None:
+    seen = visit(forced_colors="active")
+    page = seen.open(server.link)
+    page.focus(".scroller")
+    page.keyboard.press("ArrowDown")
+    outline = "selector => getComputedStyle(document.querySelector(selector)).outlineStyle"
+    assert page.evaluate(outline, ".line[aria-selected=true]") == "solid"
+    assert page.evaluate(outline, ".tab[aria-current]") == "solid"
+    assert page.evaluate(outline, ".tab:not([aria-current])") == "none"
+    show(seen, "book")
+    page.wait_for_selector("button[aria-pressed=true]")
+    assert page.evaluate(outline, "button[aria-pressed=true]") == "solid"
+    assert page.evaluate(outline, "button[aria-pressed=false]") == "none"
+
+
 # --- a foreign page -----------------------------------------------------------------------------
 
 HOSTILE = """<!doctype html><meta charset="utf-8"><iframe name="sink"></iframe><script type="module">

@@ -68,6 +68,19 @@ def test_arrows_move_in_the_table_as_soon_as_it_is_there(
     assert page.evaluate("document.activeElement.className") == "scroller"
 
 
+def test_undo_by_keyboard_keeps_the_place_on_the_page(visit: Visits, server: Served) -> None:
+    seen = visit()
+    page = seen.open(f"{server.url}/#token={ADMIN}")
+    page.wait_for_selector("text=Add books")
+    page.focus(".scroller")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Delete")
+    page.focus(".notice >> text=Undo")
+    page.keyboard.press("Enter")
+    seen.until("Added BTCUSDT", "#notices")
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_tab_reaches_every_control_and_focus_is_seen(visit: Visits, server: Served, view: str) -> None:
     seen = visit()

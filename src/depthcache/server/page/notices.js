@@ -8,7 +8,11 @@ const NOTICE_MS = 8_000;
 /** Show a notice for some seconds, or until it is closed (`stays`); `action`: the text of a button and what it does. */
 export function notify(text, { action, isBad = false, stays = false } = {}) {
   const host = document.getElementById("notices");
-  const close = () => notice.remove();
+  const close = () => {
+    const hadFocus = notice.contains(document.activeElement);
+    notice.remove();
+    if (hadFocus) document.getElementById("main").focus(); // else the next Tab begins at the top of the page
+  };
   const button = action && h("button", { onclick: () => (close(), action[1]()) }, action[0]);
   const notice = h("div", { class: isBad ? "notice bad" : "notice" }, h("span", {}, text), button,
     h("button", { class: "icon", "aria-label": "Close", onclick: close }, "✕"));

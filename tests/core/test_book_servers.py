@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from depthcache import venues
+from depthcache import reference, venues
 from depthcache._native import Router
 from depthcache.core.client import ClientCore
+from depthcache.core.notices import Ending
 from depthcache.core.policy import Policy
 from depthcache.model import Status
-from depthcache.simulator import TINY, SimulatedExchange
+from depthcache.simulator import TINY, SimulatedExchange, differences
 from tests.support.relayed import Close, Cut, Server, Servers, reader_of, remote
 
 SPOT = "binance.com"
@@ -21,16 +23,26 @@ SPOT = "binance.com"
 class Chain:
     """An exchange, servers of BTCUSDT, and a reader of them that is synced."""
 
-    def __init__(self, count: int = 1, *, latency_ns: int = 10_000_000) -> None:
+    def __init__(
+        self,
+        count: int = 1,
+        *,
+        latency_ns: int = 10_000_000,
+        held: tuple[tuple[str, ...], ...] = (("BTCUSDT",),) * 3,
+        engine: Any = Router,
+    ) -> None:
+        """`held`: the symbols of each server; the first one of the first server is the reader's."""
         exchange = SimulatedExchange({SPOT: {"BTCUSDT": TINY, "ETHUSDT": TINY}}, seed=1, history=20_000)
         venue = venues.venue(SPOT)
-        names = ("a", "b")[:count]
+        names = ("a", "b", "c")[:count]
         made = [Server(name, exchange, Policy(), seed=2, latency_ns=latency_ns) for name in names]
-        for server in made:
-            server.add(venue, "BTCUSDT")
+        for server, symbols in zip(made, held, strict=False):
+            for symbol in symbols:
+                server.add(venue, symbol)
+        self.venue = remote(venue, count)
         self.servers = Servers(exchange, made)
-        self.reader = reader_of(self.servers, policy=Policy(), seed=3, latency_ns=latency_ns, router=Router())
-        self.book: Any = self.reader.add(remote(venue, count), "BTCUSDT", depth=5)
+        self.reader = reader_of(self.servers, policy=Policy(), seed=3, latency_ns=latency_ns, router=engine())
+        self.book: Any = self.reader.add(self.venue, held[0][0], depth=5)
         assert self.reader.run_until_synced()
         self.reader.run_for(1)
 
@@ -123,3 +135,150 @@ def test_a_state_of_the_server_does_not_make_a_bridging_book_live() -> None:
         chain.reader.run_for(0.5)
     assert chain.book.status is Status.BRIDGING
     assert not chain.reader._runner._core._markets[1].maintenance.is_live
+
+
+# --- several servers -----------------------------------------------------------------------
+
+ENGINES = pytest.mark.parametrize("engine", [Router, reference.Router])
+BOTH, BTC, ETH = ("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("ETHUSDT",)
+
+
+def assert_true(chain: Chain, *books: Any) -> None:
+    for book in books:
+        assert book.status is Status.SYNCED, repr(book)
+        assert differences(book, chain.servers.truth(SPOT, book.symbol)) == 0
+
+
+@ENGINES
+def test_each_book_comes_from_a_server_that_holds_it(engine: Any) -> None:
+    chain = Chain(3, held=(BTC, (), ETH), engine=engine)
+    first, _, third = chain.servers.servers
+    other = chain.reader.add(chain.venue, "ETHUSDT", depth=5)
+    chain.reader.run_for(1)
+    assert_true(chain, chain.book, other)
+    assert [len(server.sessions) for server in (first, third)] == [1, 1]
+    first.is_down = True
+    chain.servers.end_sessions(Cut(), first)
+    for _ in range(50):
+        chain.reader.run_for(0.1)
+        assert_true(chain, other)
+        assert chain.book.status is Status.DISCONNECTED
+    first.is_down = False
+    chain.seconds_until(Status.SYNCED, within_s=40)
+    assert_true(chain, chain.book, other)
+    assert other.counters["snapshots"] == 1
+    assert chain.reader.unexpected == ()
+
+
+@ENGINES
+def test_a_book_whose_server_is_lost_joins_the_connection_to_the_next_one(engine: Any) -> None:
+    chain = Chain(2, held=(BTC, BOTH), engine=engine)
+    first, second = chain.servers.servers
+    other = chain.reader.add(chain.venue, "ETHUSDT", depth=5)
+    chain.reader.run_for(1)
+    assert_true(chain, chain.book, other)
+    first.is_down = True
+    chain.servers.end_sessions(Cut(), first)
+    chain.seconds_until(Status.DISCONNECTED)
+    assert chain.seconds_until(Status.SYNCED) < 0.2
+    chain.reader.run_for(1)
+    assert_true(chain, chain.book, other)
+    assert (len(second.sessions), len(chain.reader._runner._core.slots())) == (1, 1)
+    assert [book.counters["snapshots"] for book in (chain.book, other)] == [1, 1]
+
+
+@ENGINES
+def test_a_book_that_its_server_gives_up_continues_at_the_next_one(engine: Any) -> None:
+    chain = Chain(2, held=(BOTH, BTC), engine=engine)
+    first, second = chain.servers.servers
+    other = chain.reader.add(chain.venue, "ETHUSDT", depth=5)
+    chain.reader.run_for(1)
+    del first.books[SPOT, "BTCUSDT"]
+    chain.servers.end_sessions(Close(1012, "the book ended"), first)
+    second.is_down = True
+    chain.reader.run_for(3)
+    assert_true(chain, other)
+    assert chain.book.status is Status.DISCONNECTED
+    second.is_down = False
+    chain.seconds_until(Status.SYNCED, within_s=40)
+    assert_true(chain, chain.book, other)
+    assert (len(first.sessions), len(second.sessions)) == (1, 1)
+
+
+@ENGINES
+def test_a_symbol_that_no_server_holds_ends_with_similar_ones(engine: Any) -> None:
+    chain = Chain(2, held=(BTC, BOTH), engine=engine)
+    book = chain.reader.add(chain.venue, "ETHUSD", depth=5)
+    chain.reader.run_for(1)
+    assert book.status is Status.CLOSED
+    assert (
+        book.reason == "server b.test:1: this server holds no book of x for ethusd@depth@100ms@state1; "
+        "nor does server a.test:1"
+    )
+    (notice,) = [each for each in chain.reader.notices if each.status is Status.CLOSED]
+    assert (notice.ending, notice.near) == (Ending.UNKNOWN_SYMBOL, ("ETHUSDT", "BTCUSDT"))
+    assert_true(chain, chain.book)
+
+
+def test_a_symbol_that_a_lost_server_may_hold_is_waited_for() -> None:
+    chain = Chain(2, held=(BTC, ETH))
+    second = chain.servers.servers[1]
+    second.is_down = True
+    book = chain.reader.add(chain.venue, "ETHUSDT", depth=5)
+    chain.reader.run_for(20)
+    assert book.status is Status.DISCONNECTED
+    second.is_down = False
+    chain.reader.run_for(35)
+    assert_true(chain, chain.book, book)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_similar_symbols_are_not_waited_for_when_the_list_fails(
+    is_answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain()
+    server = chain.servers.servers[0]
+    server.refuses = True
+    if not is_answered:
+        reset = OSError("reset")
+        monkeypatch.setattr(chain.reader._network, "fetch", Mock(side_effect=reset))
+    book = chain.reader.add(chain.venue, "BTCUSD", depth=5)
+    chain.reader.run_for(1)
+    assert book.status is Status.CLOSED
+
+
+def test_a_flapping_server_is_not_waited_for_while_another_one_is_well() -> None:
+    chain = Chain(2)
+    first, second = chain.servers.servers
+    longest_s = 0.0
+    for _ in range(12):
+        chain.servers.end_sessions(Cut(), second)
+        for _ in range(4):  # the proxy before the first server
+            chain.reader.run_for(0.1)
+            chain.servers.end_sessions(Cut(), first)
+        chain.seconds_until(Status.DISCONNECTED, Status.STALE, Status.SYNCED)
+        longest_s = max(longest_s, chain.seconds_until(Status.SYNCED))
+        chain.reader.run_for(12)
+    assert longest_s < 2
+    assert_true(chain, chain.book)
+
+
+@pytest.mark.parametrize("status", [401, 403, 503])
+def test_access_is_refused_when_every_server_refuses_the_token(status: int) -> None:
+    chain = Chain(2)
+    core: ClientCore = chain.reader._runner._core
+    first, second = chain.servers.servers
+    for server in (first, second):
+        assert core.access_refused(1) == ""
+        server.handshake_status = status
+        chain.servers.end_sessions(Cut(), server)
+        chain.reader.run_for(5)
+    assert bool(core.access_refused(1)) == (status != 503)
+    assert status == 503 or "check the token" in core.access_refused(1)
+    first.is_down = True
+    chain.reader.run_for(40)
+    assert core.access_refused(1) == "", "a server that is away may accept the token"
+    first.is_down, first.handshake_status = False, None
+    chain.reader.run_for(40)
+    assert core.access_refused(1) == ""
+    assert_true(chain, chain.book)

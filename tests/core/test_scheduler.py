@@ -34,6 +34,7 @@ class Nobody:
 
     owner = "nobody"
 
+    def server(self) -> int | None: ...
     def on_sent(self, pending: PendingRequest, now_ns: int) -> None: ...
     def on_response(
         self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int

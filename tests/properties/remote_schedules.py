@@ -36,6 +36,7 @@ ACTS = (
     "upstream cut",
     "anew",
     "silent",
+    "not held",
 )
 
 
@@ -113,7 +114,7 @@ def make(dice: random.Random, seed: int, engine: Callable[..., Any]) -> tuple[Se
         symbols, seed=seed, history=20_000, **({"faults": trouble} if trouble else {})
     )
     venue = smaller(venues.venue(name), dice)
-    count = dice.choice((1, 1, 2))
+    count = dice.choice((1, 1, 2, 3))
     made = [
         Server(
             f"s{number}",
@@ -134,10 +135,15 @@ def make(dice: random.Random, seed: int, engine: Callable[..., Any]) -> tuple[Se
     return servers, reader
 
 
+def reader_keys(servers: Servers) -> set[tuple[str, str]]:
+    """The books of all servers."""
+    return {key for server in servers.servers for key in server.books}
+
+
 def act(servers: Servers, dice: random.Random, ends: list[Callable[[], None]]) -> None:
     """What may happen at any time; `ends` take back what lasts."""
     server, exchange = dice.choice(servers.servers), servers.exchange
-    ((name, symbol),) = server.books
+    ((name, symbol),) = reader_keys(servers)
     match dice.choice(ACTS):
         case "cut":
             servers.end_sessions(Cut(), server)
@@ -152,6 +158,8 @@ def act(servers: Servers, dice: random.Random, ends: list[Callable[[], None]]) -
         case "refused":
             server.refuses = True
             ends.append(lambda: setattr(server, "refuses", False))
+        case "not held" if all(each.books for each in servers.servers) and len(servers.servers) > 1:
+            ends.append(server.let_go())
         case "upstream cut":
             exchange.cut(servers.now_ns)
         case "anew":

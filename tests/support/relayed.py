@@ -30,7 +30,7 @@ NOTICED_NS = 15_000_000_000
 """8 s without a sign of life, 5 s for a reply to the probe, and the way of both (`Policy`)."""
 KEPT = 100
 """Diffs of a book that are kept for readers that reconnect."""
-URLS = ("https://a.test:1", "https://b.test:1")
+URLS = ("https://a.test:1", "https://b.test:1", "https://c.test:1")
 
 Key = tuple[str, str]
 
@@ -136,6 +136,8 @@ class Server:
         self.books: dict[Key, Served] = {}
         self.sessions: list[Session] = []
         self.refuses = self.is_down = False
+        self.handshake_status: int | None = None
+        """With which HTTP status handshakes are refused."""
         self.router.look = self._look
 
     def add(self, venue: Venue, symbol: str) -> None:
@@ -143,6 +145,19 @@ class Server:
         key = (venue.name, symbol)
         market = self.router.market(self.pair._numbers[key])
         self.books[key] = Served(venue, market, applied=market.counters["applied"])
+
+    def let_go(self) -> Callable[[], None]:
+        """Hold no book from now on; the result is the call that begins them again."""
+        books, self.books = self.books, {}
+        for session in self.sessions:
+            session.end(Close(1012, "the book ended"))
+        self.sessions.clear()
+
+        def again() -> None:
+            for key, book in books.items():
+                self.books[key] = Served(book.venue, book.market, applied=book.market.counters["applied"])
+
+        return again
 
     def find(self, stream: str) -> Served | None:
         symbol = stream.partition("@")[0].upper()
@@ -239,6 +254,9 @@ class Server:
         if path.endswith("/time"):
             at_ms = self.pair.exchange.epoch_ms + now_ns // 1_000_000
             return HttpResponse(200, json.dumps({"serverTime": at_ms}).encode())
+        if path.endswith("/exchangeInfo"):
+            rows = [{"symbol": symbol, "status": "TRADING"} for _, symbol in self.books]
+            return HttpResponse(200, json.dumps({"symbols": rows}).encode())
         asked = {name: values[0] for name, values in parse_qs(query).items()}
         book = self.find(f"{asked['symbol'].lower()}@")
         if book is None:
@@ -319,6 +337,8 @@ class Servers:
         server = self.servers[int(venue)]
         if server.is_down:
             return Cut()
+        if server.handshake_status is not None:
+            return HttpResponse(server.handshake_status, b"{}")
         session = Session(server)
         server.sessions.append(session)
         return session

@@ -26,7 +26,7 @@ from depthcache.client.waiters import Waiting
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.markets.uptime import Uptime
-from depthcache.core.notices import AuditDone, Ending, StatusChanged, TroubleFound
+from depthcache.core.notices import AccessRefused, AuditDone, Ending, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, UsageError
@@ -88,7 +88,7 @@ class Client(Generic[B]):
         self._markets: Mapping[Key, int] = {}
         """Also replaced as a whole."""
         self._audits = Audits(self._call_core, is_closed=lambda: self._closed)
-        self._waiting = Waiting(self.check_loop)
+        self._waiting = Waiting(self.check_loop, lambda market: self._core.access_refused(market))
         self._synced: set[int] = set()
         self._lost: dict[int, int] = {}
         """Books that lost sync and since when, as logged."""
@@ -529,6 +529,8 @@ class Client(Generic[B]):
                 self._on_trouble(notice)
             case AuditDone():
                 self._audits.on_done(notice)
+            case AccessRefused():
+                self._waiting.on_access_refused()
             case _:
                 assert_never(notice)
 

@@ -28,6 +28,7 @@ from depthcache.core.policy import Policy, to_ns
 from depthcache.core.requests.budget import Budgets
 from depthcache.core.requests.exchange_clock import Clock, Estimate
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller
+from depthcache.core.requests.held_symbols import HeldSymbols
 from depthcache.core.requests.responses import classify_response
 from depthcache.core.requests.scheduler import PendingRequest, RequestScheduler
 from depthcache.core.servers import Servers
@@ -101,6 +102,7 @@ class ClientCore:
         # By name, because settings create a new Venue at each call.
         self._streams: dict[str, Streams] = {}
         self._listings: dict[str, ExchangeInfoPoller] = {}
+        self._held_symbols: dict[str, HeldSymbols] = {}
         self._clocks: dict[str, Clock] = {}
         self._tops: dict[tuple[str, str], Supervisor] = {}
         self._cross_checks: dict[int, CrossCheck] = {}
@@ -129,6 +131,11 @@ class ClientCore:
     def schedulers(self) -> list[RequestScheduler]:
         """All weight budgets with their queues."""
         return list(self._schedulers.values())
+
+    def access_refused(self, market: int) -> str:
+        """Why no book server of a market accepts this client; empty if one may."""
+        supervisor = self._markets.get(market)
+        return "" if supervisor is None else self._context.servers.refused(len(supervisor.venue.servers))
 
     def clock(self, market: int) -> Estimate | None:
         """The estimate of the clock of a market's exchange."""
@@ -164,6 +171,7 @@ class ClientCore:
         if streams is None:
             streams = self._streams[venue.name] = Streams(self._context, venue)
             self._listings[venue.name] = ExchangeInfoPoller(self._context, venue, scheduler)
+            self._held_symbols[venue.name] = HeldSymbols(self._context, venue, scheduler)
             self._clocks[venue.name] = Clock(
                 self._context,
                 venue,
@@ -189,6 +197,7 @@ class ClientCore:
             scheduler=scheduler,
             streams=streams,
             listing=self._listings[venue.name],
+            held_symbols=self._held_symbols[venue.name],
         )
         self._markets[market] = supervisor
         streams.add(stream, supervisor, now_ns)

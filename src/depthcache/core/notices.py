@@ -13,6 +13,7 @@ from depthcache.events import Comparison
 from depthcache.model import Status
 
 __all__ = [
+    "AccessRefused",
     "AuditDone",
     "Ending",
     "FaultCaught",
@@ -87,6 +88,13 @@ class AuditDone:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRefused:
+    """No book server accepts the client: its token is refused, or their certificates are rejected."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitRefused:
     """The exchange refused a snapshot limit from its own list; fewer levels are requested from now on."""
 
@@ -105,4 +113,4 @@ class FaultCaught:
     error: Exception
 
 
-Notice: TypeAlias = StatusChanged | TroubleFound | AuditDone | LimitRefused | FaultCaught
+Notice: TypeAlias = StatusChanged | TroubleFound | AuditDone | AccessRefused | LimitRefused | FaultCaught

@@ -183,6 +183,7 @@ NEEDS_TOKEN = (
     "the server asks programs on other machines for a token: give the argument token, or DEPTHCACHE_TOKEN "  # noqa: S105
     "(the contents of read.token)"
 )
+CERTIFICATE_REJECTED = "the TLS certificate was rejected"  # the words of both transports
 NO_TLS = "the server does not speak TLS"  # the words of both transports (`describe_error.rs`)
 USE_HTTP = "use http://"
 CHECK_URL = "check the URL: it must be that of a book server which speaks the exchange's protocol"
@@ -211,6 +212,11 @@ def other_protocol(reason: str) -> str:
 def of_server(server: str, reason: str) -> str:
     """What a book server says, or what happened to the connection to it."""
     return f"{server}: {reason}"
+
+
+def held_by_none(reason: str, others: list[str]) -> str:
+    """No book server holds the symbol. `reason`: of the last one asked. `others`: the names of the others."""
+    return f"{reason}; nor does {', nor '.join(others)}" if others else reason
 
 
 def connection_silent(method: str | None, patience_s: float) -> str:

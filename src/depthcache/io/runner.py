@@ -21,6 +21,7 @@ from urllib.parse import parse_qs
 from depthcache import logs
 from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnection, Send
 from depthcache.core.notices import (
+    AccessRefused,
     AuditDone,
     FaultCaught,
     LimitRefused,
@@ -43,7 +44,7 @@ __all__ = ["BookNotice", "Runner"]
 
 T = TypeVar("T")
 
-BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone
+BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone | AccessRefused
 """Notices about a book; the runner handles all others itself."""
 
 _OK = 200
@@ -249,7 +250,7 @@ class Runner(Callbacks):
 
     def _pass_notice(self, notice: Notice) -> None:
         match notice:
-            case StatusChanged() | TroubleFound() | AuditDone():
+            case StatusChanged() | TroubleFound() | AuditDone() | AccessRefused():
                 self._on_notice(notice)
             case LimitRefused():
                 logs.limit_refused(

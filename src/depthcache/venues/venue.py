@@ -231,13 +231,13 @@ class Venue:
 
     # --- other requests --------------------------------------------------------------------
 
-    def exchange_info_url(self, symbols: Sequence[str] = ()) -> str:
+    def exchange_info_url(self, symbols: Sequence[str] = (), *, server: int = 0) -> str:
         """URL of exchangeInfo for `symbols`, or for all symbols if the venue cannot select them.
 
         Spot refuses the whole request (-1121) if one of the symbols is unknown. An empty list, or one that is
-        too long for a URL, requests all symbols.
+        too long for a URL, requests all symbols. `server`: as for `stream_url`.
         """
-        url = self.endpoints.rest + self.exchange_info_path
+        url = self._endpoints_of(server).rest + self.exchange_info_path
         if not self.takes_symbols:
             return url
         listed = quote(json.dumps(list(symbols), ensure_ascii=False, separators=(",", ":")), safe="")

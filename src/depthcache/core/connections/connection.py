@@ -20,8 +20,9 @@ from depthcache.core.connections.arbitration import Feed
 from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
 from depthcache.core.connections.subscriptions import Message, Subscriptions
 from depthcache.core.context import Context, HandshakeRefusal
+from depthcache.core.notices import AccessRefused
 from depthcache.core.policy import to_ns
-from depthcache.core.servers import server_hint
+from depthcache.core.servers import Attempts, is_access_refused, server_hint
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
@@ -33,6 +34,8 @@ _POLICY_CLOSE = 1008
 """The close code after exceeding a limit (measured 2026-10-07): reconnect more slowly."""
 _SLOW_ATTEMPT = 4
 _YOUNG_S = 10.0
+_SERVED_STABLE_S = 10.0
+"""A connection to a book server that lasted this long costs no growing pause: no server bans an address."""
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
 
 
@@ -41,6 +44,13 @@ class SlotOwner(Protocol):
 
     def on_too_many(self, slot: ConnectionSlot, names: tuple[str, ...], now_ns: int) -> None:
         """The exchange refused these streams because the connection has too many."""
+
+    def on_not_served(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
+        """The book server of the connection refused this stream."""
+
+    def may_serve(self, slot: ConnectionSlot, server: int, now_ns: int) -> bool:
+        """Whether a book server may hold any stream of a slot."""
+        ...
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection will end: prepare another one."""
@@ -52,22 +62,23 @@ class SlotOwner(Protocol):
 class ConnectionSlot:
     """One group of streams. Usage: `add` streams, then report events with the `on_…` methods."""
 
-    def __init__(self, context: Context, venue: Venue, owner: SlotOwner) -> None:
+    def __init__(self, context: Context, venue: Venue, owner: SlotOwner, server: int = 0) -> None:
+        """`server`: the number of the book server to connect to first, where the venue has any."""
         self.number: int = next(context.slot_numbers)
         self.subscriptions: Subscriptions = Subscriptions(context, venue.names_per_message)
         self._context = context
         self.venue = venue
         self._owner = owner
         self._budget = context.budgets.of(venue)
-        self._server = 0
-        """The number of the book server, where the venue has any."""
+        self.server: int = server
+        """The number of the book server that is used now or next."""
+        self._attempts = Attempts(len(venue.servers))
         self.connection: int | None = None
         """The number of the current connection."""
         self._opened_ns: int | None = None
         self._alive_ns = 0
         self.connects: int = 0
         """The number of connection attempts."""
-        self._attempt = 0
         self._next_message_ns = 0
 
     # --- getters ---------------------------------------------------------------------------
@@ -164,6 +175,7 @@ class ConnectionSlot:
         deadlines, lifetime_s = self._context.deadlines, self.venue.connection_lifetime_s
         self._budget.on_connected(now_ns)
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
+        self._context.servers.on_opened(self.server)
         deadlines.clear(self.number, Timer.OPENING)
         # Slots opened together must not be renewed together.
         renew_s = lifetime_s * self._context.policy.renew_at * (1.0 - 0.1 * self._context.random())
@@ -182,12 +194,13 @@ class ConnectionSlot:
                 refusal.status, refusal.retry_after, refusal.date, now_ns
             )
         if code == _POLICY_CLOSE:
-            self._attempt = max(self._attempt, _SLOW_ATTEMPT)
+            self._attempts.slow_down(self.server, _SLOW_ATTEMPT)
         told = reasons.connection_closed(reason, was_open=self.is_open, code=code, held_s=held_s)
         if is_served:
             hint = server_hint(refusal.status, has_token=self._context.servers.has_token, reason=reason)
             told = "; ".join(filter(None, (told, hint)))
-        self._on_lost(told, now_ns)
+        is_refused = is_served and not self.is_open and is_access_refused(refusal.status, reason)
+        self._on_lost(told, now_ns, is_refused=is_refused)
 
     def on_alive(self, now_ns: int) -> None:
         """A ping from this side was answered, or an awaited frame other than a diff arrived."""
@@ -236,41 +249,44 @@ class ConnectionSlot:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return
         connection = next(context.connection_numbers)
-        self._server = context.servers.current
-        context.router.open_connection(connection, server=self.venue.server_name(self._server))
+        context.router.open_connection(connection, server=self.venue.server_name(self.server))
         self.connection = connection
         self.connects += 1
         context.slots_by_connection[connection] = self
         context.deadlines.clear(self.number, Timer.CONNECT)
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
-        context.commands.append(OpenConnection(connection, self.venue.stream_url(self._server)))
+        context.commands.append(OpenConnection(connection, self.venue.stream_url(self.server)))
 
-    def _on_lost(self, reason: str, now_ns: int) -> None:
-        policy = self._context.policy
+    def _on_lost(self, reason: str, now_ns: int, *, is_refused: bool = False) -> None:
         was_open_ns = 0 if self._opened_ns is None else now_ns - self._opened_ns
-        if was_open_ns >= to_ns(policy.stable_s):
-            self._attempt = 0
+        stable_s = self._context.policy.stable_s
+        if was_open_ns >= to_ns(min(stable_s, _SERVED_STABLE_S) if self.venue.servers else stable_s):
+            self._attempts.on_stable(self.server)
         self._forget_connection()
         self._context.deadlines.clear(self.number, *_TIMERS)
-        pause_ns = self._pause_ns()
         if self.venue.servers:
-            reason = reasons.of_server(self.venue.server_name(self._server), reason)
-            self._context.servers.on_failed(self._server, len(self.venue.servers))
+            reason = reasons.of_server(self.venue.server_name(self.server), reason)
+            self._on_server_lost(reason if is_refused else "")
+        self._attempts.on_failed(self.server, self._pause_ns, now_ns)
         # Arm the recovery before reporting the loss.
-        self._context.deadlines.set(Timer.CONNECT, self.number, now_ns + pause_ns)
+        self.server, at_ns = self._attempts.next(
+            self.server, now_ns, holds=lambda server: self._owner.may_serve(self, server, now_ns)
+        )
+        self._context.deadlines.set(Timer.CONNECT, self.number, at_ns)
         self.subscriptions.on_down()
         for _, subscriber in self.subscriptions.subscribers():
             subscriber.on_disconnected(reason, now_ns)
         self._owner.on_lost(self, now_ns)
 
-    def _pause_ns(self) -> int:
-        """The pause before the next attempt; none if another server has not been tried in this round."""
+    def _on_server_lost(self, refusal: str) -> None:
+        refused = self._context.servers.on_failed(self.server, len(self.venue.servers), refusal=refusal)
+        if refused:
+            self._context.notices.append(AccessRefused(refused))
+
+    def _pause_ns(self, failures: int) -> int:
+        """The pause before a server is tried again."""
         policy = self._context.policy
-        self._attempt += 1
-        turn, tried = divmod(self._attempt, max(1, len(self.venue.servers)))
-        if tried:
-            return 0
-        return self._context.backoff_ns(turn - 1, policy.connect_base_s, policy.connect_cap_s)
+        return self._context.backoff_ns(failures, policy.connect_base_s, policy.connect_cap_s)
 
     def _forget_connection(self) -> None:
         """Ignore whatever still comes from that connection."""
@@ -335,6 +351,8 @@ class ConnectionSlot:
             names = self.subscriptions.on_refused(reply.error, now_ns)
             if reply.error.code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)
+            elif self.venue.servers and len(names) == 1:
+                self._owner.on_not_served(self, names[0], now_ns)
         self._send_next(now_ns)
 
     def _on_no_reply(self, now_ns: int) -> None:

@@ -7,6 +7,9 @@ slot with the same streams, which takes over once all of them are known to arriv
 book loses its position. A successor that does not get that far is given up, and another one is tried while
 the old connection lives.
 
+With book servers, each slot has one server. A stream that it does not hold moves to a slot of another server,
+and the streams of a lost connection join an open one to the next server, if there is one.
+
 `connection` keeps a slot connected, `arbitration` notifies subscribers.
 """
 
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 from depthcache.core import reasons
 from depthcache.core.connections.arbitration import Arbitration, Feed
 from depthcache.core.connections.connection import ConnectionSlot
+from depthcache.core.connections.not_served import NotServed
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
 from depthcache.core.timers import Timer
@@ -49,6 +53,7 @@ class ConnectionPool:
         self._slot_of: dict[str, ConnectionSlot] = {}
         self._arbitrations: dict[str, Arbitration] = {}
         self._handovers: dict[int, _Handover] = {}
+        self._not_served = NotServed(context, len(venue.servers))
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -59,6 +64,15 @@ class ConnectionPool:
     def slots(self) -> list[ConnectionSlot]:
         """All slots."""
         return list(self._slots.values())
+
+    def server(self, name: str) -> int | None:
+        """The number of the book server that is to send a stream; None for a stream without a slot."""
+        slot = self._slot_of.get(name)
+        return None if slot is None else slot.server
+
+    def may_serve(self, slot: ConnectionSlot, server: int, now_ns: int) -> bool:
+        """Whether a book server may hold any stream of a slot."""
+        return any(self._not_served.may_serve(name, server, now_ns) for name, _ in _streams(slot))
 
     # --- commands --------------------------------------------------------------------------
 
@@ -73,6 +87,7 @@ class ConnectionPool:
         for slot in self._slots_of(name):
             self._leave(slot, name, now_ns)
         self._slot_of.pop(name, None)
+        self._not_served.forget(name)
 
     def shut(self) -> None:
         """Close every connection for good."""
@@ -137,6 +152,17 @@ class ConnectionPool:
             if self._slot_of.get(name) is slot:
                 self._move(name, now_ns)
 
+    def on_not_served(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
+        """A book server refused a stream: another one may hold it."""
+        if self._slot_of.get(name) is not slot:
+            return
+        self._not_served.on_refused(name, slot.server, now_ns)
+        server = self._not_served.other(name, slot.server, now_ns)
+        if server is not None:
+            del self._slot_of[name]
+            self._leave(slot, name, now_ns)
+            self._assign(self._arbitrations[name], now_ns, besides=slot, server=server)
+
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection of a slot will end: prepare another one."""
         busy = slot.number in self._handovers or any(each.old is slot for each in self._handovers.values())
@@ -145,7 +171,7 @@ class ConnectionPool:
         if slot.is_young(now_ns):
             slot.schedule_handover(_SOON_S, now_ns)
             return
-        successor = self._make_slot()
+        successor = self._make_slot(slot.server)
         self._handovers[successor.number] = _Handover(slot, now_ns)
         self._look_again(successor, now_ns)
         for name, _ in slot.subscriptions.subscribers():
@@ -156,6 +182,9 @@ class ConnectionPool:
         for number, handover in tuple(self._handovers.items()):
             if handover.old is slot:
                 self._take_over(self._slots[number], handover, now_ns)
+                return
+        if self._venue.servers and slot.number not in self._handovers:
+            self._join(slot, now_ns)
 
     def on_look(self, successor: ConnectionSlot, now_ns: int) -> None:
         """Check whether a successor can take over."""
@@ -212,24 +241,40 @@ class ConnectionPool:
 
     # --- places ----------------------------------------------------------------------------
 
-    def _assign(self, arbitration: Arbitration, now_ns: int, *, besides: ConnectionSlot | None) -> None:
+    def _assign(
+        self,
+        arbitration: Arbitration,
+        now_ns: int,
+        *,
+        besides: ConnectionSlot | None,
+        server: int | None = None,
+    ) -> None:
+        """Place a stream. `server`: the book server that is to send it; None for the one in use."""
         diffs = arbitration.subscriber.takes_diffs
-        slot = next((each for each in self._slots.values() if self._fits(each, besides, diffs=diffs)), None)
+        if server is None:
+            server = self._server_in_use()
+        fitting = (each for each in self._slots.values() if self._fits(each, besides, server, diffs=diffs))
+        slot = next(fitting, None)
         if slot is None:
-            slot = self._make_slot()
+            slot = self._make_slot(server)
         self._slot_of[arbitration.name] = slot
         slot.add(arbitration.name, arbitration.feed(), now_ns)
 
-    def _fits(self, slot: ConnectionSlot, besides: ConnectionSlot | None, *, diffs: bool) -> bool:
-        if slot is besides or slot.number in self._handovers:
+    def _server_in_use(self) -> int:
+        return self._context.servers.current if self._venue.servers else 0
+
+    def _fits(
+        self, slot: ConnectionSlot, besides: ConnectionSlot | None, server: int, *, diffs: bool
+    ) -> bool:
+        if slot is besides or slot.server != server or slot.number in self._handovers:
             return False
         if any(each.old is slot for each in self._handovers.values()):
             return False
         subscriptions = slot.subscriptions
         return len(subscriptions) < self._most and (not diffs or subscriptions.diffs() < self._capacity)
 
-    def _make_slot(self) -> ConnectionSlot:
-        slot = ConnectionSlot(self._context, self._venue, self)
+    def _make_slot(self, server: int) -> ConnectionSlot:
+        slot = ConnectionSlot(self._context, self._venue, self, server)
         self._slots[slot.number] = slot
         return slot
 
@@ -239,7 +284,23 @@ class ConnectionPool:
             if subscribed == name:
                 feed.on_disconnected(reasons.STREAM_MOVES, now_ns)
         self._leave(before, name, now_ns)
-        self._assign(self._arbitrations[name], now_ns, besides=before)
+        self._assign(self._arbitrations[name], now_ns, besides=before, server=before.server)
+
+    def _join(self, slot: ConnectionSlot, now_ns: int) -> None:
+        """The streams of a lost connection join an open one to the slot's next server."""
+        for name, feed in _streams(slot):
+            other = self._open_slot(slot, diffs=feed.takes_diffs)
+            if other is not None and self._not_served.may_serve(name, slot.server, now_ns):
+                self._leave(slot, name, now_ns)
+                self._slot_of[name] = other
+                other.add(name, self._arbitrations[name].feed(), now_ns)
+
+    def _open_slot(self, besides: ConnectionSlot, *, diffs: bool) -> ConnectionSlot | None:
+        """Another open slot with room, of the server that this one uses next."""
+        fitting = (
+            each for each in self._slots.values() if self._fits(each, besides, besides.server, diffs=diffs)
+        )
+        return next((each for each in fitting if each.is_open), None)
 
     def _leave(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
         for subscribed, feed in _streams(slot):

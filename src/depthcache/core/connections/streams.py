@@ -37,6 +37,10 @@ class Streams:
         """All slots."""
         return [slot for pool in self._pools for slot in pool.slots()]
 
+    def server(self, name: str) -> int | None:
+        """The number of the book server that is to send a stream; None for a stream without a slot."""
+        return self._pools[0].server(name)
+
     # --- commands --------------------------------------------------------------------------
 
     def add(self, name: str, subscriber: Subscriber, now_ns: int) -> None:

@@ -58,11 +58,12 @@ class Maintenance(Requester):
         scheduler: RequestScheduler,
         book: Reader,
         made: SnapshotClock,
+        server: Callable[[], int | None],
         on_dead: Callable[[int, int], None],
         on_confirmed: Callable[[int], None],
         on_refused: Callable[[ClassifiedResponse, int], None],
     ) -> None:
-        """`made`: knows when snapshots were made.
+        """`made`: knows when snapshots were made. `server`: the book server to ask, as of `Requester`.
 
         `on_dead(silent since, now)`: the exchange's book changed, but no diff came. `on_confirmed(now)`: the
         book was confirmed. `on_refused(response, now)`: the symbol is unknown, or not trading.
@@ -74,6 +75,7 @@ class Maintenance(Requester):
         """Whether a comparison since the last sync found no differences."""
         self._context, self._spec = context, spec
         self._limits, self._scheduler, self._book, self._made = limits, scheduler, book, made
+        self._server = server
         self._on_dead, self._on_confirmed, self._on_refused = on_dead, on_confirmed, on_refused
         self._live = False
         self._pending: PendingRequest | None = None
@@ -85,6 +87,10 @@ class Maintenance(Requester):
         self._too_old = TooOldWatch(spec.venue.snapshot_lag_s)
 
     # --- getters ---------------------------------------------------------------------------
+
+    def server(self) -> int | None:
+        """The number of the book server that is to be asked."""
+        return self._server()
 
     @property
     def is_live(self) -> bool:

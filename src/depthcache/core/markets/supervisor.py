@@ -35,6 +35,7 @@ from depthcache.core.markets.watchdogs import Bridging, Lateness, TooOldWatch
 from depthcache.core.notices import Ending, StatusChanged
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
+from depthcache.core.requests.held_symbols import HeldSymbols
 from depthcache.core.requests.responses import ClassifiedResponse, ResponseAction
 from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requester, RequestScheduler
 from depthcache.core.servers import NOT_HELD, is_end_of_symbol
@@ -60,6 +61,10 @@ _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
 _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
 
 
+_ONE_ROUND_NS = to_ns(10.0)
+"""Refusals of several book servers within this time are one answer: none of them holds the symbol."""
+
+
 class Supervisor(Requester):
     """One market. Usage: report events of its slot, then changes, responses and timers."""
 
@@ -73,6 +78,7 @@ class Supervisor(Requester):
         scheduler: RequestScheduler,
         streams: Streams,
         listing: ExchangeInfoPoller,
+        held_symbols: HeldSymbols,
     ) -> None:
         market, venue = spec.market, spec.venue
         self.market: int = market
@@ -84,7 +90,7 @@ class Supervisor(Requester):
         self.streams = streams
         self.ending: Ending | None = None
         self.uptime: Uptime = Uptime()
-        self._context, self._listing = context, listing
+        self._context, self._listing, self._held_symbols = context, listing, held_symbols
         self._book = context.router.reader(market, serve_stale=True)
         self._diffs = _DiffStream(context, market)
         self.limits: SnapshotLimits = SnapshotLimits(context, spec)
@@ -92,7 +98,8 @@ class Supervisor(Requester):
         self.late: Lateness = Lateness(context, market, self.clock, on_change=self._show)
         self.maintenance: Maintenance = Maintenance(
             context, spec, limits=self.limits, scheduler=scheduler, book=self._book, made=self.clock,
-            on_dead=self._on_dead, on_confirmed=self._on_confirmed, on_refused=self._on_refusal,
+            server=self.server, on_dead=self._on_dead, on_confirmed=self._on_confirmed,
+            on_refused=self._on_refusal,
         )  # fmt: skip
         top = venue.top(spec.symbol) if context.policy.bootstrap_from_depth20 else None
         self.bootstrap: Bootstrap | None = None if top is None else Bootstrap(context, market, top, streams)
@@ -109,9 +116,17 @@ class Supervisor(Requester):
         self._synced_ns: int | None = None
         """When the book became live; None if it is not."""
         self._was_synced = False
+        self._not_held: dict[int, int] = {}
+        """The book servers that do not hold the symbol, with the time of each refusal."""
+        self._held_by_none = ""
+        """Why the book ends once similar symbols are known; empty if it does not."""
         scheduler.need(market, self.limits.weight)
 
     # --- getters ---------------------------------------------------------------------------
+
+    def server(self) -> int | None:
+        """The number of the book server that has this book."""
+        return self.streams.server(self.stream)
 
     @property
     def is_halted(self) -> bool:
@@ -208,6 +223,8 @@ class Supervisor(Requester):
         if self._diffs.live or self.ending:
             return
         self._diffs.on_live(now_ns)
+        self._not_held.clear()
+        self._held_by_none = ""
         self._await_state(now_ns)
         self._show(now_ns)
         self._decide(now_ns)
@@ -246,14 +263,31 @@ class Supervisor(Requester):
         is_missing = error.code == NOT_HELD
         refused = reasons.other_protocol(reasons.stream_refused(error.code, error.text))
         reason = self._of_server(error.text if is_missing else refused)
-        if is_missing and not self._was_synced and len(self.venue.servers) == 1:
-            self._close(Ending.UNKNOWN_SYMBOL, reason, now_ns)
-            return
-        self._diffs.down = reason
-        self._show(now_ns)
+        if is_missing:
+            recent = (
+                (each, at_ns) for each, at_ns in self._not_held.items() if now_ns - at_ns < _ONE_ROUND_NS
+            )
+            self._not_held = {**dict(recent), self.server() or 0: now_ns}
+        if is_missing and not self._was_synced and len(self._not_held) == len(self.venue.servers):
+            self._end_as_unknown(reason, now_ns)
+        self.on_disconnected(reason, now_ns)
+
+    def _end_as_unknown(self, reason: str, now_ns: int) -> None:
+        """No book server holds the symbol: end the book as soon as the last one has named similar symbols."""
+        is_asked = bool(self._held_by_none)
+        others = [self.venue.server_name(each) for each in sorted(self._not_held) if each != self.server()]
+        self._held_by_none = reasons.held_by_none(reason, others)
+        if not is_asked:
+            self._held_symbols.ask(self, self.server(), now_ns)
+
+    def on_near(self, near: tuple[str, ...], now_ns: int) -> None:
+        """The server has named symbols similar to this one, or does not answer."""
+        if self._held_by_none and not self.ending:
+            self._refusals.near = near
+            self._close(Ending.UNKNOWN_SYMBOL, self._held_by_none, now_ns)
 
     def _of_server(self, reason: str) -> str:
-        return reasons.of_server(self.venue.server_name(self._context.servers.current), reason)
+        return reasons.of_server(self.venue.server_name(self.server() or 0), reason)
 
     # --- what happened to the book ---------------------------------------------------------
 

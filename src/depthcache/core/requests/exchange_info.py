@@ -20,7 +20,7 @@ from depthcache.core.requests.scheduler import PendingRequest, Purpose, Requeste
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
-__all__ = ["ExchangeInfoPoller", "ListingSubscriber", "Trading"]
+__all__ = ["ExchangeInfoPoller", "ListingSubscriber", "Trading", "near_symbols"]
 
 _ON = frozenset({"TRADING", "CANCEL_ONLY"})
 """Spot docs, enums, 2026-07-21: with CANCEL_ONLY the book still changes."""
@@ -204,7 +204,7 @@ class ExchangeInfoPoller(Requester):
         if status is not None:
             trading = _trading(status)
         elif self._asked_whole:
-            trading, near = Trading.GONE, _near(each.symbol, rows)
+            trading, near = Trading.GONE, near_symbols(each.symbol, rows)
         else:
             trading = Trading.UNTOLD
         each.on_listed(trading, status or "", near, asked_ns=asked_ns, now_ns=now_ns)
@@ -254,5 +254,6 @@ def _trading(status: str) -> Trading:
     return Trading.ENDED if status in _ENDED else Trading.HALTED
 
 
-def _near(symbol: str, rows: Iterable[str]) -> tuple[str, ...]:
+def near_symbols(symbol: str, rows: Iterable[str]) -> tuple[str, ...]:
+    """The listed symbols that resemble this one, best match first."""
     return tuple(get_close_matches(symbol, list(rows), n=_MOST_NEAR, cutoff=0.6))

@@ -61,6 +61,10 @@ class Requester(Protocol):
     owner: str
     """The part to restart if something raises: `market 3`, `listing binance.com` …"""
 
+    def server(self) -> int | None:
+        """The number of the book server that is to be asked; None for the one in use."""
+        return None
+
     def on_sent(self, pending: PendingRequest, now_ns: int) -> None:
         """The request is sent now."""
         return
@@ -273,7 +277,8 @@ class RequestScheduler:
         if pending.purpose is not Purpose.DEEPEN:
             self._turn = (self._turn + 1) % len(_TURNS)
         request = next(context.request_numbers)
-        pending.sent_ns, pending.server = now_ns, context.servers.current
+        server = pending.requester.server()
+        pending.sent_ns, pending.server = now_ns, context.servers.current if server is None else server
         self._in_flight[request] = pending
         timeout_s = context.policy.snapshot_timeout_s
         context.deadlines.set(Timer.RESPONSE, request, now_ns + to_ns(2 * timeout_s))

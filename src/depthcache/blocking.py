@@ -373,7 +373,8 @@ class LiveBook(LiveReader):
         """Wait until the book is synced; return immediately if it already is.
 
         `timeout`: in seconds; None waits indefinitely. Raises SyncTimeout, BookClosed if the book or its
-        client is closed, and UnknownSymbol if the exchange does not know the symbol.
+        client is closed, UnknownSymbol if the exchange does not know the symbol, and ServerRefused if no book
+        server accepts the client.
         """
         parse_timeout(timeout)
         try:
@@ -537,9 +538,9 @@ class Books(BooksBase[LiveBook]):
     ) -> list[LiveBook]:
         """Wait until at least one of these books is synced, and return all that are.
 
-        Arguments as for `depthcache.Books.wait_synced`. Raises SyncTimeout if none synced in time, and
-        BookClosed or UnknownSymbol if all of them are closed; with `missing="skip"` the list is empty
-        instead.
+        Arguments as for `depthcache.Books.wait_synced`. Raises SyncTimeout if none synced in time,
+        ServerRefused, and BookClosed or UnknownSymbol if all of them are closed; with `missing="skip"` the
+        list is empty instead.
         """
         parse_timeout(timeout)
         keys, client = self._chosen(books, missing=missing), self._client

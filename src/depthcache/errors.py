@@ -434,6 +434,22 @@ class ConnectionFailed(NetworkError):
         super().__init__(f"connection to {clean(url)} failed: {reason}")
 
 
+class ServerRefused(NetworkError):
+    """No book server accepts this client: a wrong or missing token, or a certificate that is not trusted.
+
+    The client goes on trying, and its books recover once a server accepts it.
+
+    Attributes:
+        reason: what the last server answered, with its name, and what to do.
+    """
+
+    reason: str
+
+    def __init__(self, *, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
 # --- the state of a book ---------------------------------------------------------------------
 
 
@@ -670,6 +686,7 @@ publish(
     NumberTooWide,
     PackageMissing,
     RequestRejected,
+    ServerRefused,
     SymbolMismatch,
     SyncTimeout,
     UnknownExchange,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import depthcache
-from depthcache import Policy, Settings, Status, UnknownSymbol, blocking, doctor, simulator
+from depthcache import Policy, ServerRefused, Settings, Status, UnknownSymbol, blocking, doctor, simulator
 from depthcache.server import BookServer, ServerConfig, serve
 from depthcache.simulator import TINY, differences
 from tests.server.asking import DEADLINE_S, own_address
@@ -321,12 +321,34 @@ async def test_who_is_refused_reads_why_and_never_the_token(
                 SPOT, ["BTCUSDT"], server=url, settings=settings, **(right | changes)
             ) as books:
                 book = books["BTCUSDT"]
-                await until(lambda: book.status is Status.DISCONNECTED)  # noqa: B023
-                assert words in book.reason
+                with pytest.raises(ServerRefused, match=words) as raised:
+                    await books.wait_synced(None)
+                for wait in (book.wait_synced, books.wait_any_synced):
+                    with pytest.raises(ServerRefused, match=words):
+                        await wait(None)
+                assert book.status is Status.DISCONNECTED
+                assert str(raised.value) == raised.value.reason == book.reason
                 assert f"server {url.removeprefix('https://')}" in book.reason
                 for text in (book.reason, repr(books), repr(books._client.config), caplog.text):
                     assert "secret" not in text
                     assert running.read_token not in text
+                assert await books.wait_synced(0.01, missing="skip") == []
+
+
+async def test_the_blocking_api_says_at_once_that_the_token_is_refused(
+    exchange: simulator.Server, tmp_path: Path
+) -> None:
+    def wait(url: str, fingerprint: str | None) -> None:
+        trust: dict[str, Any] = {"token": "dcr_wrong", "fingerprint": fingerprint}
+        with blocking.connect(SPOT, ["BTCUSDT"], server=url, **trust) as books:
+            for call in (books.wait_synced, books.wait_any_synced, books["BTCUSDT"].wait_synced):
+                with pytest.raises(ServerRefused, match="check the token"):
+                    call(None)
+            with pytest.raises(ServerRefused, match="check the token"):
+                books["BTCUSDT"].freeze(on_stale="wait")
+
+    async with served(exchange, tmp_path, **beyond()) as running:
+        await asyncio.to_thread(wait, f"https://{beyond()['hosts'][0]}:{running.port}", running.fingerprint)
 
 
 async def test_the_doctor_examines_a_server_with_its_token_and_fingerprint(

@@ -236,8 +236,8 @@ class Books(BooksBase[LiveBook]):
             raise   SyncTimeout, which names all late books; UnknownSymbol as soon as a book is not in this
             client or
                     its symbol is not listed, which names all unknown symbols; BookClosed if a book or the
-                    client is
-                    closed
+                    client is closed; ServerRefused if no book server accepts the client's token, or their
+                    certificates are not trusted
             skip    wait for the other books only; after `timeout` at the latest, return those that are synced
 
         Raises InvalidArgument and UnknownExchange in either case.
@@ -254,9 +254,9 @@ class Books(BooksBase[LiveBook]):
     ) -> list[LiveBook]:
         """Wait until at least one of these books is synced, and return all that are.
 
-        Arguments as for `depthcache.Books.wait_synced`. Raises SyncTimeout if none synced in time, and
-        BookClosed or UnknownSymbol if all of them are closed; with `missing="skip"` the list is empty
-        instead.
+        Arguments as for `depthcache.Books.wait_synced`. Raises SyncTimeout if none synced in time,
+        ServerRefused, and BookClosed or UnknownSymbol if all of them are closed; with `missing="skip"` the
+        list is empty instead.
         """
         chosen = self._chosen(books, missing=missing)
         return await self._client.wait_any_synced(chosen, timeout_s=timeout, missing=missing)

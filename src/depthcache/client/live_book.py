@@ -166,7 +166,8 @@ class LiveBook(LiveReader):
         """Wait until the book is synced; return immediately if it already is.
 
         `timeout`: in seconds; None waits indefinitely. Raises SyncTimeout, BookClosed if the book or its
-        client is closed, and UnknownSymbol if the exchange does not know the symbol.
+        client is closed, UnknownSymbol if the exchange does not know the symbol, and ServerRefused if no book
+        server accepts the client.
         """
         await self._client.wait_synced(self._number, self, timeout_s=timeout)
 

@@ -6,7 +6,7 @@ Notices of the core wake each waiter, which then checks its books again; nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +16,7 @@ from depthcache._native import BookReader, FrozenBook
 from depthcache.arguments import Missing
 from depthcache.client.config import parse_timeout
 from depthcache.core.notices import Ending, StatusChanged
-from depthcache.errors import BookClosed, BookNotSynced, SyncTimeout, UnknownSymbol
+from depthcache.errors import BookClosed, BookNotSynced, ServerRefused, SyncTimeout, UnknownSymbol
 from depthcache.model import Status
 
 __all__ = ["Waiting", "all_unknown", "sync_timeout"]
@@ -51,9 +51,14 @@ class _Waiter:
 class Waiting:
     """All waiters of a client. `find` returns the books meant, by market number, at each check."""
 
-    def __init__(self, check_loop: Callable[[], None]) -> None:
-        """`check_loop`: raises UsageError unless called on the client's event loop."""
-        self._check_loop = check_loop
+    def __init__(
+        self, check_loop: Callable[[], None], access_refused: Callable[[int], str] = lambda _: ""
+    ) -> None:
+        """`check_loop`: raises UsageError unless called on the client's event loop.
+
+        `access_refused`: why no server of a market accepts the client; empty if one may.
+        """
+        self._check_loop, self._access_refused = check_loop, access_refused
         self._waiters: dict[_Waiter, None] = {}
         """In order of arrival, in which they are woken."""
         self._endings: dict[int, StatusChanged] = {}
@@ -69,13 +74,19 @@ class Waiting:
         if notice.ending is not None:
             self._endings[notice.market] = notice
 
+    def on_access_refused(self) -> None:
+        """No server accepts the client."""
+        for waiter in self._waiters:
+            if not waiter.done.done():
+                waiter.done.set_result(None)
+
     async def until_synced(
         self, find: Callable[[], Mapping[int, B]], *, timeout_s: float | None, missing: Missing = "raise"
     ) -> list[B]:
         """Wait until all books are synced at the same moment; return the synced ones.
 
-        Raises SyncTimeout, BookClosed or UnknownSymbol. With `skip` none of these: closed books are not
-        waited for, late ones are left out.
+        Raises SyncTimeout, BookClosed, UnknownSymbol or ServerRefused. With `skip` none of these: closed
+        books are not waited for, late ones are left out.
         """
         timeout_s = parse_timeout(timeout_s)
         try:
@@ -94,7 +105,8 @@ class Waiting:
     ) -> list[B]:
         """Wait until at least one book is synced; return the synced ones.
 
-        Raises SyncTimeout, and BookClosed or UnknownSymbol if all are closed; with `skip` none of these.
+        Raises SyncTimeout, ServerRefused, and BookClosed or UnknownSymbol if all are closed; with `skip` none
+        of these.
         """
         timeout_s = parse_timeout(timeout_s)
         try:
@@ -105,6 +117,8 @@ class Waiting:
                         if missing == "raise":
                             self._raise_ended(books)
                         return []
+                    if missing == "raise":
+                        self._raise_refused(alive)
                     await self._until_notice(frozenset(alive), set(), any_notice=True)
         except TimeoutError:
             synced = _synced(books := find())
@@ -130,7 +144,15 @@ class Waiting:
         if missing == "raise":
             self._raise_ended(books)
         done = (Status.SYNCED, Status.CLOSED)
-        return {market for market, book in books.items() if book.status not in done}
+        pending = {market for market, book in books.items() if book.status not in done}
+        if missing == "raise":
+            self._raise_refused(pending)
+        return pending
+
+    def _raise_refused(self, markets: Iterable[int]) -> None:
+        reason = next(filter(None, map(self._access_refused, markets)), "")
+        if reason:
+            raise ServerRefused(reason=reason)
 
     async def _until_notice(
         self, concerned: frozenset[int], pending: set[int], *, any_notice: bool = False

@@ -430,6 +430,11 @@ def test_a_recording_never_looks_live_and_its_end_is_said(visit: Visits) -> None
         server.native.set_recording(True)
         seen.until("The recording has ended. Start `depthcache simulate` again", ".stateline")
         assert page.get_attribute(".stateline", "data-phase") == "over"
+        seen.until("ended", ".book .pill")
+        seen.go("#/")
+        page.wait_for_function("() => document.querySelector('.rows .line .word').innerText === 'ended'")
+        assert page.get_attribute(".rows .line", "data-tone") == "over"
+        assert "1 ended" in page.inner_text(".census")
 
 
 # --- adding and removing ----------------------------------------------------------------------

@@ -6,7 +6,7 @@
  */
 
 import { frames } from "./frames.js";
-import { serverClock } from "./server.js";
+import { server, serverClock } from "./server.js";
 import { Refused, session } from "./session.js";
 import { stream } from "./stream.js";
 
@@ -34,6 +34,11 @@ export class Row {
     this.take(line, performance.now());
   }
 
+  /** The status to show: at the end of a recording its books are no longer live, although their server calls them synced. */
+  get status() {
+    return this.told === "synced" && server.recording === "ended" ? "ended" : this.told;
+  }
+
   /** A line of the list. */
   take(line, nowMs) {
     if (line.updates != null && this.updates != null && nowMs > this.listedMs && line.updates >= this.updates) {
@@ -49,7 +54,7 @@ export class Row {
   /** The server is out of reach: what is known of the book is history. */
   lose(reason, sinceUs) {
     if (this.isLost) return;
-    Object.assign(this, { isLost: true, status: "disconnected", reason, sinceUs });
+    Object.assign(this, { isLost: true, told: "disconnected", reason, sinceUs });
     this.rate = this.lagMs = this.updates = null;
     this.version += 1;
   }
@@ -57,7 +62,7 @@ export class Row {
   /** A state, also of a snapshot. */
   takeState(message) {
     this.isLost = false;
-    this.status = message.status;
+    this.told = message.status;
     this.reason = message.reason;
     this.sinceUs = message.since_time_us;
     this.version += 1;
@@ -111,6 +116,7 @@ export class Books {
     this.cursor = null;
     this.seen = new Set();
     stream.onChange(() => stream.isOpen || this.lose());
+    server.onRecording = () => (this.version += 1);
   }
 
   lose() {

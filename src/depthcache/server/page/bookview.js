@@ -250,7 +250,8 @@ export class BookView {
     const { book } = this;
     book.isRecorded = server.recording !== "";
     const isCut = !stream.isOpen && !book.isLive;
-    const status = this.problem ? "closed" : isCut ? "disconnected" : book.status;
+    const isEnded = book.status === "synced" && server.recording === "ended";
+    const status = this.problem ? "closed" : isCut ? "disconnected" : isEnded ? "ended" : book.status;
     setText(this.status, `${mark(status)} ${this.problem ? "not held" : status}`);
     setAttribute(this.status, "data-tone", tone(status));
     const since = book.sinceTimeUs == null ? "" : `since ${clock(book.sinceTimeUs)}`;

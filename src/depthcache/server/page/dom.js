@@ -29,7 +29,7 @@ export function setAttribute(element, name, value) {
 }
 
 const MARKS = {
-  synced: "●", stale: "▲", buffering: "◔", bridging: "◑", empty: "○", crossed: "✕", halted: "‖", disconnected: "⊘", closed: "■",
+  synced: "●", stale: "▲", buffering: "◔", bridging: "◑", empty: "○", crossed: "✕", halted: "‖", disconnected: "⊘", closed: "■", ended: "■",
 };
 
 /** The mark of a status: it says the same as its colour. */
@@ -40,7 +40,7 @@ export function mark(status) {
 /** How a status is coloured: good, wait, bad or over. */
 export function tone(status) {
   if (status === "synced") return "good";
-  if (status === "closed") return "over";
+  if (status === "closed" || status === "ended") return "over";
   return ["buffering", "bridging", "empty"].includes(status) ? "wait" : "bad";
 }
 

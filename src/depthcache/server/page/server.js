@@ -40,6 +40,7 @@ export const serverClock = {
 export const server = {
   recording: "",
   version: null,
+  onRecording() {},
 
   /** Look now, and again while a recording plays: it will end. */
   async look() {
@@ -52,7 +53,9 @@ export const server = {
   },
 
   take({ recording = "", version = {} }) {
+    const isNews = this.recording !== recording;
     this.recording = recording;
+    if (isNews) this.onRecording();
     const before = this.version;
     this.version = version.running ?? before;
     if (before === null || this.version === before) return;

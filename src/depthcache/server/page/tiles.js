@@ -40,9 +40,10 @@ function fill(tile, nowMs) {
   setAttribute(tile.element, "data-tone", tone(row.status));
   setText(tile.mark, isSynced ? mark(row.status) : `${mark(row.status)} ${row.status}`);
   setAttribute(tile.mark, "title", row.status);
-  tile.levels.hidden = !isSynced;
+  const isShown = isSynced || row.status === "ended";
+  tile.levels.hidden = !isShown;
   setText(tile.reason, isSynced ? "" : row.reason);
-  if (!isSynced) return;
+  if (!isShown) return;
   const largest = Math.max(...row.bids.map(([, size]) => Number(size)), ...row.asks.map(([, size]) => Number(size)));
   for (const side of ["asks", "bids"]) {
     tile[side].forEach((each, index) => {

@@ -220,6 +220,20 @@ def test_a_symbol_that_no_server_holds_ends_with_similar_ones(engine: Any) -> No
     assert_true(chain, chain.book)
 
 
+@pytest.mark.parametrize(("names_streams", "messages"), [(True, 3), (False, 8)])
+def test_many_symbols_that_are_not_held_cost_one_message(names_streams: bool, messages: int) -> None:
+    chain = Chain(held=(BOTH,))
+    (server,) = chain.servers.servers
+    server.names_streams = names_streams
+    server.asked.clear()
+    symbols = ("XRPUSDT", "ETHUSDT", "LTCUSDT", "ADAUSDT", "SOLUSDT")
+    books = [chain.reader.add(chain.venue, symbol, depth=5) for symbol in symbols]
+    chain.reader.run_for(2)
+    assert [book.status for book in books] == [Status.CLOSED, Status.SYNCED, *[Status.CLOSED] * 3]
+    assert server.asked.count("SUBSCRIBE") == messages
+    assert_true(chain, chain.book, books[1])
+
+
 def test_a_symbol_that_a_lost_server_may_hold_is_waited_for() -> None:
     chain = Chain(2, held=(BTC, ETH))
     second = chain.servers.servers[1]

@@ -246,6 +246,15 @@ async def test_symbols_that_are_not_held(exchange: simulator.Server, tmp_path: P
         assert "PUT it with the admin token, or serve with --exchange-symbols any" in str(raised.value)
         book = books.add("ETHUSDT")
         await book.wait_synced(DEADLINE_S)
+        books.remove("XRPUSDT")
+        books.add_all(["BTCUSD", "ETHUSD", "BTCUSDT"])
+        with pytest.raises(UnknownSymbol, match="2 unknown symbols: 'BTCUSD'") as raised:
+            await books.wait_synced(DEADLINE_S)
+        near = {symbol: near for _, symbol, _, near in raised.value.books}
+        assert near == {"BTCUSD": ("BTCUSDT", "ETHUSDT"), "ETHUSD": ("ETHUSDT", "BTCUSDT")}
+        for _, symbol, reason, _ in raised.value.books:
+            assert f"holds no book of binance.com for {symbol}" in reason or "for this symbol" in reason
+        await books["BTCUSDT"].wait_synced(DEADLINE_S)
 
 
 async def test_a_book_that_the_server_gives_up_costs_no_other(

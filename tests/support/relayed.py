@@ -98,11 +98,13 @@ class Session:
             return
         asked = json.loads(text)
         names = asked.get("params", [])
+        self._server.asked.append(asked["method"])
         if asked["method"] == "SUBSCRIBE":
             unknown = [name for name in names if self._server.find(name) is None]
             if unknown:
                 words = f"this server holds no book of x for {unknown[0]}"
-                self.push({"error": {"code": 100, "msg": words}, "id": asked["id"]})
+                named = {"streams": unknown} if self._server.names_streams else {}
+                self.push({"error": {"code": 100, "msg": words, **named}, "id": asked["id"]})
                 return
         self.push({"result": None, "id": asked["id"]})
         for name in names:
@@ -136,6 +138,10 @@ class Server:
         self.books: dict[Key, Served] = {}
         self.sessions: list[Session] = []
         self.refuses = self.is_down = False
+        self.asked: list[str] = []
+        """The methods of all messages of readers."""
+        self.names_streams = True
+        """Whether a refused subscription names the streams that are not held."""
         self.handshake_status: int | None = None
         """With which HTTP status handshakes are refused."""
         self.router.look = self._look

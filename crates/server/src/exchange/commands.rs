@@ -182,6 +182,13 @@ pub fn refused(why: &Refused) -> String {
     format!(r#"{{"error":{{"code":{code},"msg":{words}}},"id":{id}}}"#)
 }
 
+/// An error that names the streams because of which a subscription was refused.
+pub fn refused_streams<'a>(why: &Refused, names: impl Iterator<Item = &'a str>) -> String {
+    let (code, words, id) = (why.code, Value::from(why.words.as_str()), &why.id);
+    let names = Value::Array(names.map(Value::from).collect());
+    format!(r#"{{"error":{{"code":{code},"msg":{words},"streams":{names}}},"id":{id}}}"#)
+}
+
 /// A payload as combined connections get it: with its stream.
 pub fn wrapped(stream: &str, event: &str) -> String {
     let stream = Value::from(stream);
@@ -223,6 +230,19 @@ mod tests {
         ] {
             assert_eq!(reply(Family::Spot, text), expected);
         }
+    }
+
+    #[test]
+    fn an_error_may_name_the_streams_that_it_is_about() {
+        let why = Refused {
+            code: 100,
+            words: "not \"here\"".to_owned(),
+            id: Value::from(7),
+        };
+        assert_eq!(
+            refused_streams(&why, ["a@depth", "b@depth"].into_iter()),
+            r#"{"error":{"code":100,"msg":"not \"here\"","streams":["a@depth","b@depth"]},"id":7}"#
+        );
     }
 
     #[test]

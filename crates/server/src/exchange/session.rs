@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::admission::Admission;
-use super::commands::{Command, Refused, done, parse, refused, resume_ids};
+use super::commands::{Command, Refused, done, parse, refused, refused_streams, resume_ids};
 use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
@@ -188,6 +188,9 @@ impl Drop for StreamSession {
     }
 }
 
+/// A stream and the name under which it was asked for.
+type Named = (Arc<str>, Stream);
+
 impl Reader {
     fn perform(self: &Arc<Self>, command: Command, id: &Value, resume: HashMap<String, i64>) {
         match command {
@@ -230,15 +233,16 @@ impl Reader {
         let exchange = &self.exchange;
         let is_held =
             |stream: &Stream| held(&self.shared.registry, &self.venue, &stream.symbol).is_some();
-        match streams.iter().find(|(_, stream)| !is_held(stream)) {
-            None => {
+        let unknown: Vec<_> = streams.iter().filter(|(_, each)| !is_held(each)).collect();
+        match unknown.as_slice() {
+            [] => {
                 self.reply(done(&Value::Null, id));
                 self.attach(streams, &resume);
             }
-            Some(unknown) if exchange.options.most_begun == 0 => {
-                self.refuse(&self.unknown(unknown, id));
+            [first, others @ ..] if exchange.options.most_begun == 0 => {
+                self.refuse_unknown(first, others, id);
             }
-            Some(_) => {
+            _ => {
                 let (reader, id) = (self.clone(), id.clone());
                 tokio::spawn(async move { reader.begin(streams, &id, resume).await });
             }
@@ -257,14 +261,27 @@ impl Reader {
                 .book(&self.shared, &self.venue, &asked.1.symbol, self.admission)
                 .await;
             if begun.is_err() {
-                return self.refuse(&self.unknown(asked, id));
+                return self.refuse_unknown(asked, &[], id);
             }
         }
         self.reply(done(&Value::Null, id));
         self.attach(streams, &resume);
     }
 
-    fn unknown(&self, (name, stream): &(Arc<str>, Stream), id: &Value) -> Refused {
+    /// Refuse a subscription because of these streams. The remote client asks for all others again at once.
+    fn refuse_unknown(&self, first: &Named, others: &[&Named], id: &Value) {
+        let why = self.unknown(first, !others.is_empty(), id);
+        if why.code != states::NOT_HELD {
+            return self.refuse(&why);
+        }
+        let names = [first]
+            .into_iter()
+            .chain(others.iter().copied())
+            .map(|(name, _)| &**name);
+        self.reply(refused_streams(&why, names));
+    }
+
+    fn unknown(&self, (name, stream): &Named, is_one_of_many: bool, id: &Value) -> Refused {
         let why = match self.exchange.options.most_begun {
             0 => "and begins none for readers: name it when the server starts, PUT it with the admin token, or serve \
                   with --exchange-symbols any"
@@ -274,6 +291,7 @@ impl Reader {
         let is_remote = stream.kind.has_states();
         // The remote client names symbols, not the streams that it subscribes to for them.
         let asked = match is_remote {
+            true if is_one_of_many => "this symbol".into(),
             true => shown(&stream.symbol),
             false => shown(name),
         };

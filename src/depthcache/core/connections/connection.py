@@ -18,7 +18,7 @@ from depthcache.core import reasons
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
 from depthcache.core.connections.arbitration import Feed
 from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
-from depthcache.core.connections.subscriptions import Message, Subscriptions
+from depthcache.core.connections.subscriptions import Message, Subscriptions, blamed_of
 from depthcache.core.context import Context, HandshakeRefusal
 from depthcache.core.notices import AccessRefused
 from depthcache.core.policy import to_ns
@@ -351,8 +351,10 @@ class ConnectionSlot:
             names = self.subscriptions.on_refused(reply.error, now_ns)
             if reply.error.code == _TOO_MANY and names:
                 self._owner.on_too_many(self, names, now_ns)
-            elif self.venue.servers and len(names) == 1:
-                self._owner.on_not_served(self, names[0], now_ns)
+            elif self.venue.servers:
+                blamed = blamed_of(reply.error, names)
+                for name in filter(blamed.__contains__, names):
+                    self._owner.on_not_served(self, name, now_ns)
         self._send_next(now_ns)
 
     def _on_no_reply(self, now_ns: int) -> None:

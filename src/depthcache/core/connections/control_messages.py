@@ -6,6 +6,7 @@ Replies are not wrapped on combined sockets, and errors come bare (documentation
     {"result":null,"id":1}
     {"error":{"code":4,"msg":"Too many subscriptions"},"id":2}
     {"code":2,"msg":"Invalid request: invalid stream","id":3}
+    {"error":{"code":100,"msg":"this server holds no book …","streams":["ethusdt@depth@100ms@state1"]},"id":4}
     {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}
 """
 
@@ -28,6 +29,8 @@ class ErrorReply(NamedTuple):
 
     code: int | None
     text: str
+    streams: tuple[str, ...] = ()
+    """The streams because of which a book server refused a SUBSCRIBE, if it names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,13 @@ def read_reply(payload: bytes) -> Reply | Shutdown | None:
     if isinstance(error, dict) and ("code" in error or "msg" in error):
         fault = cast("dict[str, Any]", error)
         text = clean(fault.get("msg", ""), most=_LONGEST_TEXT)
-        return Reply(number, ErrorReply(whole(fault.get("code")), text))
+        return Reply(number, ErrorReply(whole(fault.get("code")), text, _names(fault.get("streams"))))
     if "error" in message:
         return Reply(number, ErrorReply(None, clean(message["error"], most=_LONGEST_TEXT)))
     return Reply(number, None) if "result" in message else None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        return ()
+    return tuple(each for each in cast("list[object]", value) if isinstance(each, str))

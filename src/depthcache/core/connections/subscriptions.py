@@ -24,7 +24,7 @@ from depthcache.core.connections.arbitration import Feed
 from depthcache.core.connections.control_messages import ErrorReply
 from depthcache.core.context import Context
 
-__all__ = ["Message", "Subscription", "SubscriptionState", "Subscriptions"]
+__all__ = ["Message", "Subscription", "SubscriptionState", "Subscriptions", "blamed_of"]
 
 _LONGEST_MESSAGE = 7_000
 """The size limit of names in one message, in bytes: frames above about 8,000 characters broke connections
@@ -170,7 +170,10 @@ class Subscriptions:
             self._unsubscribed(message.names)
 
     def on_refused(self, error: ErrorReply, now_ns: int) -> tuple[str, ...]:
-        """The pending message was refused; returns the names that it would have subscribed."""
+        """The pending message was refused; returns the names that it would have subscribed.
+
+        Names in the error are put off at once, and the others are asked for again.
+        """
         message, self.awaiting = self.awaiting, None
         if message is None:
             return ()
@@ -178,10 +181,12 @@ class Subscriptions:
             self._unsubscribed(message.names if message.method == "UNSUBSCRIBE" else ())
             return ()
         asked = [self._streams[name] for name in message.names if self._is_asked(name)]
+        blamed = blamed_of(error, message.names)
         for stream in asked:
             stream.state = SubscriptionState.WANTED
-            stream.together = max(1, len(message.names) // 2)
-            if len(message.names) == 1:
+            stream.together = stream.together if blamed else max(1, len(message.names) // 2)
+        for stream in asked:
+            if stream.name in blamed:
                 self._put_off(stream, error, now_ns)
         self._forget_unwanted(message.names)
         return message.names
@@ -282,6 +287,11 @@ class Subscriptions:
             stream = self._streams.get(name)
             if stream is not None and stream.state is SubscriptionState.WANTED and stream.subscriber is None:
                 del self._streams[name]
+
+
+def blamed_of(error: ErrorReply, names: tuple[str, ...]) -> frozenset[str]:
+    """The streams of a refused message that are the reason; empty if the error does not say which."""
+    return frozenset(names).intersection(error.streams) or frozenset(names if len(names) == 1 else ())
 
 
 def _stays(stream: Subscription) -> bool:

@@ -18,6 +18,8 @@ from depthcache.simulator import TINY, SimulatedExchange, differences
 from tests.support.relayed import Close, Cut, Server, Servers, reader_of, remote
 
 SPOT = "binance.com"
+ENGINES = pytest.mark.parametrize("engine", [Router, reference.Router])
+BOTH, BTC, ETH = ("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("ETHUSDT",)
 
 
 class Chain:
@@ -137,10 +139,17 @@ def test_a_state_of_the_server_does_not_make_a_bridging_book_live() -> None:
     assert not chain.reader._runner._core._markets[1].maintenance.is_live
 
 
-# --- several servers -----------------------------------------------------------------------
-
-ENGINES = pytest.mark.parametrize("engine", [Router, reference.Router])
-BOTH, BTC, ETH = ("BTCUSDT", "ETHUSDT"), ("BTCUSDT",), ("ETHUSDT",)
+def test_a_book_that_the_server_ends_costs_the_others_a_moment() -> None:
+    chain = Chain(2, held=(BOTH, BOTH))
+    first, second = chain.servers.servers
+    chain.reader.run_for(10)
+    chain.servers.end_sessions(Close(1012, "the server does not hold the book any more"), first)
+    chain.seconds_until(Status.DISCONNECTED)
+    assert chain.seconds_until(Status.SYNCED) < 0.2
+    assert (len(first.sessions), len(second.sessions)) == (1, 0), "the server is well: it is kept"
+    chain.servers.end_sessions(Close(1012, "again"), first)
+    chain.reader.run_for(1)
+    assert (len(first.sessions), len(second.sessions)) == (0, 1), "but not if it ends connections repeatedly"
 
 
 def assert_true(chain: Chain, *books: Any) -> None:

@@ -64,6 +64,10 @@ class Attempts:
         """A connection lasted."""
         self._failures[number] = 0
 
+    def is_first(self, number: int) -> bool:
+        """Whether the next failure of a server is the first one in a row."""
+        return not self._failures[number]
+
     def slow_down(self, number: int, failures: int) -> None:
         """Pause at least as after this many failures."""
         self._failures[number] = max(self._failures[number], failures)
@@ -73,11 +77,16 @@ class Attempts:
         self._free_ns[number] = now_ns + pause_ns(self._failures[number])
         self._failures[number] += 1
 
-    def next(self, number: int, now_ns: int, *, holds: Callable[[int], bool]) -> tuple[int, int]:
+    def next(
+        self, number: int, now_ns: int, *, holds: Callable[[int], bool], stays: bool = False
+    ) -> tuple[int, int]:
         """The server that may be tried first, and when; among equals the next one after `number`.
 
         `holds`: whether a server may hold any of the streams; one that may not is the last choice.
+        `stays`: keep to `number`.
         """
+        if stays:
+            return number, max(now_ns, self._free_ns[number])
         count = len(self._free_ns)
         in_turn = [(number + step) % count for step in range(1, count + 1)]
         chosen = min(in_turn, key=lambda each: (not holds(each), max(now_ns, self._free_ns[each])))

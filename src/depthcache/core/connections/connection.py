@@ -34,6 +34,9 @@ _POLICY_CLOSE = 1008
 """The close code after exceeding a limit (measured 2026-10-07): reconnect more slowly."""
 _SLOW_ATTEMPT = 4
 _YOUNG_S = 10.0
+_COME_BACK_CLOSE = 1012
+"""The close code of a book server that ended one of the books (`crates/server/src/exchange/feed.rs`)."""
+_FIRST_PAUSE_S = 0.05
 _SERVED_STABLE_S = 10.0
 """A connection to a book server that lasted this long costs no growing pause: no server bans an address."""
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
@@ -200,7 +203,7 @@ class ConnectionSlot:
             hint = server_hint(refusal.status, has_token=self._context.servers.has_token, reason=reason)
             told = "; ".join(filter(None, (told, hint)))
         is_refused = is_served and not self.is_open and is_access_refused(refusal.status, reason)
-        self._on_lost(told, now_ns, is_refused=is_refused)
+        self._on_lost(told, now_ns, is_refused=is_refused, stays=is_served and code == _COME_BACK_CLOSE)
 
     def on_alive(self, now_ns: int) -> None:
         """A ping from this side was answered, or an awaited frame other than a diff arrived."""
@@ -257,7 +260,8 @@ class ConnectionSlot:
         context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
         context.commands.append(OpenConnection(connection, self.venue.stream_url(self.server)))
 
-    def _on_lost(self, reason: str, now_ns: int, *, is_refused: bool = False) -> None:
+    def _on_lost(self, reason: str, now_ns: int, *, is_refused: bool = False, stays: bool = False) -> None:
+        """`stays`: the book server is well and wants to be connected to again."""
         was_open_ns = 0 if self._opened_ns is None else now_ns - self._opened_ns
         stable_s = self._context.policy.stable_s
         if was_open_ns >= to_ns(min(stable_s, _SERVED_STABLE_S) if self.venue.servers else stable_s):
@@ -267,10 +271,14 @@ class ConnectionSlot:
         if self.venue.servers:
             reason = reasons.of_server(self.venue.server_name(self.server), reason)
             self._on_server_lost(reason if is_refused else "")
+        stays = stays and self._attempts.is_first(self.server)
         self._attempts.on_failed(self.server, self._pause_ns, now_ns)
         # Arm the recovery before reporting the loss.
         self.server, at_ns = self._attempts.next(
-            self.server, now_ns, holds=lambda server: self._owner.may_serve(self, server, now_ns)
+            self.server,
+            now_ns,
+            holds=lambda server: self._owner.may_serve(self, server, now_ns),
+            stays=stays,
         )
         self._context.deadlines.set(Timer.CONNECT, self.number, at_ns)
         self.subscriptions.on_down()
@@ -284,8 +292,10 @@ class ConnectionSlot:
             self._context.notices.append(AccessRefused(refused))
 
     def _pause_ns(self, failures: int) -> int:
-        """The pause before a server is tried again."""
+        """The pause before a server is tried again: nearly none after the first failure of a book server."""
         policy = self._context.policy
+        if self.venue.servers and not failures:
+            return to_ns(min(_FIRST_PAUSE_S, policy.connect_base_s) * self._context.random())
         return self._context.backoff_ns(failures, policy.connect_base_s, policy.connect_cap_s)
 
     def _forget_connection(self) -> None:

@@ -32,8 +32,8 @@ PUBLIC = {
     "DepthCacheError", "UsageError", "UnknownExchange", "UnknownSymbol", "InvalidArgument",
     "UnreadableRecording", "UnreadableMessage", "UnsupportedSchema", "SymbolMismatch", "NumberTooWide",
     "PackageMissing", "ExchangeError", "MalformedMessage",
-    "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed", "ServerRefused",
-    "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
+    "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
+    "ServerRefused", "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools
     "doctor", "recording", "rest", "server", "simulator", "venues", "wire",
 }  # fmt: skip

@@ -107,6 +107,23 @@ async def test_a_refusal_of_a_book_server_stops_no_other_request(status: int) ->
                     await rest.ask_async("binance.com", "/x", weight=1)
 
 
+async def test_the_first_book_server_that_can_be_reached_responds() -> None:
+    async def response(request: web.Request) -> web.StreamResponse:
+        return web.json_response(request.host)
+
+    async with serving({"/binance.com/x": response}) as host:
+        away = "http://127.0.0.1:1"
+        for servers in (f"{away},http://{host}", f"http://{host},{away}"):
+            with Rest(Settings(server=servers, proxies=False)) as rest:
+                assert (await rest.ask_async("binance.com", "/x", weight=1)).json() == host
+    last = "http://127.0.0.1:2"
+    with (
+        Rest(Settings(server=[away, last], proxies=False)) as rest,
+        pytest.raises(ConnectionFailed, match=last),
+    ):
+        await rest.ask_async("binance.com", "/x", weight=1)
+
+
 async def test_a_request_beyond_the_share_is_refused_without_sending_it() -> None:
     asked: list[str] = []
 

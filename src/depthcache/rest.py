@@ -13,7 +13,8 @@ import asyncio
 import json
 import os
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 from types import TracebackType
@@ -190,7 +191,8 @@ class Rest(OneProcess):
         venue = self.settings.venue(exchange)
         weight = parse_whole(weight, name="weight", allowed="a whole number, 0 or more", least=0)
         timeout_s = _timeout_s(timeout_s)
-        url = _url(venue.endpoints.rest + path, query)
+        urls = [_url(each.rest + path, query) for each in venue.servers or (venue.endpoints,)]
+        url = urls[0]
         budget, policy = shared_budgets().of(venue), self.settings.policy
         ends_ns = now_ns() + to_ns(timeout_s)
         while (at_ns := budget.take(weight, policy, asked_ns := now_ns())) > asked_ns:
@@ -200,8 +202,7 @@ class Rest(OneProcess):
                 raise ConnectionFailed(url=url, reason=reason)
             await asyncio.sleep((at_ns - asked_ns) / 1e9)
         try:
-            timeout_s = max(0.0, (ends_ns - now_ns()) / 1e9)
-            response = await self._fetch(url, None, None, timeout_s, of_exchange=True)
+            response = await self._fetch_first(urls, ends_ns)
         except BaseException:
             budget.on_failure(weight, now_ns())
             raise
@@ -217,6 +218,15 @@ class Rest(OneProcess):
         if response.status != 200:
             raise _rejected(response)
         return response
+
+    async def _fetch_first(self, urls: Sequence[str], ends_ns: int) -> RestResponse:
+        """The response of the first server that can be reached. Raises ConnectionFailed of the last one."""
+        for left in range(len(urls), 1, -1):
+            share_s = max(0.0, (ends_ns - now_ns()) / left / 1e9)
+            with suppress(ConnectionFailed):
+                return await self._fetch(urls[-left], None, None, share_s, of_exchange=True)
+        timeout_s = max(0.0, (ends_ns - now_ns()) / 1e9)
+        return await self._fetch(urls[-1], None, None, timeout_s, of_exchange=True)
 
     async def _fetch(
         self,

@@ -33,7 +33,8 @@ PUBLIC = {
     "UnreadableRecording", "UnreadableMessage", "UnsupportedSchema", "SymbolMismatch", "NumberTooWide",
     "PackageMissing", "ExchangeError", "MalformedMessage",
     "MalformedFrame", "MalformedSnapshot", "RequestRejected", "NetworkError", "ConnectionFailed",
-    "ServerRefused", "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
+    "ServerRefused",
+    "BookError", "BookNotSynced", "BooksNotSynced", "BookClosed", "BookTooOld", "BookEmpty", "SyncTimeout",
     # tools
     "doctor", "recording", "rest", "server", "simulator", "venues", "wire",
 }  # fmt: skip

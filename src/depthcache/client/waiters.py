@@ -150,9 +150,9 @@ class Waiting:
         return pending
 
     def _raise_refused(self, markets: Iterable[int]) -> None:
-        reason = next(filter(None, map(self._access_refused, markets)), "")
-        if reason:
-            raise ServerRefused(reason=reason)
+        for market in markets:
+            if reason := self._access_refused(market):
+                raise ServerRefused(reason=reason)
 
     async def _until_notice(
         self, concerned: frozenset[int], pending: set[int], *, any_notice: bool = False

@@ -187,6 +187,7 @@ export class Books {
       this.cursor = null;
       this.hasFailed = true;
       this.problem = error instanceof Refused ? error.message : "";
+      this.version += 1;
     }
   }
 

@@ -399,10 +399,11 @@ def test_a_connection_that_says_nothing_is_told_from_a_dead_one(visit: Visits) -
             window.phases = [];
             stream.onChange(() => phases.push(stream.phase));
             stream.heardMs = performance.now() - 11_000;
+            stream.look();
         }""")
-        page.clock.run_for(1_100)
-        seen.until("Connected to", ".stateline")  # it was asked, and responded
+        page.wait_for_function("phases.length > 1")  # it was asked, and responded
         assert page.evaluate("phases") == ["silent", "open"]
+        seen.until("Connected to", ".stateline")
         page.evaluate("heard.socket.send = () => {}; heard.heardMs = performance.now() - 11_000")
         page.clock.run_for(1_100)
         assert page.evaluate("heard.phase") == "silent"

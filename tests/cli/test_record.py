@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import depthcache
-from depthcache import simulator
+from depthcache import blocking, simulator
 from depthcache.recording import Frame, Problems, read, verify
+from depthcache.server import ServerConfig, serve
 from depthcache.simulator import Faults, SimulatedExchange
 from depthcache.simulator.server import Server
 from tests.cli.programs import running
@@ -57,6 +58,23 @@ def test_until_ctrl_c_and_the_file_verifies(server: Server, tmp_path: Path) -> N
         code, out, _ = program.rest()
     assert code == 0
     assert "BTCUSDT" in out
+
+
+def test_a_book_server_that_refuses_the_token_ends_it(server: Server, tmp_path: Path) -> None:
+    config = ServerConfig(port=0, data_dir=tmp_path / "server")
+    settings = server.settings
+    with (
+        blocking.connect("binance.com", ["BTCUSDT"], settings=settings) as books,
+        serve(books, config) as running_server,
+    ):
+        environment = {"DEPTHCACHE_SERVER": running_server.url, "DEPTHCACHE_TOKEN": "dcr_wrong"}
+        with running(
+            "record", "BTCUSDT", "--out", str(tmp_path / "data"), environment=environment
+        ) as program:
+            code, _, errors = program.rest()
+    assert code == 2
+    assert "check the token" in errors
+    assert "dcr_wrong" not in errors
 
 
 def test_what_is_left_after_kill_9_is_read_and_right(server: Server, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -63,12 +64,17 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
             loop = asyncio.get_running_loop()
             end_s = inf if seconds is None else loop.time() + seconds
             told_s, told = loop.time(), (0, "")
+            was_synced = False
             while loop.time() < end_s:
                 if await interrupt.wait_async(min(_LOOK_S, max(0.0, end_s - loop.time()))):
                     break
                 if all(book.status is depthcache.Status.CLOSED for book in books):
                     await books.wait_synced(timeout=0)  # raises with the reason
                 synced = sum(book.status is depthcache.Status.SYNCED for book in books)
+                was_synced = was_synced or synced > 0
+                if not was_synced:
+                    with suppress(depthcache.SyncTimeout):
+                        await books.wait_any_synced(timeout=0)  # raises if no server accepts this client
                 now = (synced, books.recording.error if books.recording else "")
                 if now != told or loop.time() >= told_s + _TELL_S:
                     told_s, told = loop.time(), now

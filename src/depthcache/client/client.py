@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, assert_never
 
@@ -26,7 +27,7 @@ from depthcache.client.waiters import Waiting
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.markets.uptime import Uptime
-from depthcache.core.notices import AccessRefused, AuditDone, Ending, StatusChanged, TroubleFound
+from depthcache.core.notices import AuditDone, CopyFailed, Ending, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, NetworkError, UsageError
@@ -69,17 +70,19 @@ class Client(Generic[B]):
         random: Callable[[], float] = random.random,
         budgets: Callable[[], Budgets] = shared_budgets,
         start_call: Callable[[Callable[[], None]], None] = start_on_thread,
+        copy_from: Callable[[str, str], str | None] = lambda exchange, symbol: None,
         how_to_start: str = ASYNC_START,
     ) -> None:
         """See `ClientConfig` for `config`.
 
         `random`: numbers from 0.0 to 1.0, for pauses. `budgets`: the weight budgets of this address.
-        `start_call`: starts a call of the snapshot source. `how_to_start`: the hint in errors about a client
+        `start_call`: starts a call of the snapshot source. `copy_from`: as for `ClientCore`. `how_to_start`: the hint in errors about a client
         that was not started.
         """
         self.config: ClientConfig = config
         self.how_to_start: str = how_to_start
         self._random, self._budgets, self._start_call = random, budgets, start_call
+        self._copy_from = copy_from
         self.books: Mapping[Key, B] = {}
         """All books, in the order they were added. Never modified but replaced, so any thread may read it."""
         self.named: dict[object, B] = {}
@@ -104,6 +107,10 @@ class Client(Generic[B]):
         """Called, on any thread, when the event loop has ended before the client was closed."""
         self.on_trouble: Callable[[TroubleFound], None] = lambda _: None
         """Called when a book is in trouble."""
+        self.on_status: Callable[[Key, StatusChanged], None] = lambda key, notice: None
+        """Called when a book has another status."""
+        self.on_copy_failed: Callable[[Key, str, str], None] = lambda key, copied_from, reason: None
+        """Called when a book server did not give the book that was to be copied: its base URL, and why."""
         self.on_books: tuple[Callable[[], None], ...] = ()
         """Called when books were added or removed; on the event loop."""
 
@@ -333,6 +340,7 @@ class Client(Generic[B]):
                 budgets=self._budgets(),
                 own_snapshots=self.config.snapshots is not None,
                 has_token=self.config.access is None or self.config.access.token is not None,
+                copy_from=self._copy_from,
             )
             self._runner = Runner(
                 self._core,
@@ -342,18 +350,34 @@ class Client(Generic[B]):
                 on_loop_ended=self._on_loop_ended,
             )
             for venue, symbol in self.config.books:
-                self._begin(venue, symbol)
+                self._begin(venue, symbol, depth=self.config.depth, speed_ms=self.config.speed_ms)
         except BaseException:
             self._closed = True
             await self._end()
             raise
 
-    def add(self, symbol: str, exchange: str | None) -> B:
+    def add(
+        self,
+        symbol: str,
+        exchange: str | None,
+        *,
+        depth: int | None = None,
+        speed_ms: int | None = None,
+    ) -> B:
         """Add a book, or return the existing one.
+
+        `depth`, `speed_ms`: None for those of the configuration.
 
         Raises what `ClientConfig.book` raises, and BookClosed after the client was closed.
         """
-        venue, parsed = self.config.book(exchange, symbol)
+        config = self.config
+        if depth is not None or speed_ms is not None:
+            config = replace(
+                config,
+                depth=config.depth if depth is None else depth,
+                speed_ms=config.speed_ms if speed_ms is None else speed_ms,
+            )
+        venue, parsed = config.book(exchange, symbol)
         if self._network is None:
             raise not_started(self.how_to_start)
         if self._closed:
@@ -364,7 +388,22 @@ class Client(Generic[B]):
             return book
         if book is not None:  # a closed book is replaced
             self.remove(key)
-        return self._begin(venue, parsed)
+        return self._begin(venue, parsed, depth=config.depth, speed_ms=config.speed_ms)
+
+    def set_depth(self, key: Key, depth: int) -> None:
+        """Keep this many complete levels a side of a book from now on. Raises InvalidArgument."""
+        replace(self.config, depth=depth).book(*key)
+        market = self._markets[key]
+        self._runner.call_core(lambda core, _: core.set_depth(market, depth))
+
+    def ask_again(self, key: Key) -> None:
+        """`copy_from` has another answer for a book without a snapshot."""
+        market = self._markets[key]
+        self._runner.call_core(lambda core, now_ns: core.ask_again(market, now_ns))
+
+    def set_budget_share(self, share: float) -> None:
+        """Use only this part of the request weight and connects, above 0 and at most 1."""
+        self._runner.call_core(lambda core, now_ns: core.set_budget_share(share, now_ns))
 
     def add_all(self, several: Iterable[tuple[Venue, str]]) -> list[B]:
         """Add several checked books in one step. Raises what `add` raises."""
@@ -476,12 +515,10 @@ class Client(Generic[B]):
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _begin(self, venue: Venue, symbol: str) -> B:
-        config, key = self.config, (venue.name, symbol)
+    def _begin(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None) -> B:
+        key = (venue.name, symbol)
         market = self._runner.call_core(
-            lambda core, now_ns: core.add(
-                venue, symbol, depth=config.depth, speed_ms=config.speed_ms, now_ns=now_ns
-            )
+            lambda core, now_ns: core.add(venue, symbol, depth=depth, speed_ms=speed_ms, now_ns=now_ns)
         )
         book = self._make_book(self, self._router, market)
         self._markets = {**self._markets, key: market}
@@ -529,13 +566,15 @@ class Client(Generic[B]):
                 self._on_trouble(notice)
             case AuditDone():
                 self._audits.on_done(notice)
-            case AccessRefused():
-                self._waiting.on_access_refused()
+            case CopyFailed():
+                key = self._key_of(notice.market)
+                if key is not None:
+                    self.on_copy_failed(key, notice.copied_from, notice.reason)
             case _:
                 assert_never(notice)
 
     def _on_trouble(self, trouble: TroubleFound) -> None:
-        key = next((key for key, market in self._markets.items() if market == trouble.market), None)
+        key = self._key_of(trouble.market)
         if key is None:
             return
         exchange, symbol = key
@@ -553,13 +592,17 @@ class Client(Generic[B]):
 
     def _on_status(self, notice: StatusChanged) -> None:
         self._waiting.on_notice(notice)
-        named = next((key for key, market in self._markets.items() if market == notice.market), None)
+        named = self._key_of(notice.market)
         if named is not None:
+            self.on_status(named, notice)
             if self._recorder is not None:
                 exchange, symbol = named
                 status, reason = notice.status.value, notice.reason
                 self._recorder.note("status", exchange=exchange, symbol=symbol, status=status, reason=reason)
             self._log(notice, *named)
+
+    def _key_of(self, market: int) -> Key | None:
+        return next((key for key, number in self._markets.items() if number == market), None)
 
     def _log(self, notice: StatusChanged, exchange: str, symbol: str) -> None:
         status, reason = notice.status, notice.reason

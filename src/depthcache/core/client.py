@@ -10,6 +10,7 @@ exchange).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import count
 from typing import Literal, assert_never
 
@@ -25,7 +26,7 @@ from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import time_to_detect_ns
 from depthcache.core.notices import Ending, Notice, TroubleFound
 from depthcache.core.policy import Policy, to_ns
-from depthcache.core.requests.budget import Budgets
+from depthcache.core.requests.budget import Budget, Budgets
 from depthcache.core.requests.exchange_clock import Clock, Estimate
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller
 from depthcache.core.requests.held_symbols import HeldSymbols
@@ -59,6 +60,9 @@ _KINDS = {
     Timer.RESPONSE: "request",
 }
 """Owners of deadlines other than slots and markets."""
+_COPIES = "copies"
+"""The queue of requests to other book servers, which cost no weight."""
+_FREE = 1_000_000_000
 _TROUBLES: tuple[Literal["gap", "reset", "crossed", "malformed"], ...] = (
     "gap",
     "reset",
@@ -85,18 +89,28 @@ class ClientCore:
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
         has_token: bool = True,
+        copy_from: Callable[[str, str], str | None] = lambda exchange, symbol: None,
     ) -> None:
         """`router`: the engine.
 
         `random`: numbers for jitter. `budgets`: those shared with other clients of the same address; None
         creates its own. `own_snapshots`: snapshots come from the user's own source, which may have cached
-        them for any time. `has_token`: requests to book servers carry a token.
+        them for any time. `has_token`: requests to book servers carry a token. `copy_from`: whenever a book
+        of an exchange and symbol needs a first snapshot, the base URL of a book server to copy it from; None
+        for the exchange.
         """
         self._budgets = budgets or Budgets()
         servers = Servers(has_token=has_token)
         self._context = Context(
-            router, policy, random, self._budgets, servers=servers, own_snapshots=own_snapshots
+            router,
+            policy,
+            random,
+            self._budgets,
+            servers=servers,
+            own_snapshots=own_snapshots,
+            copy_from=copy_from,
         )
+        self._copies = RequestScheduler(self._context, _COPIES, Budget(_FREE, _FREE, nullcontext()))
         self._markets: dict[int, Supervisor] = {}
         self._schedulers: dict[str, RequestScheduler] = {}
         # By name, because settings create a new Venue at each call.
@@ -162,11 +176,12 @@ class ClientCore:
             raise InvalidArgument(
                 name="symbol", value=symbol, allowed=f"a symbol that is not yet added on {venue.name}"
             )
-        if weight > scheduler.most:
+        most = scheduler.budget.most(self.policy.limit_share)
+        if weight > most:
             raise InvalidArgument(
                 name="depth",
                 value=depth,
-                allowed=f"a depth that costs at most {scheduler.most} weight at this share",
+                allowed=f"a depth that costs at most {most} weight at this share",
             )
         if streams is None:
             streams = self._streams[venue.name] = Streams(self._context, venue)
@@ -195,6 +210,7 @@ class ClientCore:
             self._context,
             MarketSpec(market, venue, symbol, stream, depth),
             scheduler=scheduler,
+            copies=self._copies,
             streams=streams,
             listing=self._listings[venue.name],
             held_symbols=self._held_symbols[venue.name],
@@ -252,6 +268,21 @@ class ClientCore:
         """Discard a book and rebuild it from a new snapshot. Raises UnknownSymbol."""
         self._supervisor(market).resync(reason, now_ns)
         self._collect_notices(now_ns)
+
+    def set_depth(self, market: int, depth: int) -> None:
+        """Keep this many complete levels a side from now on. Raises UnknownSymbol."""
+        self._supervisor(market).set_depth(depth)
+
+    def ask_again(self, market: int, now_ns: int) -> None:
+        """`copy_from` has another answer for a book without a snapshot. Raises UnknownSymbol."""
+        self._supervisor(market).ask_again(now_ns)
+        self._collect_notices(now_ns)
+
+    def set_budget_share(self, share: float, now_ns: int) -> None:
+        """Use only this part, above 0 and at most 1, of this client's request weight and connects."""
+        self._context.budget_share = share
+        for scheduler in self._schedulers.values():
+            self._room(scheduler, now_ns)
 
     def start_cross_check(self, market: int, now_ns: int) -> None:
         """Start comparing a book with partial depth and bookTicker. Raises UnknownSymbol."""
@@ -469,7 +500,7 @@ class ClientCore:
         if timer is Timer.RECOVER:
             self._recover(str(owner), now_ns)
         elif timer is Timer.BUDGET:
-            self._schedulers[str(owner)].on_room(now_ns)
+            (self._copies if owner == _COPIES else self._schedulers[str(owner)]).on_room(now_ns)
         elif timer is Timer.PROOF:
             if cross_check := self._cross_checks.get(int(owner)):
                 cross_check.on_timer(now_ns)
@@ -535,6 +566,8 @@ class ClientCore:
     def _scheduler_of(self, request: int) -> RequestScheduler | None:
         if self._closed:
             return None
+        if self._copies.holds(request):
+            return self._copies
         return next((each for each in self._schedulers.values() if each.holds(request)), None)
 
 

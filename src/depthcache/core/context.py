@@ -134,6 +134,12 @@ class Context:
     servers: Servers = field(default_factory=Servers)
     own_snapshots: bool = False
     """Whether snapshots come from the user's own source, which may have cached them for any time."""
+    copy_from: Callable[[str, str], str | None] = lambda exchange, symbol: None
+    """Base URL of a book server from which to copy the book of an exchange and symbol, instead of requesting
+    a snapshot; None for none."""
+    budget_share: float = 1.0
+    """The part of this client's request weight and connects that it may use, besides other hosts that reach
+    the exchange from the same address."""
     deadlines: Deadlines = field(default_factory=Deadlines)
     commands: list[Command] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list[Notice])

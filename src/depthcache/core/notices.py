@@ -88,9 +88,13 @@ class AuditDone:
 
 
 @dataclass(frozen=True, slots=True)
-class AccessRefused:
-    """No book server accepts the client: its token is refused, or their certificates are rejected."""
+class CopyFailed:
+    """A book server did not give the book that was to be copied; it is asked again after a pause, or another
+    source is."""
 
+    market: int
+    copied_from: str
+    """Its base URL."""
     reason: str
 
 
@@ -113,4 +117,4 @@ class FaultCaught:
     error: Exception
 
 
-Notice: TypeAlias = StatusChanged | TroubleFound | AuditDone | AccessRefused | LimitRefused | FaultCaught
+Notice: TypeAlias = StatusChanged | TroubleFound | AuditDone | CopyFailed | LimitRefused | FaultCaught

@@ -68,6 +68,7 @@ INTERNAL_ERROR_WITH_BOOK = "internal error while handling the book"
 AWAITING_DATA = "resubscribed because the stream had no data; waiting for data"
 MOVED_ON = "the exchange's book changed, but no update arrived"
 NOT_COMPARABLE = "no update arrives, and comparing the book with a snapshot fails"
+COPY_TOO_OLD = "its book is behind the updates of this client"
 NOT_CONFIRMED = "no update confirmed the snapshot"
 
 
@@ -117,6 +118,11 @@ def requests_stopped(reason: str, for_s: float) -> str:
 def snapshot_failed(reason: str) -> str:
     """A snapshot request failed."""
     return f"the snapshot request failed and will be retried: {reason}"
+
+
+def copy_failed(reason: str) -> str:
+    """Another node of the cluster did not give its book."""
+    return f"copying the book of another node failed: {reason}"
 
 
 def snapshot_refused(reason: str) -> str:

@@ -23,6 +23,7 @@ from depthcache.core.commands import CloseConnection, Command, Fetch, OpenConnec
 from depthcache.core.notices import (
     AccessRefused,
     AuditDone,
+    CopyFailed,
     FaultCaught,
     LimitRefused,
     Notice,
@@ -44,7 +45,7 @@ __all__ = ["BookNotice", "Runner"]
 
 T = TypeVar("T")
 
-BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone | AccessRefused
+BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone | CopyFailed
 """Notices about a book; the runner handles all others itself."""
 
 _OK = 200
@@ -250,7 +251,7 @@ class Runner(Callbacks):
 
     def _pass_notice(self, notice: Notice) -> None:
         match notice:
-            case StatusChanged() | TroubleFound() | AuditDone() | AccessRefused():
+            case StatusChanged() | TroubleFound() | AuditDone() | CopyFailed():
                 self._on_notice(notice)
             case LimitRefused():
                 logs.limit_refused(

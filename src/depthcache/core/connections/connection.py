@@ -247,7 +247,7 @@ class ConnectionSlot:
 
     def _connect(self, now_ns: int) -> None:
         context = self._context
-        free_at_ns = self._budget.take_connect(context.policy.limit_share, now_ns)
+        free_at_ns = self._budget.take_connect(context.policy.limit_share * context.budget_share, now_ns)
         if free_at_ns > now_ns:
             context.deadlines.set(Timer.CONNECT, self.number, free_at_ns)
             return

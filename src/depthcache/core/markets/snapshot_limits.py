@@ -10,7 +10,7 @@ When to request is in `supervisor` and `maintenance`, refusals are recognised in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from depthcache.core.context import Context, MarketSpec
 from depthcache.core.notices import LimitRefused
@@ -131,6 +131,11 @@ class SnapshotLimits:
             told.add((venue, limit))
             self._context.notices.append(LimitRefused(venue, self._spec.symbol, limit, instead, reason))
         return instead
+
+    def on_depth(self, depth: int) -> None:
+        """The user wants another depth."""
+        self._spec = replace(self._spec, depth=depth)
+        self._aim(self.target.asked)
 
     # --- inside ----------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from depthcache.core.markets.snapshot_clock import SnapshotClock
 from depthcache.core.markets.snapshot_limits import SnapshotLimits
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.markets.watchdogs import Bridging, Lateness, TooOldWatch
-from depthcache.core.notices import Ending, StatusChanged
+from depthcache.core.notices import CopyFailed, Ending, StatusChanged
 from depthcache.core.policy import to_ns
 from depthcache.core.requests.exchange_info import ExchangeInfoPoller, Trading
 from depthcache.core.requests.held_symbols import HeldSymbols
@@ -58,6 +58,11 @@ _TIMERS = (
     Timer.STATE,
 )
 _WITHOUT_SNAPSHOT = (Status.EMPTY, Status.BUFFERING)
+_COPY_TIMEOUT_S = 2.0
+_COPY_LAG_NS = to_ns(1.0)
+"""The book of another node may be this much behind the exchange."""
+_MOST_OLD_COPIES = 5
+_OLD_COPY_NS = to_ns(0.2)
 _OF_THE_BOOK = (*_WITHOUT_SNAPSHOT, Status.BRIDGING, Status.SYNCED, Status.CROSSED)
 
 
@@ -76,10 +81,12 @@ class Supervisor(Requester):
         spec: MarketSpec,
         *,
         scheduler: RequestScheduler,
+        copies: RequestScheduler,
         streams: Streams,
         listing: ExchangeInfoPoller,
         held_symbols: HeldSymbols,
     ) -> None:
+        """`scheduler`: for requests to the exchange. `copies`: for those to other book servers."""
         market, venue = spec.market, spec.venue
         self.market: int = market
         self.owner: str = f"market {market}"
@@ -87,6 +94,7 @@ class Supervisor(Requester):
         self.symbol: str = spec.symbol
         self.stream: str = spec.stream
         self.scheduler = scheduler
+        self._copies = copies
         self.streams = streams
         self.ending: Ending | None = None
         self.uptime: Uptime = Uptime()
@@ -108,6 +116,10 @@ class Supervisor(Requester):
         self._bridging = Bridging(context, market, self._book)
         self._too_old = TooOldWatch(venue.snapshot_lag_s)
         self._pending: PendingRequest | None = None
+        self._is_copy = False
+        """Whether the last snapshot that was installed is a copy."""
+        self._old_copies = 0
+        """How often in a row a copy was older than the buffered diffs."""
         self._ended_because = ""
         self._machine_state = Status.EMPTY
         """The state of the market machine, without conditions."""
@@ -193,6 +205,19 @@ class Supervisor(Requester):
         if self._diffs.live and self._machine_state not in _WITHOUT_SNAPSHOT:
             self._pauses.on_wish()
             self._resync(reason, now_ns)
+
+    def set_depth(self, depth: int) -> None:
+        """Keep this many complete levels a side from now on."""
+        self.limits.on_depth(depth)
+
+    def ask_again(self, now_ns: int) -> None:
+        """There is another source of a first snapshot: ask it now."""
+        if self.ending:
+            return
+        self._give_up_request()
+        self._pauses.end(now_ns)
+        self._old_copies = 0
+        self._decide(now_ns)
 
     def look_for_proof(self, now_ns: int) -> None:
         """Mark a silent book that cannot be compared as stale, until data or a comparison confirms it."""
@@ -320,7 +345,7 @@ class Supervisor(Requester):
             self._machine_state is Status.SYNCED and self._book.status is not Status.STALE
         ):  # it may be outdated
             self.maintenance.heal(body, self.venue.top_levels, now_ns)
-        if self._machine_state not in _WITHOUT_SNAPSHOT:
+        if self._machine_state not in _WITHOUT_SNAPSHOT or self._is_copying:
             return
         try:
             outcome = self.clock.install(
@@ -331,6 +356,7 @@ class Supervisor(Requester):
         self._refusals.on_snapshot()
         self._show(now_ns)
         if outcome is not SnapshotOutcome.TOO_OLD:
+            self._is_copy = False
             self._give_up_request()
             self._installed(outcome, self.venue.top_levels, now_ns)
 
@@ -341,6 +367,10 @@ class Supervisor(Requester):
         if pending is not self._pending or self.ending:
             return
         self._pending = None
+        if pending.copied_from:
+            self._on_copy(pending, response, body, now_ns)
+            self._decide(now_ns)
+            return
         match response.action:
             case ResponseAction.UNKNOWN | ResponseAction.IDLE:
                 self.maintenance.reject(pending, response)
@@ -368,7 +398,10 @@ class Supervisor(Requester):
         """A snapshot request got no response."""
         if pending is self._pending and not self.ending:
             self._pending = None
-            self._failed(pending, reason, now_ns)
+            if pending.copied_from:
+                self._on_copy_failed(pending, reason, now_ns)
+            else:
+                self._failed(pending, reason, now_ns)
             self._decide(now_ns)
 
     def on_timer(self, timer: Timer, now_ns: int) -> None:
@@ -380,6 +413,9 @@ class Supervisor(Requester):
                 self._on_no_state(now_ns)
             case Timer.CROSSED if self._machine_state is Status.CROSSED and not self.is_halted:
                 self._resync(reasons.crossed_for(self._context.policy.crossed_s), now_ns)
+            case Timer.BRIDGING if self._machine_state is Status.BRIDGING and self._is_copy:
+                self._pauses.on_wish()
+                self._resync(reasons.NOT_CONFIRMED, now_ns)
             case Timer.BRIDGING if self._machine_state is Status.BRIDGING and not self._bridging.goes_on(
                 now_ns
             ):
@@ -421,7 +457,8 @@ class Supervisor(Requester):
             if self._pending.purpose is not Purpose.CHECK:
                 return
             self._give_up_request()
-        if self.bootstrap is not None and self.bootstrap.may_come(now_ns):
+        copied_from = None if self.venue.servers else self._context.copy_from(self.venue.name, self.symbol)
+        if copied_from is None and self.bootstrap is not None and self.bootstrap.may_come(now_ns):
             return
         due_ns = max(self._pauses.not_before_ns, self._diffs.awaited_until_ns)
         if due_ns > now_ns:
@@ -429,6 +466,9 @@ class Supervisor(Requester):
             return
         self._context.deadlines.clear(self.market, Timer.SNAPSHOT)
         purpose = Purpose.RESYNC if self._was_synced else Purpose.FIRST
+        if copied_from is not None:
+            self._ask_copy(copied_from, purpose, now_ns)
+            return
         self._ask(purpose, self.limits.first, now_ns, deep_limit=self.limits.full)
 
     def _is_served(self) -> bool:
@@ -480,7 +520,11 @@ class Supervisor(Requester):
         if status is Status.CROSSED and before is not Status.CROSSED:
             deadlines.set(Timer.CROSSED, self.market, now_ns + to_ns(policy.crossed_s))
         if status is Status.BRIDGING and before is not Status.BRIDGING:
-            self._bridging.begin(now_ns)
+            if self._is_copy:
+                at_ns = max(now_ns, self._diffs.live_ns) + _COPY_LAG_NS
+                deadlines.set(Timer.BRIDGING, self.market, at_ns)
+            else:
+                self._bridging.begin(now_ns)
         if status in _WITHOUT_SNAPSHOT and before not in _WITHOUT_SNAPSHOT:
             self._relapse(now_ns)
         if status in (Status.SYNCED, Status.CROSSED) and self._synced_ns is None:
@@ -543,6 +587,7 @@ class Supervisor(Requester):
         except (MalformedSnapshot, SymbolMismatch) as error:
             self._failed(pending, reasons.snapshot_not_taken(error), now_ns)
             return
+        self._is_copy = False
         self._refusals.on_snapshot()
         self.limits.on_answered(pending.told_limit)
         self._show(now_ns)
@@ -550,6 +595,68 @@ class Supervisor(Requester):
             self._wait_for_younger(now_ns)
         else:
             self._installed(outcome, pending.limit, now_ns)
+
+    @property
+    def _is_copying(self) -> bool:
+        return self._pending is not None and bool(self._pending.copied_from)
+
+    def _ask_copy(self, copied_from: str, purpose: Purpose, now_ns: int) -> None:
+        limit = self.limits.full
+        url = self.venue.copy_url(copied_from, self.symbol, limit)
+        self._pending = PendingRequest(
+            self,
+            self.venue,
+            purpose,
+            now_ns,
+            symbol=self.symbol,
+            limit=limit,
+            url=url,
+            copied_from=copied_from,
+            timeout_s=_COPY_TIMEOUT_S,
+        )
+        self._copies.ask(self._pending, now_ns)
+
+    def _on_copy(
+        self, pending: PendingRequest, response: ClassifiedResponse, body: bytes, now_ns: int
+    ) -> None:
+        """A book server gave its book, or refused.
+
+        Its book lags behind the exchange by the delay of its own stream, so a copy is newer than this
+        client's subscription only if it was requested a while later. Until then a diff must confirm it.
+        """
+        if response.action is not ResponseAction.INSTALL:
+            self._on_copy_failed(pending, response.reason, now_ns)
+            return
+        is_live = (pending.sent_ns or 0) >= self._diffs.live_ns + _COPY_LAG_NS
+        try:
+            outcome = self.clock.install(
+                body, limit=pending.answered_limit, live=is_live, sent_ns=None, now_ns=now_ns
+            )
+        except (MalformedSnapshot, SymbolMismatch) as error:
+            self._on_copy_failed(pending, reasons.snapshot_not_taken(error), now_ns)
+            return
+        if outcome is SnapshotOutcome.TOO_OLD:
+            self._on_old_copy(pending, now_ns)
+            return
+        self._old_copies = 0
+        self._is_copy = True
+        self._refusals.on_snapshot()
+        self._show(now_ns)
+        self._installed(outcome, pending.answered_limit, now_ns)
+
+    def _on_old_copy(self, pending: PendingRequest, now_ns: int) -> None:
+        """The stream of the other node may be slower: its book soon has the diffs that are missing."""
+        self._old_copies += 1
+        if self._old_copies >= _MOST_OLD_COPIES:
+            self._old_copies = 0
+            self._on_copy_failed(pending, reasons.COPY_TOO_OLD, now_ns)
+        else:
+            self._pauses.not_before_ns = now_ns + _OLD_COPY_NS
+
+    def _on_copy_failed(self, pending: PendingRequest, reason: str, now_ns: int) -> None:
+        self._context.notices.append(CopyFailed(self.market, pending.copied_from, reason))
+        self._pauses.on_failed(now_ns)
+        self._set_reason(reasons.copy_failed(reason), now_ns)
 
     def _installed(self, outcome: SnapshotOutcome, limit: int, now_ns: int) -> None:
         self.limits.held = limit

@@ -147,13 +147,16 @@ class Budget:
 
     # --- commands --------------------------------------------------------------------------
 
-    def take(self, weight: int, policy: Policy, now_ns: int, *, reserve: int = 0) -> int:
+    def take(
+        self, weight: int, policy: Policy, now_ns: int, *, reserve: int = 0, share: float = 1.0
+    ) -> int:
         """Take that weight: returns `now_ns` if it was taken, else when to ask again.
 
-        `reserve`: the weight that must remain afterwards.
+        `reserve`: the weight that must remain afterwards. `share`: of the weight that the policy allows; a
+        request that costs more than it is still made if nothing else was used.
         """
         with self._guard:
-            at_ns = self._free_at(weight, reserve, policy, now_ns)
+            at_ns = self._free_at(weight, reserve, policy, now_ns, share=share)
             if at_ns <= now_ns:
                 self._weight.hold(weight)
                 self._in_flight += 1
@@ -225,7 +228,7 @@ class Budget:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _free_at(self, weight: int, reserve: int, policy: Policy, now_ns: int) -> int:
+    def _free_at(self, weight: int, reserve: int, policy: Policy, now_ns: int, *, share: float) -> int:
         if now_ns < self._stopped_until_ns:
             return self._stopped_until_ns
         if self._counted is not None and now_ns >= self._minute_over_ns(self._counted[1]):
@@ -237,7 +240,9 @@ class Budget:
             if used + self._sent_since_counted + weight > self.limit * policy.limit_ceiling:
                 self._alone = True
                 return self._minute_over_ns(counted_ns)
-        at_ns = self._weight.free_at(weight + reserve, self.most(policy.limit_share), now_ns)
+        whole = self.most(policy.limit_share)
+        most = min(max(int(whole * share), weight + reserve), whole)
+        at_ns = self._weight.free_at(weight + reserve, most, now_ns)
         return now_ns + _OTHERS_NS if at_ns is None else at_ns
 
     def _minute_over_ns(self, counted_ns: int) -> int:

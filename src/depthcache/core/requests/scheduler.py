@@ -94,6 +94,10 @@ class PendingRequest:
     url: str = ""
     """The URL of any other request."""
     cost: int = 1
+    copied_from: str = ""
+    """Base URL of the book server from which a book is copied; `url` is of it."""
+    timeout_s: float | None = None
+    """None for that of the policy."""
     server: int = 0
     """The number of the book server that is asked."""
     told_limit: int | None = None
@@ -143,7 +147,7 @@ class RequestScheduler:
     @property
     def most(self) -> int:
         """The weight that this client may use in any 60 s."""
-        return self.budget.most(self._context.policy.limit_share)
+        return self.budget.most(self._context.policy.limit_share * self._context.budget_share)
 
     @property
     def waiting(self) -> int:
@@ -207,7 +211,7 @@ class RequestScheduler:
     def is_served(self, request: int) -> bool:
         """Whether that request goes to a book server."""
         pending = self._in_flight.get(request)
-        return pending is not None and bool(pending.venue.servers)
+        return pending is not None and bool(pending.venue.servers or pending.copied_from)
 
     def requester_of(self, request: int) -> str:
         """The requester of that request; the scheduler itself if it is unknown."""
@@ -261,7 +265,8 @@ class RequestScheduler:
                 return checks_ns or now_ns + _MINUTE_NS
         elif pending.purpose is Purpose.DEEPEN:
             reserve = min(int(self.most * policy.reserve), max(0, self.most - weight))
-        at_ns = self.budget.take(weight, policy, now_ns, reserve=reserve)
+        share = self._context.budget_share
+        at_ns = self.budget.take(weight, policy, now_ns, reserve=reserve, share=share)
         if at_ns <= now_ns and pending.purpose is Purpose.CHECK:
             self._checks.hold(weight)
             self._checks.release(weight, now_ns)
@@ -280,7 +285,7 @@ class RequestScheduler:
         server = pending.requester.server()
         pending.sent_ns, pending.server = now_ns, context.servers.current if server is None else server
         self._in_flight[request] = pending
-        timeout_s = context.policy.snapshot_timeout_s
+        timeout_s = context.policy.snapshot_timeout_s if pending.timeout_s is None else pending.timeout_s
         context.deadlines.set(Timer.RESPONSE, request, now_ns + to_ns(2 * timeout_s))
         pending.requester.on_sent(pending, now_ns)
         context.commands.append(Fetch(request, pending.target, timeout_s))

@@ -31,13 +31,16 @@ __all__ = [
     "connection_closed",
     "connection_failed",
     "connection_open",
+    "copy_failed",
     "flight_dump_saved",
     "limit_refused",
     "loop_ended",
     "loop_was_blocked",
+    "node_removed",
     "not_native",
     "not_written",
     "recording_resumed",
+    "replica_refused",
     "request_failed",
     "resumed",
     "snapshot_source_failed",
@@ -294,6 +297,36 @@ def request_failed(
             "code": code,
         },
     )
+
+
+def copy_failed(*, exchange: str, symbol: str, host: str, reason: str) -> None:
+    """Another node of the cluster did not give its book; a further node is asked, or the exchange."""
+    _REQUESTS.write(
+        logging.INFO,
+        "%s on %s could not be copied from %s: %s",
+        symbol,
+        exchange,
+        host,
+        reason,
+        facts={"exchange": exchange, "symbol": symbol, "host": host, "reason": reason},
+    )
+
+
+def replica_refused(*, exchange: str, symbol: str, error: BaseException) -> None:
+    """This node cannot hold a book that the cluster is to keep, such as with a depth that is not allowed."""
+    _RARE.write(
+        logging.ERROR,
+        "this node cannot hold %s on %s: %s",
+        symbol,
+        exchange,
+        error,
+        facts={"exchange": exchange, "symbol": symbol, "error_type": type(error).__name__},
+    )
+
+
+def node_removed(*, node: str, reason: str) -> None:
+    """This node was removed from its cluster and serves nobody any more."""
+    _RARE.write(logging.ERROR, "node %s ends: %s", node, reason, facts={"node": node, "reason": reason})
 
 
 def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:

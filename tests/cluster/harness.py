@@ -142,6 +142,8 @@ class Books:
         self._cluster, self._member = cluster, member
         self.replicas: dict[BookKey, Replica] = {}
         self.share: float = 0.0
+        self.routes: dict[BookKey, tuple[str, ...]] = {}
+        self.denied: frozenset[str] = frozenset()
         self.copy_of: Callable[[Replica], bool] = lambda replica: replica.state is ReplicaState.SYNCED
         """Whether a replica may be copied: only a synced one; tests plant another rule."""
 
@@ -163,6 +165,14 @@ class Books:
     def set_budget_share(self, share: float) -> None:
         """As `SetBudgetShare`."""
         self.share = share
+
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+        """As `SetHolders`."""
+        self.routes[key] = tuple(node.id for node in nodes)
+
+    def set_denied(self, nodes: frozenset[str]) -> None:
+        """As `SetDenied`."""
+        self.denied = nodes
 
     def on_thawed(self) -> None:
         """Updates were missed: nothing is synced until it is resynced."""

@@ -160,6 +160,10 @@ class Books:
 
     def set_budget_share(self, share: float) -> None: ...
 
+    def set_holders(self, key: BookKey, nodes: object) -> None: ...
+
+    def set_denied(self, nodes: frozenset[str]) -> None: ...
+
 
 class Member:
     """A whole node: core, sockets, disk."""

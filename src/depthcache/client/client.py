@@ -70,14 +70,14 @@ class Client(Generic[B]):
         random: Callable[[], float] = random.random,
         budgets: Callable[[], Budgets] = shared_budgets,
         start_call: Callable[[Callable[[], None]], None] = start_on_thread,
-        copy_from: Callable[[str, str], str | None] = lambda exchange, symbol: None,
+        copy_from: Callable[[str, str], str | None] = lambda *_: None,
         how_to_start: str = ASYNC_START,
     ) -> None:
         """See `ClientConfig` for `config`.
 
         `random`: numbers from 0.0 to 1.0, for pauses. `budgets`: the weight budgets of this address.
-        `start_call`: starts a call of the snapshot source. `copy_from`: as for `ClientCore`. `how_to_start`: the hint in errors about a client
-        that was not started.
+        `start_call`: starts a call of the snapshot source. `copy_from`: as for `ClientCore`. `how_to_start`:
+        the hint in errors about a client that was not started.
         """
         self.config: ClientConfig = config
         self.how_to_start: str = how_to_start
@@ -107,9 +107,9 @@ class Client(Generic[B]):
         """Called, on any thread, when the event loop has ended before the client was closed."""
         self.on_trouble: Callable[[TroubleFound], None] = lambda _: None
         """Called when a book is in trouble."""
-        self.on_status: Callable[[Key, StatusChanged], None] = lambda key, notice: None
+        self.on_status: Callable[[Key, StatusChanged], None] = lambda *_: None
         """Called when a book has another status."""
-        self.on_copy_failed: Callable[[Key, str, str], None] = lambda key, copied_from, reason: None
+        self.on_copy_failed: Callable[[Key, str, str], None] = lambda *_: None
         """Called when a book server did not give the book that was to be copied: its base URL, and why."""
         self.on_books: tuple[Callable[[], None], ...] = ()
         """Called when books were added or removed; on the event loop."""

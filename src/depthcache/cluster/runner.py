@@ -22,6 +22,8 @@ from depthcache.cluster.core.commands import (
     Refuse,
     Respond,
     SetBudgetShare,
+    SetDenied,
+    SetHolders,
     Source,
     StartReplica,
     StopNode,
@@ -29,7 +31,7 @@ from depthcache.cluster.core.commands import (
     Tell,
     UpdateReplica,
 )
-from depthcache.cluster.core.members import Member
+from depthcache.cluster.core.members import Member, Node
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
@@ -65,6 +67,12 @@ class ReplicaHost(Protocol):
 
     def set_budget_share(self, share: float) -> None:
         """As `SetBudgetShare`."""
+
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+        """As `SetHolders`."""
+
+    def set_denied(self, nodes: frozenset[str]) -> None:
+        """As `SetDenied`."""
 
 
 class Disk(Protocol):
@@ -292,6 +300,10 @@ class NodeRunner:
                 self._host.stop(key)
             case SetBudgetShare(share):
                 self._host.set_budget_share(share)
+            case SetHolders(key, nodes):
+                self._host.set_holders(key, nodes)
+            case SetDenied(denied):
+                self._host.set_denied(denied)
             case Tell(node, payload):
                 self._network.tell(node, payload)
             case Ask():

@@ -89,7 +89,7 @@ class ClientCore:
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
         has_token: bool = True,
-        copy_from: Callable[[str, str], str | None] = lambda exchange, symbol: None,
+        copy_from: Callable[[str, str], str | None] = lambda *_: None,
     ) -> None:
         """`router`: the engine.
 

@@ -134,7 +134,7 @@ class Context:
     servers: Servers = field(default_factory=Servers)
     own_snapshots: bool = False
     """Whether snapshots come from the user's own source, which may have cached them for any time."""
-    copy_from: Callable[[str, str], str | None] = lambda exchange, symbol: None
+    copy_from: Callable[[str, str], str | None] = lambda *_: None
     """Base URL of a book server from which to copy the book of an exchange and symbol, instead of requesting
     a snapshot; None for none."""
     budget_share: float = 1.0

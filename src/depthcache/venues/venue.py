@@ -225,11 +225,8 @@ class Venue:
 
         `server`: as for `stream_url`.
         """
-        return self.copy_url(self._endpoints_of(server).rest, symbol, limit)
-
-    def copy_url(self, rest: str, symbol: str, limit: int) -> str:
-        """As `snapshot_url`, of another host that speaks the exchange's protocol: `rest` is its base URL."""
         self.served_limit(limit)
+        rest = self._endpoints_of(server).rest
         return f"{rest}{self.depth_path}?symbol={quote(symbol, safe='')}&limit={limit}"
 
     # --- other requests --------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedBook
 
@@ -18,6 +19,8 @@ __all__ = [
     "Refuse",
     "Respond",
     "SetBudgetShare",
+    "SetDenied",
+    "SetHolders",
     "Source",
     "StartReplica",
     "StopNode",
@@ -73,6 +76,24 @@ class SetBudgetShare:
     """The share of the exchange's request weight and of new connections that this node may use, above 0."""
 
     share: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetHolders:
+    """Which other nodes answer for a book now, first choice first.
+
+    Empty for a book that this node answers for itself, that no node has, or that is not wanted any more.
+    """
+
+    key: BookKey
+    nodes: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetDenied:
+    """The nodes that were removed and are refused."""
+
+    nodes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +167,8 @@ Command: TypeAlias = (
     | UpdateReplica
     | StopReplica
     | SetBudgetShare
+    | SetHolders
+    | SetDenied
     | Tell
     | Ask
     | Respond

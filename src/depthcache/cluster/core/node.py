@@ -25,6 +25,7 @@ from depthcache.cluster.core.commands import (
     Refuse,
     Respond,
     SetBudgetShare,
+    SetDenied,
     StopNode,
     Tell,
 )
@@ -68,6 +69,8 @@ class NodeCore:
         self._share = 0.0
         self._report = 0
         self._is_stopped = False
+        self._denied: frozenset[str] = frozenset()
+        self._draining: frozenset[str] = wanted.draining()
         self._settle_ns: int | None = None
         """When to act without the registered nodes that have not been seen; None once the view is settled."""
         self._digests: dict[str, str] = {}
@@ -106,6 +109,7 @@ class NodeCore:
             if self._is_settled(now_ns):
                 self._commands += self.books.decide(self.wanted.books(), now_ns)
                 self._commands += self._changes.take_done()
+            self._commands += self.books.take_routes()
             self._tell_reports(self.books.take_changes())
         commands, self._commands = self._commands, []
         return commands
@@ -124,7 +128,8 @@ class NodeCore:
         elif self._me.id not in registered:
             self._stop()
         self.books.on_wanted(self.wanted.books())
-        self._on_view()
+        self._on_view("this node started")
+        self._deny()
         self._beat_ns = now_ns
         self._settle_ns = now_ns + _SETTLE_NS
 
@@ -192,7 +197,8 @@ class NodeCore:
             self._tell(peer, ReportsWanted())
             self._tell(peer, self._beat())
             self._ask_to_store(peer)
-        self._on_view()
+        what = {MemberState.ALIVE: "is there", MemberState.SUSPECT: "is suspect", MemberState.LEFT: "left"}
+        self._on_view(f"node {peer} {what[member.state]}")
 
     def on_time(self, now_ns: int, wall_ms: int) -> None:
         """A deadline has come."""
@@ -200,7 +206,7 @@ class NodeCore:
         for peer in dead:
             self._on_gone(peer)
         if dead:
-            self._on_view()
+            self._on_view(f"node {', '.join(dead)} is dead")
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + _BEAT_NS
             self.books.look_again()
@@ -326,18 +332,33 @@ class NodeCore:
                     self._on_gone(peer)
             if self._me.id in denied:
                 self._stop()
-            self._on_view()
+            self._deny()
+            self._on_view(self._nodes_changed())
 
     def _stop(self) -> None:
         if not self._is_stopped:
             self._is_stopped = True
             self._commands.append(StopNode("this node was removed from the cluster: let it join again"))
 
-    def _on_view(self) -> None:
+    def _deny(self) -> None:
+        denied = self.wanted.denied()
+        if denied != self._denied:
+            self._denied = denied
+            self._commands.append(SetDenied(denied))
+
+    def _nodes_changed(self) -> str:
+        """What is new about nodes in the wanted set, in words."""
+        draining, before = self.wanted.draining(), self._draining
+        self._draining = draining
+        words = [f"node {peer} is drained" for peer in sorted(draining - before)]
+        words += [f"node {peer} owns books again" for peer in sorted(before - draining)]
+        return "; ".join(words) or "a node was registered or removed"
+
+    def _on_view(self, why: str) -> None:
         """Other nodes own books now, or nodes are seen differently."""
         nodes, owning = self.members.not_dead(), self.wanted.registered() - self.wanted.draining()
         placed = [node for node in nodes if node.id in owning]
-        self.books.on_nodes(placed or nodes)
+        self.books.on_nodes(placed or nodes, why)
         sharing = sum(node.egress == self._me.egress for node in nodes)
         if self._share != 1 / sharing:
             self._share = 1 / sharing

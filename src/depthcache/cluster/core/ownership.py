@@ -25,6 +25,7 @@ from depthcache.cluster.core.commands import (
     Command,
     FromExchange,
     FromSibling,
+    SetHolders,
     Source,
     StartReplica,
     StopReplica,
@@ -34,7 +35,9 @@ from depthcache.cluster.core.members import Membership, Node
 from depthcache.cluster.core.placement import BookKey, place
 from depthcache.cluster.core.wanted_set import WantedBook
 
-__all__ = ["SIBLING_WAIT_NS", "Ownership", "ReplicaState"]
+__all__ = ["SIBLING_WAIT_NS", "WANTED", "Ownership", "ReplicaState"]
+
+WANTED = "created or changed"
 
 SIBLING_WAIT_NS = 30_000_000_000
 """How long to wait for a node that is getting the book, since it last made progress with any book."""
@@ -75,6 +78,10 @@ class Ownership:
         "_progress_ns",
         "_replicas",
         "_reports",
+        "_routes",
+        "_to_route",
+        "_why",
+        "_why_view",
     )
 
     def __init__(self, members: Membership) -> None:
@@ -86,6 +93,12 @@ class Ownership:
         self._progress_ns: dict[str, int] = {}
         self._dirty: set[BookKey] = set()
         self._changes: dict[BookKey, ReplicaState | None] = {}
+        self._to_route: set[BookKey] = set()
+        """Books whose holders may have changed."""
+        self._routes: dict[BookKey, tuple[Node, ...]] = {}
+        """The holders as last given out."""
+        self._why: dict[BookKey, str] = {}
+        self._why_view = ""
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -96,6 +109,12 @@ class Ownership:
     def states(self) -> dict[BookKey, ReplicaState]:
         """The states of this node's replicas."""
         return {key: each.state for key, each in self._replicas.items()}
+
+    def all_states(self, key: BookKey) -> dict[str, ReplicaState]:
+        """The states of a book's replicas, by node, as far as nodes reported them."""
+        found = {peer: states[key] for peer, states in self._reports.items() if key in states}
+        own = self._replicas.get(key)
+        return found if own is None else {self._members.me.id: own.state, **found}
 
     def holders(self, key: BookKey) -> tuple[str, ...]:
         """The nodes that can answer for a book now: this one first if it can, then owners, then others."""
@@ -113,11 +132,19 @@ class Ownership:
         failed: set[str] = set() if replica is None else replica.failed
         return self._sibling(key, failed) or FromExchange()
 
+    def why(self, key: BookKey) -> str:
+        """What last changed who is to hold a book."""
+        return self._why.get(key, self._why_view)
+
     # --- what happened ---------------------------------------------------------------------
 
-    def on_nodes(self, nodes: Iterable[Node]) -> None:
+    def on_nodes(self, nodes: Iterable[Node], why: str = "") -> None:
         """The nodes among which books are placed changed, or how this node sees them."""
-        self._nodes = tuple(nodes)
+        placed = tuple(nodes)
+        if placed != self._nodes:
+            self._why.clear()
+            self._why_view = why
+        self._nodes = placed
         self._dirty |= self._owners.keys() | self._replicas.keys()
         self._owners.clear()
 
@@ -126,6 +153,7 @@ class Ownership:
         for key in keys:
             self._owners.pop(key, None)
             self._dirty.add(key)
+            self._why[key] = WANTED
 
     def on_report(self, node: str, key: BookKey, state: ReplicaState | None, now_ns: int) -> None:
         """The state of a book on another node; None if it does not hold it."""
@@ -180,8 +208,22 @@ class Ownership:
         commands: list[Command] = []
         for key in sorted(self._dirty):
             self._decide(key, wanted.get(key), commands, now_ns)
+        self._to_route |= self._dirty
         self._dirty.clear()
         return commands
+
+    def take_routes(self) -> list[SetHolders]:
+        """The books that other nodes than before answer for."""
+        keys, self._to_route = self._to_route | self._dirty, set()
+        found: list[SetHolders] = []
+        for key in sorted(keys):
+            nodes = self._other_holders(key)
+            if nodes != self._routes.get(key, ()):
+                self._routes[key] = nodes
+                found.append(SetHolders(key, nodes))
+            if not nodes:
+                self._routes.pop(key, None)
+        return found
 
     def take_changes(self) -> dict[BookKey, ReplicaState | None]:
         """The states of this node's replicas that changed since the last call; None if no longer held."""
@@ -190,9 +232,19 @@ class Ownership:
 
     # --- helpers ---------------------------------------------------------------------------
 
+    def _other_holders(self, key: BookKey) -> tuple[Node, ...]:
+        """Empty if this node answers itself, or if nobody keeps the book."""
+        holders = self.holders(key)
+        me = self._members.me.id
+        if me in holders:
+            return ()
+        nodes = (self._members.node(peer) for peer in holders)
+        return tuple(node for node in nodes if node is not None)
+
     def _decide(self, key: BookKey, book: WantedBook | None, commands: list[Command], now_ns: int) -> None:
         if book is None:
             self._owners.pop(key, None)
+            self._why.pop(key, None)
             self._stop(key, commands)
             return
         if key not in self._owners:
@@ -241,11 +293,13 @@ class Ownership:
         if replica is None:
             return
         self._changes[key] = None
+        self._to_route.add(key)
         if replica.state is not ReplicaState.WAITING:
             commands.append(StopReplica(key))
 
     def _set_state(self, replica: _Replica, state: ReplicaState) -> None:
         if state is not replica.state:
+            self._to_route.add(replica.book.key)
             replica.state = state
             self._changes[replica.book.key] = state
 

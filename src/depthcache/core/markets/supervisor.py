@@ -602,7 +602,8 @@ class Supervisor(Requester):
 
     def _ask_copy(self, copied_from: str, purpose: Purpose, now_ns: int) -> None:
         limit = self.limits.full
-        url = self.venue.copy_url(copied_from, self.symbol, limit)
+        own_url = self.venue.snapshot_url(self.symbol, limit)
+        url = copied_from + own_url.removeprefix(self.venue.endpoints.rest)
         self._pending = PendingRequest(
             self,
             self.venue,

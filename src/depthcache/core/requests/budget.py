@@ -147,9 +147,7 @@ class Budget:
 
     # --- commands --------------------------------------------------------------------------
 
-    def take(
-        self, weight: int, policy: Policy, now_ns: int, *, reserve: int = 0, share: float = 1.0
-    ) -> int:
+    def take(self, weight: int, policy: Policy, now_ns: int, *, reserve: int = 0, share: float = 1.0) -> int:
         """Take that weight: returns `now_ns` if it was taken, else when to ask again.
 
         `reserve`: the weight that must remain afterwards. `share`: of the weight that the policy allows; a

@@ -1,0 +1,85 @@
+"""The history of moves: which books began and ended on this node, from where, and why; bounded, in a file.
+
+A line that cannot be written is lost: the history is no part of the state.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["Move", "Moves"]
+
+_MOST = 10_000
+"""Lines that are kept; the file is rewritten when it has twice as many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of a book on this node.
+
+    Attributes:
+        at_ms: the system's clock, in milliseconds since 1970.
+        node: this node.
+        exchange, symbol: the book.
+        what: `began`, `synced` (for the first time since it began) or `ended`.
+        source: the exchange (`exchange`), or the id of the node from which the book was copied; empty at the
+            end.
+        why: what made this node hold the book, or hold it no longer.
+        took_s: seconds since it began, of `synced`; 0.0 otherwise.
+    """
+
+    at_ms: int
+    node: str
+    exchange: str
+    symbol: str
+    what: str
+    source: str = ""
+    why: str = ""
+    took_s: float = 0.0
+
+
+class Moves:
+    """The newest moves of one node, in memory and in a file."""
+
+    def __init__(self, path: Path | None) -> None:
+        """`path`: None for memory alone. What cannot be read is left out."""
+        self._path = path
+        self._moves: deque[Move] = deque(maxlen=_MOST)
+        self._lines = 0
+        if path is not None:
+            with suppress(OSError):
+                for line in path.read_bytes().splitlines():
+                    self._lines += 1
+                    with suppress(ValueError, TypeError):
+                        self._moves.append(Move(**json.loads(line)))
+
+    def all(self) -> tuple[Move, ...]:
+        """The newest moves, oldest first."""
+        return tuple(self._moves)
+
+    def add(self, move: Move) -> None:
+        """One more."""
+        self._moves.append(move)
+        if self._path is None:
+            return
+        with suppress(OSError):
+            if self._lines >= 2 * _MOST:
+                self._rewrite(self._path)
+            else:
+                with self._path.open("a", encoding="utf-8") as file:
+                    file.write(_line(move))
+                self._lines += 1
+
+    def _rewrite(self, path: Path) -> None:
+        draft = path.with_name(f".{path.name}.new")
+        draft.write_text("".join(map(_line, self._moves)), encoding="utf-8")
+        draft.replace(path)
+        self._lines = len(self._moves)
+
+
+def _line(move: Move) -> str:
+    return json.dumps(asdict(move), ensure_ascii=False) + "\n"

@@ -1,0 +1,27 @@
+"""What the native server of a node must know of the other nodes, as far as the native server takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.placement import BookKey
+
+__all__ = ["NativeServer"]
+
+
+class NativeServer:
+    """The native part of a `server.BookServer` that runs."""
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+        """Forward reads of a book to these nodes, first choice first; none: to no node."""
+        if hasattr(self._native, "set_holders"):
+            self._native.set_holders(*key, [(node.id, node.address) for node in nodes])
+
+    def set_denied(self, nodes: frozenset[str]) -> None:
+        """Refuse the certificates of these nodes."""
+        if hasattr(self._native, "set_denied"):
+            self._native.set_denied(sorted(nodes))

@@ -1,0 +1,226 @@
+"""The books of a node: replicas held by a client of the exchanges, and copies of the books of siblings.
+
+`runner.ReplicaHost` over one client. A book that was never synced comes from the source that the core of the
+node named. One that lost sync asks `source_of` at every attempt, because a sibling may have it now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from depthcache import logs
+from depthcache.client.client import Client, Key
+from depthcache.client.live_book import LiveBook
+from depthcache.cluster.core.commands import FromSibling, Source
+from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.ownership import ReplicaState
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.wanted_set import WantedBook
+from depthcache.cluster.runner import ReplicaSink
+from depthcache.core.notices import StatusChanged
+from depthcache.errors import DepthCacheError
+from depthcache.foreign_text import host_of
+from depthcache.model import Status
+
+__all__ = ["BookHost", "BookSettings"]
+
+
+@dataclass(frozen=True, slots=True)
+class BookSettings:
+    """The settings of a wanted book that this release knows; None for those of the node.
+
+    Attributes:
+        depth: complete levels a side.
+        speed_ms: the update speed of its stream.
+    """
+
+    depth: int | None = None
+    speed_ms: int | None = None
+
+    @classmethod
+    def of(cls, book: WantedBook) -> BookSettings:
+        """What a book was created with; values of another kind are ignored."""
+        given = dict(book.settings)
+        depth, speed_ms = given.get("depth"), given.get("speed_ms")
+        return cls(_whole(depth), _whole(speed_ms))
+
+
+@dataclass(slots=True)
+class _Replica:
+    book: WantedBook
+    source: Source
+    settings: BookSettings
+    was_synced: bool = False
+    failed: set[str] = field(default_factory=set[str])
+    """Siblings that did not give the book since it was last synced."""
+    refused: str = ""
+    """Why the client cannot have such a book; empty if it can."""
+
+
+class BookHost:
+    """Holds the replicas of one node. Call `attach` before the client starts, then the methods of
+    `runner.ReplicaHost`."""
+
+    def __init__(
+        self,
+        *,
+        sink: Callable[[], ReplicaSink],
+        source_of: Callable[[BookKey], Source],
+        is_tls: Callable[[], bool],
+        on_holders: Callable[[BookKey, tuple[Node, ...]], None],
+        on_denied: Callable[[frozenset[str]], None],
+        on_move: Callable[[BookKey, Source | None], None],
+        on_synced: Callable[[BookKey], None],
+    ) -> None:
+        """`sink`: whom to report to. `source_of`: where a book that was synced is to come from. `is_tls`:
+        whether the servers of nodes speak TLS. `on_holders`, `on_denied`: as `SetHolders` and `SetDenied`.
+        `on_move`: a replica began from a source, or ended (None). `on_synced`: one is synced for the first
+        time."""
+        self._sink, self._source_of, self._is_tls = sink, source_of, is_tls
+        self._on_holders, self._on_denied = on_holders, on_denied
+        self._on_move, self._on_synced = on_move, on_synced
+        self._replicas: dict[BookKey, _Replica] = {}
+        self._hosts: set[str] = set()
+        """Of nodes from which books were copied: host and port."""
+
+    def attach(self, client: Client[LiveBook]) -> None:
+        """The client that holds the books; its loop is that of the node."""
+        self._client = client
+        client.on_status = self._on_status
+        client.on_copy_failed = self._on_copy_failed
+
+    # --- getters ---------------------------------------------------------------------------
+
+    def is_node(self, host: str) -> bool:
+        """Whether a host with its port is that of a node from which books are copied."""
+        return host in self._hosts
+
+    def reason(self, key: BookKey) -> str:
+        """Why a replica is not synced; empty if it is, or if this node does not hold the book."""
+        replica, book = self._replicas.get(key), self._client.books.get((key.exchange, key.symbol))
+        if replica is None:
+            return ""
+        return replica.refused if book is None else book.reason
+
+    def copy_from(self, exchange: str, symbol: str) -> str | None:
+        """As `ClientCore` asks: the base URL to copy a book from; None for the exchange."""
+        replica = self._replicas.get(BookKey(exchange, symbol))
+        if replica is None:
+            return None
+        source = self._source_of(replica.book.key) if replica.was_synced else replica.source
+        if not isinstance(source, FromSibling) or source.node in replica.failed:
+            return None
+        self._hosts.add(source.address)
+        return f"{'https' if self._is_tls() else 'http'}://{source.address}/{exchange}"
+
+    # --- commands of the core --------------------------------------------------------------
+
+    def start(self, book: WantedBook, source: Source) -> None:
+        """As `StartReplica`."""
+        key, settings = book.key, BookSettings.of(book)
+        self._on_move(key, source)
+        replica = self._replicas.get(key)
+        if replica is not None:
+            replica.book, replica.source = book, source
+            replica.failed.clear()
+            if key in self._client.books:
+                self._client.ask_again(key)
+            return
+        self._replicas[key] = _Replica(book, source, settings)
+        self._begin(self._replicas[key])
+
+    def update(self, book: WantedBook) -> None:
+        """As `UpdateReplica`: another depth is reached without losing sync, another speed by a new book."""
+        replica, settings = self._replicas[book.key], BookSettings.of(book)
+        before, replica.book, replica.settings = replica.settings, book, settings
+        if settings == before:
+            return
+        if book.key not in self._client.books or settings.speed_ms != before.speed_ms:
+            self._end(book.key)
+            self._begin(replica)
+        else:
+            depth = self._client.config.depth if settings.depth is None else settings.depth
+            try:
+                self._client.set_depth(book.key, depth)
+            except DepthCacheError as error:
+                logs.replica_refused(exchange=book.key.exchange, symbol=book.key.symbol, error=error)
+
+    def stop(self, key: BookKey) -> None:
+        """As `StopReplica`."""
+        del self._replicas[key]
+        self._on_move(key, None)
+        self._end(key)
+
+    def set_budget_share(self, share: float) -> None:
+        """As `SetBudgetShare`."""
+        self._client.set_budget_share(share)
+
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+        """As `SetHolders`."""
+        self._on_holders(key, nodes)
+
+    def set_denied(self, nodes: frozenset[str]) -> None:
+        """As `SetDenied`."""
+        self._on_denied(nodes)
+
+    # --- what the client reports -----------------------------------------------------------
+
+    def _on_status(self, key: Key, notice: StatusChanged) -> None:
+        replica = self._replicas.get(BookKey(*key))
+        if replica is None:
+            return
+        if notice.status is Status.SYNCED:
+            if not replica.was_synced:
+                self._on_synced(replica.book.key)
+            replica.was_synced = True
+            replica.failed.clear()
+        self._report(replica)
+
+    def _on_copy_failed(self, key: Key, copied_from: str, reason: str) -> None:
+        exchange, symbol = key
+        replica = self._replicas.get(BookKey(exchange, symbol))
+        if replica is None:
+            return
+        logs.copy_failed(exchange=exchange, symbol=symbol, host=host_of(copied_from), reason=reason)
+        source = self._source_of(replica.book.key) if replica.was_synced else replica.source
+        if not isinstance(source, FromSibling) or source.address not in copied_from:
+            return  # there is another source already
+        replica.failed.add(source.node)
+        if not replica.was_synced:
+            asyncio.get_running_loop().call_soon(self._tell_failed, replica, source)
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    def _begin(self, replica: _Replica) -> None:
+        (exchange, symbol), settings = replica.book.key, replica.settings
+        try:
+            self._client.add(symbol, exchange, depth=settings.depth, speed_ms=settings.speed_ms)
+        except DepthCacheError as error:
+            replica.refused = str(error)
+            logs.replica_refused(exchange=exchange, symbol=symbol, error=error)
+
+    def _end(self, key: BookKey) -> None:
+        if key in self._client.books:
+            self._client.remove(key)
+
+    def _report(self, replica: _Replica) -> None:
+        asyncio.get_running_loop().call_soon(self._tell, replica)
+
+    def _tell(self, replica: _Replica) -> None:
+        """The state as it is now, not as it was when it changed."""
+        key = replica.book.key
+        book = self._client.books.get((key.exchange, key.symbol))
+        if self._replicas.get(key) is replica and book is not None:
+            stale = ReplicaState.STALE if replica.was_synced else ReplicaState.STARTING
+            is_synced = book.status is Status.SYNCED
+            self._sink().on_replica(key, ReplicaState.SYNCED if is_synced else stale)
+
+    def _tell_failed(self, replica: _Replica, source: Source) -> None:
+        if self._replicas.get(replica.book.key) is replica and replica.source == source:
+            self._sink().on_copy_failed(replica.book.key)
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,409 @@
+"""A running node of a cluster: a client of the exchanges, a book server, and the node's own decisions.
+
+    async with ClusterNode(identity, options) as node:
+        await node.create("binance.com", ["BTCUSDT"], replicas=2)
+        print(node.url, node.status())
+
+Everything runs on one event loop. Reads and subscriptions are served by native threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from depthcache import logs
+from depthcache.client.aio import Books
+from depthcache.client.client import Client
+from depthcache.client.config import ClientConfig, parse_config
+from depthcache.client.live_book import LiveBook
+from depthcache.cluster.core.commands import FromSibling, Source
+from depthcache.cluster.core.node import NodeCore, load
+from depthcache.cluster.core.ownership import ReplicaState
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.replicated_map import Value
+from depthcache.cluster.core.wanted_set import WantedSet
+from depthcache.cluster.data_folder import Identity
+from depthcache.cluster.moves import Move, Moves
+from depthcache.cluster.native_server import NativeServer
+from depthcache.cluster.replica_host import BookHost
+from depthcache.cluster.runner import Clock, NodeRunner, SystemClock
+from depthcache.cluster.seam import ClusterNetwork
+from depthcache.cluster.wanted_file import WantedFile
+from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
+from depthcache.errors import InvalidArgument, UsageError
+from depthcache.io.network.copies import CopyNetwork
+from depthcache.io.network.interface import ClosableNetwork
+from depthcache.io.network.select import real_network
+from depthcache.io.network.sessions import Sessions
+from depthcache.server import BookServer, ServerConfig, serve
+from depthcache.settings import Settings
+
+__all__ = ["ClusterNode", "NodeOptions"]
+
+_MOST_REPLICAS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """How a node runs.
+
+    Attributes:
+        folder: its data folder.
+        listen: host and port for other nodes; port 0 for any free one.
+        server: the book server. Its port may be 0; its address is that of the node's facts.
+        settings: of the client of the exchanges.
+        depth: complete levels a side of books that were created without a depth.
+        network: the messaging engine; None for Zenoh.
+        make_network: the network of the client of the exchanges; None for the real one.
+    """
+
+    folder: Path
+    listen: str = "127.0.0.1:0"
+    server: ServerConfig = field(default_factory=ServerConfig)
+    settings: Settings = field(default_factory=Settings.from_environment)
+    depth: int = 100
+    network: Callable[[], ClusterNetwork] | None = None
+    make_network: Callable[[Settings], ClosableNetwork] | None = None
+
+
+class ClusterNode:
+    """One node; runs inside `async with`.
+
+    Attributes:
+        identity: who it is; its node's facts are those with the ports that were chosen.
+        runner, network, host, server, books: its parts, while it runs.
+        removed: why it was removed from the cluster; empty as long as it belongs to it.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        options: NodeOptions,
+        *,
+        clock: Clock | None = None,
+        on_removed: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Opens nothing. `clock`: None for the system's. `on_removed`: gets the reason."""
+        self.identity: Identity = identity
+        self.options: NodeOptions = options
+        self.removed: str = ""
+        self._clock = SystemClock() if clock is None else clock
+        self._on_removed = on_removed
+        self._state = "new"
+        self._moves = Moves(options.folder / "moves.jsonl")
+        self._began: dict[BookKey, tuple[float, str]] = {}
+        """When replicas that were not synced yet began, and from where."""
+
+    # --- getters ---------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where readers reach this node. Raises UsageError before it runs."""
+        return self.server.url
+
+    @property
+    def read_token(self) -> str:
+        """The secret of readers. Raises UsageError before it runs."""
+        return self.server.read_token
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._state == "running"
+
+    def moves(self) -> tuple[Move, ...]:
+        """The newest moves of books on this node, oldest first."""
+        return self._moves.all()
+
+    def status(self) -> dict[str, Any]:
+        """What an operator wants to know, ready for JSON: the nodes as this one sees them, the books, and the
+        request weight of the address that this node shares with others of its egress group."""
+        core = self.runner.core
+        return {
+            "cluster": self.identity.cluster,
+            "node": self.identity.node.id,
+            "nodes": [self._node_status(peer) for peer in self._known_nodes()],
+            "books": [self._book_status(key) for key in sorted(core.wanted.books())],
+            "weight": self._weight(),
+        }
+
+    # --- running ---------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise UsageError("a node runs once: make another with ClusterNode(…)")
+        self._state = "starting"
+        try:
+            await self._start()
+        except BaseException:
+            await self.close()
+            raise
+        self._state = "running"
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def stop(self) -> None:
+        """Leave the cluster for good: hand all books over first, then close. Waits without a limit of its
+        own. Raises ChangeNotStored."""
+        await self.runner.retire()
+        await self.close()
+
+    async def close(self) -> None:
+        """End now: other nodes take over at once. It may be started again with the same identity."""
+        if self._state == "closed":
+            return
+        self._state = "closed"
+        if hasattr(self, "runner"):
+            await self.runner.close()
+        if hasattr(self, "server"):
+            await self.server.aclose()
+        if hasattr(self, "books"):
+            await self.books.aclose()
+
+    # --- changes of the wanted set ----------------------------------------------------------
+
+    async def create(
+        self,
+        exchange: str,
+        symbols: Iterable[str],
+        *,
+        replicas: int = 2,
+        settings: Mapping[str, Value] | None = None,
+    ) -> tuple[BookKey, ...]:
+        """Keep books, on as many nodes each; returns them as the exchange spells them.
+
+        `settings`: `depth` and `speed_ms`; what is missing is that of each node. Books that are kept already
+        get exactly these. Raises UnknownExchange, InvalidArgument, ChangeNotStored.
+        """
+        keys = self.keys(exchange, symbols)
+        parsed = self._settings(keys, settings)
+        await self.runner.create(*keys, replicas=_replicas(replicas), settings=parsed)
+        return keys
+
+    async def change(
+        self,
+        exchange: str,
+        symbols: Iterable[str],
+        *,
+        replicas: int | None = None,
+        settings: Mapping[str, Value] | None = None,
+    ) -> tuple[BookKey, ...]:
+        """Change some settings of books. Raises what `create` raises, and BookNotWanted."""
+        keys = self.keys(exchange, symbols)
+        parsed = self._settings(keys, settings)
+        most = None if replicas is None else _replicas(replicas)
+        await self.runner.change(*keys, replicas=most, settings=parsed)
+        return keys
+
+    async def remove(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+        """Keep books no longer. Raises UnknownExchange, InvalidArgument, BookNotWanted, ChangeNotStored."""
+        keys = self.keys(exchange, symbols)
+        await self.runner.stop(*keys)
+        return keys
+
+    def keys(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+        """Books by the names that users give them. Raises UnknownExchange, InvalidArgument."""
+        several = self._config().several(exchange, symbols)
+        return tuple(dict.fromkeys(BookKey(venue.name, symbol) for venue, symbol in several))
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        me = self.identity.node
+        wanted, disk = WantedSet(me.id), WantedFile(self.options.folder / "wanted.journal")
+        load(wanted, await asyncio.to_thread(disk.load))
+        self.host = BookHost(
+            sink=lambda: self.runner,
+            source_of=lambda key: self.runner.core.books.source(key),
+            is_tls=lambda: self.options.server.is_tls,
+            on_holders=lambda key, nodes: self._native.set_holders(key, nodes),
+            on_denied=lambda nodes: self._native.set_denied(nodes),
+            on_move=self._on_move,
+            on_synced=self._on_synced,
+        )
+        client: Client[LiveBook] = Client(
+            self._config(),
+            make_book=LiveBook,
+            make_network=self._make_network,
+            copy_from=self.host.copy_from,
+        )
+        self.host.attach(client)
+        self.books = await Books(client.config, client=client)
+        self.server: BookServer = await serve(self.books, self.options.server).__aenter__()
+        self._native = NativeServer(self.server._native)  # noqa: SLF001
+        host, _, port = me.address.rpartition(":")
+        if port in ("", "0"):
+            me = replace(me, address=f"{host or '127.0.0.1'}:{self.server.port}")
+            self.identity = replace(self.identity, node=me)
+        self.network = self._make_engine(tuple(sorted(wanted.denied())))
+        self.runner = NodeRunner(
+            NodeCore(me, wanted),
+            self.network,
+            disk=disk,
+            host=self.host,
+            clock=self._clock,
+            on_stop=self._on_stop,
+        )
+        await self.runner.start()
+
+    def _config(self) -> ClientConfig:
+        options = self.options
+        return parse_config(
+            {}, None, depth=options.depth, on_stale="raise", speed_ms=None, settings=options.settings
+        )
+
+    def _make_network(self, settings: Settings) -> ClosableNetwork:
+        make = self.options.make_network
+        inner = real_network(settings) if make is None else make(settings)
+        return CopyNetwork(inner, self._make_sessions, self.host.is_node)
+
+    def _make_sessions(self) -> Sessions:
+        if not self.options.server.is_tls:
+            return Sessions(None)
+        folder = self.options.folder
+        return Sessions(folder / "authority.pem", certificate=(folder / "node.pem", folder / "node.key"))
+
+    def _make_engine(self, denied: tuple[str, ...]) -> ClusterNetwork:
+        options, folder = self.options, self.options.folder
+        if options.network is not None:
+            return options.network()
+        host, _, port = options.listen.rpartition(":")
+        return ZenohNetwork(
+            ZenohSettings(
+                cluster=self.identity.cluster,
+                listen=f"{host}:{_free_port(host) if port == '0' else port}",
+                peers=self.identity.peers,
+                authority=folder / "authority.pem",
+                certificate=folder / "node.pem",
+                key=folder / "node.key",
+                denied=denied,
+            )
+        )
+
+    def _settings(self, keys: Iterable[BookKey], given: Mapping[str, Value] | None) -> dict[str, Value]:
+        settings = dict(given or {})
+        for name, value in settings.items():
+            if name not in ("depth", "speed_ms"):
+                raise InvalidArgument(name=name, value=value, allowed="depth or speed_ms")
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InvalidArgument(name=name, value=value, allowed="a whole number")
+        config = replace(self._config(), **{"depth": self.options.depth, **settings})  # type: ignore[arg-type]
+        for key in keys:
+            config.book(*key)
+        return settings
+
+    def _on_stop(self, reason: str) -> None:
+        self.removed = reason
+        logs.node_removed(node=self.identity.node.id, reason=reason)
+        self._on_removed(reason)
+
+    # --- status ----------------------------------------------------------------------------
+
+    def _known_nodes(self) -> list[str]:
+        core = self.runner.core
+        seen = {each.id for each in core.members.not_dead()}
+        return sorted(core.wanted.registered() | core.wanted.denied() | seen)
+
+    def _node_status(self, peer: str) -> dict[str, Any]:
+        core = self.runner.core
+        node = core.members.node(peer)
+        state = "away"
+        if peer in core.wanted.denied():
+            state = "removed"
+        elif core.members.is_alive(peer):
+            state = "draining" if peer in core.wanted.draining() else "alive"
+        elif node is not None:
+            state = "suspect"
+        facts: dict[str, Any] = {"id": peer, "state": state, "address": None}
+        if node is not None:
+            facts |= {
+                "address": node.address,
+                "zone": node.zone,
+                "egress": node.egress,
+                "capacity": node.capacity,
+                "run": node.run,
+            }
+        return facts
+
+    def _book_status(self, key: BookKey) -> dict[str, Any]:
+        core = self.runner.core
+        book, states = core.wanted.books()[key], core.books.all_states(key)
+        reason = self.host.reason(key)
+        return {
+            "exchange": key.exchange,
+            "symbol": key.symbol,
+            "replicas": book.replicas,
+            "settings": dict(book.settings),
+            "owners": list(core.books.owners(key)),
+            "holders": {peer: state.value for peer, state in states.items()},
+            "synced": sum(state is ReplicaState.SYNCED for state in states.values()),
+            "reason": reason,
+            "why": core.books.why(key),
+        }
+
+    def _weight(self) -> list[dict[str, Any]]:
+        egress, stats = self.identity.node.egress, self.books.stats()
+        return [
+            {
+                "egress": egress,
+                "pool": each.pool,
+                "limit": each.limit,
+                "allowed": each.allowed,
+                "used": each.used,
+                "exchange_used": each.exchange_used,
+            }
+            for each in stats.budgets
+        ]
+
+    # --- history ---------------------------------------------------------------------------
+
+    def _on_move(self, key: BookKey, source: Source | None) -> None:
+        core = self.runner.core
+        if source is None:
+            self._began.pop(key, None)
+            is_wanted = key in core.wanted.books()
+            owners = ", ".join(core.books.owners(key))
+            self._note(key, "ended", why=f"handed over to {owners}" if is_wanted else "no longer wanted")
+            return
+        name = source.node if isinstance(source, FromSibling) else "exchange"
+        self._began[key] = (time.monotonic(), name)
+        self._note(key, "began", source=name, why=core.books.why(key))
+
+    def _on_synced(self, key: BookKey) -> None:
+        began_s, source = self._began.pop(key, (time.monotonic(), ""))
+        self._note(key, "synced", source=source, took_s=time.monotonic() - began_s)
+
+    def _note(self, key: BookKey, what: str, *, source: str = "", why: str = "", took_s: float = 0.0) -> None:
+        self._moves.add(
+            Move(
+                self._clock.wall_ms(), self.identity.node.id, *key, what,
+                source=source, why=why, took_s=round(took_s, 3),
+            )
+        )  # fmt: skip
+
+
+def _replicas(given: object) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MOST_REPLICAS:
+        raise InvalidArgument(name="replicas", value=given, allowed=f"1 to {_MOST_REPLICAS}")
+    return given
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host.strip("[]"), 0))
+        port: int = probe.getsockname()[1]
+        return port

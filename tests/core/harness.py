@@ -425,12 +425,15 @@ class Bench:
         venues: tuple[Venue, ...] = (SPOT, FUTURES, COIN),
         router: Any = None,
         budgets: Budgets | None = None,
+        copy_from: Callable[[str, str], str | None] = lambda *_: None,
     ) -> None:
         self.now_ns = 1_000 * MINUTE
         self.start_ns = self.now_ns
         self.venues = venues
         self.router: Any = Router() if router is None else router
-        self.core = ClientCore(self.router, random=random, policy=policy or Policy(), budgets=budgets)
+        self.core = ClientCore(
+            self.router, random=random, policy=policy or Policy(), budgets=budgets, copy_from=copy_from
+        )
         self.exchange = Exchange(self)
         self.notices: list[StatusChanged] = []
         self.told: list[Notice] = []
@@ -499,7 +502,11 @@ class Bench:
                     case Send(connection, text):
                         self.exchange.hear(connection, text)
                     case Fetch(request, url, _):
-                        self.exchange.get(request, url)
+                        self.get(request, url)
+
+    def get(self, request: int, url: str) -> None:
+        """A request, to the exchange."""
+        self.exchange.get(request, url)
 
     # --- the application -------------------------------------------------------------------
 

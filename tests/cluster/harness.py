@@ -142,7 +142,7 @@ class Books:
         self._cluster, self._member = cluster, member
         self.replicas: dict[BookKey, Replica] = {}
         self.share: float = 0.0
-        self.routes: dict[BookKey, tuple[str, ...]] = {}
+        self.routes: dict[BookKey, tuple[tuple[str, ...], bool]] = {}
         self.denied: frozenset[str] = frozenset()
         self.copy_of: Callable[[Replica], bool] = lambda replica: replica.state is ReplicaState.SYNCED
         """Whether a replica may be copied: only a synced one; tests plant another rule."""
@@ -166,9 +166,9 @@ class Books:
         """As `SetBudgetShare`."""
         self.share = share
 
-    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...], *, is_synced: bool) -> None:
         """As `SetHolders`."""
-        self.routes[key] = tuple(node.id for node in nodes)
+        self.routes[key] = tuple(node.id for node in nodes), is_synced
 
     def set_denied(self, nodes: frozenset[str]) -> None:
         """As `SetDenied`."""

@@ -225,3 +225,56 @@ def test_a_removed_node_is_refused_and_told() -> None:
 
 def is_whole_without(cluster: Cluster, peer: str) -> bool:
     return all(len(cluster.synced_on(book) - {peer}) == 2 for book in BOOKS)
+
+
+def routes(cluster: Cluster, peer: str) -> dict[BookKey, tuple[tuple[str, ...], bool]]:
+    """Where one node sends readers of a book that it cannot serve."""
+    return cluster.nodes[peer].books.routes
+
+
+def test_readers_are_sent_to_nodes_that_have_the_book_and_are_not_suspect() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        await cluster.until(
+            lambda: all(
+                set(routes(cluster, peer)[book][0]) == cluster.synced_on(book) - {peer}
+                for peer in NODES
+                for book in BOOKS
+            )
+        )
+        cluster.freeze("b2")
+        core = cluster.nodes["a1"].core
+        await cluster.until(lambda: not core.members.is_alive("b2"))
+        assert all("b2" not in routes(cluster, "a1")[book][0] for book in BOOKS)
+        cluster.thaw("b2")
+        await cluster.until(lambda: is_whole(cluster, 2))
+        await cluster.nodes["a1"].runner.stop(*BOOKS)
+        await cluster.until(lambda: not cluster.nodes["c3"].core.wanted.books())
+        assert all(route == ((), False) for route in routes(cluster, "c3").values())
+
+    Cluster().run(test)
+
+
+def test_readers_of_a_book_that_no_node_has_yet_are_sent_to_its_owners() -> None:
+    async def test(cluster: Cluster) -> None:
+        await cluster.join("a1")
+        await cluster.join("b2", issuer="a1")
+        await cluster.until(lambda: "b2" in cluster.nodes["a1"].core.members.alive())
+        await cluster.nodes["a1"].runner.create(*BOOKS, replicas=1, settings={})
+        for book in BOOKS:
+            (owner,) = cluster.nodes["a1"].core.books.owners(book)
+            expected = ((), False) if owner == "a1" else (("b2",), False)
+            assert routes(cluster, "a1").get(book, ((), False)) == expected
+        await cluster.until(lambda: all(len(cluster.synced_on(book)) == 1 for book in BOOKS))
+        await cluster.until(lambda: all(route[1] for route in routes(cluster, "a1").values()))
+
+    Cluster().run(test)
+
+
+def test_a_removed_node_is_told_to_all_servers() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        await cluster.nodes["a1"].runner.deny("b2", until_ms=2_000_000_000_000)
+        await cluster.until(lambda: all(cluster.nodes[peer].books.denied == {"b2"} for peer in ("a1", "c3")))
+
+    Cluster().run(test)

@@ -16,10 +16,12 @@ class NativeServer:
     def __init__(self, native: Any) -> None:
         self._native = native
 
-    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...], *, is_synced: bool) -> None:
         """Forward reads of a book to these nodes, first choice first; none: to no node."""
         if hasattr(self._native, "set_holders"):
-            self._native.set_holders(*key, [(node.id, node.address) for node in nodes])
+            addresses = [(node.id, node.address) for node in nodes]
+            status, reason = ("synced", "") if is_synced else ("buffering", "no node has the book yet")
+            self._native.set_holders(*key, addresses, status=status, reason=reason)
 
     def set_denied(self, nodes: frozenset[str]) -> None:
         """Refuse the certificates of these nodes."""

@@ -69,7 +69,7 @@ class BookHost:
         sink: Callable[[], ReplicaSink],
         source_of: Callable[[BookKey], Source],
         is_tls: Callable[[], bool],
-        on_holders: Callable[[BookKey, tuple[Node, ...]], None],
+        on_holders: Callable[[BookKey, tuple[Node, ...], bool], None],
         on_denied: Callable[[frozenset[str]], None],
         on_move: Callable[[BookKey, Source | None], None],
         on_synced: Callable[[BookKey], None],
@@ -157,9 +157,9 @@ class BookHost:
         """As `SetBudgetShare`."""
         self._client.set_budget_share(share)
 
-    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...], *, is_synced: bool) -> None:
         """As `SetHolders`."""
-        self._on_holders(key, nodes)
+        self._on_holders(key, nodes, is_synced)
 
     def set_denied(self, nodes: frozenset[str]) -> None:
         """As `SetDenied`."""

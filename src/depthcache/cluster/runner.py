@@ -68,7 +68,7 @@ class ReplicaHost(Protocol):
     def set_budget_share(self, share: float) -> None:
         """As `SetBudgetShare`."""
 
-    def set_holders(self, key: BookKey, nodes: tuple[Node, ...]) -> None:
+    def set_holders(self, key: BookKey, nodes: tuple[Node, ...], *, is_synced: bool) -> None:
         """As `SetHolders`."""
 
     def set_denied(self, nodes: frozenset[str]) -> None:
@@ -300,8 +300,8 @@ class NodeRunner:
                 self._host.stop(key)
             case SetBudgetShare(share):
                 self._host.set_budget_share(share)
-            case SetHolders(key, nodes):
-                self._host.set_holders(key, nodes)
+            case SetHolders(key, nodes, is_synced):
+                self._host.set_holders(key, nodes, is_synced=is_synced)
             case SetDenied(denied):
                 self._host.set_denied(denied)
             case Tell(node, payload):

@@ -1,7 +1,7 @@
 """A running node of a cluster: a client of the exchanges, a book server, and the node's own decisions.
 
     async with ClusterNode(identity, options) as node:
-        await node.create("binance.com", ["BTCUSDT"], replicas=2)
+        await node.create_books("binance.com", ["BTCUSDT"], replicas=2)
         print(node.url, node.status())
 
 Everything runs on one event loop. Reads and subscriptions are served by native threads.
@@ -24,6 +24,7 @@ from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.live_book import LiveBook
 from depthcache.cluster.core.commands import FromSibling, Source
+from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
@@ -37,7 +38,7 @@ from depthcache.cluster.runner import Clock, NodeRunner, SystemClock
 from depthcache.cluster.seam import ClusterNetwork
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
-from depthcache.errors import InvalidArgument, UsageError
+from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.io.network.copies import CopyNetwork
 from depthcache.io.network.interface import ClosableNetwork
 from depthcache.io.network.select import real_network
@@ -48,6 +49,8 @@ from depthcache.settings import Settings
 __all__ = ["ClusterNode", "NodeOptions"]
 
 _MOST_REPLICAS = 64
+_CERTIFICATE_MS = 8 * 86_400_000
+"""Longer than the certificate of a node is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +92,16 @@ class ClusterNode:
         *,
         clock: Clock | None = None,
         on_removed: Callable[[str], None] = lambda _: None,
+        on_left: Callable[[], None] = lambda: None,
     ) -> None:
-        """Opens nothing. `clock`: None for the system's. `on_removed`: gets the reason."""
+        """Opens nothing. `clock`: None for the system's. `on_removed`: this node was removed from the
+        cluster; gets the reason. `on_left`: `begin_leaving` is done."""
         self.identity: Identity = identity
         self.options: NodeOptions = options
         self.removed: str = ""
         self._clock = SystemClock() if clock is None else clock
-        self._on_removed = on_removed
+        self._on_removed, self._on_left = on_removed, on_left
+        self._leaving: asyncio.Task[None] | None = None
         self._state = "new"
         self._moves = Moves(options.folder / "moves.jsonl")
         self._began: dict[BookKey, tuple[float, str]] = {}
@@ -162,6 +168,15 @@ class ClusterNode:
         await self.runner.retire()
         await self.close()
 
+    async def _leave(self) -> None:
+        try:
+            await self.stop()
+        except DepthCacheError as error:
+            logs.unexpected(where="leaving the cluster", error=error)
+            self._leaving = None
+            return
+        self._on_left()
+
     async def close(self) -> None:
         """End now: other nodes take over at once. It may be started again with the same identity."""
         if self._state == "closed":
@@ -176,7 +191,7 @@ class ClusterNode:
 
     # --- changes of the wanted set ----------------------------------------------------------
 
-    async def create(
+    async def create_books(
         self,
         exchange: str,
         symbols: Iterable[str],
@@ -194,7 +209,7 @@ class ClusterNode:
         await self.runner.create(*keys, replicas=_replicas(replicas), settings=parsed)
         return keys
 
-    async def change(
+    async def change_books(
         self,
         exchange: str,
         symbols: Iterable[str],
@@ -202,18 +217,28 @@ class ClusterNode:
         replicas: int | None = None,
         settings: Mapping[str, Value] | None = None,
     ) -> tuple[BookKey, ...]:
-        """Change some settings of books. Raises what `create` raises, and BookNotWanted."""
+        """Change some settings of books. Raises what `create_books` raises, and BookNotWanted."""
         keys = self.keys(exchange, symbols)
         parsed = self._settings(keys, settings)
         most = None if replicas is None else _replicas(replicas)
         await self.runner.change(*keys, replicas=most, settings=parsed)
         return keys
 
-    async def remove(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+    async def stop_books(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
         """Keep books no longer. Raises UnknownExchange, InvalidArgument, BookNotWanted, ChangeNotStored."""
         keys = self.keys(exchange, symbols)
         await self.runner.stop(*keys)
         return keys
+
+    async def remove(self, node: str) -> int:
+        """Remove a node and refuse it until its certificate has ended; returns as `NodeRunner.create`. Raises
+        ChangeNotStored."""
+        return await self.runner.deny(node, until_ms=self._clock.wall_ms() + _CERTIFICATE_MS)
+
+    def begin_leaving(self) -> None:
+        """As `stop`, without waiting; `on_left` is called at the end."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave())
 
     def keys(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
         """Books by the names that users give them. Raises UnknownExchange, InvalidArgument."""
@@ -230,7 +255,7 @@ class ClusterNode:
             sink=lambda: self.runner,
             source_of=lambda key: self.runner.core.books.source(key),
             is_tls=lambda: self.options.server.is_tls,
-            on_holders=lambda key, nodes: self._native.set_holders(key, nodes),
+            on_holders=self._on_holders,
             on_denied=lambda nodes: self._native.set_denied(nodes),
             on_move=self._on_move,
             on_synced=self._on_synced,
@@ -310,6 +335,9 @@ class ClusterNode:
         self.removed = reason
         logs.node_removed(node=self.identity.node.id, reason=reason)
         self._on_removed(reason)
+
+    def _on_holders(self, key: BookKey, nodes: tuple[Node, ...], is_synced: bool) -> None:
+        self._native.set_holders(key, nodes, is_synced=is_synced)
 
     # --- status ----------------------------------------------------------------------------
 

@@ -80,13 +80,15 @@ class SetBudgetShare:
 
 @dataclass(frozen=True, slots=True)
 class SetHolders:
-    """Which other nodes answer for a book now, first choice first.
+    """Which other nodes answer for a book, first choice first.
 
-    Empty for a book that this node answers for itself, that no node has, or that is not wanted any more.
+    Where no node has it synced, the owners that are alive; none for a book that only this node is to hold, or
+    that is not wanted any more. `is_synced`: whether any node has it synced, this one included.
     """
 
     key: BookKey
     nodes: tuple[Node, ...]
+    is_synced: bool
 
 
 @dataclass(frozen=True, slots=True)

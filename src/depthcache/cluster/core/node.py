@@ -109,7 +109,7 @@ class NodeCore:
             if self._is_settled(now_ns):
                 self._commands += self.books.decide(self.wanted.books(), now_ns)
                 self._commands += self._changes.take_done()
-            self._commands += self.books.take_routes()
+            self._commands += self.books.take_routes(self.wanted.books())
             self._tell_reports(self.books.take_changes())
         commands, self._commands = self._commands, []
         return commands

@@ -38,6 +38,7 @@ from depthcache.cluster.core.wanted_set import WantedBook
 __all__ = ["SIBLING_WAIT_NS", "WANTED", "Ownership", "ReplicaState"]
 
 WANTED = "created or changed"
+_NO_ROUTE: tuple[tuple[Node, ...], bool] = ((), False)
 
 SIBLING_WAIT_NS = 30_000_000_000
 """How long to wait for a node that is getting the book, since it last made progress with any book."""
@@ -95,8 +96,8 @@ class Ownership:
         self._changes: dict[BookKey, ReplicaState | None] = {}
         self._to_route: set[BookKey] = set()
         """Books whose holders may have changed."""
-        self._routes: dict[BookKey, tuple[Node, ...]] = {}
-        """The holders as last given out."""
+        self._routes: dict[BookKey, tuple[tuple[Node, ...], bool]] = {}
+        """As last given out."""
         self._why: dict[BookKey, str] = {}
         self._why_view = ""
 
@@ -212,16 +213,16 @@ class Ownership:
         self._dirty.clear()
         return commands
 
-    def take_routes(self) -> list[SetHolders]:
+    def take_routes(self, wanted: Mapping[BookKey, WantedBook]) -> list[SetHolders]:
         """The books that other nodes than before answer for."""
         keys, self._to_route = self._to_route | self._dirty, set()
         found: list[SetHolders] = []
         for key in sorted(keys):
-            nodes = self._other_holders(key)
-            if nodes != self._routes.get(key, ()):
-                self._routes[key] = nodes
-                found.append(SetHolders(key, nodes))
-            if not nodes:
+            route = self._route(key, is_wanted=key in wanted)
+            if route != self._routes.get(key, _NO_ROUTE):
+                self._routes[key] = route
+                found.append(SetHolders(key, *route))
+            if key not in wanted:
                 self._routes.pop(key, None)
         return found
 
@@ -232,14 +233,14 @@ class Ownership:
 
     # --- helpers ---------------------------------------------------------------------------
 
-    def _other_holders(self, key: BookKey) -> tuple[Node, ...]:
-        """Empty if this node answers itself, or if nobody keeps the book."""
+    def _route(self, key: BookKey, *, is_wanted: bool) -> tuple[tuple[Node, ...], bool]:
+        """The other nodes to ask for a book, and whether any node has it synced."""
+        if not is_wanted:
+            return _NO_ROUTE
         holders = self.holders(key)
-        me = self._members.me.id
-        if me in holders:
-            return ()
-        nodes = (self._members.node(peer) for peer in holders)
-        return tuple(node for node in nodes if node is not None)
+        peers = holders or tuple(filter(self._members.is_alive, self.owners(key)))
+        nodes = (self._members.node(peer) for peer in peers if peer != self._members.me.id)
+        return tuple(node for node in nodes if node is not None), bool(holders)
 
     def _decide(self, key: BookKey, book: WantedBook | None, commands: list[Command], now_ns: int) -> None:
         if book is None:

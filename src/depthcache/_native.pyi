@@ -716,6 +716,7 @@ class Transport:
         connect_s: float = 15.0,
         ca_file: str | PathLike[str] | None = None,
         fingerprint: bytes | None = None,
+        certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
         token: str | None = None,
         _addresses: Mapping[str, Sequence[IPv4Address | IPv6Address]] | None = None,
         _probe: _Probe | None = None,
@@ -726,7 +727,8 @@ class Transport:
         broken if no response follows within this time. A sign of life is data for a market or a listener, or
         the response to that ping. `connect_s`: the timeout for connecting, from the name lookup to the
         response to the handshake. `ca_file`: a PEM file of trusted authorities; None for those of the system.
-        `fingerprint`: SHA-256 of the only certificate to trust instead, 32 bytes. `token`: sent with every
+        `fingerprint`: SHA-256 of the only certificate to trust instead, 32 bytes. `certificate`: PEM files of
+        the certificate and key with which this side proves itself; read for every connection. `token`: sent with every
         handshake. `_addresses`: for tests, addresses of names that are not looked up.
         """
     def wake_socket(self) -> int:

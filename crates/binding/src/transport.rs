@@ -167,8 +167,8 @@ impl Transport {
     }
 
     #[new]
-    #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, fingerprint = None, token = None,
-        _addresses = None, _probe = None))]
+    #[pyo3(signature = (router, *, quiet_s, pong_s, connect_s = 15.0, ca_file = None, fingerprint = None, certificate = None,
+        token = None, _addresses = None, _probe = None))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn new(
         router: Option<PyRef<'_, Router>>,
@@ -177,6 +177,7 @@ impl Transport {
         connect_s: f64,
         ca_file: Option<PathBuf>,
         fingerprint: Option<Fingerprint>,
+        certificate: Option<(PathBuf, PathBuf)>,
         token: Option<String>,
         _addresses: Option<HashMap<String, Vec<IpAddr>>>,
         _probe: Option<PyRef<'_, _Probe>>,
@@ -184,6 +185,7 @@ impl Transport {
         let options = Options {
             authorities: ca_file,
             pinned: fingerprint,
+            certificate,
             token: token.map(Secret),
             connecting: seconds("connect_s", connect_s)?,
             addresses: _addresses.unwrap_or_default(),

@@ -40,6 +40,8 @@ pub struct Options {
     pub authorities: Option<PathBuf>,
     /// The fingerprint of the only certificate to trust, instead of authorities.
     pub pinned: Option<Fingerprint>,
+    /// PEM files of the certificate and key with which this side proves itself; None for no certificate.
+    pub certificate: Option<(PathBuf, PathBuf)>,
     /// A token for the server, sent with every handshake; never shown.
     pub token: Option<Secret>,
     /// Timeout for opening a connection, from the DNS lookup to the response to the handshake.
@@ -186,7 +188,11 @@ async fn serve(
         patience: options.patience,
     };
     let connections: CommandSenders = CommandSenders::default();
-    let trust = Rc::new(TrustStore::new(options.authorities, options.pinned));
+    let trust = Rc::new(TrustStore::new(
+        options.authorities,
+        options.pinned,
+        options.certificate,
+    ));
     let mut work = JoinSet::new();
     let (sink, queue) = (context.sink.clone(), context.queue.clone());
     let mut ticks = interval(TICK);
@@ -284,26 +290,34 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// The certificate authorities that TLS connections trust, loaded once on first use.
+/// The certificate authorities that TLS connections trust, loaded once on first use; for every connection where this side
+/// has a certificate, which may be renewed.
 struct TrustStore {
     authorities: Option<PathBuf>,
     pinned: Option<Fingerprint>,
+    certificate: Option<(PathBuf, PathBuf)>,
     config: RefCell<Option<Arc<ClientConfig>>>,
 }
 
 impl TrustStore {
-    fn new(authorities: Option<PathBuf>, pinned: Option<Fingerprint>) -> TrustStore {
+    fn new(
+        authorities: Option<PathBuf>,
+        pinned: Option<Fingerprint>,
+        certificate: Option<(PathBuf, PathBuf)>,
+    ) -> TrustStore {
         TrustStore {
             authorities,
             pinned,
+            certificate,
             config: RefCell::default(),
         }
     }
 
     fn config(&self) -> Result<Arc<ClientConfig>, String> {
         let mut held = self.config.borrow_mut();
-        if held.is_none() {
-            *held = Some(tls::config(self.authorities.as_deref(), self.pinned)?);
+        let own = self.certificate.as_ref();
+        if held.is_none() || own.is_some() {
+            *held = Some(tls::config(self.authorities.as_deref(), self.pinned, own)?);
         }
         held.clone().ok_or_else(|| "nothing is trusted".to_owned())
     }

@@ -2,17 +2,18 @@
 //! pinned certificate.
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, OtherError,
+    RootCertStore, SignatureScheme,
 };
 
 /// SHA-256 of a certificate.
@@ -20,13 +21,15 @@ pub type Fingerprint = [u8; 32];
 
 /// The configuration of all TLS connections. The error is a message for people.
 ///
-/// `pinned`: the only certificate to trust, whatever its name, issuer and dates; None: those of the authorities.
+/// `pinned`: the only certificate to trust, whatever its name, issuer and dates; None: those of the authorities. `own`:
+/// PEM files of the certificate and key with which this side proves itself, if the server asks.
 pub fn config(
     authorities: Option<&Path>,
     pinned: Option<Fingerprint>,
+    own: Option<&(PathBuf, PathBuf)>,
 ) -> Result<Arc<ClientConfig>, String> {
     let Some(pinned) = pinned else {
-        return of_authorities(authorities);
+        return of_authorities(authorities, own);
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Pinned {
@@ -37,8 +40,22 @@ pub fn config(
         .with_safe_default_protocol_versions()
         .map_err(|why| why.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    proving(config, own)
+}
+
+fn proving(
+    config: ConfigBuilder<ClientConfig, WantsClientCert>,
+    own: Option<&(PathBuf, PathBuf)>,
+) -> Result<Arc<ClientConfig>, String> {
+    let Some((certificate, key)) = own else {
+        return Ok(Arc::new(config.with_no_client_auth()));
+    };
+    let describe = |why: rustls::pki_types::pem::Error| format!("{}: {why}", key.display());
+    let private = PrivateKeyDer::from_pem_file(key).map_err(describe)?;
+    let config = config
+        .with_client_auth_cert(from_file(certificate)?, private)
+        .map_err(|why| format!("{}: {why}", certificate.display()))?;
     Ok(Arc::new(config))
 }
 
@@ -110,7 +127,10 @@ fn shown(fingerprint: &Fingerprint) -> String {
     pairs.collect::<Vec<_>>().join(":")
 }
 
-fn of_authorities(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, String> {
+fn of_authorities(
+    authorities: Option<&Path>,
+    own: Option<&(PathBuf, PathBuf)>,
+) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let trusted = match authorities {
         Some(file) => from_file(file)?,
@@ -124,9 +144,8 @@ fn of_authorities(authorities: Option<&Path>) -> Result<Arc<ClientConfig>, Strin
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|why| why.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_root_certificates(roots);
+    proving(config, own)
 }
 
 fn from_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -40,7 +40,7 @@ from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.io.network.copies import CopyNetwork
-from depthcache.io.network.interface import ClosableNetwork
+from depthcache.io.network.interface import ClosableNetwork, ServerAccess
 from depthcache.io.network.select import real_network
 from depthcache.io.network.sessions import Sessions
 from depthcache.server import BookServer, ServerConfig, serve
@@ -300,7 +300,8 @@ class ClusterNode:
         if not self.options.server.is_tls:
             return Sessions(None)
         folder = self.options.folder
-        return Sessions(folder / "authority.pem", certificate=(folder / "node.pem", folder / "node.key"))
+        access = ServerAccess(certificate=(folder / "node.pem", folder / "node.key"))
+        return Sessions(folder / "authority.pem", access)
 
     def _make_engine(self, denied: tuple[str, ...]) -> ClusterNetwork:
         options, folder = self.options, self.options.folder

@@ -60,6 +60,7 @@ class NativeNetwork(AiohttpNetwork):
             connect_s=self._connect_s,
             ca_file=self._ca_file,
             fingerprint=self._access.fingerprint,
+            certificate=self._access.certificate,
             token=self._access.token,
             _addresses=self._addresses,
         )

@@ -70,21 +70,14 @@ class Sessions:
     """All sessions of a client, created on first use and closed together.
 
     `ca_file`: PEM file of the certificate authorities to trust; None for those of the system. `access`: to
-    the book server, where all requests go to one. `certificate`: PEM files of the certificate and key with
-    which this side proves itself; None for none.
+    the book server, where all requests go to one.
     """
 
-    def __init__(
-        self,
-        ca_file: str | PathLike[str] | None,
-        access: ServerAccess | None = None,
-        *,
-        certificate: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
-    ) -> None:
+    def __init__(self, ca_file: str | PathLike[str] | None, access: ServerAccess | None = None) -> None:
         self._held: dict[Proxy | None, aiohttp.ClientSession] = {}
         context = ssl.create_default_context(cafile=ca_file)
-        if certificate is not None:
-            context.load_cert_chain(*certificate)
+        if access is not None and access.certificate is not None:
+            context.load_cert_chain(*access.certificate)
         self._tls: ssl.SSLContext | aiohttp.Fingerprint = context
         if access is not None and access.fingerprint is not None:
             self._tls = aiohttp.Fingerprint(access.fingerprint)

@@ -820,7 +820,8 @@ class BookServer:
     def take_request(self, timeout_s: float) -> tuple[int, str, str, str, bytes] | None:
         """The next request that Python is to answer: number, route, exchange, symbol, body.
 
-        None after so long, and at the end. Waits without the interpreter."""
+        Other paths have their parameters in the place of exchange and symbol. None after so long, and at
+        the end. Waits without the interpreter."""
     def replace_certificate(self, certificate: str, key: str) -> None:
         """Give new connections another certificate; open connections keep theirs.
 
@@ -831,7 +832,9 @@ class BookServer:
     def set_versions(self, running: str, installed: str) -> None:
         """The versions of the program that run and are installed, for `/v1/stats`."""
     def set_recording(self, has_ended: bool) -> None:
-        """The books are of a recording, which plays or has ended, for `/v1/stats`."""
+        """The books are of a recording, which has ended or plays: `/v1/stats` says it."""
+    def delegate_lists(self) -> None:
+        """Let `take_request` give the lists of books for old clients, too: those of a whole cluster."""
     @property
     def followers(self) -> int:
         """WebSockets and streams of events that are open."""

@@ -27,7 +27,7 @@ def test_every_route_is_an_operation_and_no_other_is() -> None:
 def test_every_operation_is_routed() -> None:
     with serving(documents=documents(), delegation_s=0.01) as native:
         for route in ROUTES:
-            path = route["path"].format(exchange="x", symbol="y")
+            path = route["path"].format(exchange="x", symbol="y", node="a1", role="read")
             answer = ask(native.port, path, method=route["method"], token=ADMIN)
             assert answer.status != 405
             assert answer.status != 404 or answer.error["code"] == "unknown_book"

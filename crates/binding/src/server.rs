@@ -150,8 +150,8 @@ impl BookServer {
         self.inner.registry().len()
     }
 
-    /// The next request that Python is to answer: number, route, exchange, symbol, body; None after so long, and
-    /// at the end. Waits without the interpreter.
+    /// The next request that Python is to answer: number, route, exchange, symbol (the parameters of other paths in
+    /// their place), body; None after so long, and at the end. Waits without the interpreter.
     fn take_request<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Option<Request<'py>>> {
         let most = seconds("timeout_s", timeout_s)?;
         let taken = py.detach(|| self.inner.take_request(most));
@@ -205,6 +205,11 @@ impl BookServer {
     /// The books are of a recording, which plays or has ended, for `/v1/stats`.
     fn set_recording(&self, has_ended: bool) {
         self.inner.set_recording(has_ended);
+    }
+
+    /// Let Python list the books for old clients, too: those of a whole cluster.
+    fn delegate_lists(&self) {
+        self.inner.delegate_lists();
     }
 
     /// WebSockets and streams of events that are open.

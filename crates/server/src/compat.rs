@@ -126,18 +126,21 @@ async fn respond(both: &Both, endpoint: &'static Endpoint, request: Request) -> 
     let asked = answers::Asked::new(compat, endpoint.event, &parts, &given);
     match endpoint.kind {
         Kind::Side(side) => json(answers::side(&asked, shared, side)),
+        Kind::Cluster | Kind::List | Kind::Info if shared.lists_are_delegated() => {
+            ask_owner(shared, endpoint, &asked, &parts, body).await
+        }
         Kind::Cluster => json(answers::cluster(&asked, shared).await),
         Kind::List => json(answers::list(&asked, shared).await),
         Kind::Info => json(answers::info(&asked, shared)),
         Kind::Test => json(answers::test(&asked)),
         Kind::License => json(answers::license(&asked)),
         Kind::Managing if !compat.options.manages => json(answers::unmanaged(&asked)),
-        Kind::Managing => manage(shared, endpoint, &asked, &parts, body).await,
+        Kind::Managing => ask_owner(shared, endpoint, &asked, &parts, body).await,
     }
 }
 
 /// Ask the owner; its answer is one of the contract.
-async fn manage(
+async fn ask_owner(
     shared: &Shared,
     endpoint: &'static Endpoint,
     asked: &answers::Asked<'_>,

@@ -20,9 +20,9 @@ pub struct DelegatedRequest {
     pub number: u64,
     /// The name of its route.
     pub route: &'static str,
-    /// The exchange, as the path has it.
+    /// The first parameter of the path, as the path has it: the exchange, unless the route says otherwise.
     pub exchange: String,
-    /// The symbol, as the path has it.
+    /// The second one: the symbol.
     pub symbol: String,
     /// The body.
     pub body: Bytes,

@@ -1,4 +1,4 @@
-//! Requests that the owner of the server answers: begin a book, end one.
+//! Requests that the owner of the server answers: begin a book, end one, and all about its cluster.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -22,11 +22,12 @@ pub async fn delegate(
 ) -> Result<Response, Problem> {
     let limits = &call.shared.limits;
     let body = whole(limits, &call.request.headers, body).await?;
+    let mut path = call.path.iter().map(|(_, value)| value.clone());
     let make = |number| DelegatedRequest {
         number,
         route: route.name,
-        exchange: call.path("exchange").to_owned(),
-        symbol: call.path("symbol").to_owned(),
+        exchange: path.next().unwrap_or_default(),
+        symbol: path.next().unwrap_or_default(),
         body,
     };
     let answered = call.shared.delegation.ask(make, limits.delegation).await?;

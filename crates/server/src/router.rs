@@ -32,6 +32,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
 fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
     let filter = match route.method {
         "PUT" => MethodFilter::PUT,
+        "POST" => MethodFilter::POST,
+        "PATCH" => MethodFilter::PATCH,
         "DELETE" => MethodFilter::DELETE,
         _ => MethodFilter::GET, // and HEAD
     };

@@ -119,6 +119,7 @@ impl Server {
             versions: RwLock::default(),
             recording_has_ended: RwLock::default(),
             is_draining: AtomicBool::new(false),
+            has_delegated_lists: AtomicBool::new(false),
             exchange: options.exchange.map(protocol),
             ending: watch::Sender::new(false),
             instance: instance(),
@@ -273,6 +274,12 @@ impl Server {
     /// The books are of a recording, which plays or has ended, for `/v1/stats`.
     pub fn set_recording(&self, has_ended: bool) {
         *self.shared.recording_has_ended.write() = Some(has_ended);
+    }
+
+    /// Let the owner list the books for old clients, as it answers what begins and ends them.
+    pub fn delegate_lists(&self) {
+        let delegated = &self.shared.has_delegated_lists;
+        delegated.store(true, Ordering::Release);
     }
 
     /// WebSockets and streams of events that are open.

@@ -48,6 +48,8 @@ pub struct Shared {
     /// None for the books of a live exchange.
     pub recording_has_ended: RwLock<Option<bool>>,
     pub is_draining: AtomicBool,
+    /// Whether the owner lists the books for old clients: those of a whole cluster.
+    pub has_delegated_lists: AtomicBool,
     /// The exchange's own protocol; None where it is not spoken.
     pub exchange: Option<Arc<dyn Protocol>>,
     /// Turns true when the server ends.
@@ -61,6 +63,11 @@ impl Shared {
     /// same name might write its levels otherwise. To be taken before a book is joined.
     pub fn name(&self) -> Arc<str> {
         format!("{}.{}", self.instance, self.registry.departures()).into()
+    }
+
+    /// Whether the owner lists the books for old clients.
+    pub fn lists_are_delegated(&self) -> bool {
+        self.has_delegated_lists.load(Ordering::Acquire)
     }
 
     /// Whether the server ends.

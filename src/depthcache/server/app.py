@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
@@ -19,6 +19,7 @@ from depthcache.pickling import OneProcess
 from depthcache.server.client_metrics import ClientMetrics
 from depthcache.server.compat_management import CompatManagement
 from depthcache.server.config import ServerConfig
+from depthcache.server.delegated import DelegatedRoutes
 from depthcache.server.documents import documents, gzipped
 from depthcache.server.exchange import ExchangeInfo, exchange_options
 from depthcache.server.kept_books import KeptBooks
@@ -67,6 +68,8 @@ class BookServer(OneProcess):
         self._native: _native.BookServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._served: dict[tuple[str, str], Any] = {}
+        self._delegated: tuple[DelegatedRoutes, ...] = ()
+        self._answering: set[asyncio.Task[None]] = set()
 
     # --- getters ------------------------------------------------------------------------------
 
@@ -95,6 +98,12 @@ class BookServer(OneProcess):
     def _play(self, *, has_ended: bool) -> None:
         """Tell readers that the books are of a recording, which has ended or plays."""
         self._running().set_recording(has_ended)
+
+    def _delegate(self, *routes: DelegatedRoutes) -> None:
+        """Let the node of a cluster answer what begins and ends books, lists them for old clients, and is
+        about the cluster. Call it inside `async with`."""
+        self._delegated = routes
+        self._running().delegate_lists()
 
     @property
     def compat_urls(self) -> tuple[str, ...]:
@@ -206,6 +215,8 @@ class BookServer(OneProcess):
     async def aclose(self) -> None:
         """Take no connection any more, answer what was asked, and end. May be called more than once."""
         await asyncio.to_thread(self.close)
+        for task in tuple(self._answering):
+            task.cancel()
 
     def close(self) -> None:
         """The same for a blocking client; it blocks for at most `drain_s`, and a second."""
@@ -323,11 +334,21 @@ class BookServer(OneProcess):
 
     def _answer(self, number: int, route: str, exchange: str, symbol: str, body: bytes) -> None:
         native = self._running()
-        if native.is_waiting(number):  # else nobody would learn what was done
-            if self._compat.answers(route):
-                native.respond(number, HTTPStatus.OK, self._compat.answer(route, body))
-            else:
-                native.respond(number, *self._management.answer(route, exchange, symbol, body))
+        if not native.is_waiting(number):  # nobody would learn what was done
+            return
+        delegated = next((each for each in self._delegated if each.answers(route)), None)
+        if delegated is not None:
+            answer = delegated.answer(route, exchange, symbol, body)
+            task = asyncio.get_running_loop().create_task(self._answer_later(number, answer))
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
+        elif self._compat.answers(route):
+            native.respond(number, HTTPStatus.OK, self._compat.answer(route, body))
+        else:
+            native.respond(number, *self._management.answer(route, exchange, symbol, body))
+
+    async def _answer_later(self, number: int, answer: Awaitable[tuple[int, bytes]]) -> None:
+        self._running().respond(number, *await answer)
 
     def _on_request(self, request: tuple[int, str, str, str, bytes]) -> None:
         """On the thread of requests."""

@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,7 +20,18 @@ from depthcache.model import Status, compact_json
 from depthcache.server.kept_books import KeptBooks
 from depthcache.server.management import ManagedBooks
 
-__all__ = ["CompatManagement"]
+__all__ = [
+    "NO_EFFECT",
+    "CompatManagement",
+    "ContractError",
+    "Given",
+    "contract_error",
+    "parse_markets",
+    "parse_options",
+    "parse_parameters",
+    "required",
+    "without_effect",
+]
 
 _PREFIX = "compat_"
 _GROUPS = (
@@ -32,7 +43,7 @@ _GROUPS = (
 )
 _MOST_CREDENTIALS = 1_000
 _MOST_MARKETS = 5_000
-_NO_EFFECT = {
+NO_EFFECT = {
     "desired_quantity": "kept once, by this process: desired_quantity has no effect",
     "update_interval": "kept at the speed of this server (speed_ms): update_interval has no effect",
     "refresh_interval": "compared and repaired without a timer: refresh_interval has no effect",
@@ -41,10 +52,11 @@ _NO_EFFECT = {
 _USUAL = {"desired_quantity": 1, "update_interval": None, "refresh_interval": 0}
 """What the old cluster does anyway."""
 
-_Given = dict[str, Any]
+Given = dict[str, Any]
+"""Parameters of a request, or facts of an answer."""
 
 
-class _Refused(Exception):
+class ContractError(Exception):
     """The contract's error."""
 
     def __init__(self, error_id: str, message: str) -> None:
@@ -67,7 +79,7 @@ class CompatManagement:
     def __init__(self, books: ManagedBooks, kept: KeptBooks) -> None:
         self._books, self._kept = books, kept
         self._credentials: dict[str, _Credential] = {}
-        self._handlers: dict[str, Callable[[_Given], _Given]] = {
+        self._handlers: dict[str, Callable[[Given], Given]] = {
             "create_depthcache": self._create,
             "create_depthcaches": self._create_several,
             "stop_depthcache": self._stop,
@@ -83,46 +95,46 @@ class CompatManagement:
     def answer(self, route: str, body: bytes) -> bytes:
         """The facts of an answer as JSON. Never raises: a bug is error #9000 and a log line."""
         try:
-            facts = {"result": "OK"} | self._handlers[route.removeprefix(_PREFIX)](_parsed(body))
+            facts = {"result": "OK"} | self._handlers[route.removeprefix(_PREFIX)](parse_parameters(body))
             self._kept.save()
-        except _Refused as error:
-            facts = _error(error.error_id, error.message)
+        except ContractError as error:
+            facts = contract_error(error.error_id, error.message)
         except Exception as error:  # noqa: BLE001 - the sender gets an answer, the log the error
             logs.unexpected(where="a request of an old client", error=error)
-            facts = _error("#9000", "a bug in the server: its log has the error")
+            facts = contract_error("#9000", "a bug in the server: its log has the error")
         return compact_json(facts)
 
     # --- books ----------------------------------------------------------------------------------
 
-    def _create(self, given: _Given) -> _Given:
-        exchange, market = _required(given, "#1016", "exchange", "market")
-        words = _options(given)
+    def _create(self, given: Given) -> Given:
+        exchange, market = required(given, "#1016", "exchange", "market")
+        words = without_effect(parse_options(given))
         if self._held(exchange, market) is not None:
-            raise _Refused("#1024", f"DepthCache '{market}' for '{exchange}' already exists!")
+            raise ContractError("#1024", f"DepthCache '{market}' for '{exchange}' already exists!")
         self._begin(exchange, market)
         return words
 
-    def _create_several(self, given: _Given) -> _Given:
-        exchange, listed = _required(given, "#1016", "exchange", "markets")
-        words = _options(given)
+    def _create_several(self, given: Given) -> Given:
+        exchange, listed = required(given, "#1016", "exchange", "markets")
+        words = without_effect(parse_options(given))
         failed: dict[str, str] = {}
-        for market in _markets(listed):
+        for market in parse_markets(listed):
             if self._held(exchange, market) is None:
                 try:
                     self._begin(exchange, market)
-                except _Refused as error:
+                except ContractError as error:
                     failed[market] = error.message
         if failed:
             named = "; ".join(f"{market}: {why}" for market, why in list(failed.items())[:5])
             message = f"{len(failed)} of the markets cannot be kept: {named}"
-            return _error("#1018", message) | {"failed": list(failed)}
+            return contract_error("#1018", message) | {"failed": list(failed)}
         return words
 
-    def _stop(self, given: _Given) -> _Given:
-        exchange, market = _required(given, "#1019", "exchange", "market")
+    def _stop(self, given: Given) -> Given:
+        exchange, market = required(given, "#1019", "exchange", "market")
         held = self._held(exchange, market)
         if held is None:
-            raise _Refused("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
+            raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
         self._books.remove(held.symbol, held.exchange)
         self._kept.end(held.exchange, held.symbol)
         return {}
@@ -131,39 +143,39 @@ class CompatManagement:
         try:
             held = self._books.get((exchange, market))
         except DepthCacheError as error:
-            raise _Refused("#1017", str(error)) from None
+            raise ContractError("#1017", str(error)) from None
         return None if held is None or held.status is Status.CLOSED else held
 
     def _begin(self, exchange: str, market: str) -> None:
-        """Raises _Refused, also for an exchange that does not exist."""
+        """Raises ContractError, also for an exchange that does not exist."""
         try:
             book = self._books.add(market, exchange)
         except DepthCacheError as error:
-            raise _Refused("#1017", str(error)) from None
+            raise ContractError("#1017", str(error)) from None
         self._kept.begin(book.exchange, book.symbol)
 
     # --- credentials ----------------------------------------------------------------------------
 
-    def _add_credentials(self, given: _Given) -> _Given:
-        group, key, _ = _required(given, "#1030", "account_group", "api_key", "api_secret")
+    def _add_credentials(self, given: Given) -> Given:
+        group, key, _ = required(given, "#1030", "account_group", "api_key", "api_secret")
         if group not in _GROUPS:
             allowed = ", ".join(_GROUPS)
-            raise _Refused("#1031", f"Invalid account_group. Valid groups: {allowed}")
+            raise ContractError("#1031", f"Invalid account_group. Valid groups: {allowed}")
         if len(self._credentials) >= _MOST_CREDENTIALS:
-            raise _Refused("#1032", f"{_MOST_CREDENTIALS} credentials are held already")
+            raise ContractError("#1032", f"{_MOST_CREDENTIALS} credentials are held already")
         number = str(uuid.uuid4())
         self._credentials[number] = _Credential(
             account_group=group, added_timestamp=time.time(), preview=_preview(key)
         )
         return {"id": number, "message": "order books need no keys: these are used for nothing"}
 
-    def _remove_credentials(self, given: _Given) -> _Given:
-        [number] = _required(given, "#1033", "id")
+    def _remove_credentials(self, given: Given) -> Given:
+        [number] = required(given, "#1033", "id")
         if self._credentials.pop(number, None) is None:
-            raise _Refused("#1034", "Credentials not found!")
+            raise ContractError("#1034", "Credentials not found!")
         return {}
 
-    def _list_credentials(self, _: _Given) -> _Given:
+    def _list_credentials(self, _: Given) -> Given:
         return {
             "credentials": [
                 {
@@ -178,11 +190,12 @@ class CompatManagement:
         }
 
 
-def _error(error_id: str, message: str) -> _Given:
+def contract_error(error_id: str, message: str) -> Given:
+    """The facts of an answer that says what is wrong."""
     return {"result": "ERROR", "error_id": error_id, "message": message}
 
 
-def _parsed(body: bytes) -> _Given:
+def parse_parameters(body: bytes) -> Given:
     """The parameters; those of a query are an object of texts. Release 2.9 encodes twice."""
     try:
         given = json.loads(body or b"{}")
@@ -190,25 +203,26 @@ def _parsed(body: bytes) -> _Given:
         if is_twice:
             given = json.loads(given)
     except (ValueError, RecursionError):
-        raise _Refused("#1014", "the body is no JSON") from None
+        raise ContractError("#1014", "the body is no JSON") from None
     if not isinstance(given, dict):
-        raise _Refused("#1014", "the body is no JSON object")
-    return cast("_Given", given)
+        raise ContractError("#1014", "the body is no JSON object")
+    return cast("Given", given)
 
 
-def _required(given: _Given, error_id: str, *names: str) -> list[Any]:
+def required(given: Given, error_id: str, *names: str) -> list[Any]:
+    """The values of these parameters. Raises ContractError with this id where one is missing."""
     values = [given.get(name) for name in names]
     if any(value in (None, "", []) for value in values):
-        raise _Refused(error_id, f"Missing required parameter: {', '.join(names)}")
+        raise ContractError(error_id, f"Missing required parameter: {', '.join(names)}")
     for name, value in zip(names, values, strict=True):
         if name != "markets" and not isinstance(value, str):
-            raise _Refused(error_id, f"{name} is no text")
+            raise ContractError(error_id, f"{name} is no text")
     return values
 
 
-def _options(given: _Given) -> _Given:
-    """What the answer says of options; raises _Refused for what is no number."""
-    words: list[str] = []
+def parse_options(given: Given) -> dict[str, int]:
+    """The options that were given, by name. Raises ContractError for what is no number."""
+    options: dict[str, int] = {}
     for name, least in (("desired_quantity", 1), ("update_interval", 1), ("refresh_interval", 0)):
         value = given.get(name)
         if value in (None, "", "None"):
@@ -218,15 +232,20 @@ def _options(given: _Given) -> _Given:
         except ValueError:
             number = -1
         if number < least:
-            raise _Refused(
+            raise ContractError(
                 "#1017", f"{name} is {str(value)[:50]!r}; allowed: a whole number, {least} or more"
             )
-        if number != _USUAL[name]:
-            words.append(_NO_EFFECT[name])
-    return {"message": "; ".join(words)} if words else {}
+        options[name] = number
+    return options
 
 
-def _markets(listed: Any) -> list[str]:
+def without_effect(options: Mapping[str, int], words: Mapping[str, str] = NO_EFFECT) -> Given:
+    """What the answer says of options from which nothing follows. `words`: by the name of such an option."""
+    said = [each for name, each in words.items() if options.get(name, _USUAL[name]) != _USUAL[name]]
+    return {"message": "; ".join(said)} if said else {}
+
+
+def parse_markets(listed: Any) -> list[str]:
     """A list; or as text: names with commas between them, or the Base64 of a JSON list (release 2.8)."""
     found = listed
     if isinstance(listed, str):
@@ -238,10 +257,10 @@ def _markets(listed: Any) -> list[str]:
             found = [each.strip() for each in listed.split(",") if each.strip()]
     listed_names: list[Any] = cast("list[Any]", found)
     if not isinstance(found, list) or not all(isinstance(each, str) for each in listed_names):
-        raise _Refused("#1016", "markets is no list of symbols")
+        raise ContractError("#1016", "markets is no list of symbols")
     names: list[str] = list(dict.fromkeys(listed_names))
     if len(names) > _MOST_MARKETS:
-        raise _Refused("#1016", f"{_MOST_MARKETS} markets at most")
+        raise ContractError("#1016", f"{_MOST_MARKETS} markets at most")
     return names
 
 

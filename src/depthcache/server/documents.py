@@ -16,14 +16,15 @@ __all__ = ["documents", "gzipped", "openapi", "page_files"]
 _WORDS = {
     101: "The socket is open; docs/how-to/stream.md has its messages.",
     200: "As asked.",
-    201: "The book is begun.",
+    201: "It is made.",
+    202: "It is begun, and goes on after the response.",
     204: "Done; nothing to say.",
     304: "The book is the one that the sender has (If-None-Match).",
     400: "A parameter cannot work: its name, its value and what is allowed.",
     401: "No token, or an unknown one.",
     403: "The token may not do this, or the request is made for a foreign host, origin or site.",
-    404: "Not held here, with the names most like it.",
-    409: "There is such a book, with other options.",
+    404: "Not held here, with the names most like it; or the server is no node of a cluster.",
+    409: "There is such a book, with other options; or what is there does not allow it.",
     410: "The book is closed for good, with the reason.",
     426: "This is a WebSocket: connect to it with HTTP/1.1.",
     425: "The book is not synced, or too old; Retry-After says when to ask again.",
@@ -88,6 +89,7 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
     access = route["access"]
     own_errors: list[int] = route["errors"]
     errors = sorted({400, 403, 429, *own_errors, *(() if access == "open" else (401,))})
+    body = _BODIES.get(route["name"])
     return {
         "operationId": route["name"],
         "summary": route["words"],
@@ -102,11 +104,31 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
             }
             for each in route["parameters"]
         ],
+        **({} if body is None else {"requestBody": _body(body)}),
         "responses": {
             **{str(status): _success(route, status) for status in route["successes"]},
             **{str(status): _failure(status) for status in errors},
         },
     }
+
+
+_NAMES = {"exchange": {"type": "string"}, "symbols": {"type": "array", "items": {"type": "string"}}}
+_DEPTH = {"type": "integer", "minimum": 1, "description": "Levels a side that are kept complete."}
+_REPLICAS = {"type": "integer", "minimum": 1, "maximum": 64, "description": "Nodes that hold it."}
+_OPTIONS = {"replicas": _REPLICAS, "settings": {"type": "object", "properties": {"depth": _DEPTH}}}
+_BODIES: dict[str, dict[str, Any]] = {
+    "begin_book": {"properties": {"depth": _DEPTH, "replicas": _REPLICAS}},
+    "create_cluster_books": {"required": list(_NAMES), "properties": _NAMES | _OPTIONS},
+    "change_cluster_books": {"required": list(_NAMES), "properties": _NAMES | _OPTIONS},
+    "stop_cluster_books": {"required": list(_NAMES), "properties": _NAMES},
+    "drain_cluster_node": {"properties": {"draining": {"type": "boolean", "default": True}}},
+}
+"""The objects that requests send, by the name of their route."""
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"type": "object", **schema}}}
+    return {"required": "required" in schema, "content": content}
 
 
 def _success(route: dict[str, Any], status: int) -> dict[str, Any]:

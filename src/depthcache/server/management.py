@@ -53,6 +53,9 @@ class Management:
         """Status and JSON. Never raises: a bug is status 500 and a log line."""
         handlers: dict[str, Callable[[str, str, bytes], tuple[int, bytes]]]
         handlers = {"begin_book": self._begin, "end_book": self._end, "begin_asked_book": self._begin_asked}
+        if route not in handlers:
+            words = "this server is no node of a cluster: `depthcache cluster start` begins one"
+            return _error(HTTPStatus.NOT_FOUND, "no_cluster", words)
         try:
             answer = handlers[route](exchange, symbol, body)
             self._kept.save()

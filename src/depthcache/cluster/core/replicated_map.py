@@ -68,6 +68,10 @@ class ReplicatedMap:
         cells = self._entries.get(key, {})
         return {name: value for name, (_, value) in cells.items() if name != _ALIVE} if key in self else {}
 
+    def made(self, key: str) -> Stamp | None:
+        """When an entry was made; None if it does not exist."""
+        return self._entries[key][_ALIVE][0] if key in self else None
+
     def content(self) -> Delta:
         """All cells, tombstones included."""
         return self._entries

@@ -64,6 +64,11 @@ class WantedSet:
         """All wanted books."""
         return self._books
 
+    def created_ms(self, key: BookKey) -> int:
+        """When a wanted book was created, in milliseconds since 1970; 0 for one that is not wanted."""
+        made = self.map.made(_text(key))
+        return 0 if made is None else made.wall_ms
+
     def registered(self) -> frozenset[str]:
         """The nodes that belong to the cluster, whether they run or not."""
         return self._ids(_NODE)

@@ -1,0 +1,395 @@
+"""What programs ask a node about its cluster, and change in it: the routes under /v1/cluster.
+
+`crates/server/src/table.rs` has the routes and who may use them. On a node of a cluster, the routes that
+begin and end one book do the same as those that create and stop books of the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Protocol, cast
+
+import msgspec
+
+from depthcache import logs, venues
+from depthcache.cluster.core.access_tokens import Role
+from depthcache.cluster.core.node import NodeCore
+from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.replicated_map import Value
+from depthcache.cluster.errors import BookNotWanted, ChangeNotStored, JoinRefused
+from depthcache.cluster.status import ClusterStatus, Move
+from depthcache.errors import DepthCacheError, InvalidArgument, UnknownExchange
+from depthcache.model import compact_json
+
+__all__ = ["MOST_REPLICAS", "ClusterManagement", "Invitation", "ManagedNode", "NewToken", "Runner"]
+
+MOST_REPLICAS = 64
+_MOST_SYMBOLS = 5_000
+_USUAL_REPLICAS = 2
+_DEPTHS = "levels a side: a whole number, 1 or more, that the exchange has"
+_OK = HTTPStatus.OK
+
+Answer = tuple[int, bytes]
+"""A status and JSON."""
+
+
+class Runner(Protocol):
+    """What changes the wanted set: `NodeRunner`."""
+
+    core: NodeCore
+
+    async def create(self, *keys: BookKey, replicas: int, settings: Mapping[str, Value]) -> int:
+        """As `NodeRunner.create`."""
+        ...
+
+    async def change(self, *keys: BookKey, replicas: int | None, settings: Mapping[str, Value]) -> int:
+        """As `NodeRunner.change`."""
+        ...
+
+    async def stop(self, *keys: BookKey) -> int:
+        """As `NodeRunner.stop`."""
+        ...
+
+    async def drain(self, node: str, *, draining: bool) -> int:
+        """As `NodeRunner.drain`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """What lets one further node join.
+
+    Attributes:
+        command: the arguments of `depthcache` for the new node: `cluster join HOST:PORT TOKEN`; a secret.
+        valid_s: for how many seconds.
+    """
+
+    command: tuple[str, ...] = field(repr=False)
+    valid_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A new access token.
+
+    Attributes:
+        secret: what is sent after `Bearer`.
+        old_until_ms: when the earlier tokens of its role end, in milliseconds since 1970.
+    """
+
+    secret: str = field(repr=False)
+    old_until_ms: int
+
+
+class ManagedNode(Protocol):
+    """What is asked of a running node: `ClusterNode`."""
+
+    @property
+    def runner(self) -> Runner:
+        """What changes the wanted set."""
+        ...
+
+    def status(self) -> ClusterStatus:
+        """The cluster as this node sees it."""
+        ...
+
+    def moves(self) -> Sequence[Move]:
+        """The last moves of books, oldest first."""
+        ...
+
+    def invite(self) -> Invitation:
+        """Let one further node join. Raises JoinRefused where this node cannot."""
+        ...
+
+    async def rotate_token(self, role: Role) -> NewToken:
+        """Make a new access token. Raises ChangeNotStored."""
+        ...
+
+    async def remove(self, node: str) -> int:
+        """Remove a node and refuse it until its certificate has ended. As `Runner.create`."""
+        ...
+
+    def begin_leaving(self) -> None:
+        """Hand all books over, leave for good, and end; does not wait."""
+
+
+class _Refused(Exception):
+    """A request cannot be carried out."""
+
+    def __init__(self, status: HTTPStatus, code: str, message: str, **facts: object) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.facts = status, code, message, facts
+
+
+class ClusterManagement:
+    """Answers the management requests of one node, on its event loop."""
+
+    def __init__(self, node: ManagedNode) -> None:
+        self._node = node
+        self._handlers: dict[str, Callable[[str, str, bytes], Awaitable[Answer]]] = {
+            "read_cluster": self._read,
+            "list_cluster_nodes": self._list_nodes,
+            "list_cluster_moves": self._list_moves,
+            "create_cluster_books": self._create,
+            "change_cluster_books": self._change,
+            "stop_cluster_books": self._stop,
+            "drain_cluster_node": self._drain,
+            "remove_cluster_node": self._remove,
+            "rotate_cluster_token": self._rotate,
+            "leave_cluster": self._leave,
+            "begin_book": self._begin_one,
+            "end_book": self._end_one,
+        }
+
+    def answers(self, route: str) -> bool:
+        """Whether a route is one of these."""
+        return route in self._handlers
+
+    async def answer(self, route: str, first: str, second: str, body: bytes) -> Answer:
+        """Status and JSON. `first`, `second`: the parameters of the path. Never raises: a bug is status 500
+        and a log line."""
+        try:
+            return await self._handlers[route](first, second, body)
+        except _Refused as error:
+            return _error(error.status, error.code, error.message, **error.facts)
+        except UnknownExchange as error:
+            return _error(HTTPStatus.NOT_FOUND, "unknown_exchange", str(error), exchange=error.name)
+        except BookNotWanted as error:
+            facts = {"exchange": error.exchange, "symbol": error.symbol}
+            return _error(HTTPStatus.NOT_FOUND, "not_wanted", str(error), **facts)
+        except InvalidArgument as error:
+            facts = {"name": error.name, "value": str(error.value)[:100], "allowed": error.allowed}
+            return _error(HTTPStatus.BAD_REQUEST, "invalid_parameter", str(error), **facts)
+        except ChangeNotStored as error:
+            disks = {"stored": error.stored, "needed": error.needed, "reason": error.reason}
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", str(error), **disks)
+        except JoinRefused as error:
+            return _error(HTTPStatus.CONFLICT, "cannot_issue", str(error), reason=error.reason)
+        except DepthCacheError as error:
+            return _error(HTTPStatus.CONFLICT, "refused", str(error))
+        except Exception as error:  # noqa: BLE001 - the sender gets a status, the log the error
+            logs.unexpected(where="a request about a cluster", error=error)
+            words = "a bug in the server: its log has the error"
+            return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", words)
+
+    # --- books ----------------------------------------------------------------------------------
+
+    async def _create(self, _first: str, _second: str, body: bytes) -> Answer:
+        given = _object(body, "exchange", "symbols", "replicas", "settings")
+        keys = _keys(given)
+        replicas = _replicas(given.get("replicas", _USUAL_REPLICAS))
+        settings = _settings(given.get("settings", {}), keys[0].exchange)
+        return await self._create_missing(keys, replicas, settings)
+
+    async def _create_missing(
+        self, keys: Sequence[BookKey], replicas: int, settings: Mapping[str, Value]
+    ) -> Answer:
+        runner = self._node.runner
+        wanted = runner.core.wanted.books()
+        missing = [key for key in keys if key not in wanted]
+        stored = await runner.create(*missing, replicas=replicas, settings=settings) if missing else None
+        facts: dict[str, object] = {
+            "created": [key.symbol for key in missing],
+            "existing": [key.symbol for key in keys if key not in set(missing)],
+            "stored": stored,
+        }
+        return _OK, compact_json(facts | self._notes(replicas))
+
+    async def _change(self, _first: str, _second: str, body: bytes) -> Answer:
+        given = _object(body, "exchange", "symbols", "replicas", "settings")
+        keys = _keys(given)
+        replicas = None if given.get("replicas") is None else _replicas(given["replicas"])
+        settings = _settings(given.get("settings", {}), keys[0].exchange)
+        if replicas is None and not settings:
+            allowed = "replicas, settings, or both"
+            text = f"there is nothing to change: give {allowed}"
+            raise InvalidArgument(name="body", value="neither", allowed=allowed, text=text)
+        stored = await self._node.runner.change(*keys, replicas=replicas, settings=settings)
+        facts: dict[str, object] = {"changed": [key.symbol for key in keys], "stored": stored}
+        return _OK, compact_json(facts | self._notes(replicas or 1))
+
+    async def _stop(self, _first: str, _second: str, body: bytes) -> Answer:
+        given = _object(body, "exchange", "symbols")
+        keys = _keys(given)
+        wanted = self._node.runner.core.wanted.books()
+        held = [key for key in keys if key in wanted]
+        stored = await self._node.runner.stop(*held) if held else None
+        missing = [key.symbol for key in keys if key not in set(held)]
+        return _OK, compact_json(
+            {"stopped": [key.symbol for key in held], "missing": missing, "stored": stored}
+        )
+
+    async def _begin_one(self, exchange: str, symbol: str, body: bytes) -> Answer:
+        given = _object(body or b"{}", "depth", "replicas")
+        key = parse_key(exchange, symbol)
+        depth = {name: value for name, value in given.items() if name == "depth" and value is not None}
+        settings = _settings(depth, key.exchange)
+        replicas = _replicas(given.get("replicas", _USUAL_REPLICAS))
+        held = self._node.runner.core.wanted.books().get(key)
+        if held is not None:
+            self._check_same(key, dict(held.settings), settings)
+            return _OK, _one(key, held.replicas, dict(held.settings))
+        await self._node.runner.create(key, replicas=replicas, settings=settings)
+        return HTTPStatus.CREATED, _one(key, replicas, settings)
+
+    def _check_same(self, key: BookKey, held: Mapping[str, Value], wanted: Mapping[str, Value]) -> None:
+        if any(held.get(name) != value for name, value in wanted.items()):
+            words = (
+                f"the cluster keeps {key.symbol} with other settings: PATCH /v1/cluster/books changes them"
+            )
+            raise _Refused(HTTPStatus.CONFLICT, "exists_otherwise", words, settings=dict(held))
+
+    async def _end_one(self, exchange: str, symbol: str, body: bytes) -> Answer:
+        if body:
+            raise InvalidArgument(name="body", value="a body", allowed="no body")
+        key = parse_key(exchange, symbol)
+        if key in self._node.runner.core.wanted.books():
+            await self._node.runner.stop(key)
+        return HTTPStatus.NO_CONTENT, b""
+
+    def _notes(self, replicas: int) -> dict[str, object]:
+        """What follows from having fewer nodes than replicas."""
+        nodes = self._owning()
+        if replicas <= len(nodes):
+            return {}
+        have = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+        return {
+            "note": f"{replicas} replicas are wanted and {have} may hold books: further nodes get the rest"
+        }
+
+    # --- nodes ----------------------------------------------------------------------------------
+
+    async def _read(self, _first: str, _second: str, _body: bytes) -> Answer:
+        return _OK, msgspec.json.encode(self._node.status())
+
+    async def _list_nodes(self, _first: str, _second: str, _body: bytes) -> Answer:
+        return _OK, msgspec.json.encode({"nodes": self._node.status().nodes})
+
+    async def _list_moves(self, _first: str, _second: str, _body: bytes) -> Answer:
+        return _OK, msgspec.json.encode({"moves": self._node.moves()})
+
+    async def _drain(self, node: str, _second: str, body: bytes) -> Answer:
+        given = _object(body or b"{}", "draining")
+        draining = given.get("draining", True)
+        if not isinstance(draining, bool):
+            raise InvalidArgument(name="draining", value=draining, allowed="true or false")
+        node = self._known(node)
+        if draining and self._owning() <= {node}:
+            words = f"node {node} is the only one that may hold books: let another one join first"
+            raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=node)
+        stored = await self._node.runner.drain(node, draining=draining)
+        return _OK, compact_json({"node": node, "draining": draining, "stored": stored})
+
+    async def _remove(self, node: str, _second: str, body: bytes) -> Answer:
+        _object(body or b"{}")
+        node, me = self._known(node), self._me()
+        if node == me:
+            words = "a node cannot remove itself: let it leave, or ask another node"
+            raise _Refused(HTTPStatus.CONFLICT, "own_node", words, node=node)
+        stored = await self._node.remove(node)
+        return _OK, compact_json({"node": node, "removed": True, "stored": stored})
+
+    async def _rotate(self, role: str, _second: str, body: bytes) -> Answer:
+        _object(body or b"{}")
+        if role == Role.JOIN.value:
+            invitation = self._node.invite()
+            facts: dict[str, object] = {"command": invitation.command, "valid_s": invitation.valid_s}
+        elif role in (Role.READ.value, Role.MANAGE.value):
+            made = await self._node.rotate_token(Role(role))
+            facts = {"token": made.secret, "old_until_ms": made.old_until_ms}
+        else:
+            raise InvalidArgument(name="role", value=role, allowed="read, manage or join")
+        return HTTPStatus.CREATED, compact_json({"role": role, **facts})
+
+    async def _leave(self, _first: str, _second: str, body: bytes) -> Answer:
+        _object(body or b"{}")
+        me = self._me()
+        if self._owning() <= {me}:
+            words = f"node {me} is the only one that may hold books: end its process instead"
+            raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=me)
+        self._node.begin_leaving()
+        return HTTPStatus.ACCEPTED, compact_json({"node": me, "leaving": True})
+
+    def _me(self) -> str:
+        return self._node.runner.core.members.me.id
+
+    def _owning(self) -> set[str]:
+        """The nodes that may hold books and are seen."""
+        core = self._node.runner.core
+        seen = {node.id for node in core.members.not_dead()}
+        return seen & (core.wanted.registered() - core.wanted.draining())
+
+    def _known(self, node: str) -> str:
+        """The node of an id, or of its beginning where only one has that."""
+        registered = self._node.runner.core.wanted.registered()
+        found = [node] if node in registered else [each for each in registered if each.startswith(node)]
+        if len(found) == 1 and node:
+            return found[0]
+        words = (
+            f"no node has the id {node[:40]!r}" if not found else f"several nodes have ids like {node[:40]!r}"
+        )
+        raise _Refused(HTTPStatus.NOT_FOUND, "unknown_node", words, nodes=sorted(registered))
+
+
+def parse_key(exchange: str, symbol: str) -> BookKey:
+    """The book of these names, as the cluster spells it. Raises UnknownExchange, InvalidArgument."""
+    venue = venues.venue(exchange)
+    return BookKey(venue.name, venues.parse_symbol(symbol, venue))
+
+
+def _object(body: bytes, *names: str) -> dict[str, Any]:
+    """The JSON object of a body, with no other names than these."""
+    try:
+        given: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise InvalidArgument(name="body", value="no JSON", allowed="a JSON object") from None
+    if not isinstance(given, dict):
+        raise InvalidArgument(name="body", value=type(given).__name__, allowed="a JSON object")
+    found = cast("dict[str, Any]", given)
+    for name in found.keys() - set(names):
+        allowed = ", ".join(names) or "no names"
+        raise InvalidArgument(name="body", value=name[:100], allowed=allowed)
+    return found
+
+
+def _keys(given: Mapping[str, Any]) -> list[BookKey]:
+    exchange, symbols = given.get("exchange"), given.get("symbols")
+    if not isinstance(exchange, str):
+        raise InvalidArgument(name="exchange", value=exchange, allowed="the name of an exchange")
+    listed: list[Any] = cast("list[Any]", symbols)
+    if not isinstance(symbols, list) or not 1 <= len(listed) <= _MOST_SYMBOLS:
+        allowed = f"a list of 1 to {_MOST_SYMBOLS:,} symbols"
+        raise InvalidArgument(name="symbols", value=type(symbols).__name__, allowed=allowed)
+    venue = venues.venue(exchange)
+    return list(dict.fromkeys(BookKey(venue.name, venues.parse_symbol(each, venue)) for each in listed))
+
+
+def _replicas(given: Any) -> int:
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MOST_REPLICAS:
+        raise InvalidArgument(name="replicas", value=given, allowed=f"a whole number, 1 to {MOST_REPLICAS}")
+    return given
+
+
+def _settings(given: Any, exchange: str) -> dict[str, Value]:
+    if not isinstance(given, dict):
+        raise InvalidArgument(name="settings", value=given, allowed='an object such as {"depth": 1000}')
+    found = cast("dict[str, Any]", given)
+    for name, value in found.items():
+        if name != "depth":
+            raise InvalidArgument(name="settings", value=name, allowed="depth alone")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InvalidArgument(name="depth", value=value, allowed=_DEPTHS)
+        venues.venue(exchange).snapshot_limit(value)
+    return dict(found)
+
+
+def _one(key: BookKey, replicas: int, settings: Mapping[str, Value]) -> bytes:
+    facts = {"exchange": key.exchange, "symbol": key.symbol, "replicas": replicas, "settings": dict(settings)}
+    return compact_json(facts)
+
+
+def _error(status: HTTPStatus, code: str, message: str, **facts: object) -> Answer:
+    return status, compact_json({"error": {"code": code, "message": message, **facts}})

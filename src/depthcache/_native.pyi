@@ -834,7 +834,7 @@ class BookServer:
     def set_recording(self, has_ended: bool) -> None:
         """The books are of a recording, which has ended or plays: `/v1/stats` says it."""
     def delegate_lists(self) -> None:
-        """Let `take_request` give the lists of books for old clients, too: those of a whole cluster."""
+        """Let Python list the books for old clients: those of a whole cluster, through `take_request`."""
     @property
     def followers(self) -> int:
         """WebSockets and streams of events that are open."""

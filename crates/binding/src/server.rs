@@ -207,7 +207,7 @@ impl BookServer {
         self.inner.set_recording(has_ended);
     }
 
-    /// Let Python list the books for old clients, too: those of a whole cluster.
+    /// Let Python list the books for old clients: those of a whole cluster.
     fn delegate_lists(&self) {
         self.inner.delegate_lists();
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from pathlib import Path
 
+from depthcache import Settings
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.members import Member, MemberState, Node
 from depthcache.cluster.core.node import NodeCore
@@ -11,9 +13,11 @@ from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedSet
+from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.management import Invitation, NewToken
-from depthcache.cluster.status import ClusterStatus, EgressWeight, Move, read_status
+from depthcache.cluster.moves import Move
+from depthcache.cluster.running_node import ClusterNode, NodeOptions
 
 CLUSTER = "amber-fox"
 WALL_MS = 1_796_000_000_000
@@ -22,44 +26,58 @@ NEW_TOKEN = "dcr_" + "rotated" * 3
 BTC, ETH = BookKey("binance.com", "BTCUSDT"), BookKey("binance.com", "ETHUSDT")
 
 
-def facts(peer: str, **more: str) -> Node:
-    return Node(id=peer, run=1, address=f"10.0.0.{int(peer, 16)}:42081", **more)
+def facts(peer: str) -> Node:
+    """A node, by the number that is its id."""
+    return Node(id=peer, run=1, address=f"10.0.0.{int(peer, 16)}:42081")
 
 
 class FakeRunner:
-    """Carries out changes at once; the disk can be full."""
+    """Carries out changes at once; the disk can be full, or slow."""
 
     def __init__(self, core: NodeCore) -> None:
         self.core: NodeCore = core
         self.is_full: bool = False
+        self.may_go_on: asyncio.Event | None = None
 
-    def _stored(self) -> int:
+    async def _stored(self) -> int:
         self.core.take_commands(0)
+        if self.may_go_on is not None:
+            await self.may_go_on.wait()
         if self.is_full:
             raise ChangeNotStored(stored=0, needed=1, reason="disk: No space left on device")
         return 1
 
-    async def create(self, *keys: BookKey, replicas: int, settings: Mapping[str, Value]) -> int:
+    async def create(self, *keys: BookKey, replicas: int, settings: dict[str, Value]) -> int:
         self.core.create(*keys, replicas=replicas, settings=settings, now_ns=0, wall_ms=WALL_MS)
-        return self._stored()
+        return await self._stored()
 
-    async def change(self, *keys: BookKey, replicas: int | None, settings: Mapping[str, Value]) -> int:
+    async def change(self, *keys: BookKey, replicas: int | None, settings: dict[str, Value]) -> int:
         self.core.change(*keys, replicas=replicas, settings=settings, now_ns=0, wall_ms=WALL_MS)
-        return self._stored()
+        return await self._stored()
 
     async def stop(self, *keys: BookKey) -> int:
         self.core.stop_books(*keys, now_ns=0, wall_ms=WALL_MS)
-        return self._stored()
+        return await self._stored()
 
     async def drain(self, node: str, *, draining: bool) -> int:
         self.core.drain(node, draining=draining, now_ns=0, wall_ms=WALL_MS)
-        return self._stored()
+        return await self._stored()
 
 
-class FakeNode:
+class FakeHost:
+    """Knows why a book is not synced."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[BookKey, str] = {}
+
+    def reason(self, key: BookKey) -> str:
+        return self.reasons.get(key, "")
+
+
+class FakeNode(ClusterNode):
     """Node a1 of a cluster with some others, which are all alive."""
 
-    def __init__(self, *others: str, can_issue: bool = True) -> None:
+    def __init__(self, *others: str) -> None:
         wanted = WantedSet("a1")
         for each in ("a1", *others):
             wanted.register(each, wall_ms=WALL_MS)
@@ -68,37 +86,46 @@ class FakeNode:
         for each in others:
             core.on_member(Member(facts(each), MemberState.ALIVE), 0)
         core.take_commands(0)
-        self.runner: FakeRunner = FakeRunner(core)
+        identity = Identity(CLUSTER, facts("a1"), "", "", "", (), True)
+        super().__init__(identity, NodeOptions(folder=Path("/nonexistent"), settings=Settings()))
+        self.fake: FakeRunner = FakeRunner(core)
+        self.runner = self.fake  # type: ignore[assignment]
+        self.reasons: FakeHost = FakeHost()
+        self.host = self.reasons  # type: ignore[assignment]
         self.history: list[Move] = []
-        self.reasons: dict[BookKey, str] = {}
-        self.rotated: list[Role] = []
-        self.is_leaving: bool = False
-        self._can_issue = can_issue
 
     @property
     def core(self) -> NodeCore:
-        return self.runner.core
+        return self.fake.core
 
     def see(self, peer: str, state: MemberState) -> None:
         """Another node is seen differently."""
         self.core.on_member(Member(facts(peer), state), 0)
         self.core.take_commands(0)
 
-    def report(self, peer: str, key: BookKey, state: ReplicaState | None) -> None:
+    def report(self, peer: str, key: BookKey, state: ReplicaState) -> None:
         """A node reports a book; a1 is this one."""
         if peer == "a1":
-            assert state is not None
             self.core.on_replica(key, state)
         else:
             self.core.books.on_report(peer, key, state, 0)
         self.core.take_commands(0)
 
-    def status(self) -> ClusterStatus:
-        weight = EgressWeight(egress="", exchange="binance.com", nodes=1, used=120, limit=6_000)
-        return read_status(self.core, cluster=CLUSTER, reasons=self.reasons, weights=[weight])
+    def moves(self) -> tuple[Move, ...]:
+        return tuple(self.history)
 
-    def moves(self) -> list[Move]:
-        return self.history
+    def _weight(self) -> list[dict[str, object]]:
+        pool = {"pool": "binance.com", "limit": 6_000, "allowed": 3_000, "used": 40, "exchange_used": 120}
+        return [{"egress": "", **pool}]
+
+
+class FakeAdmission:
+    """Remembers what was asked of it."""
+
+    def __init__(self, node: FakeNode, *, can_issue: bool = True) -> None:
+        self._node, self._can_issue = node, can_issue
+        self.rotated: list[Role] = []
+        self.is_leaving: bool = False
 
     def invite(self) -> Invitation:
         if not self._can_issue:
@@ -109,10 +136,9 @@ class FakeNode:
         self.rotated.append(role)
         return NewToken(secret=NEW_TOKEN, old_until_ms=WALL_MS + 3_600_000)
 
-    async def remove(self, node: str) -> int:
-        self.core.deny(node, until_ms=WALL_MS + 1, now_ns=0, wall_ms=WALL_MS)
-        self.core.take_commands(0)
-        return 1
+    async def expel(self, node: str) -> None:
+        self._node.core.deny(node, until_ms=WALL_MS + 1, now_ns=0, wall_ms=WALL_MS)
+        self._node.core.take_commands(0)
 
     def begin_leaving(self) -> None:
         self.is_leaving = True

@@ -13,24 +13,26 @@ from depthcache.cluster.core.members import MemberState
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
-from depthcache.cluster.status import Move
-from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeNode
+from depthcache.cluster.moves import Move
+from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeAdmission, FakeNode
 
 BOOKS = {"exchange": "binance.com", "symbols": ["btcusdt", "ETHUSDT"]}
 
 
-def ask(node: FakeNode, route: str, *path: str, body: Any = None) -> tuple[int, Any]:
+def ask(
+    node: FakeNode, route: str, *path: str, body: Any = None, admission: FakeAdmission | None = None
+) -> tuple[int, Any]:
     """Status and content of an answer."""
     first, second = (*path, "", "")[:2]
     sent = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    management = ClusterManagement(node)
+    management = ClusterManagement(node, admission or FakeAdmission(node))
     assert management.answers(route)
     status, answer = asyncio.run(management.answer(route, first, second, sent))
     return status, json.loads(answer) if answer else None
 
 
 def create(node: FakeNode, *keys: BookKey, replicas: int = 2) -> None:
-    asyncio.run(node.runner.create(*keys, replicas=replicas, settings={}))
+    asyncio.run(node.fake.create(*keys, replicas=replicas, settings={}))
 
 
 # --- books -----------------------------------------------------------------------------------
@@ -39,12 +41,12 @@ def create(node: FakeNode, *keys: BookKey, replicas: int = 2) -> None:
 def test_books_are_created_once_with_the_names_of_the_exchange() -> None:
     node = FakeNode("b2")
     status, answer = ask(node, "create_cluster_books", body={**BOOKS, "settings": {"depth": 500}})
-    assert (status, answer) == (200, {"created": ["BTCUSDT", "ETHUSDT"], "existing": [], "stored": 1})
+    assert (status, answer) == (200, {"created": ["BTCUSDT", "ETHUSDT"], "existing": []})
     wanted = node.core.wanted.books()
     assert [(book.replicas, book.settings) for book in wanted.values()] == [(2, (("depth", 500),))] * 2
     again = {"exchange": "BINANCE.COM", "symbols": ["BTCUSDT", "BNBUSDT", "bnbusdt"], "replicas": 1}
     _, answer = ask(node, "create_cluster_books", body=again)
-    assert answer == {"created": ["BNBUSDT"], "existing": ["BTCUSDT"], "stored": 1}
+    assert answer == {"created": ["BNBUSDT"], "existing": ["BTCUSDT"]}
     assert wanted[BTC].replicas == 2, "a second create changes nothing"
 
 
@@ -84,14 +86,14 @@ def test_books_are_stopped_and_missing_ones_named() -> None:
     node = FakeNode()
     create(node, BTC)
     answer = ask(node, "stop_cluster_books", body=BOOKS)[1]
-    assert answer == {"stopped": ["BTCUSDT"], "missing": ["ETHUSDT"], "stored": 1}
-    assert ask(node, "stop_cluster_books", body=BOOKS)[1]["stored"] is None, "there was nothing to store"
+    assert answer == {"stopped": ["BTCUSDT"], "missing": ["ETHUSDT"]}
+    assert ask(node, "stop_cluster_books", body=BOOKS)[1]["missing"] == ["BTCUSDT", "ETHUSDT"]
     assert node.core.wanted.books() == {}
 
 
 def test_a_change_that_is_on_too_few_disks_is_no_success() -> None:
     node = FakeNode()
-    node.runner.is_full = True
+    node.fake.is_full = True
     for route in ("create_cluster_books", "stop_cluster_books"):
         status, answer = ask(node, route, body=BOOKS)
         assert (status, answer["error"]["code"], answer["error"]["stored"]) == (503, "not_stored", 0)
@@ -120,7 +122,8 @@ def test_a_change_that_is_on_too_few_disks_is_no_success() -> None:
         ({**BOOKS, "replicas": "2"}, "replicas"),
         ({**BOOKS, "replicas": 1e300}, "replicas"),
         ({**BOOKS, "settings": []}, "settings"),
-        ({**BOOKS, "settings": {"dept": 5}}, "settings"),
+        ({**BOOKS, "settings": {"dept": 5}}, "dept"),
+        ({**BOOKS, "settings": {"speed_ms": 7}}, "speed_ms"),
         ({**BOOKS, "settings": {"depth": 0}}, "depth"),
         ({**BOOKS, "settings": {"depth": 10**9}}, "depth"),
         ({**BOOKS, "settings": {"depth": "5"}}, "depth"),
@@ -157,7 +160,7 @@ def test_the_routes_of_one_book_create_and_stop_it_in_the_cluster() -> None:
 
 def test_a_node_is_drained_and_may_hold_books_again() -> None:
     node = FakeNode("b2")
-    assert ask(node, "drain_cluster_node", "b2")[1] == {"node": "b2", "draining": True, "stored": 1}
+    assert ask(node, "drain_cluster_node", "b2")[1] == {"node": "b2", "draining": True}
     assert node.core.wanted.draining() == {"b2"}
     assert ask(node, "drain_cluster_node", "b2", body={"draining": False})[0] == 200
     assert node.core.wanted.draining() == frozenset()
@@ -176,12 +179,13 @@ def test_a_node_is_known_by_the_beginning_of_its_id_where_that_is_unique() -> No
 
 def test_the_last_node_that_may_hold_books_is_neither_drained_nor_left() -> None:
     node = FakeNode("b2")
+    admission = FakeAdmission(node)
     ask(node, "drain_cluster_node", "b2")
     for route, path in (("drain_cluster_node", ("a1",)), ("leave_cluster", ())):
-        status, answer = ask(node, route, *path)
+        status, answer = ask(node, route, *path, admission=admission)
         assert (status, answer["error"]["code"]) == (409, "last_node")
     assert node.core.wanted.draining() == {"b2"}
-    assert not node.is_leaving
+    assert not admission.is_leaving
     gone = FakeNode("b2")
     gone.see("b2", MemberState.LEFT)
     assert ask(gone, "leave_cluster")[0] == 409, "the other node is not there to take the books"
@@ -189,13 +193,14 @@ def test_the_last_node_that_may_hold_books_is_neither_drained_nor_left() -> None
 
 def test_a_node_leaves() -> None:
     node = FakeNode("b2")
-    assert ask(node, "leave_cluster") == (202, {"node": "a1", "leaving": True})
-    assert node.is_leaving
+    admission = FakeAdmission(node)
+    assert ask(node, "leave_cluster", admission=admission) == (202, {"node": "a1", "leaving": True})
+    assert admission.is_leaving
 
 
 def test_another_node_is_removed_and_refused_and_this_one_is_not() -> None:
     node = FakeNode("b2")
-    assert ask(node, "remove_cluster_node", "b2") == (200, {"node": "b2", "removed": True, "stored": 1})
+    assert ask(node, "remove_cluster_node", "b2") == (200, {"node": "b2", "removed": True})
     assert node.core.wanted.denied() == {"b2"}
     status, answer = ask(node, "remove_cluster_node", "a1")
     assert (status, answer["error"]["code"]) == (409, "own_node")
@@ -209,18 +214,21 @@ def test_a_join_token_comes_as_the_command_of_the_new_node() -> None:
     status, answer = ask(FakeNode(), "rotate_cluster_token", "join")
     assert status == 201
     assert answer["command"] == ["cluster", "join", "10.0.0.1:42080", JOIN_TOKEN]
-    status, answer = ask(FakeNode(can_issue=False), "rotate_cluster_token", "join")
+    node = FakeNode()
+    admission = FakeAdmission(node, can_issue=False)
+    status, answer = ask(node, "rotate_cluster_token", "join", admission=admission)
     assert (status, answer["error"]["code"]) == (409, "cannot_issue")
     assert "ask node a1" in answer["error"]["message"]
 
 
 def test_access_tokens_are_rotated_by_role() -> None:
     node = FakeNode()
+    admission = FakeAdmission(node)
     for role in ("read", "manage"):
-        status, answer = ask(node, "rotate_cluster_token", role)
+        status, answer = ask(node, "rotate_cluster_token", role, admission=admission)
         assert (status, answer["token"], answer["role"]) == (201, NEW_TOKEN, role)
         assert answer["old_until_ms"] == WALL_MS + 3_600_000
-    assert node.rotated == [Role.READ, Role.MANAGE]
+    assert admission.rotated == [Role.READ, Role.MANAGE]
     assert ask(node, "rotate_cluster_token", "admin")[0] == 400
 
 
@@ -242,32 +250,29 @@ def test_the_status_says_who_holds_what_and_why_not() -> None:
     node.see("d4", MemberState.LEFT)
     node.report("b2", BTC, ReplicaState.SYNCED)
     node.report("a1", BTC, ReplicaState.STALE)
-    node.reasons[BTC] = "gap"
+    node.reasons.reasons[BTC] = "gap"
     status, answer = ask(node, "read_cluster")
     assert status == 200
     assert (answer["cluster"], answer["node"]) == ("amber-fox", "a1")
-    assert {each["node"]: each["state"] for each in answer["nodes"]} == {
+    assert {each["id"]: each["state"] for each in answer["nodes"]} == {
         "a1": "alive",
         "b2": "alive",
         "c3": "suspect",
         "d4": "away",
     }
     [book] = answer["books"]
-    assert (book["wanted"], book["possible"], book["created_ms"]) == (3, 3, WALL_MS)
+    assert (book["replicas"], book["synced"], book["reason"]) == (3, 1, "gap")
     assert book["owners"] == list(node.core.books.owners(BTC))
-    held = {each["node"]: (each["state"], each["reason"]) for each in book["replicas"]}
-    assert held == {"a1": ("stale", "gap"), "b2": ("synced", "")}
-    assert answer["weights"][0]["limit"] == 6_000
+    assert book["holders"] == {"a1": "stale", "b2": "synced"}
+    assert answer["weight"][0]["limit"] == 6_000
     assert ask(node, "list_cluster_nodes")[1] == {"nodes": answer["nodes"]}
 
 
 def test_moves_come_with_their_reasons() -> None:
     node = FakeNode()
-    node.history = [
-        Move(at_ms=1, exchange="binance.com", symbol="BTCUSDT", node="a1", what="started", why="new")
-    ]
+    node.history = [Move(1, "a1", *BTC, "began", why="new")]
     [move] = ask(node, "list_cluster_moves")[1]["moves"]
-    assert (move["what"], move["why"]) == ("started", "new")
+    assert (move["what"], move["why"]) == ("began", "new")
 
 
 def test_a_bug_is_an_error_and_a_log_line(monkeypatch: pytest.MonkeyPatch) -> None:

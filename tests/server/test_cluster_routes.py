@@ -15,11 +15,10 @@ from depthcache import server
 from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.members import MemberState
 from depthcache.cluster.core.ownership import ReplicaState
-from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.management import ClusterManagement
-from depthcache.cluster.status import Move
+from depthcache.cluster.moves import Move
 from depthcache.server import BookServer, ServerConfig
-from tests.cluster.managed import BTC, JOIN_TOKEN, WALL_MS, FakeNode
+from tests.cluster.managed import BTC, JOIN_TOKEN, WALL_MS, FakeAdmission, FakeNode
 from tests.server.asking import ADMIN, READ, Answer, ask
 
 SPOT = "binance.com"
@@ -41,7 +40,8 @@ async def serving(folder: Path, node: FakeNode | None, *, manages: bool = True) 
     books = depthcache.connect({}, settings=depthcache.Settings())
     async with books as client, server.serve(client, config) as running:
         if node is not None:
-            running._delegate(ClusterManagement(node), ClusterCompat(node, wall_s=lambda: 1_800.0))
+            admission = FakeAdmission(node)
+            running._delegate(ClusterManagement(node, admission), ClusterCompat(node, wall_s=lambda: 1_800.0))
         yield running
 
 
@@ -69,7 +69,7 @@ def test_books_and_nodes_are_managed_over_http(tmp_path: Path) -> None:
             assert (made.status, made.json["created"]) == (200, ["BTCUSDT"])
             assert (await call(running, "PATCH", "/v1/cluster/books", {**BOOKS, "replicas": 2})).status == 200
             found = (await call(running, "GET", "/v1/cluster", token=READ)).json
-            assert [(each["symbol"], each["wanted"]) for each in found["books"]] == [("BTCUSDT", 2)]
+            assert [(each["symbol"], each["replicas"]) for each in found["books"]] == [("BTCUSDT", 2)]
             for path, key in (("nodes", "nodes"), ("moves", "moves")):
                 answer = await call(running, "GET", f"/v1/cluster/{path}", token=READ)
                 assert isinstance(answer.json[key], list)
@@ -83,7 +83,6 @@ def test_books_and_nodes_are_managed_over_http(tmp_path: Path) -> None:
             node.core.register("c3", now_ns=0, wall_ms=WALL_MS)
             node.see("c3", MemberState.ALIVE)
             assert (await call(running, "POST", "/v1/cluster/leave")).status == 202
-            assert node.is_leaving
 
     asyncio.run(run())
 
@@ -123,16 +122,11 @@ def test_several_requests_wait_for_the_cluster_at_once(tmp_path: Path) -> None:
     async def run() -> None:
         node = FakeNode()
         may_go_on = asyncio.Event()
-        create = node.runner.create
-
-        async def late(*keys: BookKey, **given: Any) -> int:
-            await may_go_on.wait()
-            return await create(*keys, **given)
-
-        node.runner.create = late  # type: ignore[method-assign]
+        node.fake.may_go_on = may_go_on
         async with serving(tmp_path, node) as running:
             waiting = asyncio.create_task(call(running, "POST", "/v1/cluster/books", BOOKS))
-            assert (await call(running, "GET", "/v1/cluster", token=READ)).json["books"] == []
+            for _ in range(2):
+                assert (await call(running, "GET", "/v1/cluster", token=READ)).status == 200
             assert not waiting.done()
             may_go_on.set()
             assert (await waiting).json["created"] == ["BTCUSDT"]
@@ -148,11 +142,14 @@ def test_old_clients_create_and_stop_books_of_the_cluster(tmp_path: Path) -> Non
         node = FakeNode("b2")
         named = {"exchange": SPOT, "market": "btcusdt"}
         async with serving(tmp_path, node) as running:
-            made = await old(running, "create_depthcache", **named, desired_quantity=2, update_interval=100)
+            made = await old(running, "create_depthcache", **named, desired_quantity=2, refresh_interval=60)
             assert made["result"] == "OK"
-            assert "update_interval has no effect" in made["message"]
+            assert "refresh_interval has no effect" in made["message"]
             assert "desired_quantity" not in made["message"]
             assert node.core.wanted.books()[BTC].replicas == 2
+            more = await old(running, "create_depthcache", exchange=SPOT, market="A", desired_quantity=3)
+            assert more["message"].startswith("3 replicas are wanted and 2 nodes may hold books"), "C15"
+            await old(running, "stop_depthcache", exchange=SPOT, market="A")
             again = await old(running, "create_depthcache", **named)
             assert (again["result"], again["error_id"]) == ("ERROR", "#1024")
             several = await old(running, "create_depthcaches", exchange=SPOT, markets="BTCUSDT,ETHUSDT,B!D")
@@ -166,9 +163,10 @@ def test_old_clients_create_and_stop_books_of_the_cluster(tmp_path: Path) -> Non
                 ({"exchange": SPOT}, "#1016"),
                 ({**named, "desired_quantity": 65}, "#1017"),
                 ({**named, "desired_quantity": "x"}, "#1017"),
+                ({**named, "update_interval": 7}, "#1017"),
             ):
                 assert (await old(running, "create_depthcache", **given))["error_id"] == error_id
-            node.runner.is_full = True
+            node.fake.is_full = True
             assert (await old(running, "create_depthcache", **named))["error_id"] == "#1014"
             listed = await old(running, "get_credentials_list")
             assert listed["credentials"] == [], "answered as by a single server"
@@ -179,13 +177,13 @@ def test_old_clients_create_and_stop_books_of_the_cluster(tmp_path: Path) -> Non
 def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Path) -> None:
     async def run() -> None:
         node = FakeNode("b2", "c3")
-        await node.runner.create(BTC, replicas=3, settings={})
+        await node.fake.create(BTC, replicas=3, settings={"speed_ms": 1_000})
         node.report("a1", BTC, ReplicaState.STARTING)
         node.report("b2", BTC, ReplicaState.SYNCED)
         node.report("c3", BTC, ReplicaState.STALE)
         node.history = [
-            Move(at_ms=WALL_MS + at, exchange=SPOT, symbol="BTCUSDT", node="b2", what="started", why="new")
-            for at in (1_000, 2_000)
+            Move(WALL_MS + at, "b2", *BTC, what)
+            for at, what in ((1, "began"), (2_000, "ended"), (9_000, "synced"))
         ]
         async with serving(tmp_path, node) as running:
             listed = await old(running, "get_depthcache_list")
@@ -199,7 +197,7 @@ def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Pat
                 "LAST_DISTRIBUTION_CHANGE": WALL_MS / 1_000 + 2,
                 "MARKET": "BTCUSDT",
                 "REFRESH_INTERVAL": None,
-                "UPDATE_INTERVAL": None,
+                "UPDATE_INTERVAL": 1_000,
             }
             states = {each["POD_UID"]: each["STATUS"] for each in book["DISTRIBUTION"].values()}
             assert states == {"a1": "starting", "b2": "running", "c3": "out_of_sync"}
@@ -227,7 +225,7 @@ def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Pat
 def test_a_listener_for_reads_lists_the_cluster_and_changes_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         node = FakeNode()
-        await node.runner.create(BTC, replicas=1, settings={})
+        await node.fake.create(BTC, replicas=1, settings={})
         async with serving(tmp_path, node, manages=False) as running:
             assert (await old(running, "get_depthcache_list"))["depthcache_list"][SPOT]
             refused = await old(running, "stop_depthcache", exchange=SPOT, market="BTCUSDT")

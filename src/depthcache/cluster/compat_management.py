@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from depthcache import logs
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.errors import ChangeNotStored
-from depthcache.cluster.management import MOST_REPLICAS, ManagedNode, parse_key
-from depthcache.cluster.status import AWAY, BookStatus, NodeStatus, ReplicaStatus
+from depthcache.cluster.management import ManagedNode, shortage
 from depthcache.errors import DepthCacheError
 from depthcache.model import compact_json
 from depthcache.server.compat_management import (
@@ -34,7 +35,7 @@ __all__ = ["ClusterCompat"]
 _PREFIX = "compat_"
 _CONTRACT = "0.9.1"
 """The version of the cluster whose contract this is, as `crates/server/src/compat/answers.rs` has it."""
-_WORDS = {name: NO_EFFECT[name] for name in ("update_interval", "refresh_interval")}
+_WORDS = {"refresh_interval": NO_EFFECT["refresh_interval"]}
 _STATES = {
     ReplicaState.WAITING.value: "starting",
     ReplicaState.STARTING.value: "starting",
@@ -81,10 +82,10 @@ class ClusterCompat:
     async def _create(self, given: Given) -> Given:
         exchange, market = required(given, "#1016", "exchange", "market")
         options = parse_options(given)
-        key = _key(exchange, market)
+        key = self._key(exchange, market)
         if key in self._node.runner.core.wanted.books():
             raise ContractError("#1024", f"DepthCache '{market}' for '{exchange}' already exists!")
-        return await self._want([key], options)
+        return await self._want(exchange, [key], options)
 
     async def _create_several(self, given: Given) -> Given:
         exchange, listed = required(given, "#1016", "exchange", "markets")
@@ -93,125 +94,136 @@ class ClusterCompat:
         failed: dict[str, str] = {}
         for market in parse_markets(listed):
             try:
-                keys.append(_key(exchange, market))
+                keys.append(self._key(exchange, market))
             except ContractError as error:
                 failed[market] = error.message
         wanted = self._node.runner.core.wanted.books()
         missing = [key for key in dict.fromkeys(keys) if key not in wanted]
-        words = await self._want(missing, options)
+        words = await self._want(exchange, missing, options)
         if failed:
             named = "; ".join(f"{market}: {why}" for market, why in list(failed.items())[:5])
             message = f"{len(failed)} of the markets cannot be kept: {named}"
             return contract_error("#1018", message) | {"failed": list(failed)}
         return words
 
-    async def _want(self, keys: Iterable[BookKey], options: Mapping[str, int]) -> Given:
-        found, replicas = tuple(keys), options.get("desired_quantity", 1)
-        if replicas > MOST_REPLICAS:
-            allowed = f"a whole number, 1 to {MOST_REPLICAS}"
-            raise ContractError("#1017", f"desired_quantity is {replicas}; allowed: {allowed}")
-        if found:
-            await self._node.runner.create(*found, replicas=replicas, settings={})
-        return without_effect(options, _WORDS)
+    async def _want(self, exchange: str, keys: Iterable[BookKey], options: Mapping[str, int]) -> Given:
+        symbols = [key.symbol for key in keys]
+        settings: dict[str, Value] = {}
+        if "update_interval" in options:
+            settings["speed_ms"] = options["update_interval"]
+        replicas = options.get("desired_quantity", 1)
+        try:
+            if symbols:
+                await self._node.create(exchange, symbols, replicas=replicas, settings=settings)
+        except ChangeNotStored:
+            raise
+        except DepthCacheError as error:
+            raise ContractError("#1017", str(error)) from None
+        words = [without_effect(options, _WORDS).get("message"), shortage(self._node.runner.core, replicas)]
+        said = "; ".join(filter(None, words))
+        return {"message": said} if said else {}
 
     async def _stop(self, given: Given) -> Given:
         exchange, market = required(given, "#1019", "exchange", "market")
-        key = _key(exchange, market)
+        key = self._key(exchange, market)
         if key not in self._node.runner.core.wanted.books():
             raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
-        await self._node.runner.stop(key)
+        await self._node.remove(key.exchange, [key.symbol])
         return {}
+
+    def _key(self, exchange: str, market: str) -> BookKey:
+        try:
+            [key] = self._node.keys(exchange, [market])
+        except DepthCacheError as error:
+            raise ContractError("#1017", str(error)) from None
+        return key
 
     # --- lists ----------------------------------------------------------------------------------
 
     async def _list(self, _: Given) -> Given:
-        return {"depthcache_list": self._caches(self._node.status().books)}
+        return {"depthcache_list": self._caches(self._node.status()["books"])}
 
     async def _info(self, given: Given) -> Given:
         exchange, market = required(given, "#1006", "exchange", "market")
-        key = _key(exchange, market)
-        for book in self._node.status().books:
-            if (book.exchange, book.symbol) == key:
-                return {"depthcache_info": _cache(book, self._changes().get(key, []))}
+        key = self._key(exchange, market)
+        for book in self._node.status()["books"]:
+            if (book["exchange"], book["symbol"]) == key:
+                return {"depthcache_info": self._cache(book, self._changes().get(BookKey(*key), []))}
         raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
 
     async def _cluster(self, _: Given) -> Given:
         status, now_s = self._node.status(), self._wall_s()
         pods: Given = {}
-        for node in status.nodes:
-            if node.state == AWAY:  # its address is not known
-                continue
-            for role, uid in (("ubdcc-dcn", node.node), ("ubdcc-restapi", f"{node.node}-restapi")):
+        for node in status["nodes"]:
+            if node["address"] is None:
+                continue  # it is away
+            for role, uid in (("ubdcc-dcn", node["id"]), ("ubdcc-restapi", f"{node['id']}-restapi")):
                 pods[uid] = _pod(node, role, uid, now_s)
         database = {
             "credentials": [],
-            "depthcaches": self._caches(status.books),
+            "depthcaches": self._caches(status["books"]),
             "nodes": {},
             "pods": pods,
             "timestamp": now_s,
         }
         return {"db": database, "version": _CONTRACT}
 
-    def _caches(self, books: Iterable[BookStatus]) -> Given:
+    def _caches(self, books: Iterable[Mapping[str, Any]]) -> Given:
         caches: dict[str, Given] = {}
         changes = self._changes()
         for book in books:
-            key = BookKey(book.exchange, book.symbol)
-            caches.setdefault(book.exchange, {})[book.symbol] = _cache(book, changes.get(key, []))
+            key = BookKey(book["exchange"], book["symbol"])
+            caches.setdefault(key.exchange, {})[key.symbol] = self._cache(book, changes.get(key, []))
         return caches
 
+    def _cache(self, book: Mapping[str, Any], changes_ms: list[int]) -> Given:
+        """`changes_ms`: when its copies came and went, oldest first."""
+        key = BookKey(book["exchange"], book["symbol"])
+        created_s = self._node.runner.core.wanted.created_ms(key) / 1_000
+        return {
+            "CREATED_TIME": created_s,
+            "DESIRED_QUANTITY": book["replicas"],
+            "DISTRIBUTION": {
+                node: _copy(node, state, created_s) for node, state in sorted(book["holders"].items())
+            },
+            "DISTRIBUTION_CHANGES": max(1, len(changes_ms)),
+            "EXCHANGE": key.exchange,
+            "LAST_DISTRIBUTION_CHANGE": changes_ms[-1] / 1_000 if changes_ms else created_s,
+            "MARKET": key.symbol,
+            "REFRESH_INTERVAL": None,
+            "UPDATE_INTERVAL": book["settings"].get("speed_ms"),
+        }
+
     def _changes(self) -> dict[BookKey, list[int]]:
-        """When copies of each book came and went, as far as this node remembers."""
+        """When copies of each book came to this node and went, as far as it remembers."""
         found: dict[BookKey, list[int]] = {}
         for move in self._node.moves():
-            found.setdefault(BookKey(move.exchange, move.symbol), []).append(move.at_ms)
+            if move.what != "synced":
+                found.setdefault(BookKey(move.exchange, move.symbol), []).append(move.at_ms)
         return found
 
 
-def _key(exchange: str, market: str) -> BookKey:
-    try:
-        return parse_key(exchange, market)
-    except DepthCacheError as error:
-        raise ContractError("#1017", str(error)) from None
-
-
-def _cache(book: BookStatus, changes_ms: list[int]) -> Given:
-    """`changes_ms`: when its copies came and went, oldest first."""
-    created_s = book.created_ms / 1_000
-    return {
-        "CREATED_TIME": created_s,
-        "DESIRED_QUANTITY": book.wanted,
-        "DISTRIBUTION": {each.node: _copy(each, created_s) for each in book.replicas},
-        "DISTRIBUTION_CHANGES": max(1, len(changes_ms)),
-        "EXCHANGE": book.exchange,
-        "LAST_DISTRIBUTION_CHANGE": changes_ms[-1] / 1_000 if changes_ms else created_s,
-        "MARKET": book.symbol,
-        "REFRESH_INTERVAL": None,
-        "UPDATE_INTERVAL": None,
-    }
-
-
-def _copy(replica: ReplicaStatus, created_s: float) -> Given:
+def _copy(node: str, state: str, created_s: float) -> Given:
     return {
         "CREATED_TIME": created_s,
         "LAST_RESTART_TIME": 0.0,
-        "POD_UID": replica.node,
+        "POD_UID": node,
         "RESTARTS": 0,
         "SCHEDULED_START_TIME": created_s,
-        "STATUS": _STATES[replica.state],
+        "STATUS": _STATES[state],
     }
 
 
-def _pod(node: NodeStatus, role: str, uid: str, now_s: float) -> Given:
-    host, _, port = node.address.rpartition(":")
+def _pod(node: Mapping[str, Any], role: str, uid: str, now_s: float) -> Given:
+    host, _, port = str(node["address"]).rpartition(":")
     return {
         "API_PORT_REST": int(port) if port.isdigit() else 0,
         "IP": host.strip("[]"),
         "LAST_SEEN": now_s,
-        "NAME": f"depthcache {node.node}",
-        "NODE": node.node,
+        "NAME": f"depthcache {node['id']}",
+        "NODE": node["id"],
         "ROLE": role,
-        "STATUS": "running" if node.state == "alive" else "suspect",
+        "STATUS": "suspect" if node["state"] == "suspect" else "running",
         "UID": uid,
         "VERSION": _CONTRACT,
     }

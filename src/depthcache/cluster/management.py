@@ -7,29 +7,28 @@ begin and end one book do the same as those that create and stop books of the cl
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 import msgspec
 
-from depthcache import logs, venues
+from depthcache import logs
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
+from depthcache.cluster.core.wanted_set import WantedBook
 from depthcache.cluster.errors import BookNotWanted, ChangeNotStored, JoinRefused
-from depthcache.cluster.status import ClusterStatus, Move
+from depthcache.cluster.moves import Move
 from depthcache.errors import DepthCacheError, InvalidArgument, UnknownExchange
 from depthcache.model import compact_json
 
-__all__ = ["MOST_REPLICAS", "ClusterManagement", "Invitation", "ManagedNode", "NewToken", "Runner"]
+__all__ = ["Admission", "ClusterManagement", "Invitation", "ManagedNode", "NewToken", "Runner", "shortage"]
 
-MOST_REPLICAS = 64
 _MOST_SYMBOLS = 5_000
 _USUAL_REPLICAS = 2
-_DEPTHS = "levels a side: a whole number, 1 or more, that the exchange has"
 _OK = HTTPStatus.OK
 
 Answer = tuple[int, bytes]
@@ -37,24 +36,49 @@ Answer = tuple[int, bytes]
 
 
 class Runner(Protocol):
-    """What changes the wanted set: `NodeRunner`."""
+    """`NodeRunner`, as far as it is used here."""
 
     core: NodeCore
 
-    async def create(self, *keys: BookKey, replicas: int, settings: Mapping[str, Value]) -> int:
-        """As `NodeRunner.create`."""
-        ...
-
-    async def change(self, *keys: BookKey, replicas: int | None, settings: Mapping[str, Value]) -> int:
-        """As `NodeRunner.change`."""
-        ...
-
-    async def stop(self, *keys: BookKey) -> int:
-        """As `NodeRunner.stop`."""
-        ...
-
     async def drain(self, node: str, *, draining: bool) -> int:
         """As `NodeRunner.drain`."""
+        ...
+
+
+class ManagedNode(Protocol):
+    """What is asked of a running node: `ClusterNode`."""
+
+    @property
+    def runner(self) -> Runner:
+        """What it decides, and what drains nodes."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """As `ClusterNode.status`."""
+        ...
+
+    def moves(self) -> Sequence[Move]:
+        """As `ClusterNode.moves`."""
+        ...
+
+    def keys(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+        """As `ClusterNode.keys`."""
+        ...
+
+    async def create(
+        self, exchange: str, symbols: Iterable[str], *, replicas: int, settings: Mapping[str, Value]
+    ) -> tuple[BookKey, ...]:
+        """As `ClusterNode.create`."""
+        ...
+
+    async def change(
+        self, exchange: str, symbols: Iterable[str], *, replicas: int | None, settings: Mapping[str, Value]
+    ) -> tuple[BookKey, ...]:
+        """As `ClusterNode.change`."""
+        ...
+
+    async def remove(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+        """As `ClusterNode.remove`."""
         ...
 
 
@@ -84,21 +108,8 @@ class NewToken:
     old_until_ms: int
 
 
-class ManagedNode(Protocol):
-    """What is asked of a running node: `ClusterNode`."""
-
-    @property
-    def runner(self) -> Runner:
-        """What changes the wanted set."""
-        ...
-
-    def status(self) -> ClusterStatus:
-        """The cluster as this node sees it."""
-        ...
-
-    def moves(self) -> Sequence[Move]:
-        """The last moves of books, oldest first."""
-        ...
+class Admission(Protocol):
+    """Who belongs to the cluster, and who may use it: what the program around a node does about that."""
 
     def invite(self) -> Invitation:
         """Let one further node join. Raises JoinRefused where this node cannot."""
@@ -108,8 +119,8 @@ class ManagedNode(Protocol):
         """Make a new access token. Raises ChangeNotStored."""
         ...
 
-    async def remove(self, node: str) -> int:
-        """Remove a node and refuse it until its certificate has ended. As `Runner.create`."""
+    async def expel(self, node: str) -> None:
+        """Remove a node and refuse it until its certificate has ended. Raises ChangeNotStored."""
         ...
 
     def begin_leaving(self) -> None:
@@ -127,8 +138,8 @@ class _Refused(Exception):
 class ClusterManagement:
     """Answers the management requests of one node, on its event loop."""
 
-    def __init__(self, node: ManagedNode) -> None:
-        self._node = node
+    def __init__(self, node: ManagedNode, admission: Admission) -> None:
+        self._node, self._admission = node, admission
         self._handlers: dict[str, Callable[[str, str, bytes], Awaitable[Answer]]] = {
             "read_cluster": self._read,
             "list_cluster_nodes": self._list_nodes,
@@ -179,86 +190,78 @@ class ClusterManagement:
 
     async def _create(self, _first: str, _second: str, body: bytes) -> Answer:
         given = _object(body, "exchange", "symbols", "replicas", "settings")
-        keys = _keys(given)
-        replicas = _replicas(given.get("replicas", _USUAL_REPLICAS))
-        settings = _settings(given.get("settings", {}), keys[0].exchange)
-        return await self._create_missing(keys, replicas, settings)
-
-    async def _create_missing(
-        self, keys: Sequence[BookKey], replicas: int, settings: Mapping[str, Value]
-    ) -> Answer:
-        runner = self._node.runner
-        wanted = runner.core.wanted.books()
-        missing = [key for key in keys if key not in wanted]
-        stored = await runner.create(*missing, replicas=replicas, settings=settings) if missing else None
-        facts: dict[str, object] = {
-            "created": [key.symbol for key in missing],
-            "existing": [key.symbol for key in keys if key not in set(missing)],
-            "stored": stored,
-        }
-        return _OK, compact_json(facts | self._notes(replicas))
+        exchange, keys = self._named(given)
+        wanted = self._wanted()
+        missing = [key.symbol for key in keys if key not in wanted]
+        existing = [key.symbol for key in keys if key in wanted]
+        replicas, settings = given.get("replicas", _USUAL_REPLICAS), _settings(given)
+        if missing:
+            await self._node.create(exchange, missing, replicas=replicas, settings=settings)
+        return _OK, compact_json({"created": missing, "existing": existing} | self._notes(replicas))
 
     async def _change(self, _first: str, _second: str, body: bytes) -> Answer:
         given = _object(body, "exchange", "symbols", "replicas", "settings")
-        keys = _keys(given)
-        replicas = None if given.get("replicas") is None else _replicas(given["replicas"])
-        settings = _settings(given.get("settings", {}), keys[0].exchange)
+        exchange, keys = self._named(given)
+        symbols, replicas, settings = [key.symbol for key in keys], given.get("replicas"), _settings(given)
         if replicas is None and not settings:
             allowed = "replicas, settings, or both"
             text = f"there is nothing to change: give {allowed}"
             raise InvalidArgument(name="body", value="neither", allowed=allowed, text=text)
-        stored = await self._node.runner.change(*keys, replicas=replicas, settings=settings)
-        facts: dict[str, object] = {"changed": [key.symbol for key in keys], "stored": stored}
-        return _OK, compact_json(facts | self._notes(replicas or 1))
+        await self._node.change(exchange, symbols, replicas=replicas, settings=settings)
+        return _OK, compact_json({"changed": symbols} | self._notes(replicas or 1))
 
     async def _stop(self, _first: str, _second: str, body: bytes) -> Answer:
-        given = _object(body, "exchange", "symbols")
-        keys = _keys(given)
-        wanted = self._node.runner.core.wanted.books()
-        held = [key for key in keys if key in wanted]
-        stored = await self._node.runner.stop(*held) if held else None
-        missing = [key.symbol for key in keys if key not in set(held)]
-        return _OK, compact_json(
-            {"stopped": [key.symbol for key in held], "missing": missing, "stored": stored}
-        )
+        exchange, keys = self._named(_object(body, "exchange", "symbols"))
+        wanted = self._wanted()
+        held = [key.symbol for key in keys if key in wanted]
+        missing = [key.symbol for key in keys if key not in wanted]
+        if held:
+            await self._node.remove(exchange, held)
+        return _OK, compact_json({"stopped": held, "missing": missing})
 
     async def _begin_one(self, exchange: str, symbol: str, body: bytes) -> Answer:
         given = _object(body or b"{}", "depth", "replicas")
-        key = parse_key(exchange, symbol)
-        depth = {name: value for name, value in given.items() if name == "depth" and value is not None}
-        settings = _settings(depth, key.exchange)
-        replicas = _replicas(given.get("replicas", _USUAL_REPLICAS))
-        held = self._node.runner.core.wanted.books().get(key)
-        if held is not None:
-            self._check_same(key, dict(held.settings), settings)
-            return _OK, _one(key, held.replicas, dict(held.settings))
-        await self._node.runner.create(key, replicas=replicas, settings=settings)
-        return HTTPStatus.CREATED, _one(key, replicas, settings)
-
-    def _check_same(self, key: BookKey, held: Mapping[str, Value], wanted: Mapping[str, Value]) -> None:
-        if any(held.get(name) != value for name, value in wanted.items()):
+        [key] = self._node.keys(exchange, [symbol])
+        settings = {} if given.get("depth") is None else {"depth": given["depth"]}
+        replicas = given.get("replicas", _USUAL_REPLICAS)
+        held = self._wanted().get(key)
+        if held is None:
+            await self._node.create(key.exchange, [key.symbol], replicas=replicas, settings=settings)
+            return HTTPStatus.CREATED, _one(key, replicas, settings)
+        kept = dict(held.settings)
+        if any(kept.get(name) != value for name, value in settings.items()):
             words = (
                 f"the cluster keeps {key.symbol} with other settings: PATCH /v1/cluster/books changes them"
             )
-            raise _Refused(HTTPStatus.CONFLICT, "exists_otherwise", words, settings=dict(held))
+            raise _Refused(HTTPStatus.CONFLICT, "exists_otherwise", words, settings=kept)
+        return _OK, _one(key, held.replicas, kept)
 
     async def _end_one(self, exchange: str, symbol: str, body: bytes) -> Answer:
         if body:
             raise InvalidArgument(name="body", value="a body", allowed="no body")
-        key = parse_key(exchange, symbol)
-        if key in self._node.runner.core.wanted.books():
-            await self._node.runner.stop(key)
+        [key] = self._node.keys(exchange, [symbol])
+        if key in self._wanted():
+            await self._node.remove(key.exchange, [key.symbol])
         return HTTPStatus.NO_CONTENT, b""
 
+    def _named(self, given: Mapping[str, Any]) -> tuple[str, tuple[BookKey, ...]]:
+        """The exchange and the books of a request."""
+        exchange, symbols = given.get("exchange"), given.get("symbols")
+        if not isinstance(exchange, str):
+            raise InvalidArgument(name="exchange", value=exchange, allowed="the name of an exchange")
+        listed: list[Any] = cast("list[Any]", symbols)
+        if not isinstance(symbols, list) or not 1 <= len(listed) <= _MOST_SYMBOLS:
+            allowed = f"a list of 1 to {_MOST_SYMBOLS:,} symbols"
+            raise InvalidArgument(name="symbols", value=type(symbols).__name__, allowed=allowed)
+        return exchange, self._node.keys(exchange, listed)
+
+    def _wanted(self) -> Mapping[BookKey, WantedBook]:
+        """The books that the cluster keeps now: while a request waits for disks, others change them."""
+        return dict(self._node.runner.core.wanted.books())
+
     def _notes(self, replicas: int) -> dict[str, object]:
-        """What follows from having fewer nodes than replicas."""
-        nodes = self._owning()
-        if replicas <= len(nodes):
-            return {}
-        have = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
-        return {
-            "note": f"{replicas} replicas are wanted and {have} may hold books: further nodes get the rest"
-        }
+        note = shortage(self._node.runner.core, replicas)
+        return {"note": note} if note else {}
 
     # --- nodes ----------------------------------------------------------------------------------
 
@@ -266,7 +269,7 @@ class ClusterManagement:
         return _OK, msgspec.json.encode(self._node.status())
 
     async def _list_nodes(self, _first: str, _second: str, _body: bytes) -> Answer:
-        return _OK, msgspec.json.encode({"nodes": self._node.status().nodes})
+        return _OK, msgspec.json.encode({"nodes": self._node.status()["nodes"]})
 
     async def _list_moves(self, _first: str, _second: str, _body: bytes) -> Answer:
         return _OK, msgspec.json.encode({"moves": self._node.moves()})
@@ -280,8 +283,8 @@ class ClusterManagement:
         if draining and self._owning() <= {node}:
             words = f"node {node} is the only one that may hold books: let another one join first"
             raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=node)
-        stored = await self._node.runner.drain(node, draining=draining)
-        return _OK, compact_json({"node": node, "draining": draining, "stored": stored})
+        await self._node.runner.drain(node, draining=draining)
+        return _OK, compact_json({"node": node, "draining": draining})
 
     async def _remove(self, node: str, _second: str, body: bytes) -> Answer:
         _object(body or b"{}")
@@ -289,16 +292,16 @@ class ClusterManagement:
         if node == me:
             words = "a node cannot remove itself: let it leave, or ask another node"
             raise _Refused(HTTPStatus.CONFLICT, "own_node", words, node=node)
-        stored = await self._node.remove(node)
-        return _OK, compact_json({"node": node, "removed": True, "stored": stored})
+        await self._admission.expel(node)
+        return _OK, compact_json({"node": node, "removed": True})
 
     async def _rotate(self, role: str, _second: str, body: bytes) -> Answer:
         _object(body or b"{}")
         if role == Role.JOIN.value:
-            invitation = self._node.invite()
+            invitation = self._admission.invite()
             facts: dict[str, object] = {"command": invitation.command, "valid_s": invitation.valid_s}
         elif role in (Role.READ.value, Role.MANAGE.value):
-            made = await self._node.rotate_token(Role(role))
+            made = await self._admission.rotate_token(Role(role))
             facts = {"token": made.secret, "old_until_ms": made.old_until_ms}
         else:
             raise InvalidArgument(name="role", value=role, allowed="read, manage or join")
@@ -310,17 +313,14 @@ class ClusterManagement:
         if self._owning() <= {me}:
             words = f"node {me} is the only one that may hold books: end its process instead"
             raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=me)
-        self._node.begin_leaving()
+        self._admission.begin_leaving()
         return HTTPStatus.ACCEPTED, compact_json({"node": me, "leaving": True})
 
     def _me(self) -> str:
         return self._node.runner.core.members.me.id
 
     def _owning(self) -> set[str]:
-        """The nodes that may hold books and are seen."""
-        core = self._node.runner.core
-        seen = {node.id for node in core.members.not_dead()}
-        return seen & (core.wanted.registered() - core.wanted.draining())
+        return _owning(self._node.runner.core)
 
     def _known(self, node: str) -> str:
         """The node of an id, or of its beginning where only one has that."""
@@ -334,10 +334,19 @@ class ClusterManagement:
         raise _Refused(HTTPStatus.NOT_FOUND, "unknown_node", words, nodes=sorted(registered))
 
 
-def parse_key(exchange: str, symbol: str) -> BookKey:
-    """The book of these names, as the cluster spells it. Raises UnknownExchange, InvalidArgument."""
-    venue = venues.venue(exchange)
-    return BookKey(venue.name, venues.parse_symbol(symbol, venue))
+def shortage(core: NodeCore, replicas: int) -> str:
+    """What to say where there are fewer nodes than wanted replicas; empty where there are enough."""
+    nodes = len(_owning(core))
+    if replicas <= nodes:
+        return ""
+    have = "1 node" if nodes == 1 else f"{nodes} nodes"
+    return f"{replicas} replicas are wanted and {have} may hold books: further nodes get the rest"
+
+
+def _owning(core: NodeCore) -> set[str]:
+    """The nodes that may hold books and are seen."""
+    seen = {node.id for node in core.members.not_dead()}
+    return seen & (core.wanted.registered() - core.wanted.draining())
 
 
 def _object(body: bytes, *names: str) -> dict[str, Any]:
@@ -355,35 +364,11 @@ def _object(body: bytes, *names: str) -> dict[str, Any]:
     return found
 
 
-def _keys(given: Mapping[str, Any]) -> list[BookKey]:
-    exchange, symbols = given.get("exchange"), given.get("symbols")
-    if not isinstance(exchange, str):
-        raise InvalidArgument(name="exchange", value=exchange, allowed="the name of an exchange")
-    listed: list[Any] = cast("list[Any]", symbols)
-    if not isinstance(symbols, list) or not 1 <= len(listed) <= _MOST_SYMBOLS:
-        allowed = f"a list of 1 to {_MOST_SYMBOLS:,} symbols"
-        raise InvalidArgument(name="symbols", value=type(symbols).__name__, allowed=allowed)
-    venue = venues.venue(exchange)
-    return list(dict.fromkeys(BookKey(venue.name, venues.parse_symbol(each, venue)) for each in listed))
-
-
-def _replicas(given: Any) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= MOST_REPLICAS:
-        raise InvalidArgument(name="replicas", value=given, allowed=f"a whole number, 1 to {MOST_REPLICAS}")
-    return given
-
-
-def _settings(given: Any, exchange: str) -> dict[str, Value]:
-    if not isinstance(given, dict):
-        raise InvalidArgument(name="settings", value=given, allowed='an object such as {"depth": 1000}')
-    found = cast("dict[str, Any]", given)
-    for name, value in found.items():
-        if name != "depth":
-            raise InvalidArgument(name="settings", value=name, allowed="depth alone")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidArgument(name="depth", value=value, allowed=_DEPTHS)
-        venues.venue(exchange).snapshot_limit(value)
-    return dict(found)
+def _settings(given: Mapping[str, Any]) -> dict[str, Value]:
+    found = given.get("settings", {})
+    if not isinstance(found, dict):
+        raise InvalidArgument(name="settings", value=found, allowed='an object such as {"depth": 1000}')
+    return cast("dict[str, Value]", found)
 
 
 def _one(key: BookKey, replicas: int, settings: Mapping[str, Value]) -> bytes:

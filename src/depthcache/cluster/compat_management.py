@@ -147,8 +147,8 @@ class ClusterCompat:
         exchange, market = required(given, "#1006", "exchange", "market")
         key = self._key(exchange, market)
         for book in self._node.status()["books"]:
-            if (book["exchange"], book["symbol"]) == key:
-                return {"depthcache_info": self._cache(book, self._changes().get(BookKey(*key), []))}
+            if BookKey(book["exchange"], book["symbol"]) == key:
+                return {"depthcache_info": self._cache(book, self._changes().get(key, []))}
         raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
 
     async def _cluster(self, _: Given) -> Given:

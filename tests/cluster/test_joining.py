@@ -35,7 +35,7 @@ def issuer(authority: Authority) -> Issuer:
 
 
 def request(key: NodeKey, *, secret: str = SECRET, node: str = "b2") -> JoinRequest:
-    return JoinRequest(secret, node, key.request, ("10.0.0.2", "host2.example"))
+    return JoinRequest(secret, node, key.request, ("10.0.0.2", "host2.example"), "10.0.0.2:42080")
 
 
 def admit(issuer: Issuer, asked: JoinRequest, *, now_ns: int = 0, denied: frozenset[str] = NOBODY) -> str:
@@ -124,11 +124,13 @@ def test_a_text_that_is_no_token_is_refused_without_being_shown(text: str) -> No
         b"",
         b"{}",
         b"[" * 100_000,
-        b'{"secret":"s","node":"b2","request":"r","hosts":[]}',
-        b'{"secret":"s","node":"../b2","request":"r","hosts":["h"]}',
-        b'{"secret":"s","node":"0b2","request":"r","hosts":["h"]}',
-        b'{"secret":"s","node":"b2","request":"' + b"r" * 70_000 + b'","hosts":["h"]}',
-        b'{"secret":1,"node":"b2","request":"r","hosts":["h"]}',
+        b'{"secret":"s","node":"b2","request":"r","hosts":[],"listen":"h:1"}',
+        b'{"secret":"s","node":"../b2","request":"r","hosts":["h"],"listen":"h:1"}',
+        b'{"secret":"s","node":"0b2","request":"r","hosts":["h"],"listen":"h:1"}',
+        b'{"secret":"s","node":"b2","request":"' + b"r" * 70_000 + b'","hosts":["h"],"listen":"h:1"}',
+        b'{"secret":"s","node":"b2","request":"r","hosts":["h"],"listen":"h"}',
+        b'{"secret":"s","node":"b2","request":"r","hosts":["h"],"listen":"h:1/x"}',
+        b'{"secret":1,"node":"b2","request":"r","hosts":["h"],"listen":"h:1"}',
     ],
 )
 def test_a_malformed_request_is_refused(body: bytes) -> None:
@@ -144,7 +146,7 @@ def test_a_malformed_request_for_a_certificate_is_refused(
 ) -> None:
     issuer.issue(secret=SECRET, now_ns=0)
     with pytest.raises(JoinRefused, match="malformed"):
-        admit(issuer, JoinRequest(SECRET, "b2", csr or key.request, (host,)))
+        admit(issuer, JoinRequest(SECRET, "b2", csr or key.request, (host,), "h:1"))
 
 
 def test_a_certificate_of_another_authority_or_out_of_its_time_is_not_trusted(
@@ -168,7 +170,7 @@ def test_a_node_cannot_sign_for_other_nodes(authority: Authority, key: NodeKey) 
 def test_messages_of_joining_survive_the_wire(key: NodeKey) -> None:
     asked = request(key)
     assert JoinRequest.decode(asked.encode()) == asked
-    grant = JoinGrant("amber-fox", "c", "a", ("10.0.0.1:42080",), b"\x78\x9c\0")
+    grant = JoinGrant("amber-fox", "c", "a", ("10.0.0.1:42080",), b"\x78\x9c\0", b"{}")
     assert JoinGrant.decode(grant.encode()) == grant
     with pytest.raises(JoinRefused, match="answer of the cluster is malformed"):
         JoinGrant.decode(b"{}")

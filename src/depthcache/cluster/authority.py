@@ -25,7 +25,20 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["Authority", "NodeKey", "authority_hash", "make_node_key", "node_of", "trusts"]
+__all__ = [
+    "Authority",
+    "NodeKey",
+    "authority_hash",
+    "authority_hashes",
+    "belongs",
+    "hosts_of",
+    "is_signed",
+    "issuer_of",
+    "make_node_key",
+    "node_of",
+    "sign",
+    "trusts",
+]
 
 _LATE = timedelta(minutes=5)
 """Certificates begin earlier by this, for clocks that are late."""
@@ -120,13 +133,18 @@ class Authority:
         return _pem(certificate)
 
 
-def make_node_key(node: str) -> NodeKey:
-    """A new key for a node and its request for a certificate. Raises PackageMissing without cryptography."""
+def make_node_key(node: str, *, key: str | None = None) -> NodeKey:
+    """A new key for a node and its request for a certificate; or one for `key`, in PEM.
+
+    Raises PackageMissing without cryptography, ValueError for text that is no key."""
     lib = _library()
-    key = lib.ec.generate_private_key(lib.ec.SECP256R1())
+    if key is None:
+        own = lib.ec.generate_private_key(lib.ec.SECP256R1())
+    else:
+        own = lib.serialization.load_pem_private_key(key.encode(), None)
     name = lib.x509.Name([lib.x509.NameAttribute(lib.x509.NameOID.COMMON_NAME, node)])
-    request = lib.x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, lib.hashes.SHA256())
-    return NodeKey(_key_pem(key), _pem(request))
+    request = lib.x509.CertificateSigningRequestBuilder().subject_name(name).sign(own, lib.hashes.SHA256())
+    return NodeKey(_key_pem(own), _pem(request))
 
 
 def authority_hash(certificate: str) -> str:
@@ -160,6 +178,66 @@ def node_of(certificate: str) -> tuple[str, datetime]:
     found = lib.x509.load_pem_x509_certificate(certificate.encode())
     (name,) = found.subject.get_attributes_for_oid(lib.x509.NameOID.COMMON_NAME)
     return str(name.value), found.not_valid_after_utc
+
+
+def authority_hashes(authorities: str) -> tuple[str, ...]:
+    """The hashes of several certificates in PEM, in their order. Raises JoinRefused for anything else."""
+    lib = _library()
+    try:
+        found = lib.x509.load_pem_x509_certificates(authorities.encode())
+    except ValueError:
+        raise JoinRefused(reason="the cluster sent no certificate that can be read") from None
+    return tuple(
+        hashlib.sha256(each.public_bytes(lib.serialization.Encoding.DER)).hexdigest() for each in found
+    )
+
+
+def issuer_of(authorities: str, certificate: str) -> str | None:
+    """The hash of the authority that signed a certificate; None if none of these did. All in PEM."""
+    lib = _library()
+    found = lib.x509.load_pem_x509_certificate(certificate.encode())
+    for each in lib.x509.load_pem_x509_certificates(authorities.encode()):
+        if _is_signed_by(found, each):
+            return hashlib.sha256(each.public_bytes(lib.serialization.Encoding.DER)).hexdigest()
+    return None
+
+
+def hosts_of(certificate: str) -> frozenset[str]:
+    """The names and addresses in a certificate in PEM."""
+    lib = _library()
+    found = lib.x509.load_pem_x509_certificate(certificate.encode())
+    names = found.extensions.get_extension_for_class(lib.x509.SubjectAlternativeName).value
+    return frozenset(str(each.value) for each in names)
+
+
+def belongs(certificate: str, key: str) -> bool:
+    """Whether a key is that of a certificate; both in PEM. Raises ValueError for text that is neither."""
+    lib = _library()
+    found = lib.x509.load_pem_x509_certificate(certificate.encode())
+    own = lib.serialization.load_pem_private_key(key.encode(), None)
+    is_same: bool = found.public_key() == own.public_key()
+    return is_same
+
+
+def sign(key: str, content: bytes) -> str:
+    """The signature of some bytes with a key in PEM, in hexadecimal."""
+    lib = _library()
+    own = lib.serialization.load_pem_private_key(key.encode(), None)
+    signature: bytes = own.sign(content, lib.ec.ECDSA(lib.hashes.SHA256()))
+    return signature.hex()
+
+
+def is_signed(certificate: str, content: bytes, signature: str) -> bool:
+    """Whether the key of a certificate in PEM made a signature of `sign`."""
+    from cryptography.exceptions import InvalidSignature
+
+    lib = _library()
+    try:
+        key = lib.x509.load_pem_x509_certificate(certificate.encode()).public_key()
+        key.verify(bytes.fromhex(signature), content, lib.ec.ECDSA(lib.hashes.SHA256()))
+    except (ValueError, TypeError, AttributeError, InvalidSignature):
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,98 @@
-"""The identity of a node: what its data folder says of it."""
+"""The files of one node: who it is, its certificate, its secrets, and a lock for one process at a time.
+
+| file | content |
+|---|---|
+| `node.json` | cluster, id, number of starts, addresses, zone, capacity, egress, known peers |
+| `authority.pem` | the certificates of the trusted authorities: one, or two while one replaces the other |
+| `authority.key` | the authority's private key; only on the node that issues certificates |
+| `node.pem`, `node.key` | this node's certificate and its private key |
+| `wanted.journal` | the wanted set |
+| `read.token`, `admin.token`, `exchange.token` | the access tokens of the cluster |
+| `credentials`, `credentials.key` | encrypted credentials of exchanges, and the key they are encrypted with |
+| `lock` | the process that uses the folder |
+
+All are for their owner alone (0600, in a folder of 0700) and replaced as a whole. `start` makes a new folder
+under another name and renames it at the end, so that a start or join that fails leaves nothing behind.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import ipaddress
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
 
+from depthcache.cluster.authority import (
+    Authority,
+    NodeKey,
+    belongs,
+    hosts_of,
+    issuer_of,
+    make_node_key,
+    node_of,
+    trusts,
+)
+from depthcache.cluster.cluster_names import make_cluster_name
+from depthcache.cluster.core.access_tokens import Role, digest_of
 from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.node import NodeCore, load
+from depthcache.cluster.core.wanted_set import WantedSet
+from depthcache.cluster.credentials import CredentialStore, exported
+from depthcache.cluster.errors import DataFolderUnusable, JoinRefused, MalformedClusterMessage
+from depthcache.cluster.joining import JoinGrant
+from depthcache.cluster.secret_files import FolderLock, read_secret, remove_file, sync_folder, write_secret
+from depthcache.cluster.wanted_file import WantedFile
+from depthcache.errors import InvalidArgument, UsageError
 
-__all__ = ["Identity"]
+__all__ = [
+    "DEFAULT_NODE_PORT",
+    "DEFAULT_PORT",
+    "TOKEN_FILES",
+    "DataFolder",
+    "Identity",
+    "NodeOptions",
+    "clusters_root",
+    "find_folder",
+    "make_node_id",
+    "make_secret",
+    "token_name",
+]
+
+DEFAULT_NODE_PORT, DEFAULT_PORT = 42080, 42081
+TOKEN_FILES: Mapping[str, str] = {"read": "dcr_", "admin": "dca_", "exchange": "dcx_"}
+"""How the secret in the file of each token begins; the file is the name with `.token`."""
+
+_VERSION = 1
+_CLUSTER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_MOST_NAME, _MOST_PORT = 40, 65_535
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
+_REJOIN = "restore it from a copy, or remove the folder and let the node join again"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a node is, with its certificates in PEM.
+    """Who a node is, and how it proves that.
 
     Attributes:
         cluster: the name of the cluster.
-        node: its facts.
-        authority: the certificates that the cluster trusts.
-        certificate, key: its own.
-        peers: hosts and node ports of the other nodes that are known.
-        is_issuer: whether it holds the authority's key.
+        node: the facts that other nodes see; `address` is that of its server.
+        authority: the certificates of the authorities that it trusts, in PEM.
+        certificate: its certificate in PEM.
+        key: its private key in PEM.
+        peers: hosts and ports at which the other known nodes talk to each other.
+        is_issuer: whether it has the authority's key: it lets nodes join and renews certificates.
+        listen: host and port at which it talks to other nodes.
+        bind: the address that it listens on, of the node port and of the server.
+        hosts: names and addresses at which it is reached; its certificate names them.
     """
 
     cluster: str
@@ -29,3 +102,490 @@ class Identity:
     key: str = field(repr=False)
     peers: tuple[str, ...]
     is_issuer: bool
+    listen: str = ""
+    bind: str = "127.0.0.1"
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeOptions:
+    """How a node is reached and placed. None leaves what the folder has, or the default.
+
+    Attributes:
+        listen: the address that both ports listen on; 127.0.0.1 by default. 0.0.0.0 and :: need `hosts`.
+        port: of the server; 42081 by default, 0 for any free one, which is kept.
+        node_port: for other nodes; 42080 by default, 0 for any free one, which is kept.
+        hosts: names or addresses at which others reach the node, the best first; `listen` by default.
+        zone: what fails together with this node, such as a rack.
+        egress: nodes with the same name share one address, and so the request weight, at the exchange.
+        capacity: its share of the books against the other nodes; 1 by default.
+
+    Raises InvalidArgument.
+    """
+
+    listen: str | None = None
+    port: int | None = None
+    node_port: int | None = None
+    hosts: tuple[str, ...] | None = None
+    zone: str | None = None
+    egress: str | None = None
+    capacity: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("port", "node_port"):
+            port = getattr(self, name)
+            if port is not None and not 0 <= port <= _MOST_PORT:
+                raise InvalidArgument(name=name, value=port, allowed="0 to 65,535")
+        if self.capacity is not None and not 0 < self.capacity <= 1_000_000:
+            raise InvalidArgument(name="capacity", value=self.capacity, allowed="above 0, at most 1,000,000")
+        if self.listen is not None:
+            try:
+                ipaddress.ip_address(self.listen)
+            except ValueError:
+                allowed = "an address such as 10.0.0.1, ::1 or 0.0.0.0"
+                raise InvalidArgument(name="listen", value=self.listen, allowed=allowed) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What `node.json` has."""
+
+    version: int
+    cluster: str
+    id: str
+    run: int
+    listen: str
+    port: int
+    node_port: int
+    hosts: tuple[str, ...]
+    zone: str
+    egress: str
+    capacity: float
+    peers: tuple[str, ...]
+
+    @property
+    def all_hosts(self) -> tuple[str, ...]:
+        """Everything that the node's certificate names."""
+        is_wild = self.listen in _WILDCARDS
+        own = () if is_wild else (self.listen,)
+        is_local = is_wild or ipaddress.ip_address(self.listen).is_loopback
+        return tuple(
+            dict.fromkeys((*self.hosts, *own, *(("127.0.0.1", "localhost", "::1") if is_local else ())))
+        )
+
+    def at(self, port: int) -> str:
+        """Where others reach a port of this node."""
+        host = self.all_hosts[0]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class DataFolder:
+    """An open data folder: locked until `close`. Made by `create`, `join` and `open`."""
+
+    def __init__(self, path: Path, lock: FolderLock, facts: _Facts) -> None:
+        self.path: Path = path
+        self._lock, self._facts = lock, facts
+        self.credentials: CredentialStore = CredentialStore(path, facts.id)
+        self._peers = tuple(self.load_wanted().listens().values()) or facts.peers
+        self.identity: Identity = self._read_identity()
+        self.write_tokens()
+
+    # --- making and opening --------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        path: Path | None,
+        options: NodeOptions,
+        *,
+        cluster: str | None = None,
+        now: datetime | None = None,
+    ) -> DataFolder:
+        """The folder of the first node of a new cluster, with the cluster's authority.
+
+        `path`: None for the user's folder of clusters; `cluster`: None for a random name. Raises
+        InvalidArgument, DataFolderUnusable if there is something already, OSError.
+        """
+        now = now or datetime.now(UTC)
+        name = _free_name(cluster) if path is None else cluster or make_cluster_name()
+        _check_cluster(name)
+        path = path or clusters_root() / name
+        facts = _resolved(_new_facts(name, make_node_id()), options)
+        authority, key = Authority.create(name, now=now), make_node_key(facts.id)
+        tokens = {each: make_secret(each) for each in TOKEN_FILES}
+        certificate = authority.issue(key.request, node=facts.id, hosts=facts.all_hosts, now=now)
+        files = {
+            "authority.pem": authority.certificate,
+            "authority.key": authority.key,
+            "node.pem": certificate,
+            "node.key": key.key,
+        }
+        shared = {token_name(each): {"secret": secret} for each, secret in tokens.items()}
+        given = exported(shared, node=facts.id, wall_ms=time.time_ns() // 1_000_000)
+        _install(path, facts, files, _first_content(facts, tokens), given)
+        return cls.open(path, now=now)
+
+    @classmethod
+    def join(
+        cls, path: Path, options: NodeOptions, *, node: str, key: NodeKey, grant: JoinGrant
+    ) -> DataFolder:
+        """The folder of a node that was let join. Raises as `create`."""
+        _check_cluster(grant.cluster)
+        facts = replace(_resolved(_new_facts(grant.cluster, node), options), peers=grant.peers)
+        files = {
+            "authority.pem": grant.authority,
+            "node.pem": grant.certificate,
+            "node.key": key.key,
+        }
+        _install(path, facts, files, grant.wanted, grant.secrets)
+        return cls.open(path)
+
+    @classmethod
+    def open(
+        cls, path: Path, options: NodeOptions | None = None, *, now: datetime | None = None
+    ) -> DataFolder:
+        """Use the folder of a node that was made before, for one more start of its process.
+
+        Raises DataFolderUnusable: no such folder, in use, damaged, of another cluster or user, or with a
+        certificate that has ended.
+        """
+        if not path.is_dir():
+            raise DataFolderUnusable(path=str(path), reason="there is no such folder")
+        lock = FolderLock(path)
+        try:
+            facts = _read_facts(path / "node.json")
+            facts = _resolved(replace(facts, run=facts.run + 1), options or NodeOptions())
+            _write_facts(path, facts)
+            folder = cls(path, lock, facts)
+            folder._check(now or datetime.now(UTC))
+        except BaseException:
+            lock.release()
+            raise
+        return folder
+
+    def close(self) -> None:
+        """Let another process use the folder. Further calls do nothing."""
+        self._lock.release()
+
+    # --- files -----------------------------------------------------------------------------------
+
+    @property
+    def authority_file(self) -> Path:
+        """The certificates of the authorities that this node trusts."""
+        return self.path / "authority.pem"
+
+    @property
+    def certificate_file(self) -> Path:
+        """This node's certificate."""
+        return self.path / "node.pem"
+
+    @property
+    def key_file(self) -> Path:
+        """This node's private key."""
+        return self.path / "node.key"
+
+    @property
+    def wanted_file(self) -> WantedFile:
+        """The journal of the wanted set: one for the process."""
+        return WantedFile(self.path / "wanted.journal")
+
+    def token(self, name: str) -> str | None:
+        """The secret of a token file, such as `read`; None if there is none."""
+        path = self.path / f"{name}.token"
+        return read_secret(path).decode("ascii", "replace").strip() if path.exists() else None
+
+    def authorities(self) -> tuple[Authority, ...]:
+        """The authorities whose keys this node has, the newest first; empty on most nodes."""
+        path = self.path / "authority.key"
+        if not path.exists():
+            return ()
+        keys = _pem_blocks(read_secret(path).decode("ascii", "replace"))
+        certificates = _pem_blocks(self.identity.authority)
+        try:
+            return tuple(Authority(each, key) for key in keys for each in certificates if belongs(each, key))
+        except ValueError:
+            raise DataFolderUnusable(
+                path=str(path), reason=f"holds no key that can be read: {_REJOIN}"
+            ) from None
+
+    def write_authorities(self, authorities: tuple[Authority, ...], *, trusted: str) -> None:
+        """Replace the authorities whose keys this node has, and those that it trusts. Raises OSError."""
+        if authorities:
+            write_secret(self.path / "authority.key", "".join(each.key for each in authorities).encode())
+        else:
+            remove_file(self.path / "authority.key")
+        self.write_trusted(trusted)
+
+    def write_trusted(self, authorities: str) -> None:
+        """Replace the certificates of the authorities that this node trusts, in PEM. Raises OSError."""
+        write_secret(self.authority_file, authorities.encode())
+        self.identity = self._read_identity()
+
+    def write_certificate(self, certificate: str, *, now: datetime | None = None) -> None:
+        """Replace this node's certificate. Raises JoinRefused for one that is not for this node, OSError."""
+        given = self.identity
+        try:
+            is_right = trusts(given.authority, certificate, now=now or datetime.now(UTC)) and belongs(
+                certificate, given.key
+            )
+            is_right = is_right and node_of(certificate)[0] == given.node.id
+        except ValueError:
+            is_right = False
+        if not is_right:
+            raise JoinRefused(reason="the cluster sent a certificate that is not for this node")
+        write_secret(self.certificate_file, certificate.encode())
+        self.identity = self._read_identity()
+
+    def load_wanted(self) -> WantedSet:
+        """The wanted set on the disk. Raises DataFolderUnusable."""
+        file = self.wanted_file
+        wanted = WantedSet(self._facts.id)
+        try:
+            load(wanted, file.load())
+        except (MalformedClusterMessage, OSError) as error:
+            raise DataFolderUnusable(
+                path=str(file.path), reason=f"cannot be read ({error}): {_REJOIN}"
+            ) from None
+        return wanted
+
+    def write_tokens(self) -> None:
+        """Write those secrets of `credentials` into the token files that differ from them. Raises OSError."""
+        for name in TOKEN_FILES:
+            secret = self.credentials.get(token_name(name)).get("secret")
+            if secret is not None and secret != self.token(name):
+                write_secret(self.path / f"{name}.token", f"{secret}\n".encode())
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _read_identity(self) -> Identity:
+        facts = self._facts
+        text = {name: self._text(name) for name in ("authority.pem", "node.pem", "node.key")}
+        listen = facts.at(facts.node_port)
+        node = Node(
+            id=facts.id,
+            run=facts.run,
+            address=facts.at(facts.port),
+            zone=facts.zone,
+            capacity=facts.capacity,
+            egress=facts.egress,
+        )
+        return Identity(
+            facts.cluster,
+            node,
+            text["authority.pem"],
+            text["node.pem"],
+            text["node.key"],
+            tuple(each for each in self._peers if each != listen),
+            (self.path / "authority.key").exists(),
+            listen,
+            facts.listen,
+            facts.all_hosts,
+        )
+
+    def _text(self, name: str) -> str:
+        return read_secret(self.path / name).decode("utf-8", "replace")
+
+    def _check(self, now: datetime) -> None:
+        """Whether the files belong together. A node that issues renews its own certificate where needed."""
+        given, authorities = self.identity, self.authorities()
+        for file, find in ((self.certificate_file, _node_fault), (self.key_file, _key_fault)):
+            try:
+                fault = find(given)
+            except ValueError:
+                fault = "is damaged"
+            if fault:
+                raise DataFolderUnusable(path=str(file), reason=f"{fault}: {_REJOIN}")
+        if given.is_issuer and not authorities:
+            path = self.path / "authority.key"
+            raise DataFolderUnusable(path=str(path), reason=f"is not the key of authority.pem: {_REJOIN}")
+        until = node_of(given.certificate)[1]
+        if authorities and (now > until or hosts_of(given.certificate) != frozenset(given.hosts)):
+            request = make_node_key(given.node.id, key=given.key).request
+            own = authorities[-1]  # the oldest: all nodes trust it
+            renewed = own.issue(request, node=given.node.id, hosts=given.hosts, now=now)
+            self.write_certificate(renewed, now=now)
+        elif now > until:
+            reason = f"ended on {until:%Y-%m-%d}: remove the folder and let the node join again"
+            raise DataFolderUnusable(path=str(self.certificate_file), reason=reason)
+
+
+def _node_fault(given: Identity) -> str:
+    """What is wrong with a node's certificate. Raises ValueError for text that is none."""
+    if issuer_of(given.authority, given.certificate) is None:
+        return f"is not of the authority of cluster {given.cluster}"
+    if node_of(given.certificate)[0] != given.node.id:
+        return f"is the certificate of another node than {given.node.id}"
+    return ""
+
+
+def _key_fault(given: Identity) -> str:
+    return "" if belongs(given.certificate, given.key) else "is not the key of node.pem"
+
+
+def clusters_root() -> Path:
+    """Where the folders of clusters are: `$XDG_DATA_HOME/depthcache`, by default in `~/.local/share`."""
+    given = os.environ.get("XDG_DATA_HOME", "")
+    root = Path(given) if given and Path(given).is_absolute() else Path.home() / ".local" / "share"
+    return root / "depthcache"
+
+
+def find_folder(*, cluster: str | None, data_dir: Path | None) -> Path | None:
+    """The folder that a command means: the one that is named, else the only one; None if there is none yet.
+
+    Raises UsageError if there are several."""
+    if data_dir is not None:
+        return data_dir if (data_dir / "node.json").exists() else None
+    root = clusters_root()
+    found = sorted(each.parent for each in root.glob("*/node.json") if not each.parent.name.startswith("."))
+    if cluster is not None:
+        found = [each for each in found if each.name == cluster]
+    if len(found) > 1:
+        names = ", ".join(each.name for each in found)
+        raise UsageError(f"there are several clusters in {root}: name one of {names} with --cluster")
+    return found[0] if found else None
+
+
+def make_node_id() -> str:
+    """A random id: Zenoh wants hexadecimal digits without a leading zero."""
+    return secrets.choice("123456789abcdef") + secrets.token_hex(16)[:15]
+
+
+def make_secret(name: str) -> str:
+    """A new secret for a token file."""
+    return TOKEN_FILES[name] + secrets.token_urlsafe(24)
+
+
+def token_name(name: str) -> str:
+    """How `credentials` names the secret of a token file."""
+    return f"token {name}"
+
+
+def _new_facts(cluster: str, node: str) -> _Facts:
+    return _Facts(
+        version=_VERSION,
+        cluster=cluster,
+        id=node,
+        run=0,
+        listen="127.0.0.1",
+        port=DEFAULT_PORT,
+        node_port=DEFAULT_NODE_PORT,
+        hosts=(),
+        zone="",
+        egress="",
+        capacity=1.0,
+        peers=(),
+    )
+
+
+def _resolved(facts: _Facts, options: NodeOptions) -> _Facts:
+    """With what is given, and free ports instead of 0. Raises InvalidArgument."""
+    given = {name: value for name, value in asdict(options).items() if value is not None}
+    facts = replace(facts, **given)
+    if facts.listen in _WILDCARDS and not facts.hosts:
+        allowed = f"names or addresses at which other hosts reach this node, with listen={facts.listen}"
+        raise InvalidArgument(name="hosts", value=None, allowed=allowed)
+    port = facts.port or _free_port(facts.listen)
+    node_port = facts.node_port or _free_port(facts.listen, other=port)
+    if port == node_port:
+        raise InvalidArgument(
+            name="node_port", value=node_port, allowed="another port than that of the server"
+        )
+    return replace(facts, port=port, node_port=node_port)
+
+
+def _free_port(address: str, *, other: int = 0) -> int:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+            port: int = probe.getsockname()[1]
+        if port != other:
+            return port
+
+
+def _free_name(cluster: str | None) -> str:
+    if cluster is not None:
+        return cluster
+    while (clusters_root() / (name := make_cluster_name())).exists():
+        pass
+    return name
+
+
+def _check_cluster(name: str) -> None:
+    if len(name) > _MOST_NAME or not _CLUSTER.fullmatch(name):
+        allowed = "lower-case letters, digits and hyphens, such as amber-fox"
+        raise InvalidArgument(name="cluster", value=name, allowed=allowed)
+
+
+def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
+    """A wanted set that has the first node and its tokens."""
+    wall_ms = time.time_ns() // 1_000_000
+    wanted = WantedSet(facts.id)
+    wanted.register(facts.id, listen=facts.at(facts.node_port), wall_ms=wall_ms)
+    for name, role in (("read", Role.READ), ("admin", Role.MANAGE)):
+        wanted.rotate_token(digest_of(tokens[name]), role=role, old_until_ms=0, wall_ms=wall_ms)
+    return NodeCore(Node(id=facts.id, run=0, address=""), wanted).snapshot()
+
+
+def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
+    """Make the folder, whole or not at all; with a wanted set and secrets."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataFolderUnusable(path=str(path), reason="is not empty: name another folder")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.parent / f".{path.name}.{secrets.token_hex(4)}.new"
+    draft.mkdir(mode=0o700)
+    try:
+        for name, content in files.items():
+            write_secret(draft / name, content.encode())
+        WantedFile(draft / "wanted.journal").rewrite(wanted)
+        CredentialStore(draft, facts.id).merge(given)
+        _write_facts(draft, facts)
+        draft.rename(path)  # over an empty folder, too
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _write_facts(path: Path, facts: _Facts) -> None:
+    write_secret(path / "node.json", (json.dumps(asdict(facts), indent=2) + "\n").encode())
+
+
+def _read_facts(path: Path) -> _Facts:
+    content = read_secret(path)
+    try:
+        found = cast("dict[str, Any]", json.loads(content))
+        version = int(found["version"])
+        facts = _Facts(**{name: found[name] for name in _Facts.__dataclass_fields__})
+        facts = replace(
+            facts, hosts=_texts(facts.hosts), peers=_texts(facts.peers), capacity=float(facts.capacity)
+        )
+        _check_cluster(facts.cluster)
+        numbers, texts = (
+            (facts.run, facts.port, facts.node_port),
+            (facts.id, facts.listen, facts.zone, facts.egress),
+        )
+        is_right = all(type(each) is int for each in numbers) and all(isinstance(each, str) for each in texts)
+        ipaddress.ip_address(facts.listen)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        is_right, facts, version = False, None, 0
+    if version > _VERSION:
+        reason = f"was written by a newer release (version {version}): upgrade depthcache"
+        raise DataFolderUnusable(path=str(path), reason=reason)
+    if facts is None or not is_right:
+        raise DataFolderUnusable(path=str(path), reason=f"is damaged: {_REJOIN}")
+    return facts
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in cast("list[object]", found)):
+        raise TypeError
+    return tuple(cast("list[str]", found))
+
+
+def _pem_blocks(text: str) -> list[str]:
+    """The blocks of a PEM file, each with its last line."""
+    return [
+        f"{each}\n"
+        for each in re.findall(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", text, re.DOTALL)
+    ]

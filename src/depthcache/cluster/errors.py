@@ -8,6 +8,7 @@ DepthCacheError
 │       └── AskRefused           the other got the request and refused it
 ├── UsageError
 │   ├── ChangeNotStored          a change is not on as many disks as it needs
+│   ├── DataFolderUnusable       the files of a node are in use, damaged, or another node's
 │   └── JoinRefused              a join token, or the node that redeems it, is not accepted
 └── MalformedClusterMessage      bytes of a node that are no message of this version
 """
@@ -23,6 +24,7 @@ __all__ = [
     "AskTimeout",
     "BookNotWanted",
     "ChangeNotStored",
+    "DataFolderUnusable",
     "JoinRefused",
     "MalformedClusterMessage",
     "NodeUnreachable",
@@ -116,6 +118,22 @@ class ChangeNotStored(UsageError):
         super().__init__(
             f"the change is on {stored} of {needed} disks ({self.reason}): it may take effect; repeat it"
         )
+
+
+class DataFolderUnusable(UsageError):
+    """A node cannot run on the files of its data folder.
+
+    Attributes:
+        path: the folder, or the file in it.
+        reason: what is wrong, and what to do.
+    """
+
+    path: str
+    reason: str
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        self.path, self.reason = path, clean(reason)
+        super().__init__(f"{clean(path)}: {self.reason}")
 
 
 class JoinRefused(UsageError):

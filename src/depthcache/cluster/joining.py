@@ -10,21 +10,25 @@ A refused request uses no token up, except for a malformed request for a certifi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
-from depthcache.cluster.authority import Authority
+from depthcache.cluster.authority import Authority, is_signed, node_of, sign, trusts
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
 from depthcache.cluster.errors import JoinRefused
 
-__all__ = ["Issuer", "JoinGrant", "JoinRequest"]
+__all__ = ["Issuer", "JoinGrant", "JoinRequest", "RenewGrant", "RenewRequest"]
 
 _MOST_BYTES = 65_536
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
+_ENDPOINT = re.compile(r"[A-Za-z0-9._:\[\]-]{1,253}:[0-9]{1,5}")
 _MOST_HOSTS = 16
+_RENEWAL_MS = 5 * 60_000
+"""How far the clocks of a node and of the issuer may be apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,14 @@ class JoinRequest:
         node: the id that it has chosen at random.
         request: its request for a certificate in PEM.
         hosts: names and addresses at which it is reached.
+        listen: host and port at which it talks to other nodes.
     """
 
     secret: str = field(repr=False)
     node: str
     request: str
     hosts: tuple[str, ...]
+    listen: str
 
     def encode(self) -> bytes:
         """As JSON, for the body of the request: a secret."""
@@ -54,9 +60,15 @@ class JoinRequest:
             found = msgspec.json.decode(body[: _MOST_BYTES + 1], type=cls)
         except (msgspec.MsgspecError, RecursionError):
             raise JoinRefused(reason="the request is malformed") from None
-        if not _NODE.fullmatch(found.node) or not 1 <= len(found.hosts) <= _MOST_HOSTS:
+        is_right = _NODE.fullmatch(found.node) and _ENDPOINT.fullmatch(found.listen)
+        if not is_right or not 1 <= len(found.hosts) <= _MOST_HOSTS:
             raise JoinRefused(reason="the request is malformed")
         return found
+
+    @property
+    def mark(self) -> str:
+        """What tells it from the request of another node with the same token."""
+        return hashlib.sha256(f"{self.node} {self.request}".encode("utf-8", "replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +78,10 @@ class JoinGrant:
     Attributes:
         cluster: the name of the cluster.
         certificate: the node's certificate in PEM.
-        authority: the authority's certificate in PEM.
+        authority: the certificates of the authorities that nodes trust, in PEM.
         peers: hosts and ports at which the nodes that are known talk to each other.
         wanted: the wanted set, as base64 in JSON: with it, the node begins.
+        secrets: the cluster's access tokens and credentials, as base64 in JSON.
     """
 
     cluster: str
@@ -76,6 +89,7 @@ class JoinGrant:
     authority: str
     peers: tuple[str, ...]
     wanted: bytes = field(repr=False)
+    secrets: bytes = field(repr=False)
 
     def encode(self) -> bytes:
         """As JSON, for the body of the response."""
@@ -88,6 +102,85 @@ class JoinGrant:
             return msgspec.json.decode(body, type=cls)
         except (msgspec.MsgspecError, RecursionError):
             raise JoinRefused(reason="the answer of the cluster is malformed") from None
+
+
+@dataclass(frozen=True, slots=True)
+class RenewRequest:
+    """What a node sends to get a new certificate. Only the owner of the current one's key can sign it.
+
+    Attributes:
+        certificate: its current certificate in PEM.
+        request: its request for the next one in PEM.
+        hosts: names and addresses at which it is reached.
+        time_ms: milliseconds since 1970: the issuer takes it for five minutes.
+        signature: of all this, with the key of the current certificate, in hexadecimal.
+    """
+
+    certificate: str
+    request: str
+    hosts: tuple[str, ...]
+    time_ms: int
+    signature: str
+
+    @classmethod
+    def sign(
+        cls, request: str, *, certificate: str, key: str, hosts: tuple[str, ...], time_ms: int
+    ) -> RenewRequest:
+        """The request of the node with this certificate and key, in PEM."""
+        return cls(certificate, request, hosts, time_ms, sign(key, _signed(request, hosts, time_ms)))
+
+    def encode(self) -> bytes:
+        """As JSON, for the body of the request."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> RenewRequest:
+        """Read the body of a request. Raises JoinRefused."""
+        try:
+            found = msgspec.json.decode(body[: _MOST_BYTES + 1], type=cls)
+        except (msgspec.MsgspecError, RecursionError):
+            raise JoinRefused(reason="the request is malformed") from None
+        if not 1 <= len(found.hosts) <= _MOST_HOSTS:
+            raise JoinRefused(reason="the request is malformed")
+        return found
+
+    def sender(self, authorities: str, *, now: datetime) -> str:
+        """The id of the node that sent it. Raises JoinRefused unless it is a node of this cluster, now."""
+        refused = JoinRefused(reason="the certificate is not a valid one of this cluster: join again")
+        try:
+            if not trusts(authorities, self.certificate, now=now):
+                raise refused
+        except ValueError:
+            raise refused from None
+        signed = _signed(self.request, self.hosts, self.time_ms)
+        if not is_signed(self.certificate, signed, self.signature):
+            raise JoinRefused(reason="the request is not signed by the node of its certificate")
+        if abs(self.time_ms - now.timestamp() * 1_000) > _RENEWAL_MS:
+            raise JoinRefused(reason="the clocks of the node and of the issuer are minutes apart")
+        return node_of(self.certificate)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RenewGrant:
+    """What the issuer answers: the new certificate, in PEM."""
+
+    certificate: str
+
+    def encode(self) -> bytes:
+        """As JSON, for the body of the response."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, body: bytes) -> RenewGrant:
+        """Read the body of a response. Raises JoinRefused."""
+        try:
+            return msgspec.json.decode(body, type=cls)
+        except (msgspec.MsgspecError, RecursionError):
+            raise JoinRefused(reason="the answer of the cluster is malformed") from None
+
+
+def _signed(request: str, hosts: tuple[str, ...], time_ms: int) -> bytes:
+    return msgspec.json.encode(["depthcache renew", request, hosts, time_ms])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +212,12 @@ class Issuer:
             now_ns: a clock that never goes back.
             now: the time for the certificate.
 
-        Raises JoinRefused.
+        The same request may be repeated until the token expires. Raises JoinRefused.
         """
-        self.tokens.check(request.secret, now_ns=now_ns)
-        if request.node in denied or request.node in known:
+        is_repeated = self.tokens.check(request.secret, by=request.mark, now_ns=now_ns)
+        if request.node in denied or (request.node in known and not is_repeated):
             raise JoinRefused(reason="the id of the node is taken, or was removed: use an empty data folder")
-        self.tokens.redeem(request.secret, now_ns=now_ns)
+        self.tokens.redeem(request.secret, by=request.mark, now_ns=now_ns)
         return self.authority.issue(request.request, node=request.node, hosts=request.hosts, now=now)
 
     def renew(

@@ -193,10 +193,10 @@ class NodeRunner:
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         return await self._stored(self.core.stop_books(*keys, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def register(self, node: str) -> int:
-        """Let a node join. As `create`."""
+    async def register(self, node: str, *, listen: str = "") -> int:
+        """Let a node join, which other nodes reach at `listen`, host and port. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        return await self._stored(self.core.register(node, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(self.core.register(node, listen=listen, now_ns=now_ns, wall_ms=wall_ms))
 
     async def drain(self, node: str, *, draining: bool) -> int:
         """Whether a node is to own no books. As `create`."""

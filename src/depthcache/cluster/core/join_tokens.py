@@ -1,4 +1,4 @@
-"""Join tokens: `dcj_<hash of the authority>_<secret>`, redeemable once, within 30 minutes, at their issuer.
+"""Join tokens: `dcj_<hash of the authority>_<secret>`, for one node, within 30 minutes, at their issuer.
 
 The hash lets a new node check the cluster before it sends anything secret (as k3s does): it compares the
 authority's certificate with the token, and only then sends the secret over TLS. The issuer keeps digests of
@@ -58,7 +58,7 @@ class JoinToken:
 class _Open:
     digest: bytes
     until_ns: int
-    is_redeemed: bool = False
+    redeemed_by: str | None = None
 
 
 class JoinTokens:
@@ -81,20 +81,23 @@ class JoinTokens:
         self._open.append(_Open(_digest(secret), now_ns + LIFE_NS))
         return token
 
-    def check(self, secret: str, *, now_ns: int) -> None:
-        """Raises JoinRefused as `redeem` would; uses nothing up."""
-        self._find(secret, now_ns)
+    def check(self, secret: str, *, by: str, now_ns: int) -> bool:
+        """Raises JoinRefused as `redeem` would; uses nothing up. True if the same one redeemed it before."""
+        return self._find(secret, by, now_ns).redeemed_by is not None
 
-    def redeem(self, secret: str, *, now_ns: int) -> None:
-        """Use a token up. Raises JoinRefused: unknown here, redeemed already, or expired."""
-        self._find(secret, now_ns).is_redeemed = True
+    def redeem(self, secret: str, *, by: str, now_ns: int) -> None:
+        """Use a token up. Raises JoinRefused: unknown here, redeemed already, or expired.
 
-    def _find(self, secret: str, now_ns: int) -> _Open:
+        `by`: who redeems it. The same one may repeat that until the token expires: the answer may be lost.
+        """
+        self._find(secret, by, now_ns).redeemed_by = by
+
+    def _find(self, secret: str, by: str, now_ns: int) -> _Open:
         digest = _digest(secret)
         matching = [each for each in self._open if hmac.compare_digest(each.digest, digest)]
         if not matching:
             raise JoinRefused(reason="this node did not issue the token, or was restarted since")
-        if matching[0].is_redeemed:
+        if matching[0].redeemed_by not in (None, by):
             raise JoinRefused(reason="the token was redeemed already: issue another one")
         if now_ns >= matching[0].until_ns:
             raise JoinRefused(reason="the token has expired: issue another one")

@@ -156,12 +156,14 @@ class NodeCore:
         """Want books no longer. Returns as `create` does."""
         return self._spread(*self.wanted.stop(*keys, wall_ms=wall_ms), now_ns)
 
-    def register(self, node: str, *, now_ns: int, wall_ms: int) -> int:
+    def register(self, node: str, *, listen: str = "", now_ns: int, wall_ms: int) -> int:
         """Let a node join, before it begins with this node's content. Returns as `create` does.
+
+        `listen`: host and port at which other nodes connect to it.
 
         An edit of a node that others do not wait for could be taken for one that is stable and deleted.
         """
-        return self._spread(*self.wanted.register(node, wall_ms=wall_ms), now_ns)
+        return self._spread(*self.wanted.register(node, listen=listen, wall_ms=wall_ms), now_ns)
 
     def drain(self, node: str, *, draining: bool, now_ns: int, wall_ms: int) -> int:
         """Whether a node is to own no books. Returns as `create` does."""

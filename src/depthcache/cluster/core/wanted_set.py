@@ -19,6 +19,7 @@ __all__ = ["Changed", "WantedBook", "WantedSet"]
 
 _BOOK, _NODE, _DENIED, _TOKEN = "book", "node", "denied", "token"
 _REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
+_LISTEN = "listen"
 _MOST_REPLICAS = 64
 _ROLES: Mapping[Value, Role] = {each.value: each for each in Role}
 
@@ -77,6 +78,11 @@ class WantedSet:
         """The nodes that were removed and are refused."""
         return self._ids(_DENIED)
 
+    def listens(self) -> dict[str, str]:
+        """Where the registered nodes talk to each other, host and port by id, as far as that is known."""
+        found = {peer: self.map.fields(f"{_NODE} {peer}").get(_LISTEN) for peer in self.registered()}
+        return {peer: each for peer, each in found.items() if isinstance(each, str)}
+
     def draining(self) -> frozenset[str]:
         """The nodes that are to own no books."""
         fields = {peer: self.map.fields(f"{_NODE} {peer}") for peer in self.registered()}
@@ -116,9 +122,10 @@ class WantedSet:
         stamp = self.clock.tick(wall_ms)
         return self._edited(_joined(self.map.delete(_text(key), stamp) for key in keys))
 
-    def register(self, node: str, *, wall_ms: int) -> tuple[Delta, Changed]:
-        """A node belongs to the cluster: tombstones wait for it."""
-        return self._edited(self.map.create(f"{_NODE} {node}", {}, self.clock.tick(wall_ms)))
+    def register(self, node: str, *, listen: str = "", wall_ms: int) -> tuple[Delta, Changed]:
+        """A node belongs to the cluster: tombstones wait for it. `listen`: where others connect to it."""
+        fields: dict[str, Value] = {_LISTEN: listen} if listen else {}
+        return self._edited(self.map.create(f"{_NODE} {node}", fields, self.clock.tick(wall_ms)))
 
     def drain(self, node: str, *, draining: bool, wall_ms: int) -> tuple[Delta, Changed]:
         """Whether a node is to own no books."""

@@ -827,6 +827,12 @@ class BookServer:
 
         `certificate`, `key`: the chain and the private key, in PEM. Raises ValueError for those that cannot
         be used."""
+    def set_authority(self, authority: str) -> None:
+        """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask:
+        `join_cluster` and `renew_node_certificate` come from `take_request`."""
+    def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
+        """Take these tokens from now on, and no others: role (`read` or `manage`), SHA-256 of the secret, and
+        when it ends, in milliseconds since 1970 (None: never). Raises ValueError."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     def set_versions(self, running: str, installed: str) -> None:

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use depthcache_server::{
     Access, Book, Certificate, CompatOptions, DelegatedResponse, Document, ExchangeOptions, Limits,
-    Options, Parameter, ParameterLocation, ROUTES, Role, Server, StartError, Token,
+    Options, Parameter, ParameterLocation, ROUTES, Role, Server, SharedToken, StartError, Token,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -192,6 +192,19 @@ impl BookServer {
             .map_err(PyValueError::new_err)
     }
 
+    /// Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
+    fn set_authority(&self, authority: String) {
+        self.inner.set_authority(authority.into());
+    }
+
+    /// Take these tokens from now on, and no others: role, SHA-256 of the secret, and when it ends, in milliseconds
+    /// since 1970 (None: never). Raises ValueError.
+    fn set_tokens(&self, tokens: Vec<(String, Vec<u8>, Option<u64>)>) -> PyResult<()> {
+        let tokens = tokens.into_iter().map(shared_token);
+        self.inner.set_tokens(tokens.collect::<PyResult<_>>()?);
+        Ok(())
+    }
+
     /// What `/metrics` says beside what the server knows itself: text of Prometheus.
     fn set_metrics(&self, text: Vec<u8>) {
         self.inner.set_metrics(text.into());
@@ -252,9 +265,22 @@ fn compat_of((host, port, name, networks, manages): CompatListener) -> PyResult<
 }
 
 fn token((role, secret): (String, String)) -> PyResult<Token> {
-    let allowed = || PyValueError::new_err("the role of a token must be 'read' or 'manage'");
-    let role = Role::parse(&role).ok_or_else(allowed)?;
+    let role = role_of(&role)?;
     Ok(Token { role, secret })
+}
+
+fn role_of(role: &str) -> PyResult<Role> {
+    let allowed = || PyValueError::new_err("the role of a token must be 'read' or 'manage'");
+    Role::parse(role).ok_or_else(allowed)
+}
+
+fn shared_token((role, digest, until_ms): (String, Vec<u8>, Option<u64>)) -> PyResult<SharedToken> {
+    let allowed = |_| PyValueError::new_err("the digest of a token has 32 bytes");
+    Ok(SharedToken {
+        role: role_of(&role)?,
+        digest: digest.try_into().map_err(allowed)?,
+        until: until_ms.map(|until| SystemTime::UNIX_EPOCH + Duration::from_millis(until)),
+    })
 }
 
 fn document(

@@ -4,10 +4,14 @@
 //! the host that a request names must be an address, `localhost` or a name that the owner allows (against DNS
 //! rebinding), and what a browser sends for another origin is refused. No response allows another origin (CORS).
 
+use std::time::SystemTime;
+
 use axum::http::request::Parts;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, REFERER, USER_AGENT};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode};
+use parking_lot::RwLock;
+use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::problem::{Problem, shortened};
@@ -47,12 +51,34 @@ pub struct Token {
     pub secret: String,
 }
 
+/// What the nodes of a cluster keep of a token: they know it without having its secret.
+pub struct SharedToken {
+    /// What it permits.
+    pub role: Role,
+    /// SHA-256 of the secret.
+    pub digest: [u8; 32],
+    /// When it ends; None for never.
+    pub until: Option<SystemTime>,
+}
+
 /// All tokens of a server.
-pub struct Tokens(Vec<Token>);
+pub struct Tokens {
+    given: Vec<Token>,
+    /// These alone count, once there are some.
+    shared: RwLock<Option<Vec<SharedToken>>>,
+}
 
 impl Tokens {
-    pub fn new(tokens: Vec<Token>) -> Tokens {
-        Tokens(tokens)
+    pub fn new(given: Vec<Token>) -> Tokens {
+        Tokens {
+            given,
+            shared: RwLock::default(),
+        }
+    }
+
+    /// Take these from now on, and no others.
+    pub fn replace(&self, tokens: Vec<SharedToken>) {
+        *self.shared.write() = Some(tokens);
     }
 
     /// The role of the sender; None without a token that is known. Each known token is compared in full, in a
@@ -66,8 +92,11 @@ impl Tokens {
 
     /// The role of a secret that was sent otherwise than in a header.
     pub fn role_of(&self, secret: &[u8]) -> Option<Role> {
+        if let Some(tokens) = &*self.shared.read() {
+            return role_of_shared(tokens, secret);
+        }
         let mut found = None;
-        for token in &self.0 {
+        for token in &self.given {
             let same: Choice = token.secret.as_bytes().ct_eq(secret);
             if bool::from(same) {
                 found = found.max(Some(token.role));
@@ -99,6 +128,18 @@ impl Tokens {
             Some(_) => Ok(()),
         }
     }
+}
+
+/// The digest, not the secret, is compared: how much of it is right tells nothing.
+fn role_of_shared(tokens: &[SharedToken], secret: &[u8]) -> Option<Role> {
+    let digest = digest(&SHA256, secret);
+    let now = SystemTime::now();
+    tokens
+        .iter()
+        .filter(|token| digest.as_ref() == token.digest)
+        .filter(|token| token.until.is_none_or(|until| now < until))
+        .map(|token| token.role)
+        .max()
 }
 
 fn bearer(header: &[u8]) -> Option<&[u8]> {
@@ -250,6 +291,8 @@ impl Origins {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::http::Request;
 
     use super::*;
@@ -400,6 +443,46 @@ mod tests {
         assert_eq!(status(Access::Manage), Some(StatusCode::FORBIDDEN));
         let nobody = parts(&[]).headers;
         assert!(tokens.check(Access::Read, &nobody).is_err());
+    }
+
+    #[test]
+    fn tokens_of_a_cluster_count_alone_until_they_end() {
+        let tokens = Tokens::new(vec![Token {
+            role: Role::Manage,
+            secret: "dca_given".to_owned(),
+        }]);
+        let shared = |secret: &str, role, seconds: Option<i64>| SharedToken {
+            role,
+            digest: digest(&SHA256, secret.as_bytes())
+                .as_ref()
+                .try_into()
+                .expect("32 bytes"),
+            until: seconds.map(|seconds| {
+                let by = Duration::from_secs(seconds.unsigned_abs());
+                match seconds < 0 {
+                    true => SystemTime::now() - by,
+                    false => SystemTime::now() + by,
+                }
+            }),
+        };
+        tokens.replace(vec![
+            shared("dcr_old", Role::Read, Some(60)),
+            shared("dcr_ended", Role::Read, Some(-1)),
+            shared("dcr_new", Role::Read, None),
+            shared("dca_new", Role::Manage, None),
+        ]);
+        for (secret, role) in [
+            ("dcr_old", Some(Role::Read)),
+            ("dcr_new", Some(Role::Read)),
+            ("dca_new", Some(Role::Manage)),
+            ("dcr_ended", None),
+            ("dca_given", None),
+            ("dcr_ne", None),
+        ] {
+            assert_eq!(tokens.role_of(secret.as_bytes()), role, "{secret}");
+        }
+        tokens.replace(Vec::new());
+        assert_eq!(tokens.role_of(b"dca_given"), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::compat::Compat;
 use crate::peers::Peer;
 use crate::problem::Problem;
 use crate::shared::{ProtocolRequest, Shared};
-use crate::table::{FOLLOWING, ROUTES};
+use crate::table::{FOLLOWING, JOINING, ROUTES};
 
 /// What a listener leads to.
 #[derive(Clone)]
@@ -96,7 +96,15 @@ async fn answer(
         None => shared.origins.check(&parts, is_page),
         Some(compat) => compat.check(&parts),
     };
-    let admitted = checked.and_then(|()| admit(&shared, &peer));
+    let admitted = checked.and_then(|()| admit(&shared, &peer)).and_then(|()| {
+        match is_own && JOINING.contains(&parts.uri.path()) && !peer.may_join() {
+            true => Err(too_many(
+                "than a few requests to join a second from this address",
+                1,
+            )),
+            false => Ok(()),
+        }
+    });
     let mut response = match (admitted, protocol) {
         (Ok(()), Some(protocol)) => {
             let shared = shared.clone();
@@ -136,11 +144,16 @@ fn admit(shared: &Shared, peer: &Peer) -> Result<(), Problem> {
         Ok(()) => Ok(()),
         Err(wait_s) => {
             let most = shared.limits.requests_per_second;
-            let message = format!("more than {most} requests a second from this address");
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            Err(Problem::new(status, "too_many_requests", message).retry_after(wait_s))
+            let what = format!("than {most} requests a second from this address");
+            Err(too_many(&what, wait_s))
         }
     }
+}
+
+fn too_many(what: &str, wait_s: u32) -> Problem {
+    let message = format!("more {what}");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    Problem::new(status, "too_many_requests", message).retry_after(wait_s)
 }
 
 /// Nothing is cached unasked, guessed, framed or run inline; what is no page runs nothing.

@@ -29,6 +29,7 @@ mod contract;
 mod delegation;
 mod entrance;
 mod exchange;
+mod joining;
 mod kept;
 mod limits;
 mod listener;
@@ -53,7 +54,7 @@ mod table;
 mod views;
 mod waiting;
 
-pub use access::{Role, Token};
+pub use access::{Role, SharedToken, Token};
 pub use certificate::{Certificate, make_certificate};
 pub use compat::CompatOptions;
 pub use delegation::{DelegatedRequest, DelegatedResponse};

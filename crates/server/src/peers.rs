@@ -16,7 +16,11 @@ pub struct Peer {
     /// Its connections.
     connections: AtomicUsize,
     bucket: Mutex<Bucket>,
+    joining: Mutex<Bucket>,
 }
+
+/// Requests a second of strangers who want to join, from one address: each costs a signature at most.
+const JOINING_PER_SECOND: u32 = 10;
 
 /// Requests that may come now; it fills with time.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ impl Peer {
         Peer {
             connections: AtomicUsize::new(0),
             bucket: Mutex::new(Bucket::full(limits.requests_per_second)),
+            joining: Mutex::new(Bucket::full(JOINING_PER_SECOND)),
         }
     }
 
@@ -38,6 +43,12 @@ impl Peer {
         let second = Duration::from_secs(1);
         self.connections.load(Ordering::Relaxed) == 0
             && self.bucket.lock().filled.elapsed() > second
+            && self.joining.lock().filled.elapsed() > second
+    }
+
+    /// Count one request to join; whether there were not too many.
+    pub fn may_join(&self) -> bool {
+        self.joining.lock().take(JOINING_PER_SECOND)
     }
 
     /// Count one request; how many seconds to wait, where there were too many. 0 a second: no limit.
@@ -198,6 +209,22 @@ mod tests {
             })
             .collect();
         assert_eq!(&answers[..4], [true, true, true, false]);
+    }
+
+    #[test]
+    fn an_address_may_ask_to_join_a_few_times_a_second() {
+        let peers = Peers::default();
+        let answers: Vec<bool> = (0..20)
+            .map(|_| {
+                let admitted = peers.admit(address("10.0.0.1"), &LIMITS).expect("alone");
+                admitted.peer().may_join()
+            })
+            .collect();
+        let (first, last) = answers.split_at(JOINING_PER_SECOND as usize);
+        assert!(first.iter().all(|may| *may));
+        assert!(last.iter().any(|may| !may));
+        let other = peers.admit(address("10.0.0.2"), &LIMITS).expect("alone");
+        assert!(other.peer().may_join());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::problem::{Problem, shortened};
 use crate::secrets::shown_path;
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, managing, many, operation, stream};
+use crate::{analytics, books, joining, managing, many, operation, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -33,7 +33,6 @@ fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
     let filter = match route.method {
         "PUT" => MethodFilter::PUT,
         "POST" => MethodFilter::POST,
-        "PATCH" => MethodFilter::PATCH,
         "DELETE" => MethodFilter::DELETE,
         _ => MethodFilter::GET, // and HEAD
     };
@@ -90,6 +89,8 @@ async fn respond(
         Endpoint::Document => operation::document(&call),
         Endpoint::Socket => stream::socket(&call),
         Endpoint::Stream => stream::stream(&call),
+        Endpoint::Authority => joining::authority(&call),
+        Endpoint::Joining => joining::delegate(&call, route, body).await,
         Endpoint::Delegated => managing::delegate(&call, route, body).await,
     }
 }

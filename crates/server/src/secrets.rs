@@ -3,7 +3,7 @@
 use crate::percent::percent_decoded;
 
 /// How a secret of this server begins.
-const SECRETS: [&str; 3] = ["dcr_", "dca_", "dcx_"];
+const SECRETS: [&str; 4] = ["dcr_", "dca_", "dcx_", "dcj_"];
 
 /// Whether a text contains one of them, percent-encoded or not.
 pub fn is_secret(text: &str) -> bool {

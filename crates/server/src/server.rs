@@ -17,13 +17,14 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::access::{Origins, Token, Tokens};
+use crate::access::{Origins, SharedToken, Token, Tokens};
 use crate::access_log::AccessLog;
 use crate::certificate::Certificate;
 use crate::compat::{self, Compat, CompatOptions};
 use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
 use crate::entrance::Entry;
 use crate::exchange::{Exchange, ExchangeOptions};
+use crate::joining::Joining;
 use crate::limits::Limits;
 use crate::listener::{self, Tls};
 use crate::peers::Peers;
@@ -108,6 +109,7 @@ impl Server {
             statistics: Statistics::default(),
             peers: Peers::default(),
             delegation: Delegation::default(),
+            joining: Joining::default(),
             waiting: Waiting::default(),
             backlog: Backlog::new(options.limits.view_bytes),
             access_log: options
@@ -203,6 +205,16 @@ impl Server {
             Some(tls) => tls.replace(certificate),
             None => Err("this server was started without TLS".to_owned()),
         }
+    }
+
+    /// Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
+    pub fn set_authority(&self, authority: Bytes) {
+        self.shared.joining.set_authority(authority);
+    }
+
+    /// Take these tokens from now on, and no others: those of the start included.
+    pub fn set_tokens(&self, tokens: Vec<SharedToken>) {
+        self.shared.tokens.replace(tokens);
     }
 
     /// The books that it serves.

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use crate::access::{Origins, Tokens};
 use crate::access_log::AccessLog;
 use crate::delegation::Delegation;
+use crate::joining::Joining;
 use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
@@ -37,6 +38,7 @@ pub struct Shared {
     pub statistics: Statistics,
     pub peers: Peers,
     pub delegation: Delegation,
+    pub joining: Joining,
     pub waiting: Waiting,
     pub backlog: Arc<Backlog>,
     /// None where nobody asked for it.

@@ -40,7 +40,7 @@ pub struct Parameter {
 /// A route.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    /// GET, PUT, POST, PATCH or DELETE.
+    /// GET, PUT, POST or DELETE.
     pub method: &'static str,
     /// The path; parameters in braces.
     pub path: &'static str,
@@ -78,6 +78,8 @@ pub(crate) enum Endpoint {
     Document,
     Socket,
     Stream,
+    Authority,
+    Joining,
     Delegated,
 }
 
@@ -175,23 +177,8 @@ const fn get(
     }
 }
 
-/// A request about the cluster: the owner answers it.
-const fn cluster(
-    method: &'static str,
-    path: &'static str,
-    name: &'static str,
-    words: &'static str,
-) -> Route {
-    let access = match method.as_bytes() {
-        b"GET" => Access::Read,
-        _ => Access::Manage,
-    };
-    Route {
-        method,
-        errors: OF_CLUSTER,
-        ..get(path, name, words, access, Endpoint::Delegated)
-    }
-}
+/// The paths on which strangers ask the owner.
+pub const JOINING: [&str; 2] = ["/v1/cluster/join", "/v1/cluster/renew"];
 
 /// The paths on which books are followed.
 pub const FOLLOWING: [&str; 2] = ["/v1/ws", "/v1/stream"];
@@ -468,82 +455,36 @@ pub const ROUTES: &[Route] = &[
         Access::Read,
         Endpoint::Metrics,
     ),
-    cluster(
-        "GET",
-        "/v1/cluster",
-        "read_cluster",
-        "The cluster as this node sees it: nodes, books with their replicas, request weight.",
-    ),
-    cluster(
-        "GET",
-        "/v1/cluster/nodes",
-        "list_cluster_nodes",
-        "The nodes of the cluster alone.",
-    ),
-    cluster(
-        "GET",
-        "/v1/cluster/moves",
-        "list_cluster_moves",
-        "Which books came to this node and went, and why, newest last.",
-    ),
-    cluster(
-        "POST",
-        "/v1/cluster/books",
-        "create_cluster_books",
-        "Let the cluster keep books: exchange, symbols, replicas, settings.",
-    ),
-    cluster(
-        "PATCH",
-        "/v1/cluster/books",
-        "change_cluster_books",
-        "Change replicas or settings of books that the cluster keeps.",
-    ),
-    cluster(
-        "DELETE",
-        "/v1/cluster/books",
-        "stop_cluster_books",
-        "Let the cluster keep books no longer: exchange, symbols.",
-    ),
     Route {
-        parameters: &[NODE],
-        ..cluster(
-            "POST",
-            "/v1/cluster/nodes/{node}/drain",
-            "drain_cluster_node",
-            "Move all books away from a node; or, with draining false, let it hold books again.",
+        errors: &[404],
+        ..get(
+            "/v1/cluster/authority",
+            "read_cluster_authority",
+            "The certificates of the authority of this cluster, in PEM: check them against the hash in a join token.",
+            Access::Open,
+            Endpoint::Authority,
         )
     },
     Route {
-        parameters: &[NODE],
-        ..cluster(
-            "DELETE",
-            "/v1/cluster/nodes/{node}",
-            "remove_cluster_node",
-            "Remove a node from the cluster and refuse it from now on.",
+        method: "POST",
+        errors: &[400, 403, 404, 503],
+        ..get(
+            JOINING[0],
+            "join_cluster",
+            "Redeem a join token; the secret in the body is the proof. Nodes ask this, not people.",
+            Access::Open,
+            Endpoint::Joining,
         )
     },
     Route {
-        parameters: &[path(
-            "role",
-            "read or manage: a new access token; join: a token for one further node.",
-        )],
-        successes: &[201],
-        errors: &[400, 404, 409, 503],
-        ..cluster(
-            "POST",
-            "/v1/cluster/tokens/{role}",
-            "rotate_cluster_token",
-            "A new token; the earlier ones of its role end after a while.",
-        )
-    },
-    Route {
-        successes: &[202],
-        errors: &[400, 404, 409, 503],
-        ..cluster(
-            "POST",
-            "/v1/cluster/leave",
-            "leave_cluster",
-            "This node hands its books over, leaves the cluster for good, and ends.",
+        method: "POST",
+        errors: &[400, 403, 404, 503],
+        ..get(
+            JOINING[1],
+            "renew_node_certificate",
+            "Get a new certificate for a node, with a request that its current key signed.",
+            Access::Open,
+            Endpoint::Joining,
         )
     },
     get(
@@ -608,8 +549,11 @@ mod tests {
             .filter(|route| route.access == Access::Open)
             .map(|route| route.path)
             .collect();
-        assert_eq!(open, ["/healthz", "/readyz", "/docs", "/openapi.json"]);
-        for route in ROUTES.iter().filter(|route| route.method != "GET") {
+        let joining = ["/v1/cluster/authority", JOINING[0], JOINING[1]];
+        let told = ["/healthz", "/readyz", "/docs", "/openapi.json"];
+        assert_eq!(open, [&joining[..], &told[..]].concat());
+        let changing = ROUTES.iter().filter(|route| route.method != "GET");
+        for route in changing.filter(|route| !JOINING.contains(&route.path)) {
             assert_eq!(
                 route.access,
                 Access::Manage,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,15 +32,20 @@ __all__ = [
     "authority_hash",
     "authority_hashes",
     "belongs",
+    "cluster_of",
     "hosts_of",
     "is_signed",
     "issuer_of",
     "make_node_key",
     "node_of",
+    "pem_blocks",
     "sign",
     "trusts",
 ]
 
+_CLUSTER = "depthcache "
+"""What stands before the name of the cluster in the name of its authority."""
+_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
 _LATE = timedelta(minutes=5)
 """Certificates begin earlier by this, for clocks that are late."""
 _AUTHORITY_LIFE = timedelta(days=3_650)
@@ -73,7 +79,7 @@ class Authority:
         """A new authority for a cluster of that name. Raises PackageMissing without cryptography."""
         lib = _library()
         key = lib.ec.generate_private_key(lib.ec.SECP256R1())
-        name = lib.x509.Name([lib.x509.NameAttribute(lib.x509.NameOID.COMMON_NAME, f"depthcache {cluster}")])
+        name = lib.x509.Name([lib.x509.NameAttribute(lib.x509.NameOID.COMMON_NAME, f"{_CLUSTER}{cluster}")])
         certificate = (
             lib.x509.CertificateBuilder()
             .subject_name(name)
@@ -190,6 +196,22 @@ def authority_hashes(authorities: str) -> tuple[str, ...]:
     return tuple(
         hashlib.sha256(each.public_bytes(lib.serialization.Encoding.DER)).hexdigest() for each in found
     )
+
+
+def pem_blocks(text: str) -> list[str]:
+    """The blocks of a text in PEM, each with its last line."""
+    return [f"{each}\n" for each in _BLOCK.findall(text)]
+
+
+def cluster_of(authority: str) -> str:
+    """The name of the cluster whose authority this is, in PEM. Raises JoinRefused for another certificate."""
+    lib = _library()
+    found = lib.x509.load_pem_x509_certificate(authority.encode())
+    names = found.subject.get_attributes_for_oid(lib.x509.NameOID.COMMON_NAME)
+    name = str(names[0].value) if names else ""
+    if not name.startswith(_CLUSTER):
+        raise JoinRefused(reason="the certificate is not that of the authority of a cluster")
+    return name.removeprefix(_CLUSTER)
 
 
 def issuer_of(authorities: str, certificate: str) -> str | None:

@@ -39,6 +39,7 @@ from depthcache.cluster.authority import (
     issuer_of,
     make_node_key,
     node_of,
+    pem_blocks,
     trusts,
 )
 from depthcache.cluster.cluster_names import make_cluster_name
@@ -60,8 +61,11 @@ __all__ = [
     "DataFolder",
     "Identity",
     "NodeOptions",
+    "check_cluster",
+    "check_empty",
     "clusters_root",
     "find_folder",
+    "hosts_and_listen",
     "make_node_id",
     "make_secret",
     "token_name",
@@ -208,7 +212,7 @@ class DataFolder:
         """
         now = now or datetime.now(UTC)
         name = _free_name(cluster) if path is None else cluster or make_cluster_name()
-        _check_cluster(name)
+        check_cluster(name)
         path = path or clusters_root() / name
         facts = _resolved(_new_facts(name, make_node_id()), options)
         authority, key = Authority.create(name, now=now), make_node_key(facts.id)
@@ -230,7 +234,7 @@ class DataFolder:
         cls, path: Path, options: NodeOptions, *, node: str, key: NodeKey, grant: JoinGrant
     ) -> DataFolder:
         """The folder of a node that was let join. Raises as `create`."""
-        _check_cluster(grant.cluster)
+        check_cluster(grant.cluster)
         facts = replace(_resolved(_new_facts(grant.cluster, node), options), peers=grant.peers)
         files = {
             "authority.pem": grant.authority,
@@ -299,8 +303,8 @@ class DataFolder:
         path = self.path / "authority.key"
         if not path.exists():
             return ()
-        keys = _pem_blocks(read_secret(path).decode("ascii", "replace"))
-        certificates = _pem_blocks(self.identity.authority)
+        keys = pem_blocks(read_secret(path).decode("ascii", "replace"))
+        certificates = pem_blocks(self.identity.authority)
         try:
             return tuple(Authority(each, key) for key in keys for each in certificates if belongs(each, key))
         except ValueError:
@@ -450,6 +454,27 @@ def make_node_id() -> str:
     return secrets.choice("123456789abcdef") + secrets.token_hex(16)[:15]
 
 
+def check_cluster(name: str) -> str:
+    """The name of a cluster. Raises InvalidArgument for anything else."""
+    if len(name) > _MOST_NAME or not _CLUSTER.fullmatch(name):
+        allowed = "lower-case letters, digits and hyphens, such as amber-fox"
+        raise InvalidArgument(name="cluster", value=name, allowed=allowed)
+    return name
+
+
+def check_empty(path: Path) -> None:
+    """Raises DataFolderUnusable unless a new folder can be made here."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataFolderUnusable(path=str(path), reason="is not empty: name another folder")
+
+
+def hosts_and_listen(options: NodeOptions) -> tuple[NodeOptions, tuple[str, ...], str]:
+    """The options of a new node with its ports; its names and addresses; and where other nodes reach it."""
+    facts = _resolved(_new_facts("new", "1"), options)
+    found = replace(options, listen=facts.listen, port=facts.port, node_port=facts.node_port)
+    return found, facts.all_hosts, facts.at(facts.node_port)
+
+
 def make_secret(name: str) -> str:
     """A new secret for a token file."""
     return TOKEN_FILES[name] + secrets.token_urlsafe(24)
@@ -511,12 +536,6 @@ def _free_name(cluster: str | None) -> str:
     return name
 
 
-def _check_cluster(name: str) -> None:
-    if len(name) > _MOST_NAME or not _CLUSTER.fullmatch(name):
-        allowed = "lower-case letters, digits and hyphens, such as amber-fox"
-        raise InvalidArgument(name="cluster", value=name, allowed=allowed)
-
-
 def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
     """A wanted set that has the first node and its tokens."""
     wall_ms = time.time_ns() // 1_000_000
@@ -529,8 +548,7 @@ def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
 
 def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
     """Make the folder, whole or not at all; with a wanted set and secrets."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataFolderUnusable(path=str(path), reason="is not empty: name another folder")
+    check_empty(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.parent / f".{path.name}.{secrets.token_hex(4)}.new"
     draft.mkdir(mode=0o700)
@@ -560,7 +578,7 @@ def _read_facts(path: Path) -> _Facts:
         facts = replace(
             facts, hosts=_texts(facts.hosts), peers=_texts(facts.peers), capacity=float(facts.capacity)
         )
-        _check_cluster(facts.cluster)
+        check_cluster(facts.cluster)
         numbers, texts = (
             (facts.run, facts.port, facts.node_port),
             (facts.id, facts.listen, facts.zone, facts.egress),
@@ -581,11 +599,3 @@ def _texts(found: object) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(each, str) for each in cast("list[object]", found)):
         raise TypeError
     return tuple(cast("list[str]", found))
-
-
-def _pem_blocks(text: str) -> list[str]:
-    """The blocks of a PEM file, each with its last line."""
-    return [
-        f"{each}\n"
-        for each in re.findall(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", text, re.DOTALL)
-    ]

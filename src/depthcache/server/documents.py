@@ -31,7 +31,12 @@ _WORDS = {
     429: "Too many requests from this address.",
     503: "Not now; Retry-After says when to ask again.",
 }
-_TEXT = {"read_metrics": "text/plain", "read_docs": "text/html", "stream_books": "text/event-stream"}
+_TEXT = {
+    "read_metrics": "text/plain",
+    "read_docs": "text/html",
+    "stream_books": "text/event-stream",
+    "read_cluster_authority": "application/x-pem-file",
+}
 _ARROW = "application/vnd.apache.arrow.stream"
 
 

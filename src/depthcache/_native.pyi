@@ -728,8 +728,8 @@ class Transport:
         the response to that ping. `connect_s`: the timeout for connecting, from the name lookup to the
         response to the handshake. `ca_file`: a PEM file of trusted authorities; None for those of the system.
         `fingerprint`: SHA-256 of the only certificate to trust instead, 32 bytes. `certificate`: PEM files of
-        the certificate and key with which this side proves itself; read for every connection. `token`: sent with every
-        handshake. `_addresses`: for tests, addresses of names that are not looked up.
+        the certificate and key with which this side proves itself; read for every connection. `token`: sent
+        with every handshake. `_addresses`: for tests, addresses of names that are not looked up.
         """
     def wake_socket(self) -> int:
         """The file descriptor of a socket that is readable while events wait; the caller must close it."""

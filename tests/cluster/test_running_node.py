@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import depthcache
-from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.placement import BookKey, place
+from depthcache.cluster.following import LINGER_S
 from depthcache.simulator import differences
 from tests.cluster.nodes import SPOT, SYMBOLS, cluster, until
 
@@ -47,4 +49,47 @@ async def test_the_books_of_a_killed_node_are_taken_over_and_stay_true(tmp_path:
         await until(lambda: found.is_whole(2))
         found.kill("b2")
         await until(lambda: found.is_whole(2))
+        found.assert_true()
+
+
+async def test_a_node_follows_a_book_that_it_does_not_hold(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one, *_ = await found.three()
+        (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=1)
+        await until(lambda: found.is_whole(1))
+        (holder,) = found.synced_on(key)
+        node = next(each for name, each in found.nodes.items() if name != holder)
+        await until(lambda: node.runner.core.books.holders(key) == (holder,))
+        assert (await node.following.answer("follow", *key, b""))[0] == 200
+        async with depthcache.connect(SPOT, [key.symbol], server=node.url) as books:
+            await books.wait_synced()
+            assert differences(books[key].freeze(), found.exchange.truth(SPOT, key.symbol)) == 0
+        assert key not in node.books
+        node.following.look(LINGER_S)
+        async with depthcache.connect(SPOT, [key.symbol], server=node.url) as books:
+            with pytest.raises(depthcache.UnknownSymbol):
+                await books.wait_synced()
+
+
+async def test_a_book_with_readers_stays_when_its_node_owns_it_no_longer(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one = await found.start("a1")
+        keys = await one.create_books(SPOT, SYMBOLS, replicas=1)
+        await until(lambda: found.is_whole(1))
+        one._native.readers = lambda key: int(key == read)  # type: ignore[method-assign]
+        await found.start("b2", issuer="a1")
+        moved = [
+            key
+            for key in keys
+            if place(key, [Node(id=each, run=1, address="") for each in ("a1", "b2")], replicas=1) == ("b2",)
+        ]
+        read = moved[0]
+        before = one.books[read]
+        await until(lambda: one.host.keys() == set(keys) - set(moved))
+        assert {(book.exchange, book.symbol) for book in one.books} == {*keys} - {*moved[1:]}
+        await found.nodes["b2"].close()
+        found.nodes.pop("b2")
+        await until(lambda: found.is_whole(1))
+        assert one.books[read] is before
+        assert before.counters["snapshots"] == 1
         found.assert_true()

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from depthcache import _native
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.placement import BookKey
 
-__all__ = ["NativeServer"]
+__all__ = ["NativeServer", "speaks_mutual_tls"]
+
+
+def speaks_mutual_tls() -> bool:
+    """Whether the native class of servers knows nodes by their certificates."""
+    return "cluster" in (getattr(_native.BookServer, "__text_signature__", None) or "")
 
 
 class NativeServer:
@@ -27,3 +33,7 @@ class NativeServer:
         """Refuse the certificates of these nodes."""
         if hasattr(self._native, "set_denied"):
             self._native.set_denied(sorted(nodes))
+
+    def readers(self, key: BookKey) -> int:
+        """How many connections follow a book."""
+        return self._native.readers(*key) if hasattr(self._native, "readers") else 0

@@ -18,6 +18,7 @@ from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedBook
+from depthcache.cluster.following import LINGER_S
 from depthcache.cluster.runner import ReplicaSink
 from depthcache.core.notices import StatusChanged
 from depthcache.errors import DepthCacheError
@@ -55,6 +56,8 @@ class _Replica:
     was_synced: bool = False
     failed: set[str] = field(default_factory=set[str])
     """Siblings that did not give the book since it was last synced."""
+    idle_s: float = 0.0
+    """Of a book that is no replica any more: for how long nobody has read it."""
     refused: str = ""
     """Why the client cannot have such a book; empty if it can."""
 
@@ -69,21 +72,28 @@ class BookHost:
         sink: Callable[[], ReplicaSink],
         source_of: Callable[[BookKey], Source],
         is_tls: Callable[[], bool],
+        readers: Callable[[BookKey], int],
         on_holders: Callable[[BookKey, tuple[Node, ...], bool], None],
         on_denied: Callable[[frozenset[str]], None],
         on_move: Callable[[BookKey, Source | None], None],
         on_synced: Callable[[BookKey], None],
     ) -> None:
-        """`sink`: whom to report to. `source_of`: where a book that was synced is to come from. `is_tls`:
-        whether the servers of nodes speak TLS. `on_holders`, `on_denied`: as `SetHolders` and `SetDenied`.
-        `on_move`: a replica began from a source, or ended (None). `on_synced`: one is synced for the first
-        time."""
+        """What a host asks and tells.
+
+        `sink`: whom to report to. `source_of`: where a book that was synced is to come from. `is_tls`:
+        whether the servers of nodes speak TLS. `readers`: how many connections follow a book here.
+        `on_holders`, `on_denied`: as `SetHolders` and `SetDenied`. `on_move`: a replica began from a source,
+        or ended (None). `on_synced`: one is synced for the first time.
+        """
         self._sink, self._source_of, self._is_tls = sink, source_of, is_tls
+        self._readers = readers
         self._on_holders, self._on_denied = on_holders, on_denied
         self._on_move, self._on_synced = on_move, on_synced
         self._replicas: dict[BookKey, _Replica] = {}
         self._hosts: set[str] = set()
         """Of nodes from which books were copied: host and port."""
+        self._kept: dict[BookKey, _Replica] = {}
+        """Books that are no replicas any more, and have readers."""
 
     def attach(self, client: Client[LiveBook]) -> None:
         """The client that holds the books; its loop is that of the node."""
@@ -104,12 +114,22 @@ class BookHost:
             return ""
         return replica.refused if book is None else book.reason
 
+    def keys(self) -> set[BookKey]:
+        """The replicas of this node."""
+        return set(self._replicas)
+
+    def is_synced(self, key: BookKey) -> bool:
+        """Whether this node holds a replica that can be read."""
+        book = self._client.books.get((key.exchange, key.symbol))
+        return key in self._replicas and book is not None and book.status is Status.SYNCED
+
     def copy_from(self, exchange: str, symbol: str) -> str | None:
         """As `ClientCore` asks: the base URL to copy a book from; None for the exchange."""
-        replica = self._replicas.get(BookKey(exchange, symbol))
+        key = BookKey(exchange, symbol)
+        replica = self._replicas.get(key) or self._kept.get(key)
         if replica is None:
             return None
-        source = self._source_of(replica.book.key) if replica.was_synced else replica.source
+        source = self._source_of(key) if replica.was_synced else replica.source
         if not isinstance(source, FromSibling) or source.node in replica.failed:
             return None
         self._hosts.add(source.address)
@@ -128,8 +148,17 @@ class BookHost:
             if key in self._client.books:
                 self._client.ask_again(key)
             return
-        self._replicas[key] = _Replica(book, source, settings)
-        self._begin(self._replicas[key])
+        kept = self._kept.pop(key, None)
+        replica = self._replicas[key] = _Replica(book, source, settings)
+        if kept is not None and kept.settings == settings and key in self._client.books:
+            replica.was_synced = self._client.books[key].status is Status.SYNCED
+            if replica.was_synced:
+                self._on_synced(key)
+            self._report(replica)
+            return
+        if kept is not None:
+            self._end(key)
+        self._begin(replica)
 
     def update(self, book: WantedBook) -> None:
         """As `UpdateReplica`: another depth is reached without losing sync, another speed by a new book."""
@@ -148,10 +177,21 @@ class BookHost:
                 logs.replica_refused(exchange=book.key.exchange, symbol=book.key.symbol, error=error)
 
     def stop(self, key: BookKey) -> None:
-        """As `StopReplica`."""
-        del self._replicas[key]
+        """As `StopReplica`. A book with readers stays until they have gone; it is no replica any more."""
+        replica = self._replicas.pop(key)
         self._on_move(key, None)
-        self._end(key)
+        if key in self._client.books and self._readers(key):
+            self._kept[key] = replica
+        else:
+            self._end(key)
+
+    def look(self, passed_s: float) -> None:
+        """So much time has passed: end books that are no replicas and have no readers any more."""
+        for key, replica in tuple(self._kept.items()):
+            replica.idle_s = 0.0 if self._readers(key) else replica.idle_s + passed_s
+            if replica.idle_s >= LINGER_S:
+                del self._kept[key]
+                self._end(key)
 
     def set_budget_share(self, share: float) -> None:
         """As `SetBudgetShare`."""

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,8 +32,9 @@ from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import Identity
+from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
-from depthcache.cluster.native_server import NativeServer
+from depthcache.cluster.native_server import NativeServer, speaks_mutual_tls
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import Clock, NodeRunner, SystemClock
 from depthcache.cluster.seam import ClusterNetwork
@@ -49,6 +51,7 @@ from depthcache.settings import Settings
 __all__ = ["ClusterNode", "NodeOptions"]
 
 _MOST_REPLICAS = 64
+_LOOK_S = 5.0
 _CERTIFICATE_MS = 8 * 86_400_000
 """Longer than the certificate of a node is valid."""
 
@@ -102,6 +105,7 @@ class ClusterNode:
         self._clock = SystemClock() if clock is None else clock
         self._on_removed, self._on_left = on_removed, on_left
         self._leaving: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._state = "new"
         self._moves = Moves(options.folder / "moves.jsonl")
         self._began: dict[BookKey, tuple[float, str]] = {}
@@ -182,8 +186,12 @@ class ClusterNode:
         if self._state == "closed":
             return
         self._state = "closed"
+        if self._timer is not None:
+            self._timer.cancel()
         if hasattr(self, "runner"):
             await self.runner.close()
+        if hasattr(self, "following"):
+            await self.following.close()
         if hasattr(self, "server"):
             await self.server.aclose()
         if hasattr(self, "books"):
@@ -254,7 +262,8 @@ class ClusterNode:
         self.host = BookHost(
             sink=lambda: self.runner,
             source_of=lambda key: self.runner.core.books.source(key),
-            is_tls=lambda: self.options.server.is_tls,
+            is_tls=lambda: self._is_tls,
+            readers=self._readers,
             on_holders=self._on_holders,
             on_denied=lambda nodes: self._native.set_denied(nodes),
             on_move=self._on_move,
@@ -268,8 +277,24 @@ class ClusterNode:
         )
         self.host.attach(client)
         self.books = await Books(client.config, client=client)
-        self.server: BookServer = await serve(self.books, self.options.server).__aenter__()
+        self.server: BookServer = serve(self.books, self.options.server)
+        if self._is_tls:
+            identity = self.identity
+            self.server._cluster = {  # noqa: SLF001
+                "node": me.id,
+                "authority": identity.authority,
+                "certificate": identity.certificate,
+                "key": identity.key,
+            }
+        await self.server.__aenter__()
         self._native = NativeServer(self.server._native)  # noqa: SLF001
+        self.following = Following(
+            _Shown(self.server, self._native),
+            servers_of=self._servers_of,
+            connect=self._connect,
+            is_held=lambda key: self.host.is_synced(key),
+        )
+        self.server._delegate(self.following)  # noqa: SLF001
         host, _, port = me.address.rpartition(":")
         if port in ("", "0"):
             me = replace(me, address=f"{host or '127.0.0.1'}:{self.server.port}")
@@ -284,6 +309,17 @@ class ClusterNode:
             on_stop=self._on_stop,
         )
         await self.runner.start()
+        self._look()
+
+    def _look(self, passed_s: float = 0.0) -> None:
+        """End what was kept for readers that have gone."""
+        self.host.look(passed_s)
+        self.following.look(passed_s)
+        self._timer = self._clock.call_later(_LOOK_S, partial(self._look, _LOOK_S))
+
+    def _readers(self, key: BookKey) -> int:
+        """Of a book that the cluster keeps."""
+        return self._native.readers(key) if key in self.runner.core.wanted.books() else 0
 
     def _config(self) -> ClientConfig:
         options = self.options
@@ -297,11 +333,50 @@ class ClusterNode:
         return CopyNetwork(inner, self._make_sessions, self.host.is_node)
 
     def _make_sessions(self) -> Sessions:
-        if not self.options.server.is_tls:
-            return Sessions(None)
+        return Sessions(self._authority, self._access)
+
+    @property
+    def _is_tls(self) -> bool:
+        """Whether nodes know each other's servers by their certificates."""
+        is_known = bool(self.identity.certificate) and speaks_mutual_tls()
+        return is_known or self.options.server.is_tls
+
+    @property
+    def _access(self) -> ServerAccess:
+        """How this node proves itself to the servers of others."""
         folder = self.options.folder
-        access = ServerAccess(certificate=(folder / "node.pem", folder / "node.key"))
-        return Sessions(folder / "authority.pem", access)
+        return ServerAccess(certificate=(folder / "node.pem", folder / "node.key") if self._is_tls else None)
+
+    @property
+    def _authority(self) -> Path | None:
+        return self.options.folder / "authority.pem" if self._is_tls else None
+
+    def _servers_of(self, key: BookKey) -> tuple[str, ...]:
+        """URLs of the nodes that have a book, the best first, then of the others that are alive."""
+        core, me = self.runner.core, self.identity.node.id
+        holders = [peer for peer in core.books.holders(key) if peer != me]
+        if not holders and not core.books.owners(key):
+            return ()
+        peers = dict.fromkeys((*holders, *core.members.alive()))
+        nodes = (core.members.node(peer) for peer in peers)
+        scheme = "https" if self._is_tls else "http"
+        return tuple(f"{scheme}://{node.address}" for node in nodes if node is not None)
+
+    async def _connect(self, servers: tuple[str, ...]) -> Books:
+        """A client of other nodes."""
+        settings = replace(
+            self.options.settings, server=servers, ca_file=self._authority, endpoints={}, fingerprint=None
+        )
+        config = parse_config(
+            {}, None, depth=self.options.depth, on_stale="raise", speed_ms=None, settings=settings
+        )
+        access = replace(self._access, token=None)
+        client: Client[LiveBook] = Client(
+            replace(config, access=access),
+            make_book=LiveBook,
+            make_network=partial(real_network, access=access),
+        )
+        return await Books(client.config, client=client)
 
     def _make_engine(self, denied: tuple[str, ...]) -> ClusterNetwork:
         options, folder = self.options, self.options.folder
@@ -423,6 +498,25 @@ class ClusterNode:
                 source=source, why=why, took_s=round(took_s, 3),
             )
         )  # fmt: skip
+
+
+class _Shown:
+    """The server of this node, for followed books."""
+
+    def __init__(self, server: BookServer, native: NativeServer) -> None:
+        self._server, self._native = server, native
+
+    def show(self, key: BookKey, book: LiveBook) -> None:
+        """As `following.Shown.show`."""
+        self._server._serve_other(key, book)  # noqa: SLF001
+
+    def hide(self, key: BookKey) -> None:
+        """As `following.Shown.hide`."""
+        self._server._end_other(key)  # noqa: SLF001
+
+    def readers(self, key: BookKey) -> int:
+        """As `following.Shown.readers`."""
+        return self._native.readers(key)
 
 
 def _replicas(given: object) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
@@ -68,6 +68,10 @@ class BookServer(OneProcess):
         self._native: _native.BookServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._served: dict[tuple[str, str], Any] = {}
+        self._others: dict[tuple[str, str], Any] = {}
+        """Books of other clients, by exchange and symbol."""
+        self._cluster: Mapping[str, str] | None = None
+        """How this server is a node of a cluster; set before it runs."""
         self._delegated: tuple[DelegatedRoutes, ...] = ()
         self._answering: set[asyncio.Task[None]] = set()
 
@@ -104,6 +108,20 @@ class BookServer(OneProcess):
         about the cluster. Call it inside `async with`."""
         self._delegated = routes
         self._running().delegate_lists()
+
+    def _serve_other(self, key: tuple[str, str], book: Any) -> None:
+        """Serve a book of another client; one of the same names that this client has waits until its end."""
+        self._others[key] = book
+        self._served.pop(key, None)
+        self._running().add(*key, book)
+
+    def _end_other(self, key: tuple[str, str]) -> None:
+        """Serve a book of another client no longer."""
+        del self._others[key]
+        if key in {(book.exchange, book.symbol) for book in self._books}:
+            self._on_books()
+        else:
+            self._running().remove(*key)
 
     @property
     def compat_urls(self) -> tuple[str, ...]:
@@ -236,6 +254,7 @@ class BookServer(OneProcess):
         self._tokens, self._renewals = load_tokens(self.config), Renewals(self.config)
         self._tls = load_tls(self.config)
         config, tls = self.config, self._tls
+        node = {} if self._cluster is None else {"cluster": self._cluster}
         client = self._books._config  # noqa: SLF001
         self._kept = kept = KeptBooks(config.folder / "books.json" if config.keep_books else None)
         self._compat = CompatManagement(self._books, kept)
@@ -273,6 +292,7 @@ class BookServer(OneProcess):
                 ],
                 access_log=None if config.access_log is None else os.fspath(config.access_log),
                 exchange=exchange_options(config, client.settings, client.speed_ms, self._tokens.exchange),
+                **node,
             )
         except OSError:
             kept.close()
@@ -308,7 +328,8 @@ class BookServer(OneProcess):
     def _on_books(self) -> None:
         """The client has other books than before."""
         native = self._running()
-        wanted = {(book.exchange, book.symbol): book for book in self._books}
+        books = ((book.exchange, book.symbol, book) for book in self._books)
+        wanted = {(name, symbol): book for name, symbol, book in books if (name, symbol) not in self._others}
         known = [venues.venue(name) for name in venues.names()]  # one may have been registered since
         native.set_aliases({name: each.name for each in known for name in (each.name, *each.aliases)})
         for key in self._served.keys() - wanted.keys():

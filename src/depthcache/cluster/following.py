@@ -1,0 +1,151 @@
+"""Books that readers follow at this node although it does not hold them: fed by the nodes that do.
+
+The first subscription of such a book begins it, as `connect(server=…)` would, and it is served like any; it
+ends some time after its last reader. It is no replica: the core of the node knows nothing of it.
+
+One client serves all books that begin while the same nodes are there. When nodes come or go, the next book
+begins a new client; the former ends with its last book.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Protocol
+
+from depthcache.client.aio import Books
+from depthcache.client.live_book import LiveBook
+from depthcache.cluster.core.placement import BookKey
+from depthcache.errors import DepthCacheError
+from depthcache.model import Status, compact_json
+
+__all__ = ["LINGER_S", "Following"]
+
+LINGER_S = 30.0
+"""How long a book is followed after its last reader."""
+
+
+class Shown(Protocol):
+    """The server that shows books of this and other clients."""
+
+    def show(self, key: BookKey, book: LiveBook) -> None:
+        """Serve a book of another client."""
+
+    def hide(self, key: BookKey) -> None:
+        """Serve it no longer."""
+
+    def readers(self, key: BookKey) -> int:
+        """How many connections follow a book."""
+        ...
+
+
+@dataclass(slots=True)
+class _Followed:
+    books: Books
+    book: LiveBook
+    idle_s: float = 0.0
+    """For how long nobody has read it."""
+
+
+class Following:
+    """The followed books of one node; answers the route `follow` of its server."""
+
+    def __init__(
+        self,
+        shown: Shown,
+        *,
+        servers_of: Callable[[BookKey], tuple[str, ...]],
+        connect: Callable[[tuple[str, ...]], Awaitable[Books]],
+        is_held: Callable[[BookKey], bool],
+    ) -> None:
+        """`servers_of`: URLs of the nodes that have a book, the best first, then of all others. `connect`:
+        makes and starts a client of these. `is_held`: whether the node holds a book itself."""
+        self._shown, self._servers_of, self._connect, self._is_held = shown, servers_of, connect, is_held
+        self._clients: dict[frozenset[str], Books] = {}
+        self._followed: dict[BookKey, _Followed] = {}
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- getters ---------------------------------------------------------------------------
+
+    def keys(self) -> tuple[BookKey, ...]:
+        """The books that are followed now."""
+        return tuple(self._followed)
+
+    # --- the route of the server -------------------------------------------------------------
+
+    def answers(self, route: str) -> bool:
+        """Whether a route is the one of this class."""
+        return route == "follow"
+
+    async def answer(self, route: str, first: str, second: str, body: bytes) -> tuple[int, bytes]:
+        """Follow the book `second` of the exchange `first`: status 200 as soon as it is served."""
+        del route, body
+        try:
+            async with self._lock:
+                is_there = await self._follow(BookKey(first, second))
+        except DepthCacheError as error:
+            return _refused(str(error))
+        return (HTTPStatus.OK, b"") if is_there else _refused("no other node has the book now")
+
+    # --- running ---------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """End all books."""
+        for key in tuple(self._followed):
+            self._end(key)
+        clients, self._clients = tuple(self._clients.values()), {}
+        await asyncio.gather(*self._tasks, *(each.aclose() for each in clients), return_exceptions=True)
+
+    def look(self, passed_s: float) -> None:
+        """So much time has passed: end books without readers."""
+        for key, followed in tuple(self._followed.items()):
+            is_over = followed.book.status is Status.CLOSED
+            followed.idle_s = 0.0 if self._shown.readers(key) else followed.idle_s + passed_s
+            if is_over or followed.idle_s >= LINGER_S or (followed.idle_s and self._is_held(key)):
+                self._end(key)
+        used = {id(each.books) for each in self._followed.values()}
+        for servers, books in tuple(self._clients.items()):
+            if id(books) not in used:
+                del self._clients[servers]
+                self._spawn(books)
+
+    # --- helpers ---------------------------------------------------------------------------
+
+    async def _follow(self, key: BookKey) -> bool:
+        found = self._followed.get(key)
+        if found is not None and found.book.status is not Status.CLOSED:
+            found.idle_s = 0.0
+            return True
+        if found is not None:
+            self._end(key)
+        if self._is_held(key):
+            return True
+        servers = self._servers_of(key)
+        if not servers:
+            return False
+        books = self._clients.get(frozenset(servers))
+        if books is None:
+            books = self._clients[frozenset(servers)] = await self._connect(servers)
+        book = books.add(key.symbol, key.exchange)
+        self._followed[key] = _Followed(books, book)
+        self._shown.show(key, book)
+        return True
+
+    def _end(self, key: BookKey) -> None:
+        followed = self._followed.pop(key)
+        self._shown.hide(key)
+        if (key.exchange, key.symbol) in followed.books:
+            followed.books.remove(key.symbol, key.exchange)
+
+    def _spawn(self, books: Books) -> None:
+        task = asyncio.get_running_loop().create_task(books.aclose())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _refused(why: str) -> tuple[int, bytes]:
+    error = {"code": "not_followed", "message": why}
+    return HTTPStatus.SERVICE_UNAVAILABLE, compact_json({"error": error})

@@ -785,6 +785,7 @@ class BookServer:
         compat: Sequence[tuple[str, int, str, Sequence[str], bool]] | None = None,
         access_log: str | None = None,
         exchange: str | None = None,
+        cluster: Mapping[str, str] | None = None,
     ) -> Self:
         """`host`: an address. `tokens`: role (`read` or `manage`) and secret. `hosts`: names of hosts that
         requests may be for, beside addresses and `localhost`. `documents`: media type and content by path.
@@ -794,7 +795,8 @@ class BookServer:
         listeners for old clients, each with its address, port, the name that its clients look for, the
         networks it takes, and whether it manages. `access_log`: a file for one JSON line a request; `-` for
         standard error. `exchange`: how the exchange's own protocol is spoken, as JSON; None for not at
-        all."""
+        all. `cluster`: for a node of a cluster, instead of `tls`: `node`, its id as its certificate names it,
+        and `authority`, `certificate` and `key` in PEM. A node also takes plain HTTP from its own host."""
     @property
     def port(self) -> int:
         """The port that it listens on."""
@@ -820,19 +822,33 @@ class BookServer:
     def take_request(self, timeout_s: float) -> tuple[int, str, str, str, bytes] | None:
         """The next request that Python is to answer: number, route, exchange, symbol, body.
 
-        Other paths have their parameters in the place of exchange and symbol. None after so long, and at
-        the end. Waits without the interpreter."""
-    def replace_certificate(self, certificate: str, key: str) -> None:
-        """Give new connections another certificate; open connections keep theirs.
+        None after so long, and at the end. Waits without the interpreter."""
+    def replace_certificate(self, certificate: str, key: str, authority: str | None = None) -> None:
+        """Give new connections another certificate, from clients and to other nodes; open connections keep
+        theirs.
 
-        `certificate`, `key`: the chain and the private key, in PEM. Raises ValueError for those that cannot
-        be used."""
-    def set_authority(self, authority: str) -> None:
-        """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask:
-        `join_cluster` and `renew_node_certificate` come from `take_request`."""
-    def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
-        """Take these tokens from now on, and no others: role (`read` or `manage`), SHA-256 of the secret, and
-        when it ends, in milliseconds since 1970 (None: never). Raises ValueError."""
+        `certificate`, `key`: the chain and the private key, in PEM. `authority`: what a node trusts from now
+        on, one or several certificates in PEM; None for what it trusts already. Raises ValueError for those
+        that cannot be used."""
+    def set_holders(
+        self,
+        exchange: str,
+        symbol: str,
+        holders: Sequence[tuple[str, str]],
+        *,
+        status: str = "synced",
+        reason: str = "",
+    ) -> None:
+        """Which nodes hold a book of the cluster: each with its id and `host:port` of its server, the best to
+        ask first. They are asked while this server does not hold the book in a state that can be read, so they
+        may also be set for a book that it holds. Without nodes the book is forgotten. `status`, `reason`: of
+        its best replica, for the list of books. Raises ValueError for a status that does not exist, and for a
+        server that is no node."""
+    def set_denied(self, nodes: Sequence[str]) -> None:
+        """The ids of nodes that are refused from now on, and no others; their open connections end. Raises
+        ValueError for a server that is no node."""
+    def readers(self, exchange: str, symbol: str) -> int:
+        """How many connections follow a book, counted for each of its streams and views."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     def set_versions(self, running: str, installed: str) -> None:

@@ -88,6 +88,7 @@ def serving(
     access_log: str | None = None,
     tls: tuple[str, str] | None = None,
     exchange: str | None = None,
+    cluster: Mapping[str, str] | None = None,
     host: str = "127.0.0.1",
     **limits: float,
 ) -> Iterator[Any]:
@@ -105,6 +106,7 @@ def serving(
         access_log=access_log,
         tls=tls,
         exchange=exchange,
+        cluster=cluster,
     )
     try:
         yield native

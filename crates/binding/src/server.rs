@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use depthcache_book::status::Status;
 use depthcache_server::{
-    Access, Book, Certificate, CompatOptions, DelegatedResponse, Document, ExchangeOptions, Limits,
-    Options, Parameter, ParameterLocation, ROUTES, Role, Server, SharedToken, StartError, Token,
+    Access, Book, Certificate, ClusterBook, ClusterOptions, CompatOptions, DelegatedResponse,
+    Document, ExchangeOptions, Holder, Limits, Options, Parameter, ParameterLocation, ROUTES, Role,
+    Server, StartError, Token,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -39,9 +41,10 @@ impl BookServer {
     /// `gzipped`: the same content compressed, for clients that accept it.
     /// `tls`: certificate chain and key in PEM. `limits`: as `_server_limits` names them, others as there. `compat`:
     /// listeners for old clients. `access_log`: a file for one JSON line a request; `-`: standard error. `exchange`:
-    /// how the exchange's own protocol is spoken, as JSON. Raises OSError, ValueError.
+    /// how the exchange's own protocol is spoken, as JSON. `cluster`: `node`, its id, and `authority`, `certificate` and
+    /// `key` in PEM, instead of `tls`. Raises OSError, ValueError.
     #[new]
-    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, gzipped = None, tls = None, limits = None, compat = None, access_log = None, exchange = None))]
+    #[pyo3(signature = (host, port, *, workers, tokens, hosts, documents, gzipped = None, tls = None, limits = None, compat = None, access_log = None, exchange = None, cluster = None))]
     #[expect(clippy::too_many_arguments, reason = "each is named by the caller")]
     fn new(
         py: Python<'_>,
@@ -57,6 +60,7 @@ impl BookServer {
         compat: Option<Vec<CompatListener>>,
         access_log: Option<PathBuf>,
         exchange: Option<&str>,
+        cluster: Option<HashMap<String, String>>,
     ) -> PyResult<Self> {
         let mut gzipped = gzipped.unwrap_or_default();
         let options = Options {
@@ -83,6 +87,7 @@ impl BookServer {
                 .map(ExchangeOptions::parse)
                 .transpose()
                 .map_err(PyValueError::new_err)?,
+            cluster: cluster.map(cluster_of).transpose()?,
         };
         let inner = py
             .detach(|| Server::start(options))
@@ -184,12 +189,58 @@ impl BookServer {
             .respond(number, DelegatedResponse { status, body })
     }
 
-    /// Give new connections another certificate; open ones keep theirs. Raises ValueError for one that cannot be used.
-    fn replace_certificate(&self, certificate: String, key: String) -> PyResult<()> {
+    /// Give new connections another certificate; open ones keep theirs. `authority`: of a node, what it trusts from now
+    /// on. Raises ValueError for what cannot be used.
+    #[pyo3(signature = (certificate, key, authority = None))]
+    fn replace_certificate(
+        &self,
+        certificate: String,
+        key: String,
+        authority: Option<&str>,
+    ) -> PyResult<()> {
         let made = Certificate { certificate, key };
-        self.inner
-            .replace_certificate(&made)
-            .map_err(PyValueError::new_err)
+        let replaced = self.inner.replace_certificate(made, authority);
+        replaced.map_err(PyValueError::new_err)
+    }
+
+    /// Which nodes hold a book of the cluster, each with its id and the address of its server, the best to ask first. No
+    /// nodes: the book is none of the cluster any more. `status` and `reason`: those of its best replica. Raises
+    /// ValueError for a status that there is not, and for a server that is no node.
+    #[pyo3(signature = (exchange, symbol, holders, *, status = "synced", reason = ""))]
+    fn set_holders(
+        &self,
+        exchange: &str,
+        symbol: &str,
+        holders: Vec<(String, String)>,
+        status: &str,
+        reason: &str,
+    ) -> PyResult<()> {
+        let status = Status::parse(status)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no status {status:?}")))?;
+        let holders = holders.into_iter().map(|(node, address)| Holder {
+            node: node.into(),
+            address: address.into(),
+        });
+        let book = ClusterBook {
+            exchange: exchange.into(),
+            symbol: symbol.into(),
+            holders: holders.collect(),
+            status,
+            reason: reason.to_owned(),
+        };
+        self.inner.set_holders(book).map_err(PyValueError::new_err)
+    }
+
+    /// The nodes that are refused from now on, and no others; their connections end. Raises ValueError for a server that
+    /// is no node.
+    fn set_denied(&self, nodes: Vec<String>) -> PyResult<()> {
+        let denied = self.inner.set_denied(nodes.into_iter().collect());
+        denied.map_err(PyValueError::new_err)
+    }
+
+    /// Connections that follow a book, counted for each of its streams and views.
+    fn readers(&self, exchange: &str, symbol: &str) -> usize {
+        self.inner.readers(exchange, symbol)
     }
 
     /// Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
@@ -261,6 +312,21 @@ fn compat_of((host, port, name, networks, manages): CompatListener) -> PyResult<
             .collect::<Result<_, String>>()
             .map_err(PyValueError::new_err)?,
         manages,
+    })
+}
+
+fn cluster_of(mut given: HashMap<String, String>) -> PyResult<ClusterOptions> {
+    let mut take = |name: &str| {
+        let missing = || PyValueError::new_err(format!("cluster has no {name:?}"));
+        given.remove(name).ok_or_else(missing)
+    };
+    Ok(ClusterOptions {
+        node: take("node")?,
+        authority: take("authority")?,
+        certificate: Certificate {
+            certificate: take("certificate")?,
+            key: take("key")?,
+        },
     })
 }
 

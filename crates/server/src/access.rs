@@ -22,6 +22,8 @@ use crate::table::Access;
 pub enum Role {
     /// Read books and statistics.
     Read,
+    /// The same, as another node of the cluster: what it reads is of this server alone. No token has it.
+    Node,
     /// Begin and end books, too.
     Manage,
 }
@@ -31,11 +33,12 @@ impl Role {
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Read => "read",
+            Role::Node => "node",
             Role::Manage => "manage",
         }
     }
 
-    /// The role of that word, if there is one.
+    /// The role of a token by its word, if there is one.
     pub fn parse(word: &str) -> Option<Role> {
         [Role::Read, Role::Manage]
             .into_iter()
@@ -105,15 +108,20 @@ impl Tokens {
         found
     }
 
-    /// Whether a sender may use a route.
-    pub fn check(&self, access: Access, headers: &HeaderMap) -> Result<(), Problem> {
+    /// Whether a sender may use a route. `proven`: the role of its connection, where that has one.
+    pub fn check(
+        &self,
+        access: Access,
+        headers: &HeaderMap,
+        proven: Option<Role>,
+    ) -> Result<(), Problem> {
         let needed = match access {
             Access::Open => return Ok(()),
             Access::Message if !headers.contains_key(AUTHORIZATION) => return Ok(()),
             Access::Read | Access::Message => Role::Read,
             Access::Manage => Role::Manage,
         };
-        match self.role(headers) {
+        match self.role(headers).max(proven) {
             None => Err(Problem::unauthorized()),
             Some(role) if role < needed => {
                 let message = format!(
@@ -186,29 +194,28 @@ pub fn take_key(request: &mut Parts) -> Option<String> {
 pub struct Origins {
     /// Names beside addresses and `localhost`, in lower case.
     names: Vec<String>,
-    scheme: &'static str,
 }
 
 impl Origins {
-    pub fn new(names: impl IntoIterator<Item = String>, is_tls: bool) -> Origins {
+    pub fn new(names: impl IntoIterator<Item = String>) -> Origins {
         Origins {
             names: names
                 .into_iter()
                 .map(|name| name.to_ascii_lowercase())
                 .collect(),
-            scheme: if is_tls { "https" } else { "http" },
         }
     }
 
     /// Refuse what a foreign page makes a browser send. `is_page`: whether the path is a page that a link may lead
-    /// to.
-    pub fn check(&self, request: &Parts, is_page: bool) -> Result<(), Problem> {
+    /// to. `is_tls`: whether the request came so.
+    pub fn check(&self, request: &Parts, is_page: bool, is_tls: bool) -> Result<(), Problem> {
+        let scheme = if is_tls { "https" } else { "http" };
         let host = self.host(request)?;
         let headers = &request.headers;
         for origin in headers.get_all(ORIGIN) {
             let origin = origin.to_str().unwrap_or("not a text");
             let is_own = origin
-                .strip_prefix(self.scheme)
+                .strip_prefix(scheme)
                 .and_then(|rest| rest.strip_prefix("://"))
                 .is_some_and(|named| named.eq_ignore_ascii_case(host.as_str()));
             if !is_own {
@@ -307,14 +314,14 @@ mod tests {
 
     fn judged(origins: &Origins, headers: &[(&str, &str)], is_page: bool) -> Option<StatusCode> {
         origins
-            .check(&parts(headers), is_page)
+            .check(&parts(headers), is_page, false)
             .err()
             .map(|problem| problem.status)
     }
 
     #[test]
     fn addresses_and_named_hosts_pass_and_other_names_are_refused() {
-        let origins = Origins::new(["Books.example".to_owned()], false);
+        let origins = Origins::new(["Books.example".to_owned()]);
         for host in [
             "127.0.0.1:42081",
             "localhost",
@@ -343,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_request_names_exactly_one_host() {
-        let origins = Origins::new([], false);
+        let origins = Origins::new([]);
         let bad = Some(StatusCode::BAD_REQUEST);
         assert_eq!(judged(&origins, &[], false), bad);
         assert_eq!(judged(&origins, &[("host", "")], false), bad);
@@ -353,7 +360,7 @@ mod tests {
 
     #[test]
     fn only_the_own_origin_passes() {
-        let origins = Origins::new([], false);
+        let origins = Origins::new([]);
         let judge = |origin| {
             judged(
                 &origins,
@@ -375,7 +382,7 @@ mod tests {
 
     #[test]
     fn other_sites_may_link_to_pages_and_nothing_else() {
-        let origins = Origins::new([], false);
+        let origins = Origins::new([]);
         let judge = |site, mode, is_page| {
             let headers = [
                 ("host", "127.0.0.1"),
@@ -434,7 +441,7 @@ mod tests {
         let headers = parts(&[("authorization", "Bearer dcr_one")]).headers;
         let status = |access| {
             tokens
-                .check(access, &headers)
+                .check(access, &headers, None)
                 .err()
                 .map(|problem| problem.status)
         };
@@ -442,7 +449,7 @@ mod tests {
         assert_eq!(status(Access::Read), None);
         assert_eq!(status(Access::Manage), Some(StatusCode::FORBIDDEN));
         let nobody = parts(&[]).headers;
-        assert!(tokens.check(Access::Read, &nobody).is_err());
+        assert!(tokens.check(Access::Read, &nobody, None).is_err());
     }
 
     #[test]

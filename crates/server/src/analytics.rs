@@ -7,7 +7,7 @@ use depthcache_wire as wire;
 use depthcache_wire::writer::{self, Object};
 
 use crate::books::look;
-use crate::call::{Call, json};
+use crate::call::Call;
 use crate::parameters::{GROUP, parse_group};
 use crate::problem::Problem;
 use crate::registry::Book;
@@ -60,7 +60,7 @@ pub async fn fill(call: &Call<'_>) -> Result<Response, Problem> {
     message.flag("complete", found.complete);
     message.integer("update_id", found.update_id);
     message.end();
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 /// What rests within a distance of the mid.
@@ -78,7 +78,7 @@ pub async fn depth(call: &Call<'_>) -> Result<Response, Problem> {
     message.float("mid", float(&found.mid));
     message.integer("update_id", found.update_id);
     message.end();
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 fn of_side(mut side: Object<'_>, found: &Depth, is_inverse: bool) {
@@ -119,7 +119,7 @@ pub async fn imbalance(call: &Call<'_>) -> Result<Response, Problem> {
     message.flag("complete", found.complete);
     message.integer("update_id", found.update_id);
     message.end();
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 /// Prices made of the best levels; null where a side is empty.
@@ -144,7 +144,7 @@ pub async fn prices(call: &Call<'_>) -> Result<Response, Problem> {
     message.flag("complete", found.complete());
     message.integer("update_id", best.update_id);
     message.end();
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 /// What a market order takes that moves the best price so far.
@@ -165,7 +165,7 @@ pub async fn size_to_move(call: &Call<'_>) -> Result<Response, Problem> {
     message.flag("complete", found.complete);
     message.integer("update_id", found.update_id);
     message.end();
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 /// Levels summed at multiples of a price step, best first.
@@ -198,7 +198,7 @@ pub async fn grouped(call: &Call<'_>) -> Result<Response, Problem> {
     message.flag("complete", complete);
     message.integer("update_id", found.best().update_id);
     message.end();
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 fn taker(call: &Call<'_>) -> Result<Taker, Problem> {

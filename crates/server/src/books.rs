@@ -1,6 +1,7 @@
 //! One book, and the list of them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -14,11 +15,12 @@ use http::header::ETAG;
 use http::{HeaderValue, StatusCode};
 
 use crate::call::{Call, json};
+use crate::cluster::{Cluster, ClusterBook};
 use crate::kept::KeptBody;
 use crate::parameters::Pattern;
 use crate::problem::{Fact, Problem, shortened};
 use crate::registry::Book;
-use crate::shared;
+use crate::shared::{self, Shared};
 
 /// After so many seconds a book that is not synced may be.
 const RETRY_S: u32 = 1;
@@ -50,6 +52,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
         let view = book.kept_view(version, levels, options.numbers);
         let mut out = Vec::with_capacity(usual_bytes(&frozen));
         wire::book(&mut out, &frozen, &options);
+        call.shared.sign(&mut out);
         let body = Bytes::from(out);
         if is_kept && view.wall_offset_ns == frozen.wall_offset_ns() {
             book.keep(KeptBody {
@@ -97,7 +100,7 @@ pub async fn best(call: &Call<'_>) -> Result<Response, Problem> {
         wire::best(&mut out, market, Some(market.best()), &options);
         out
     })?;
-    Ok(json(out))
+    Ok(call.answer(out))
 }
 
 /// Copy out of a book that may be read, or say why it may not.
@@ -145,38 +148,37 @@ pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
     let mut next = None;
     let list = message.key("books");
     list.push(b'[');
-    for (index, book) in registry.all().into_iter().enumerate() {
+    for (index, line) in lines(call.shared, call.cluster().map(|cluster| &**cluster))
+        .into_iter()
+        .enumerate()
+    {
         if index % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
-        let is_wanted = exchange.as_ref().is_none_or(|name| *name == book.exchange)
+        let (of_exchange, of_symbol) = line.names();
+        let is_wanted = exchange.as_ref().is_none_or(|name| name == of_exchange)
             && symbol
                 .as_ref()
-                .is_none_or(|pattern| pattern.matches(&book.symbol))
-            && after.is_none_or(|after| after < (&*book.exchange, &*book.symbol));
+                .is_none_or(|pattern| pattern.matches(of_symbol))
+            && after.is_none_or(|after| after < (&**of_exchange, &**of_symbol));
         if !is_wanted {
             continue;
         }
         let start = list.len();
-        let is_listed = book.look(|market| {
-            let is_listed = status.is_none_or(|status| market.status_info().status == status);
-            if is_listed && count < limit {
-                if count > 0 {
-                    list.push(b',');
-                }
-                wire::summary(list, market, book.now_ns(), wire::Numbers::Text);
-            }
-            is_listed
-        });
-        if is_listed && count == limit {
+        if count > 0 {
+            list.push(b',');
+        }
+        if !line.write(list, status) {
+            list.truncate(start);
+            continue;
+        }
+        if count == limit {
             list.truncate(start);
             next = last;
             break;
         }
-        if is_listed {
-            count += 1;
-            last = Some(book.name());
-        }
+        count += 1;
+        last = Some(format!("{of_exchange}/{of_symbol}"));
     }
     list.push(b']');
     match next {
@@ -185,6 +187,57 @@ pub async fn list(call: &Call<'_>) -> Result<Response, Problem> {
     }
     message.end();
     Ok(json(out))
+}
+
+/// A book in the list: held here, or by other nodes alone.
+pub enum Line {
+    Here(Book),
+    Elsewhere(Arc<ClusterBook>),
+}
+
+impl Line {
+    /// Exchange and symbol.
+    pub fn names(&self) -> (&Arc<str>, &Arc<str>) {
+        match self {
+            Line::Here(book) => (&book.exchange, &book.symbol),
+            Line::Elsewhere(book) => (&book.exchange, &book.symbol),
+        }
+    }
+
+    /// Write it, unless it has another status than the one wanted; whether that was done.
+    fn write(&self, list: &mut Vec<u8>, wanted: Option<Status>) -> bool {
+        let is_listed = |status: Status| wanted.is_none_or(|wanted| wanted == status);
+        match self {
+            Line::Here(book) => book.look(|market| {
+                let is_listed = is_listed(market.status_info().status);
+                if is_listed {
+                    wire::summary(list, market, book.now_ns(), wire::Numbers::Text);
+                }
+                is_listed
+            }),
+            Line::Elsewhere(book) => {
+                let is_listed = is_listed(book.status);
+                if is_listed {
+                    book.summary(list);
+                }
+                is_listed
+            }
+        }
+    }
+}
+
+/// All books, of all nodes of a cluster, by exchange and symbol.
+pub fn lines(shared: &Shared, cluster: Option<&Cluster>) -> Vec<Line> {
+    let here = shared.registry.all().into_iter().map(Line::Here);
+    let Some(cluster) = cluster else {
+        return here.collect();
+    };
+    let elsewhere = cluster.holders.all().into_iter().map(Line::Elsewhere);
+    let mut lines: Vec<Line> = here.chain(elsewhere).collect();
+    // Stable: of a book that is both, the line of this server is the first.
+    lines.sort_by(|one, other| one.names().cmp(&other.names()));
+    lines.dedup_by(|other, first| other.names() == first.names());
+    lines
 }
 
 /// A message of the type `books`.
@@ -196,11 +249,11 @@ pub fn begin(out: &mut Vec<u8>) -> Object<'_> {
 }
 
 /// A book in a list of those that are missing.
-pub fn missing(out: &mut Vec<u8>, name: &str, problem: &Problem) {
+pub fn missing(out: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"{\"book\":");
     string(out, &shortened(name));
     out.extend_from_slice(b",\"error\":");
-    problem.write(out);
+    write(out);
     out.push(b'}');
 }
 

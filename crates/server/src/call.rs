@@ -1,6 +1,5 @@
 //! A request as endpoints see it, and the responses that they make.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -9,14 +8,12 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::request::Parts;
 
+use crate::cluster::Cluster;
+use crate::entrance::Sender;
 use crate::parameters::Query;
 use crate::problem::{JSON, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;
-
-/// Where a request comes from, in its extensions.
-#[derive(Clone, Copy)]
-pub struct SenderAddress(pub IpAddr);
 
 /// A request whose access is granted and whose parameters are known to its route.
 pub struct Call<'a> {
@@ -33,10 +30,21 @@ impl Call<'_> {
         found.map_or("", |(_, value)| value)
     }
 
-    /// Where it comes from; known only for requests that follow books.
-    pub fn address(&self) -> Option<IpAddr> {
-        let found = self.request.extensions.get::<SenderAddress>();
-        found.map(|address| address.0)
+    /// Who sent it; known only for requests that follow books, and for those of nodes.
+    pub fn sender(&self) -> Option<&Sender> {
+        self.request.extensions.get()
+    }
+
+    /// The cluster, for requests that other nodes may answer; None for what another node asks.
+    pub fn cluster(&self) -> Option<&Arc<Cluster>> {
+        let is_of_node = self.sender().is_some_and(Sender::is_node);
+        self.shared.cluster.as_ref().filter(|_| !is_of_node)
+    }
+
+    /// A body of JSON, an object, which says which node answers.
+    pub fn answer(&self, mut body: Vec<u8>) -> Response {
+        self.shared.sign(&mut body);
+        json(body)
     }
 
     /// The book that the path names.

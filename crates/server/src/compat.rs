@@ -19,11 +19,13 @@ use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use bytes::Bytes;
+use depthcache_book::query::Side;
 use http::{Method, StatusCode};
 
 use self::parameters::Given;
 use crate::access::{Origins, is_browser, is_forwarded};
 use crate::call::json;
+use crate::cluster;
 use crate::contract::{ENDPOINTS, Endpoint, Kind};
 use crate::delegation::DelegatedRequest;
 use crate::managing;
@@ -49,6 +51,8 @@ pub struct CompatOptions {
 #[derive(Debug)]
 pub struct Compat {
     options: CompatOptions,
+    /// Its clients are nodes, which hand answers on to old clients.
+    is_for_nodes: bool,
     origins: Origins,
     address: SocketAddr,
     began: SystemTime,
@@ -60,8 +64,23 @@ impl Compat {
         Compat {
             options,
             address,
-            origins: Origins::new(hosts, false),
+            is_for_nodes: false,
+            origins: Origins::new(hosts),
             began: SystemTime::now(),
+        }
+    }
+
+    /// What nodes get of the contract: the answers about one book of this server alone. `address`: that of the server.
+    pub fn for_nodes(address: SocketAddr) -> Compat {
+        let options = CompatOptions {
+            address,
+            name: String::new(),
+            networks: Vec::new(),
+            manages: false,
+        };
+        Compat {
+            is_for_nodes: true,
+            ..Compat::new(options, address, Vec::new())
         }
     }
 
@@ -73,7 +92,7 @@ impl Compat {
 
     /// Refuse what a page makes a browser send: it must not begin books by an image tag.
     pub fn check(&self, request: &Parts) -> Result<(), Problem> {
-        self.origins.check(request, false)?;
+        self.origins.check(request, false, false)?;
         let is_managing = ENDPOINTS
             .iter()
             .any(|each| each.path == request.uri.path() && each.kind == Kind::Managing);
@@ -125,10 +144,7 @@ async fn respond(both: &Both, endpoint: &'static Endpoint, request: Request) -> 
     let given = Given::parse(parts.uri.query());
     let asked = answers::Asked::new(compat, endpoint.event, &parts, &given);
     match endpoint.kind {
-        Kind::Side(side) => json(answers::side(&asked, shared, side)),
-        Kind::Cluster | Kind::List | Kind::Info if shared.lists_are_delegated() => {
-            ask_owner(shared, endpoint, &asked, &parts, body).await
-        }
+        Kind::Side(side) => of_side(both, side, &asked).await,
         Kind::Cluster => json(answers::cluster(&asked, shared).await),
         Kind::List => json(answers::list(&asked, shared).await),
         Kind::Info => json(answers::info(&asked, shared)),
@@ -136,6 +152,29 @@ async fn respond(both: &Both, endpoint: &'static Endpoint, request: Request) -> 
         Kind::License => json(answers::license(&asked)),
         Kind::Managing if !compat.options.manages => json(answers::unmanaged(&asked)),
         Kind::Managing => ask_owner(shared, endpoint, &asked, &parts, body).await,
+    }
+}
+
+/// One side of a book: of another node where that holds it.
+async fn of_side((shared, compat): &Both, side: Side, asked: &answers::Asked<'_>) -> Response {
+    if !compat.is_for_nodes
+        && let Some((names, target)) = asked.forwarded()
+    {
+        match cluster::old_client(shared, names, &target).await {
+            Ok(None) => {}
+            Ok(Some(answer)) => return json(answers::of_node(asked, &answer.body)),
+            Err(words) => return json(answers::refused(asked, "#6000", &words)),
+        }
+    }
+    match answers::side(asked, shared, side) {
+        Ok(answer) => json(answer),
+        Err(answer) => {
+            let mut response = json(answer);
+            if compat.is_for_nodes {
+                *response.status_mut() = StatusCode::NOT_FOUND; // the next node may have a better one
+            }
+            response
+        }
     }
 }
 

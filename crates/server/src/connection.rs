@@ -22,9 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant as Due, sleep_until};
 
-use crate::entrance::{self, Entry};
+use crate::entrance::{self, Entry, Sender};
 use crate::limits::Limits;
-use crate::peers::Admitted;
 use crate::shared::Shared;
 
 /// What a connection does now: requests that are answered, and when the last one was done.
@@ -193,7 +192,7 @@ pub async fn serve<S>(
     stream: S,
     shared: Arc<Shared>,
     entry: Entry,
-    admitted: Admitted,
+    sender: Sender,
     mut stop: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -205,15 +204,14 @@ pub async fn serve<S>(
     let service = {
         let outgoing = outgoing.clone();
         let (shared, activity, takeover) = (shared.clone(), activity.clone(), takeover.clone());
-        let (peer, address) = (admitted.peer(), admitted.address());
         service_fn(move |mut request: Request<Incoming>| {
             if request.headers().contains_key(UPGRADE) {
                 request.extensions_mut().insert(takeover.clone());
             }
             let in_flight = InFlight::begin(&activity);
             let outgoing = (request.version() == Version::HTTP_2).then(|| outgoing.clone());
-            let (shared, peer, entry) = (shared.clone(), peer.clone(), entry.clone());
-            let answered = entrance::respond(shared, peer, address, entry, request);
+            let (shared, sender, entry) = (shared.clone(), sender.clone(), entry.clone());
+            let answered = entrance::respond(shared, sender, entry, request);
             async move {
                 let response = answered.await;
                 Ok::<_, Infallible>(response.map(|body| Sent {

@@ -12,14 +12,14 @@ use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::access::take_key;
+use crate::access::{Role, take_key};
 use crate::access_log;
-use crate::call::SenderAddress;
+use crate::cluster::NODE;
 use crate::compat::Compat;
 use crate::peers::Peer;
 use crate::problem::Problem;
@@ -32,6 +32,32 @@ pub struct Entry {
     pub router: Router,
     /// Where its clients are old ones.
     pub compat: Option<Arc<Compat>>,
+    /// The paths of old clients, for nodes that were asked for a book which is here.
+    pub compat_of_nodes: Option<Router>,
+}
+
+/// Who sends the requests of a connection.
+#[derive(Clone)]
+pub struct Sender {
+    /// What counts as its address.
+    pub peer: Arc<Peer>,
+    /// Where it comes from.
+    pub address: IpAddr,
+    pub is_tls: bool,
+    /// The node that it proved to be.
+    pub node: Option<Arc<str>>,
+}
+
+impl Sender {
+    /// Whether it is another node of the cluster.
+    pub fn is_node(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// What its connection proves.
+    pub fn role(&self) -> Option<Role> {
+        self.node.as_ref().map(|_| Role::Node)
+    }
 }
 
 /// A request, without the key that came in its path.
@@ -41,11 +67,10 @@ struct Keyless {
     key: Option<String>,
 }
 
-/// Answer one request, and log it where the owner wants that; it cannot fail. `address`: where it comes from.
+/// Answer one request, and log it where the owner wants that; it cannot fail.
 pub async fn respond(
     shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    address: IpAddr,
+    sender: Sender,
     entry: Entry,
     request: Request<Incoming>,
 ) -> Response {
@@ -53,14 +78,15 @@ pub async fn respond(
     let key = take_key(&mut parts);
     let Some(log) = &shared.access_log else {
         let request = Keyless { parts, body, key };
-        return answer(shared, peer, address, entry, request).await;
+        return answer(shared, sender, entry, request).await;
     };
     let began = Instant::now();
     let (method, uri) = (parts.method.clone(), parts.uri.clone());
-    let role = shared.tokens.role(&parts.headers);
+    let role = shared.tokens.role(&parts.headers).max(sender.role());
+    let address = sender.address;
     let has_key = key.is_some();
     let request = Keyless { parts, body, key };
-    let response = answer(shared.clone(), peer, address, entry, request).await;
+    let response = answer(shared.clone(), sender, entry, request).await;
     log.log(&access_log::Entry {
         peer: address,
         method: &method,
@@ -76,8 +102,7 @@ pub async fn respond(
 
 async fn answer(
     shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    address: IpAddr,
+    sender: Sender,
     mut entry: Entry,
     Keyless {
         mut parts,
@@ -93,36 +118,35 @@ async fn answer(
     let protocol = protocol.cloned();
     let is_page = is_own && shared.documents.contains_key(parts.uri.path());
     let checked = match &entry.compat {
-        None => shared.origins.check(&parts, is_page),
+        _ if sender.is_node() => Ok(()), // no browser has its certificate
+        None => shared.origins.check(&parts, is_page, sender.is_tls),
         Some(compat) => compat.check(&parts),
     };
-    let admitted = checked.and_then(|()| admit(&shared, &peer)).and_then(|()| {
-        match is_own && JOINING.contains(&parts.uri.path()) && !peer.may_join() {
-            true => Err(too_many(
-                "than a few requests to join a second from this address",
-                1,
-            )),
-            false => Ok(()),
-        }
-    });
+    let admitted = checked.and_then(|()| admit(&shared, &sender));
+    let for_old = old_path(&mut parts, &sender);
+    let cluster = shared.cluster.clone();
     let mut response = match (admitted, protocol) {
         (Ok(()), Some(protocol)) => {
             let shared = shared.clone();
             let request = ProtocolRequest {
                 shared,
                 parts,
-                address,
+                sender,
                 key,
             };
             protocol.answer(request).await
         }
         (Ok(()), None) if key.is_none() => {
-            if is_own && FOLLOWING.contains(&parts.uri.path()) {
-                parts.extensions.insert(SenderAddress(address));
+            if is_own && (sender.is_node() || FOLLOWING.contains(&parts.uri.path())) {
+                parts.extensions.insert(sender);
             }
             let request = Request::from_parts(parts, Body::new(body));
+            let router = match &mut entry.compat_of_nodes {
+                Some(router) if for_old => router,
+                _ => &mut entry.router,
+            };
             // The router never waits to be ready and never fails.
-            match entry.router.call(request).await {
+            match router.call(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             }
@@ -136,11 +160,30 @@ async fn answer(
         }
     };
     secure(response.headers_mut(), is_page);
+    if let Some(cluster) = cluster {
+        let node = response.headers_mut().entry(NODE);
+        node.or_insert_with(|| cluster.header.clone());
+    }
     response
 }
 
-fn admit(shared: &Shared, peer: &Peer) -> Result<(), Problem> {
-    match peer.take_turn(shared.limits.requests_per_second) {
+/// Whether a node asks for what old clients get; the path is then that of old clients.
+fn old_path(parts: &mut Parts, sender: &Sender) -> bool {
+    let path = parts.uri.path_and_query().filter(|_| sender.is_node());
+    let rest = path.and_then(|path| path.as_str().strip_prefix("/compat/"));
+    let Some(rest) = rest.and_then(|rest| Uri::try_from(format!("/{rest}")).ok()) else {
+        return false;
+    };
+    parts.uri = rest;
+    true
+}
+
+/// Nodes only hand on what passed their own limits.
+fn admit(shared: &Shared, sender: &Sender) -> Result<(), Problem> {
+    if sender.is_node() {
+        return Ok(());
+    }
+    match sender.peer.take_turn(shared.limits.requests_per_second) {
         Ok(()) => Ok(()),
         Err(wait_s) => {
             let most = shared.limits.requests_per_second;

@@ -41,6 +41,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::call::typed;
+use crate::cluster::{self, ClusterBook};
 use crate::delegation::{self, DelegatedRequest};
 use crate::problem::shortened;
 use crate::registry::{Book, Registry};
@@ -103,6 +104,12 @@ impl Protocol for Exchange {
             feed.end_all_readers();
             feed.end();
         }
+    }
+
+    fn readers(&self, exchange: &str, symbol: &str) -> usize {
+        let feeds = self.feeds.lock();
+        let feed = feeds.get(&(exchange.into(), symbol.into()));
+        feed.map_or(0, |feed| feed.readers())
     }
 }
 
@@ -199,6 +206,10 @@ impl Exchange {
     ) -> Result<Book, Refusal> {
         if let Some(book) = held(&shared.registry, venue, symbol) {
             return Ok(book);
+        }
+        if let Some(wanted) = elsewhere(shared, venue, symbol, admission) {
+            let followed = cluster::follow(shared, wanted).await;
+            return followed.map_err(|why| Refusal::later(why.words()));
         }
         if self.options.most_begun == 0 {
             return Err(Refusal::unknown_symbol());
@@ -301,6 +312,17 @@ impl Exchange {
 
 fn held(registry: &Registry, venue: &VenueRules, symbol: &str) -> Option<Book> {
     registry.find(Some(&venue.name), symbol, false).ok()
+}
+
+/// A book that is not held, but by other nodes of the cluster.
+fn elsewhere(
+    shared: &Shared,
+    venue: &VenueRules,
+    symbol: &str,
+    admission: Admission,
+) -> Option<Arc<ClusterBook>> {
+    let cluster = shared.cluster.as_ref().filter(|_| !admission.is_node)?;
+    cluster.holders.find(&venue.name, symbol)
 }
 
 fn unknown_path(venue: &VenueRules, path: &str) -> Refusal {

@@ -7,6 +7,8 @@
 //! slow, delays a book. What needs a decision (begin a book, end one) is handed to the owner of the server through a
 //! bounded queue (`delegation`); reads never wait for the owner.
 //!
+//! As a node of a cluster it puts reads of books that other nodes hold to them (`cluster`).
+//!
 //! Readers that follow books share one channel per book and view (`views`), and take messages from it while their
 //! client takes them (`stream`, on a `socket`).
 //!
@@ -22,6 +24,7 @@ mod analytics;
 mod books;
 mod call;
 mod certificate;
+mod cluster;
 mod columns;
 mod compat;
 mod connection;
@@ -56,6 +59,7 @@ mod waiting;
 
 pub use access::{Role, SharedToken, Token};
 pub use certificate::{Certificate, make_certificate};
+pub use cluster::{ClusterBook, ClusterOptions, Holder};
 pub use compat::CompatOptions;
 pub use delegation::{DelegatedRequest, DelegatedResponse};
 pub use exchange::{ExchangeOptions, VenueRules};

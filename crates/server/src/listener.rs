@@ -7,9 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -18,8 +15,9 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::certificate::Certificate;
+use crate::cluster::identity::{Authority, Credentials, node_of, server_config};
 use crate::connection;
-use crate::entrance::Entry;
+use crate::entrance::{Entry, Sender};
 use crate::limits::Limits;
 use crate::peers::Admitted;
 use crate::shared::Shared;
@@ -45,14 +43,18 @@ pub fn bind(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
 pub struct Tls(RwLock<TlsAcceptor>);
 
 impl Tls {
-    /// Errors are words for people.
-    pub fn new(certificate: &Certificate) -> Result<Tls, String> {
-        Ok(Tls(RwLock::new(acceptor(certificate)?)))
+    /// With an authority, clients may prove that they are nodes of its cluster. Errors are words for people.
+    pub fn new(certificate: &Certificate, authority: Option<&Authority>) -> Result<Tls, String> {
+        Ok(Tls(RwLock::new(acceptor(certificate, authority)?)))
     }
 
     /// Give new connections another certificate; open ones keep theirs. Without effect if it cannot be used.
-    pub fn replace(&self, certificate: &Certificate) -> Result<(), String> {
-        *self.0.write() = acceptor(certificate)?;
+    pub fn replace(
+        &self,
+        certificate: &Certificate,
+        authority: Option<&Authority>,
+    ) -> Result<(), String> {
+        *self.0.write() = acceptor(certificate, authority)?;
         Ok(())
     }
 
@@ -61,33 +63,12 @@ impl Tls {
     }
 }
 
-fn acceptor(certificate: &Certificate) -> Result<TlsAcceptor, String> {
-    let config = tls(
-        certificate.certificate.as_bytes(),
-        certificate.key.as_bytes(),
-    )?;
-    Ok(TlsAcceptor::from(config))
-}
-
-/// The settings of TLS, of a certificate with its chain and its key in PEM. Errors are words for people.
-fn tls(certificate: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, String> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-    let chain = chain.map_err(|why| format!("the certificate cannot be read: {why}"))?;
-    if chain.is_empty() {
-        return Err("the file of the certificate has none".to_owned());
-    }
-    // The words of the error would quote no key, but nothing of its file is worth the risk.
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|_| "the file of the key has no private key that can be used".to_owned())?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|why| why.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|why| format!("the certificate and the key do not belong together: {why}"))?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+fn acceptor(
+    certificate: &Certificate,
+    authority: Option<&Authority>,
+) -> Result<TlsAcceptor, String> {
+    let config = server_config(Credentials::read(certificate)?, authority)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Room for connections of all listeners. Some of the process's descriptors are reserved for the books' own
@@ -158,7 +139,7 @@ pub async fn accept(
 
 async fn serve(
     stream: TcpStream,
-    tls: Option<TlsAcceptor>,
+    mut tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     entry: Entry,
     admitted: Admitted,
@@ -171,28 +152,55 @@ async fn serve(
             speaks = timeout(shared.limits.idle, speaks_tls(&stream)) => speaks,
             _ = stop.changed() => return,
         };
-        if !matches!(speaks, Ok(Ok(true))) {
-            shared.statistics.refuse(Refused::Tls);
-            if let Ok(Ok(false)) = speaks {
-                let _ = timeout(shared.limits.idle, refuse_plain(stream)).await;
+        match speaks {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) if takes_plain(&shared, &admitted) => tls = None,
+            _ => {
+                shared.statistics.refuse(Refused::Tls);
+                if let Ok(Ok(false)) = speaks {
+                    let _ = timeout(shared.limits.idle, refuse_plain(stream)).await;
+                }
+                return;
             }
-            return;
         }
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(shared.limits.idle));
     let stream = Box::pin(stream);
+    let mut sender = Sender {
+        peer: admitted.peer(),
+        address: admitted.address(),
+        is_tls: tls.is_some(),
+        node: None,
+    };
     let Some(tls) = tls else {
-        return connection::serve(stream, shared, entry, admitted, stop).await;
+        return connection::serve(stream, shared, entry, sender, stop).await;
     };
     let agreed = tokio::select! {
         agreed = timeout(shared.limits.idle, tls.accept(stream)) => agreed,
         _ = stop.changed() => return,
     };
-    match agreed {
-        Ok(Ok(stream)) => connection::serve(stream, shared, entry, admitted, stop).await,
-        Ok(Err(_)) | Err(_) => shared.statistics.refuse(Refused::Tls),
+    let Ok(Ok(stream)) = agreed else {
+        return shared.statistics.refuse(Refused::Tls);
+    };
+    let (_, session) = stream.get_ref();
+    let proof = session.peer_certificates().and_then(<[_]>::first);
+    let Some((proof, cluster)) = proof.zip(shared.cluster.clone()) else {
+        return connection::serve(stream, shared, entry, sender, stop).await;
+    };
+    let Some(node) = node_of(proof).filter(|node| !cluster.is_denied(node)) else {
+        return shared.statistics.refuse(Refused::Node);
+    };
+    sender.node = Some(node.as_str().into());
+    tokio::select! {
+        () = connection::serve(stream, shared, entry, sender, stop) => {}
+        () = cluster.until_denied(&node) => {}
     }
+}
+
+/// Whether the programs of this machine may do without TLS: a node has a certificate that no browser knows.
+fn takes_plain(shared: &Shared, admitted: &Admitted) -> bool {
+    shared.cluster.is_some() && admitted.address().to_canonical().is_loopback()
 }
 
 /// Whether a connection begins with a TLS handshake record (RFC 8446, 5.1), and not with plain HTTP.

@@ -1,21 +1,32 @@
-//! Many books in one response: as JSON, or as a stream of Arrow by `Accept`.
+//! Many books in one response: as JSON, or as a stream of Arrow by `Accept`. What other nodes of a cluster hold is read
+//! there, in as few requests as there are groups of holders, and put where it belongs.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::Response;
 use depthcache_book::frozen::Frozen;
-use depthcache_book::query::{Reading, Side};
+use depthcache_book::query::{ReadPolicy, Reading, Side};
 use depthcache_wire as wire;
 use depthcache_wire::Numbers;
-use http::HeaderValue;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::books::{TURN, begin, look, missing, usual_bytes};
 use crate::call::{Call, json, typed};
+use crate::cluster::{
+    Answer, Cluster, ClusterBook, Holder, Outcome, Question, is_fresh, unanswered,
+};
 use crate::columns;
 use crate::parameters::Pattern;
 use crate::problem::Problem;
 use crate::registry::Book;
+use crate::shared::Shared;
 
 /// The media type of a stream of Arrow.
 const ARROW: &str = "application/vnd.apache.arrow.stream";
@@ -37,20 +48,34 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
         }
     }
     let (levels, policy, numbers) = (query.levels()?, query.policy()?, query.numbers()?);
-    let (books, mut absent) = chosen(call)?;
-    call.settle(&books).await?;
-    let mut frozen = Vec::with_capacity(books.len());
+    let (chosen, mut absent) = chosen(call)?;
+    let is_arrow = wants_arrow(call);
+    let mut elsewhere = elsewhere(call, &chosen, is_arrow).await?;
+    let here: Vec<Book> = chosen
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !elsewhere.contains_key(index))
+        .filter_map(|(_, chosen)| chosen.here.clone())
+        .collect();
+    call.settle(&here).await?;
+    let mut read = Vec::with_capacity(chosen.len());
     let mut held = 0;
-    for (index, book) in books.iter().enumerate() {
+    for (index, each) in chosen.iter().enumerate() {
         if index % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
-        match look(book, policy, |market| market.copy(levels)) {
-            Ok(copy) => {
-                held += copy.len(Side::Bids) + copy.len(Side::Asks);
-                frozen.push(copy);
-            }
-            Err(why) => absent.push((book.name(), why)),
+        let found = match (elsewhere.remove(&index), &each.here) {
+            (Some(found), _) => found,
+            (None, Some(book)) => match look(book, policy, |market| market.copy(levels)) {
+                Ok(copy) => Found::Here(copy),
+                Err(why) => Found::Missing(why.into()),
+            },
+            (None, None) => continue,
+        };
+        held += found.levels();
+        match found {
+            Found::Missing(why) => absent.push((each.name(), why)),
+            found => read.push(found),
         }
         if held > MOST_LEVELS {
             let given = query.get("levels").unwrap_or_default();
@@ -58,30 +83,98 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
             return Err(Problem::parameter("levels", given, allowed));
         }
     }
-    if wants_arrow(call) {
+    if is_arrow {
+        let mut frozen = Vec::with_capacity(read.len());
+        for (index, found) in read.into_iter().enumerate() {
+            if index % TURN == TURN - 1 {
+                tokio::task::yield_now().await;
+            }
+            frozen.extend(found.into_frozen());
+        }
         let body = columns::stream(&frozen, numbers == Numbers::Text, &listed(&absent));
         return Ok(typed(HeaderValue::from_static(ARROW), body));
     }
-    Ok(json(encoded(&frozen, numbers, &absent).await))
+    Ok(json(encoded(call.shared, &read, numbers, &absent).await))
 }
 
-async fn encoded(books: &[Frozen], numbers: Numbers, absent: &[(String, Problem)]) -> Vec<u8> {
+/// What became of one book.
+enum Found {
+    Here(Frozen),
+    /// A message of another node, whole.
+    Elsewhere(Box<RawValue>),
+    Missing(Absence),
+}
+
+impl Found {
+    /// How many levels it has, about.
+    fn levels(&self) -> usize {
+        const BYTES: usize = 24; // of a short level
+        match self {
+            Found::Here(book) => book.len(Side::Bids) + book.len(Side::Asks),
+            Found::Elsewhere(message) => message.get().len() / BYTES,
+            Found::Missing(_) => 0,
+        }
+    }
+
+    fn into_frozen(self) -> Option<Frozen> {
+        match self {
+            Found::Here(book) => Some(book),
+            Found::Elsewhere(message) => match wire::decode(message.get().as_bytes()) {
+                Ok(wire::Decoded::Book(book)) => Some(book),
+                _ => None, // checked when it came
+            },
+            Found::Missing(_) => None,
+        }
+    }
+}
+
+/// Why a book is missing.
+enum Absence {
+    Here(Problem),
+    /// The error of another node.
+    Elsewhere(Box<RawValue>),
+}
+
+impl From<Problem> for Absence {
+    fn from(why: Problem) -> Absence {
+        Absence::Here(why)
+    }
+}
+
+async fn encoded(
+    shared: &Shared,
+    books: &[Found],
+    numbers: Numbers,
+    absent: &[(String, Absence)],
+) -> Vec<u8> {
     let options = wire::Options {
         numbers,
         counters: false,
     };
-    let mut out = Vec::with_capacity(books.iter().map(usual_bytes).sum());
+    let bytes = |found: &Found| match found {
+        Found::Here(book) => usual_bytes(book),
+        Found::Elsewhere(message) => message.get().len(),
+        Found::Missing(_) => 0,
+    };
+    let mut out = Vec::with_capacity(books.iter().map(bytes).sum());
     let mut message = begin(&mut out);
     let list = message.key("books");
     list.push(b'[');
-    for (index, book) in books.iter().enumerate() {
+    for (index, found) in books.iter().enumerate() {
         if index % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
         if index > 0 {
             list.push(b',');
         }
-        wire::book(list, book, &options);
+        match found {
+            Found::Here(book) => {
+                wire::book(list, book, &options);
+                shared.sign(list);
+            }
+            Found::Elsewhere(message) => list.extend_from_slice(message.get().as_bytes()),
+            Found::Missing(_) => {}
+        }
     }
     list.push(b']');
     message.key("missing").extend_from_slice(&listed(absent));
@@ -89,22 +182,46 @@ async fn encoded(books: &[Frozen], numbers: Numbers, absent: &[(String, Problem)
     out
 }
 
-fn listed(absent: &[(String, Problem)]) -> Vec<u8> {
+fn listed(absent: &[(String, Absence)]) -> Vec<u8> {
     let mut out = vec![b'['];
-    for (index, (name, problem)) in absent.iter().enumerate() {
+    for (index, (name, why)) in absent.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        missing(&mut out, name, problem);
+        missing(&mut out, name, |out| match why {
+            Absence::Here(problem) => problem.write(out),
+            Absence::Elsewhere(error) => out.extend_from_slice(error.get().as_bytes()),
+        });
     }
     out.push(b']');
     out
 }
 
-type Absent = Vec<(String, Problem)>;
+/// A book that is meant: held here, held elsewhere, or both.
+struct Chosen {
+    here: Option<Book>,
+    elsewhere: Option<Arc<ClusterBook>>,
+}
+
+impl Chosen {
+    fn names(&self) -> (Arc<str>, Arc<str>) {
+        match (&self.here, &self.elsewhere) {
+            (Some(book), _) => (book.exchange.clone(), book.symbol.clone()),
+            (None, Some(book)) => (book.exchange.clone(), book.symbol.clone()),
+            (None, None) => Default::default(),
+        }
+    }
+
+    fn name(&self) -> String {
+        let (exchange, symbol) = self.names();
+        format!("{exchange}/{symbol}")
+    }
+}
+
+type Absent = Vec<(String, Absence)>;
 
 /// The books that are meant, each once, and the names of those that are not held.
-fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
+fn chosen(call: &Call<'_>) -> Result<(Vec<Chosen>, Absent), Problem> {
     /// More names than books of any exchange.
     const MOST: usize = 5_000;
     /// Each pattern is compared with every book, and so is a name that is not held, to name its neighbours.
@@ -117,7 +234,7 @@ fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
     let text = call
         .query
         .needed("symbols", "symbols with commas between them")?;
-    let (mut books, mut absent) = (Vec::<Book>::new(), Absent::new());
+    let (mut books, mut absent) = (Vec::<Chosen>::new(), Absent::new());
     let mut seen = HashSet::new();
     let mut patterns = 0;
     for (index, name) in text.split(',').enumerate() {
@@ -140,27 +257,275 @@ fn chosen(call: &Call<'_>) -> Result<(Vec<Book>, Absent), Problem> {
                 return Err(Problem::parameter("symbols", text, allowed));
             }
             let pattern = Pattern::parse("symbols", symbol)?;
-            let mut all = registry.all();
-            all.retain(|book| {
-                of_exchange.is_none_or(|name| name == &*book.exchange)
-                    && pattern.matches(&book.symbol)
-            });
-            Ok(all)
+            Ok(matching(call, of_exchange, &pattern))
         } else {
             let hints = absent.len() < MOST_PATTERNS;
-            let found = registry.find(of_exchange, symbol, hints);
-            found.map(|book| vec![book])
+            named(call, of_exchange, symbol, hints).map(|found| vec![found])
         };
         match found {
-            Ok(found) => books.extend(
-                found
-                    .into_iter()
-                    .filter(|book| seen.insert((book.exchange.clone(), book.symbol.clone()))),
-            ),
-            Err(why) => absent.push((name.to_owned(), why)),
+            Ok(found) => books.extend(found.into_iter().filter(|each| seen.insert(each.names()))),
+            Err(why) => absent.push((name.to_owned(), why.into())),
         }
     }
     Ok((books, absent))
+}
+
+/// The books of a pattern, by exchange and symbol.
+fn matching(call: &Call<'_>, exchange: Option<&str>, pattern: &Pattern) -> Vec<Chosen> {
+    let is_meant = |of: &str, symbol: &str| {
+        exchange.is_none_or(|exchange| exchange == of) && pattern.matches(symbol)
+    };
+    let mut found: BTreeMap<(Arc<str>, Arc<str>), Chosen> = BTreeMap::new();
+    for book in call.shared.registry.all() {
+        if is_meant(&book.exchange, &book.symbol) {
+            let chosen = Chosen {
+                here: Some(book),
+                elsewhere: None,
+            };
+            found.insert(chosen.names(), chosen);
+        }
+    }
+    for book in call.cluster().map_or(Vec::new(), |all| all.holders.all()) {
+        if is_meant(&book.exchange, &book.symbol) {
+            let name = (book.exchange.clone(), book.symbol.clone());
+            let chosen = found.entry(name).or_insert(Chosen {
+                here: None,
+                elsewhere: None,
+            });
+            chosen.elsewhere = Some(book);
+        }
+    }
+    found.into_values().collect()
+}
+
+/// The book of a name.
+fn named(
+    call: &Call<'_>,
+    exchange: Option<&str>,
+    symbol: &str,
+    hints: bool,
+) -> Result<Chosen, Problem> {
+    let here = call.shared.registry.find(exchange, symbol, hints);
+    let Some(cluster) = call.cluster() else {
+        return here.map(|book| Chosen {
+            here: Some(book),
+            elsewhere: None,
+        });
+    };
+    let mut elsewhere = match exchange {
+        Some(exchange) => cluster.holders.find(exchange, symbol).into_iter().collect(),
+        None => cluster.holders.of_symbol(symbol),
+    };
+    let is_other = |book: &Arc<ClusterBook>| {
+        here.as_ref()
+            .is_ok_and(|here| here.exchange != book.exchange)
+    };
+    if elsewhere.len() > 1 || elsewhere.first().is_some_and(is_other) {
+        let mut names: Vec<String> = elsewhere.iter().map(|book| book.name()).collect();
+        names.extend(here.ok().map(|book| book.name()));
+        names.sort();
+        names.dedup();
+        return Err(crate::registry::ambiguous(symbol, names));
+    }
+    match (here, elsewhere.pop()) {
+        (Err(why), None) => Err(why),
+        (here, elsewhere) => Ok(Chosen {
+            here: here.ok(),
+            elsewhere,
+        }),
+    }
+}
+
+/// What other nodes say of the books that cannot be read here now, by place. A book of which they have no current replica
+/// either is left to this server where it holds one.
+async fn elsewhere(
+    call: &Call<'_>,
+    chosen: &[Chosen],
+    is_arrow: bool,
+) -> Result<HashMap<usize, Found>, Problem> {
+    let mut found = HashMap::new();
+    let Some(cluster) = call.cluster() else {
+        return Ok(found);
+    };
+    let patience = call.query.patience()?;
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (index, each) in chosen.iter().enumerate() {
+        if let Some(book) = &each.elsewhere
+            && !is_fresh_here(each, patience.policy)
+        {
+            wanted.push(Wanted {
+                index,
+                book: book.clone(),
+                holders: book.holders.clone(),
+                refused: None,
+            });
+        }
+    }
+    let mut hidden = vec!["symbols", "exchange", "on_stale", "wait_s"];
+    if is_arrow {
+        hidden.push("exact"); // a message with floats cannot be made exact
+    }
+    let mut ask = Batch {
+        cluster,
+        query: call.query.without(&hidden),
+        most: Question::USUAL,
+    };
+    ask.rounds(&mut wanted, &mut found).await;
+    wanted.retain(|each| chosen[each.index].here.is_none());
+    if (patience.policy.serve_stale || patience.most.is_some()) && !wanted.is_empty() {
+        hidden.retain(|name| !["on_stale", "wait_s"].contains(name));
+        ask.query = call.query.without(&hidden);
+        ask.most += patience.most.unwrap_or(Duration::ZERO);
+        for each in &mut wanted {
+            each.holders.clone_from(&each.book.holders);
+        }
+        ask.rounds(&mut wanted, &mut found).await;
+    }
+    for each in wanted {
+        let why = each
+            .refused
+            .unwrap_or_else(|| unanswered(&each.book, &[]).into());
+        found.insert(each.index, Found::Missing(why));
+    }
+    Ok(found)
+}
+
+fn is_fresh_here(chosen: &Chosen, policy: ReadPolicy) -> bool {
+    chosen
+        .here
+        .as_ref()
+        .is_some_and(|book| is_fresh(book, policy))
+}
+
+/// A book that is still to be read.
+struct Wanted {
+    index: usize,
+    book: Arc<ClusterBook>,
+    /// Those that were not asked yet.
+    holders: Vec<Holder>,
+    /// What the last one said.
+    refused: Option<Absence>,
+}
+
+/// Requests for many books.
+struct Batch<'a> {
+    cluster: &'a Cluster,
+    /// Parameters besides the names.
+    query: String,
+    most: Duration,
+}
+
+/// The answer of a node.
+#[derive(Deserialize)]
+struct Books<'a> {
+    #[serde(borrow)]
+    books: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    missing: Vec<MissingBook<'a>>,
+}
+
+#[derive(Deserialize)]
+struct MissingBook<'a> {
+    #[serde(borrow)]
+    book: Cow<'a, str>,
+    #[serde(borrow)]
+    error: &'a RawValue,
+}
+
+impl Batch<'_> {
+    /// Ask until every book is found, or no holder is left. Each round asks one more holder of each book.
+    async fn rounds(&self, wanted: &mut Vec<Wanted>, found: &mut HashMap<usize, Found>) {
+        while wanted.iter().any(|each| !each.holders.is_empty()) {
+            let parts = parts(std::mem::take(wanted), wanted);
+            let mut running: FuturesUnordered<_> =
+                parts.into_iter().map(|part| self.ask(part)).collect();
+            while let Some((part, outcome)) = running.next().await {
+                wanted.extend(sort(part, outcome, found));
+            }
+        }
+        wanted.sort_by_key(|each| each.index);
+    }
+
+    /// Ask for books that have the same holders.
+    async fn ask(&self, part: Vec<Wanted>) -> (Vec<Wanted>, Outcome) {
+        let names: Vec<String> = part.iter().map(|each| each.book.name()).collect();
+        let query = form_urlencoded::Serializer::new(self.query.clone())
+            .append_pair("symbols", &names.join(","))
+            .finish();
+        let question = Question {
+            target: format!("/v1/books?{query}"),
+            headers: HeaderMap::new(),
+            most: self.most,
+            may_be_bad: false,
+        };
+        let outcome = self.cluster.ask(&part[0].holders, &question).await;
+        (part, outcome)
+    }
+}
+
+/// Requests: each of books with the same holders, and as long as heads of requests may be. What has no holder left is
+/// `over`.
+fn parts(wanted: Vec<Wanted>, over: &mut Vec<Wanted>) -> Vec<Vec<Wanted>> {
+    /// Of the names, encoded: a server takes heads of 16 KiB.
+    const MOST_BYTES: usize = 12 << 10;
+    let mut groups: HashMap<Vec<Holder>, Vec<Wanted>> = HashMap::new();
+    for each in wanted {
+        match each.holders.is_empty() {
+            true => over.push(each),
+            false => groups.entry(each.holders.clone()).or_default().push(each),
+        }
+    }
+    let mut parts = Vec::new();
+    for group in groups.into_values() {
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for each in group {
+            let name = each.book.name();
+            let encoded = form_urlencoded::byte_serialize(name.as_bytes());
+            let more = encoded.map(str::len).sum::<usize>() + "%2C".len();
+            if bytes + more > MOST_BYTES && !part.is_empty() {
+                parts.push(std::mem::take(&mut part));
+                bytes = 0;
+            }
+            bytes += more;
+            part.push(each);
+        }
+        parts.push(part);
+    }
+    parts
+}
+
+/// Take what an answer has; what is still wanted, of others.
+fn sort(mut part: Vec<Wanted>, outcome: Outcome, found: &mut HashMap<usize, Found>) -> Vec<Wanted> {
+    let Outcome::Answered(Answer { node, body, .. }) = outcome else {
+        part.iter_mut().for_each(|each| each.holders.clear()); // all were asked
+        return part;
+    };
+    let parsed: Option<Books<'_>> = serde_json::from_slice(&body).ok();
+    let Some(Books { books, missing }) =
+        parsed.filter(|got| got.books.len() + got.missing.len() == part.len())
+    else {
+        part.iter_mut()
+            .for_each(|each| each.holders.retain(|holder| holder.node != node));
+        return part;
+    };
+    // Books come in the order in which they were asked for, without those that are missing.
+    let mut missing: HashMap<&str, &RawValue> = missing
+        .iter()
+        .map(|each| (&*each.book, each.error))
+        .collect();
+    let mut books = books.into_iter();
+    part.retain_mut(|each| {
+        if let Some(error) = missing.remove(each.book.name().as_str()) {
+            each.refused = Some(Absence::Elsewhere(error.to_owned()));
+            each.holders.retain(|holder| holder.node != node);
+            return true;
+        }
+        if let Some(message) = books.next() {
+            found.insert(each.index, Found::Elsewhere(message.to_owned()));
+        }
+        false
+    });
+    part
 }
 
 /// Whether the sender names Arrow among what it accepts.
@@ -172,4 +537,89 @@ fn wants_arrow(call: &Call<'_>) -> bool {
             .filter_map(|each| each.split(';').next())
             .any(|kind| kind.trim().eq_ignore_ascii_case(ARROW))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use depthcache_book::status::Status;
+    use http::StatusCode;
+
+    use super::*;
+
+    fn wanted(index: usize, symbol: &str, nodes: &[&str]) -> Wanted {
+        let holders: Vec<Holder> = nodes
+            .iter()
+            .map(|node| Holder {
+                node: (*node).into(),
+                address: "127.0.0.1:1".into(),
+            })
+            .collect();
+        let book = ClusterBook {
+            exchange: "x".into(),
+            symbol: symbol.into(),
+            holders: holders.clone(),
+            status: Status::Synced,
+            reason: String::new(),
+        };
+        Wanted {
+            index,
+            book: Arc::new(book),
+            holders,
+            refused: None,
+        }
+    }
+
+    fn answered(body: &'static str) -> Outcome {
+        Outcome::Answered(Answer {
+            node: "a".into(),
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        })
+    }
+
+    #[test]
+    fn books_with_the_same_holders_share_requests_that_are_not_too_long() {
+        let long = "Y".repeat(1_000);
+        let mut all: Vec<Wanted> = (0..20)
+            .map(|index| wanted(index, &long, &["a", "b"]))
+            .collect();
+        all.push(wanted(20, "B", &["b", "a"]));
+        all.push(wanted(21, "C", &[]));
+        let mut over = Vec::new();
+        let mut parts: Vec<usize> = parts(all, &mut over).iter().map(Vec::len).collect();
+        parts.sort_unstable();
+        assert_eq!((parts, over.len()), (vec![1, 8, 12], 1));
+    }
+
+    #[test]
+    fn an_answer_is_put_where_it_belongs() {
+        let part = || ["A", "B", "C"].map(|symbol| wanted(5, symbol, &["a", "b"]));
+        let part = || {
+            part()
+                .into_iter()
+                .zip(5..)
+                .map(|(each, index)| Wanted { index, ..each })
+        };
+        let mut found = HashMap::new();
+        let body = r#"{"books":[{"n":1},{"n":3}],"missing":[{"book":"x/B","error":{"code":"y"}}]}"#;
+        let left = sort(part().collect(), answered(body), &mut found);
+        let texts = [5, 7].map(|index| match &found[&index] {
+            Found::Elsewhere(message) => message.get().to_owned(),
+            _ => String::new(),
+        });
+        assert_eq!(texts, [r#"{"n":1}"#, r#"{"n":3}"#]);
+        assert_eq!(
+            (left.len(), left[0].index, left[0].holders.len()),
+            (1, 6, 1)
+        );
+        for (outcome, holders) in [
+            (answered("[]"), 1),
+            (answered(r#"{"books":[{"n":1}],"missing":[]}"#), 1),
+            (Outcome::Silent(Vec::new()), 0),
+        ] {
+            let left = sort(part().collect(), outcome, &mut HashMap::new());
+            assert_eq!((left.len(), left[0].holders.len()), (3, holders));
+        }
+    }
 }

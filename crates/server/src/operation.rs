@@ -11,6 +11,7 @@ use http::{HeaderValue, StatusCode};
 
 use crate::books::TURN;
 use crate::call::{Call, json, typed};
+use crate::cluster::Cluster;
 use crate::problem::{Fact, Problem};
 use crate::shared::Shared;
 use crate::statistics::Refused;
@@ -120,6 +121,14 @@ pub fn stats(shared: &Shared) -> Response {
     }
     streams.end();
     message.integer("waiting", shared.waiting.count() as i64);
+    if let Some(found) = &shared.cluster {
+        let mut cluster = message.object("cluster");
+        cluster.text("node", &found.node);
+        for (name, _, count) in of_cluster(found) {
+            cluster.integer(name, whole(count));
+        }
+        cluster.end();
+    }
     let mut responses = message.object("responses");
     let mut counts = statistics.responses().peekable();
     while let Some((name, status, count)) = counts.next() {
@@ -256,11 +265,38 @@ fn of_server(shared: &Shared) -> String {
         streams += &head(&name, kind, words);
         let _ = writeln!(streams, "{name} {count}");
     }
+    for (name, words, count) in shared.cluster.iter().flat_map(|found| of_cluster(found)) {
+        let name = format!("depthcache_server_{name}_total");
+        streams += &head(&name, "counter", words);
+        let _ = writeln!(streams, "{name} {count}");
+    }
     for (name, status, count) in statistics.responses() {
         let labels = format!("route=\"{name}\",status=\"{status}\"");
         families.sample(4, &labels, count as f64);
     }
     families.text() + &streams
+}
+
+/// What is counted of other nodes of the cluster: name, words, count.
+fn of_cluster(cluster: &Cluster) -> [(&'static str, &'static str, u64); 3] {
+    let all = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    [
+        (
+            "forwarded",
+            "Reads that other nodes answered",
+            all(&cluster.forwarded),
+        ),
+        (
+            "hedged",
+            "Nodes that were asked because another one failed, refused or was slow",
+            all(&cluster.hedged),
+        ),
+        (
+            "failed",
+            "Nodes that were asked and gave no answer",
+            all(&cluster.failed),
+        ),
+    ]
 }
 
 /// What is counted of sockets, streams and those who follow books: name, kind, words, count.

@@ -46,6 +46,17 @@ impl Query {
         Ok(Query(found))
     }
 
+    /// The query again, without some of its parameters.
+    pub fn without(&self, names: &[&str]) -> String {
+        let mut out = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.0 {
+            if !names.contains(&name.as_str()) {
+                out.append_pair(name, value);
+            }
+        }
+        out.finish()
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())

@@ -302,7 +302,10 @@ impl Registry {
         match held.as_slice() {
             [] => Err(self.unknown(exchange, symbol, hints)),
             [book] => Ok(book.clone()),
-            several => Err(ambiguous(symbol, several)),
+            several => Err(ambiguous(
+                symbol,
+                several.iter().map(|book| book.name()).collect(),
+            )),
         }
     }
 
@@ -353,8 +356,8 @@ impl Registry {
     }
 }
 
-fn ambiguous(symbol: &str, several: &[Book]) -> Problem {
-    let names: Vec<String> = several.iter().map(|book| book.name()).collect();
+/// A symbol that books of several exchanges have.
+pub fn ambiguous(symbol: &str, names: Vec<String>) -> Problem {
     let message = format!(
         "{} is held on several exchanges: {}",
         shortened(symbol),

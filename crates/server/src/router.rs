@@ -10,12 +10,13 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, StatusCode};
 
 use crate::call::Call;
+use crate::entrance::Sender;
 use crate::parameters::Query;
 use crate::problem::{Problem, shortened};
 use crate::secrets::shown_path;
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, joining, managing, many, operation, stream};
+use crate::{analytics, books, cluster, managing, many, operation, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -57,7 +58,8 @@ async fn respond(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    shared.tokens.check(route.access, &parts.headers)?;
+    let proven = parts.extensions.get().and_then(Sender::role);
+    shared.tokens.check(route.access, &parts.headers, proven)?;
     let path = path.map_err(|_| {
         let allowed = "UTF-8 behind its percent signs";
         Problem::parameter("path", &shown_path(parts.uri.path()), allowed)
@@ -71,6 +73,11 @@ async fn respond(
             .collect(),
         request: &parts,
     };
+    if route.endpoint.is_of_book()
+        && let Some(response) = cluster::one_book(&call).await?
+    {
+        return Ok(response);
+    }
     match route.endpoint {
         Endpoint::Books if call.query.get("symbols").is_some() => many::read(&call).await,
         Endpoint::Books => books::list(&call).await,
@@ -88,9 +95,7 @@ async fn respond(
         Endpoint::Ready => operation::ready(shared),
         Endpoint::Document => operation::document(&call),
         Endpoint::Socket => stream::socket(&call),
-        Endpoint::Stream => stream::stream(&call),
-        Endpoint::Authority => joining::authority(&call),
-        Endpoint::Joining => joining::delegate(&call, route, body).await,
+        Endpoint::Stream => stream::stream(&call).await,
         Endpoint::Delegated => managing::delegate(&call, route, body).await,
     }
 }

@@ -1,6 +1,6 @@
 //! The server as its owner holds it: started, given books, drained.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 use crate::access::{Origins, SharedToken, Token, Tokens};
 use crate::access_log::AccessLog;
 use crate::certificate::Certificate;
+use crate::cluster::identity::Authority;
+use crate::cluster::{Cluster, ClusterBook, ClusterOptions};
 use crate::compat::{self, Compat, CompatOptions};
 use crate::delegation::{DelegatedRequest, DelegatedResponse, Delegation};
 use crate::entrance::Entry;
@@ -57,6 +59,8 @@ pub struct Options {
     pub access_log: Option<PathBuf>,
     /// How it speaks the exchange's own protocol; None for not at all.
     pub exchange: Option<ExchangeOptions>,
+    /// How it is a node of a cluster, whose certificate it has; None for a server by itself.
+    pub cluster: Option<ClusterOptions>,
 }
 
 /// Why a server did not start.
@@ -92,18 +96,13 @@ pub struct Server {
 impl Server {
     /// Bind and begin to serve.
     pub fn start(options: Options) -> Result<Server, StartError> {
-        let tls = options
-            .tls
-            .as_ref()
-            .map(Tls::new)
-            .transpose()
-            .map_err(StartError::Certificate)?
-            .map(Arc::new);
+        let (tls, cluster) =
+            proofs(options.tls, options.cluster).map_err(StartError::Certificate)?;
         let hosts = options.hosts.clone();
         let shared = Arc::new(Shared {
             registry: Registry::default(),
             tokens: Tokens::new(options.tokens),
-            origins: Origins::new(options.hosts, tls.is_some()),
+            origins: Origins::new(options.hosts),
             documents: options.documents,
             limits: options.limits,
             statistics: Statistics::default(),
@@ -123,6 +122,7 @@ impl Server {
             is_draining: AtomicBool::new(false),
             has_delegated_lists: AtomicBool::new(false),
             exchange: options.exchange.map(protocol),
+            cluster,
             ending: watch::Sender::new(false),
             instance: instance(),
         });
@@ -157,6 +157,10 @@ impl Server {
                 0 => Entry {
                     router: router::router(shared.clone()),
                     compat: None,
+                    compat_of_nodes: shared.cluster.as_ref().map(|_| {
+                        let compat = Arc::new(Compat::for_nodes(*address));
+                        compat::router(shared.clone(), compat)
+                    }),
                 },
                 _ => {
                     let options = compat.next().expect("one for each further address");
@@ -164,6 +168,7 @@ impl Server {
                     Entry {
                         router: compat::router(shared.clone(), compat.clone()),
                         compat: Some(compat),
+                        compat_of_nodes: None,
                     }
                 }
             };
@@ -199,12 +204,51 @@ impl Server {
         &self.addresses[1..]
     }
 
-    /// Give new connections another certificate; open ones keep theirs. Errors are words for people.
-    pub fn replace_certificate(&self, certificate: &Certificate) -> Result<(), String> {
-        match &self.tls {
-            Some(tls) => tls.replace(certificate),
-            None => Err("this server was started without TLS".to_owned()),
-        }
+    /// Give new connections another certificate; open ones keep theirs. A node uses it to other nodes, too. `authority`:
+    /// of a node, what it trusts from now on. Errors are words for people.
+    pub fn replace_certificate(
+        &self,
+        certificate: Certificate,
+        authority: Option<&str>,
+    ) -> Result<(), String> {
+        let Some(tls) = &self.tls else {
+            return Err("this server was started without TLS".to_owned());
+        };
+        let Some(cluster) = &self.shared.cluster else {
+            return match authority {
+                None => tls.replace(&certificate, None),
+                Some(_) => Err(NO_NODE.to_owned()),
+            };
+        };
+        let authority = match authority {
+            None => cluster.authority(),
+            Some(pem) => Authority::read(pem)?,
+        };
+        tls.replace(&certificate, Some(&authority))?;
+        cluster.replace(certificate, authority)
+    }
+
+    /// Which nodes hold a book of the cluster, the best to ask first: they are asked while this server does not hold it in
+    /// a state that can be read. Without holders it is forgotten. Errors are words for people.
+    pub fn set_holders(&self, book: ClusterBook) -> Result<(), String> {
+        let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
+        cluster.holders.set(book);
+        Ok(())
+    }
+
+    /// The nodes that are refused from now on, and no others: their connections end. Errors are words for people.
+    pub fn set_denied(&self, nodes: HashSet<String>) -> Result<(), String> {
+        let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
+        cluster.deny(nodes);
+        Ok(())
+    }
+
+    /// Connections that follow a book, counted for each of its streams and views.
+    pub fn readers(&self, exchange: &str, symbol: &str) -> usize {
+        let book = self.shared.registry.find(Some(exchange), symbol, false);
+        let of_views = book.map_or(0, |book| book.hub.readers());
+        let protocol = self.shared.exchange.as_ref();
+        of_views + protocol.map_or(0, |protocol| protocol.readers(exchange, symbol))
     }
 
     /// Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
@@ -352,6 +396,27 @@ impl Server {
         }
         all_done
     }
+}
+
+const NO_NODE: &str = "this server is no node of a cluster";
+
+type Proofs = (Option<Arc<Tls>>, Option<Arc<Cluster>>);
+
+/// What the server proves with a certificate: its own, or that of its node.
+fn proofs(
+    certificate: Option<Certificate>,
+    cluster: Option<ClusterOptions>,
+) -> Result<Proofs, String> {
+    let Some(options) = cluster else {
+        let tls = certificate.map(|own| Tls::new(&own, None)).transpose()?;
+        return Ok((tls.map(Arc::new), None));
+    };
+    if certificate.is_some() {
+        return Err("a node has the certificate of its cluster, and no other one".to_owned());
+    }
+    let authority = Authority::read(&options.authority)?;
+    let tls = Tls::new(&options.certificate, Some(&authority))?;
+    Ok((Some(Arc::new(tls)), Some(Arc::new(Cluster::new(options)?))))
 }
 
 fn unusable(what: impl fmt::Display) -> impl FnOnce(io::Error) -> StartError {

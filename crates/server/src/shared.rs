@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::response::Response;
 use bytes::Bytes;
+use depthcache_wire::writer::string;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH, VARY,
 };
@@ -19,8 +19,9 @@ use tokio::sync::watch;
 
 use crate::access::{Origins, Tokens};
 use crate::access_log::AccessLog;
+use crate::cluster::Cluster;
 use crate::delegation::Delegation;
-use crate::joining::Joining;
+use crate::entrance::Sender;
 use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub has_delegated_lists: AtomicBool,
     /// The exchange's own protocol; None where it is not spoken.
     pub exchange: Option<Arc<dyn Protocol>>,
+    /// None for a server that is no node.
+    pub cluster: Option<Arc<Cluster>>,
     /// Turns true when the server ends.
     pub ending: watch::Sender<bool>,
     /// What tells this server from others, and from itself before a restart.
@@ -67,9 +70,15 @@ impl Shared {
         format!("{}.{}", self.instance, self.registry.departures()).into()
     }
 
-    /// Whether the owner lists the books for old clients.
-    pub fn lists_are_delegated(&self) -> bool {
-        self.has_delegated_lists.load(Ordering::Acquire)
+    /// Say in an object of JSON, as its last fact, which node it is from.
+    pub fn sign(&self, body: &mut Vec<u8>) {
+        if let Some(cluster) = &self.cluster
+            && body.pop().is_some()
+        {
+            body.extend_from_slice(b",\"node\":");
+            string(body, &cluster.node);
+            body.push(b'}');
+        }
     }
 
     /// Whether the server ends.
@@ -88,6 +97,9 @@ pub trait Protocol: Send + Sync {
 
     /// A book is served no longer.
     fn on_gone(&self, exchange: &str, symbol: &str);
+
+    /// Connections that follow a book.
+    fn readers(&self, exchange: &str, symbol: &str) -> usize;
 }
 
 /// The response to a request, in time.
@@ -97,8 +109,8 @@ pub type Answered = Pin<Box<dyn Future<Output = Response> + Send>>;
 pub struct ProtocolRequest {
     pub shared: Arc<Shared>,
     pub parts: Parts,
-    /// Where it comes from.
-    pub address: IpAddr,
+    /// Who sent it.
+    pub sender: Sender,
     /// What came as a prefix of its path, `/k/<key>`.
     pub key: Option<String>,
 }

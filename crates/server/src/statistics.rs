@@ -30,14 +30,17 @@ pub enum Refused {
     Tls,
     /// The listener takes no connections of that address.
     Network,
+    /// The cluster removed the node.
+    Node,
 }
 
 impl Refused {
-    pub const ALL: [(Refused, &'static str); 4] = [
+    pub const ALL: [(Refused, &'static str); 5] = [
         (Refused::Connections, "connections"),
         (Refused::Address, "connections_of_address"),
         (Refused::Tls, "tls"),
         (Refused::Network, "network"),
+        (Refused::Node, "removed_node"),
     ];
 }
 

@@ -83,6 +83,17 @@ pub(crate) enum Endpoint {
     Delegated,
 }
 
+impl Endpoint {
+    /// Whether it reads one book, which the path names.
+    pub(crate) fn is_of_book(self) -> bool {
+        use Endpoint::{Best, Book, Depth, Fill, Grouped, Imbalance, Prices, SizeToMove};
+        matches!(
+            self,
+            Book | Best | Fill | Depth | Imbalance | Prices | SizeToMove | Grouped
+        )
+    }
+}
+
 const fn path(name: &'static str, words: &'static str) -> Parameter {
     Parameter {
         name,

@@ -1,5 +1,6 @@
 //! The answers of the contract: objects with `event` and `result`, and an `error_id` where it is `ERROR`.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::http::request::Parts;
@@ -12,7 +13,8 @@ use http::header::HOST;
 
 use super::Compat;
 use super::parameters::{Given, write_debug};
-use crate::books::TURN;
+use crate::books::{Line, TURN, lines};
+use crate::cluster::ClusterBook;
 use crate::problem::shortened;
 use crate::registry::Book;
 use crate::shared::Shared;
@@ -69,6 +71,19 @@ impl<'a> Asked<'a> {
         write_debug(message.object("debug"), took_s, &url, &self.compat.node());
     }
 
+    /// Exchange and market, and what another node is asked for its answer, without what concerns this one alone.
+    pub fn forwarded(&self) -> Option<((&'a str, &'a str), String)> {
+        let names = self.given.get("exchange").zip(self.given.get("market"))?;
+        let query = self.parts.uri.query().unwrap_or_default();
+        let mut kept = form_urlencoded::Serializer::new(String::new());
+        let given = form_urlencoded::parse(query.as_bytes());
+        kept.extend_pairs(given.filter(|(name, _)| name != "debug"));
+        Some((
+            names,
+            format!("{}?{}", self.parts.uri.path(), kept.finish()),
+        ))
+    }
+
     /// Exchange and market. Err: the answer that one of them is missing.
     fn names(&self, error_id: &str) -> Result<(&'a str, &'a str), Vec<u8>> {
         let pair = self.given.get("exchange").zip(self.given.get("market"));
@@ -120,14 +135,9 @@ pub fn unmanaged(asked: &Asked<'_>) -> Vec<u8> {
     refused(asked, "#1014", words)
 }
 
-/// The best levels of one side, with what tells whether they are those of another answer.
-pub fn side(asked: &Asked<'_>, shared: &Shared, side: Side) -> Vec<u8> {
-    match levels(asked, shared, side) {
-        Ok(answer) | Err(answer) => answer,
-    }
-}
-
-fn levels(asked: &Asked<'_>, shared: &Shared, side: Side) -> Result<Vec<u8>, Vec<u8>> {
+/// The best levels of one side, with what tells whether they are those of another answer. Err: the answer that there
+/// are none.
+pub fn side(asked: &Asked<'_>, shared: &Shared, side: Side) -> Result<Vec<u8>, Vec<u8>> {
     const MISSING: &str = "#1025";
     let book = asked.book(shared, MISSING)?;
     let invalid = |name: &str, value: &str, allowed: &str| {
@@ -223,6 +233,19 @@ fn unreadable(asked: &Asked<'_>, book: &Book, why: &Refusal) -> Vec<u8> {
     refused(asked, "#6000", &words)
 }
 
+/// The answer of another node, for the client who asked here.
+pub fn of_node(asked: &Asked<'_>, answer: &[u8]) -> Vec<u8> {
+    let mut event = Vec::new();
+    Object::begin(&mut event).text("event", asked.event);
+    match answer.strip_prefix(&event[..]) {
+        Some(rest) => with_debug(
+            asked,
+            [b"{", rest.strip_prefix(b",").unwrap_or(rest)].concat(),
+        ),
+        None => answer.to_vec(),
+    }
+}
+
 /// All books, as the cluster's database has them.
 pub async fn list(asked: &Asked<'_>, shared: &Shared) -> Vec<u8> {
     let caches = caches(asked, shared).await;
@@ -234,23 +257,35 @@ pub async fn list(asked: &Asked<'_>, shared: &Shared) -> Vec<u8> {
 
 /// One of them.
 pub fn info(asked: &Asked<'_>, shared: &Shared) -> Vec<u8> {
-    match asked.book(shared, "#1006") {
-        Err(answer) => answer,
-        Ok(book) => asked.answer(|message| {
-            cache(
-                message.object("depthcache_info"),
-                &book,
-                &asked.compat.node(),
-            );
-            message.text("result", "OK");
-        }),
-    }
+    let found = match asked.book(shared, "#1006") {
+        Ok(book) => Line::Here(book),
+        Err(answer) => match elsewhere(asked, shared) {
+            Some(book) => Line::Elsewhere(book),
+            None => return answer,
+        },
+    };
+    asked.answer(|message| {
+        write_line(
+            message.object("depthcache_info"),
+            &found,
+            &node(asked, shared),
+        );
+        message.text("result", "OK");
+    })
+}
+
+/// The book that other nodes of the cluster hold.
+fn elsewhere(asked: &Asked<'_>, shared: &Shared) -> Option<Arc<ClusterBook>> {
+    let (exchange, market) = asked.names("").ok()?;
+    let cluster = shared.cluster.as_ref()?;
+    let exchange = shared.registry.exchange(exchange);
+    cluster.holders.find(&exchange, market)
 }
 
 /// The cluster: one process. Credentials are never in it.
 pub async fn cluster(asked: &Asked<'_>, shared: &Shared) -> Vec<u8> {
     let caches = caches(asked, shared).await;
-    let node = asked.compat.node();
+    let node = node(asked, shared);
     asked.answer(|message| {
         let mut database = message.object("db");
         database.key("credentials").extend_from_slice(b"[]");
@@ -333,25 +368,65 @@ pub fn with_debug(asked: &Asked<'_>, facts: Vec<u8>) -> Vec<u8> {
 }
 
 async fn caches(asked: &Asked<'_>, shared: &Shared) -> Vec<u8> {
-    let node = asked.compat.node();
+    let node = node(asked, shared);
     let mut out = Vec::new();
     let mut exchanges = Object::begin(&mut out);
-    let books = shared.registry.all();
-    for (at, of_exchange) in books.chunk_by(|a, b| a.exchange == b.exchange).enumerate() {
+    let books = lines(shared, shared.cluster.as_deref());
+    let is_alike = |one: &Line, other: &Line| one.names().0 == other.names().0;
+    for (at, of_exchange) in books.chunk_by(is_alike).enumerate() {
         if at > 0 {
             tokio::task::yield_now().await;
         }
-        let mut markets = exchanges.object(&of_exchange[0].exchange);
+        let mut markets = exchanges.object(of_exchange[0].names().0);
         for (index, book) in of_exchange.iter().enumerate() {
             if index % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            cache(markets.object(&book.symbol), book, &node);
+            write_line(markets.object(book.names().1), book, &node);
         }
         markets.end();
     }
     exchanges.end();
     out
+}
+
+/// The name of this process.
+fn node(asked: &Asked<'_>, shared: &Shared) -> String {
+    let cluster = shared.cluster.as_ref();
+    cluster.map_or_else(|| asked.compat.node(), |cluster| cluster.node.to_string())
+}
+
+fn write_line(object: Object<'_>, line: &Line, node: &str) {
+    match line {
+        Line::Here(book) => cache(object, book, node),
+        Line::Elsewhere(book) => cache_elsewhere(object, book),
+    }
+}
+
+/// The same of a book that other nodes hold; when and how often it began is known to them alone.
+fn cache_elsewhere(mut cache: Object<'_>, book: &ClusterBook) {
+    let word = word(book.status, 1);
+    cache.float("CREATED_TIME", Some(0.0));
+    cache.integer("DESIRED_QUANTITY", book.holders.len() as i64);
+    let mut nodes = cache.object("DISTRIBUTION");
+    for holder in &book.holders {
+        let mut copy = nodes.object(&holder.node);
+        copy.float("CREATED_TIME", Some(0.0));
+        copy.float("LAST_RESTART_TIME", Some(0.0));
+        copy.text("POD_UID", &holder.node);
+        copy.integer("RESTARTS", 0);
+        copy.float("SCHEDULED_START_TIME", Some(0.0));
+        copy.text("STATUS", word);
+        copy.end();
+    }
+    nodes.end();
+    cache.integer("DISTRIBUTION_CHANGES", 1);
+    cache.text("EXCHANGE", &book.exchange);
+    cache.float("LAST_DISTRIBUTION_CHANGE", Some(0.0));
+    cache.text("MARKET", &book.symbol);
+    cache.null("REFRESH_INTERVAL");
+    cache.null("UPDATE_INTERVAL");
+    cache.end();
 }
 
 /// A book as a cache of the cluster that one node keeps.

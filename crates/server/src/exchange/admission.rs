@@ -18,17 +18,34 @@ pub struct Admission {
     /// Begin books, if the server allows that. A browser needs a secret, because an image tag is enough to make it send
     /// the request.
     pub begins: bool,
+    /// Another node of the cluster, which gets what this server holds itself.
+    pub is_node: bool,
+}
+
+impl Admission {
+    const fn of(begins: bool) -> Admission {
+        Admission {
+            begins,
+            is_node: false,
+        }
+    }
 }
 
 /// Whether a sender is answered.
 pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Admission, Refusal> {
+    if request.sender.is_node() {
+        return Ok(Admission {
+            begins: false,
+            is_node: true,
+        });
+    }
     let headers = &request.parts.headers;
     if let Some(key) = &request.key {
         let known = options.key.as_ref();
         let known = known.map_or(&[][..], |known| known.0.as_bytes());
         let is_known = bool::from(known.ct_eq(key.as_bytes())) && !known.is_empty();
         return match is_known {
-            true => Ok(Admission { begins: true }),
+            true => Ok(Admission::of(true)),
             false => Err(Refusal::forbidden("The key in the path is not known here.")),
         };
     }
@@ -39,11 +56,11 @@ pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Adm
     let mut networks = options.allow.iter();
     // A proxy on this machine may have any client.
     let is_admitted = (options.is_open && !is_forwarded(headers))
-        || networks.any(|network| network.has(request.address))
+        || networks.any(|network| network.has(request.sender.address))
         || has_token;
     if is_admitted {
         let begins = has_token || !is_browser(headers);
-        return Ok(Admission { begins });
+        return Ok(Admission::of(begins));
     }
     Err(Refusal::forbidden(
         "Programs on other machines need a token, or a key in the path, /k/<key>/<exchange>/…, unless the owner of this \

@@ -16,6 +16,7 @@ use super::refusal::{JSON, Refusal};
 use super::rules::VenueRules;
 use super::{Exchange, time_ms};
 use crate::call::typed;
+use crate::cluster;
 use crate::registry::Book;
 use crate::shared::Shared;
 
@@ -28,6 +29,13 @@ pub async fn respond(
     admission: Admission,
 ) -> Result<Response, Refusal> {
     let (symbol, limit) = question(venue, query)?;
+    if !admission.is_node {
+        let names = (&*venue.name, symbol.as_str());
+        let answered = cluster::depth(shared, names, &venue.depth_path, limit).await;
+        if let Some(response) = answered.map_err(Refusal::later)? {
+            return Ok(response);
+        }
+    }
     let book = exchange.book(shared, venue, &symbol, admission).await?;
     exchange.wait_begun(shared, &book).await;
     let read = book.look(|market| read(market, &book, limit))?;

@@ -344,6 +344,13 @@ impl Feed {
         }
     }
 
+    /// How many read its streams, counted for each stream.
+    pub fn readers(&self) -> usize {
+        let streams = self.streams.lock();
+        let of_entries = streams.entries.iter().map(|entry| entry.readers.len());
+        of_entries.sum::<usize>() + streams.beyond.len()
+    }
+
     /// Whether there is no reader, and none may resume.
     pub fn is_idle(&self) -> bool {
         let streams = self.streams.lock();

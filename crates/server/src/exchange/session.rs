@@ -18,7 +18,8 @@ use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
-use super::{Exchange, held, states, time_ms};
+use super::{Exchange, elsewhere, held, states, time_ms};
+use crate::cluster;
 use crate::percent::percent_decoded;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
@@ -100,6 +101,7 @@ pub async fn open(
         let code = if why.code == 4 { -1003 } else { -1100 };
         Refusal::bad(code, why.words)
     })?;
+    follow(shared, venue, &streams, admission).await;
     for (_, stream) in &streams {
         exchange
             .book(shared, venue, &stream.symbol, admission)
@@ -117,6 +119,21 @@ pub async fn open(
         status: problem.status,
         ..Refusal::bad(-1000, problem.words())
     })
+}
+
+/// Have the books of streams begun here that other nodes hold, all at once; `Exchange::book` says what did not work.
+async fn follow(
+    shared: &Arc<Shared>,
+    venue: &VenueRules,
+    streams: &[(Arc<str>, Stream)],
+    admission: Admission,
+) {
+    let absent = streams
+        .iter()
+        .filter(|(_, stream)| held(&shared.registry, venue, &stream.symbol).is_none());
+    let wanted =
+        absent.filter_map(|(_, stream)| elsewhere(shared, venue, &stream.symbol, admission));
+    let _ = cluster::follow_all(shared, wanted.collect()).await;
 }
 
 /// Who reads a connection, for tasks that outlive a message.
@@ -239,14 +256,23 @@ impl Reader {
                 self.reply(done(&Value::Null, id));
                 self.attach(streams, &resume);
             }
-            [first, others @ ..] if exchange.options.most_begun == 0 => {
-                self.refuse_unknown(first, others, id);
+            Some(unknown) if exchange.options.most_begun == 0 && !self.may_follow(&streams) => {
+                self.refuse(&self.unknown(unknown, id));
             }
             _ => {
                 let (reader, id) = (self.clone(), id.clone());
                 tokio::spawn(async move { reader.begin(streams, &id, resume).await });
             }
         }
+    }
+
+    /// Whether other nodes hold all books that are not held here.
+    fn may_follow(&self, streams: &[(Arc<str>, Stream)]) -> bool {
+        streams.iter().all(|(_, stream)| {
+            let symbol = &stream.symbol;
+            held(&self.shared.registry, &self.venue, symbol).is_some()
+                || elsewhere(&self.shared, &self.venue, symbol, self.admission).is_some()
+        })
     }
 
     async fn begin(
@@ -256,12 +282,17 @@ impl Reader {
         resume: HashMap<String, i64>,
     ) {
         let exchange = &self.exchange;
+        follow(&self.shared, &self.venue, &streams, self.admission).await;
         for asked in &streams {
             let begun = exchange
                 .book(&self.shared, &self.venue, &asked.1.symbol, self.admission)
                 .await;
             if begun.is_err() {
-                return self.refuse_unknown(asked, &[], id);
+                if elsewhere(&self.shared, &self.venue, &asked.1.symbol, self.admission).is_some() {
+                    let why = "a book of other nodes cannot be followed here now";
+                    return self.outbox.end(Closing::policy(why));
+                }
+                return self.refuse(&self.unknown(asked, id));
             }
         }
         self.reply(done(&Value::Null, id));

@@ -17,14 +17,15 @@ use http_body::Frame;
 use serde_json::{Map, Value};
 
 use super::reader::Reader;
-use super::request::{FIELDS, SubscriptionSpec};
+use super::request::{FIELDS, SubscriptionSpec, unfollowed};
 use crate::call::Call;
+use crate::cluster;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::views::Format;
 
 /// Open a stream of the books that the query names.
-pub fn stream(call: &Call<'_>) -> Result<Response, Problem> {
+pub async fn stream(call: &Call<'_>) -> Result<Response, Problem> {
     let shared = call.shared;
     let mut fields: Map<String, Value> = FIELDS
         .into_iter()
@@ -44,7 +45,11 @@ pub fn stream(call: &Call<'_>) -> Result<Response, Problem> {
         fields.insert("server".to_owned(), server.into());
         fields.insert("resume".to_owned(), id.into());
     }
-    let mut reader = Reader::new(shared.clone(), Format::Events, call.address());
+    if call.cluster().is_some() {
+        cluster::follow_all(shared, unfollowed(&fields, shared)?).await?;
+    }
+    let address = call.sender().map(|sender| sender.address);
+    let mut reader = Reader::new(shared.clone(), Format::Events, address);
     reader.subscribe(SubscriptionSpec::parse(&fields, &shared.registry)?)?;
     shared.statistics.streams.fetch_add(1, Ordering::Relaxed);
     let mut ending = shared.ending.subscribe();

@@ -8,9 +8,11 @@ use depthcache_book::query::Number;
 use depthcache_wire::Numbers;
 use serde_json::{Map, Value};
 
+use crate::cluster::{self, ClusterBook};
 use crate::parameters::{GROUP, Pattern, USUAL_LEVELS, parse_group, renamed};
 use crate::problem::{Problem, shortened};
 use crate::registry::{Book, Registry};
+use crate::shared::Shared;
 use crate::views::{MODES, View};
 
 /// The fields of a subscription.
@@ -149,6 +151,18 @@ impl SubscriptionSpec {
             Resumed::Many(ids) => ids.get(&book.name()).copied(),
         }
     }
+}
+
+/// The books of a subscription that other nodes hold and that must be begun here first.
+pub fn unfollowed(
+    fields: &Map<String, Value>,
+    shared: &Shared,
+) -> Result<Vec<Arc<ClusterBook>>, Problem> {
+    if shared.cluster.is_none() {
+        return Ok(Vec::new());
+    }
+    let has_levels = fields.get("mode").and_then(Value::as_str) != Some("status");
+    cluster::unfollowed(shared, &names(fields.get("symbols"))?, has_levels)
 }
 
 fn view(fields: &Map<String, Value>) -> Result<View, Problem> {

@@ -19,8 +19,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::reader::Reader;
 use super::reply::{Reply, reply, texts, written};
-use super::request::{FIELDS, SubscriptionSpec, check_names, refused, whole};
+use super::request::{FIELDS, SubscriptionSpec, check_names, refused, unfollowed, whole};
 use crate::call::Call;
+use crate::cluster::{self, ClusterBook};
+use crate::entrance::Sender;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Outgoing, Session};
@@ -33,8 +35,9 @@ const MESSAGE_PACK: &str = "depthcache.v1.msgpack";
 /// Open the socket.
 pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
     let (shared, request) = (call.shared, call.request);
-    let address = call.address();
-    let is_known = request.headers.contains_key(AUTHORIZATION); // and was checked
+    let address = call.sender().map(|sender| sender.address);
+    let is_node = call.sender().is_some_and(Sender::is_node);
+    let is_known = is_node || request.headers.contains_key(AUTHORIZATION); // and was checked
     socket::open(shared, request, &[JSON, MESSAGE_PACK], |protocol| {
         let format = match protocol {
             Some(MESSAGE_PACK) => Format::MessagePack,
@@ -46,6 +49,9 @@ pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
             format,
             replies: VecDeque::new(),
             held: 0,
+            follows: !is_node && shared.cluster.is_some(),
+            pending: None,
+            deferred: VecDeque::new(),
             stranger: (!is_known).then(|| Box::pin(sleep(shared.limits.idle))),
         }
     })
@@ -59,33 +65,52 @@ struct Client {
     replies: VecDeque<Message>,
     /// Bytes of all replies.
     held: usize,
+    /// Whether books of other nodes are begun here for it.
+    follows: bool,
+    /// A subscription that waits for such books.
+    pending: Option<Pending>,
+    /// Messages that came meanwhile.
+    deferred: VecDeque<Message>,
     /// How long a client that sent no token yet may go on so.
     stranger: Option<Pin<Box<Sleep>>>,
 }
 
+/// A subscription, once its books are here.
+struct Pending {
+    fields: Map<String, Value>,
+    books: Pin<Box<dyn Future<Output = Result<(), Problem>> + Send>>,
+}
+
 impl Session for Client {
     fn on_message(&mut self, message: Message) -> Result<(), Closing> {
+        if self.pending.is_some() {
+            self.held += message.len();
+            self.deferred.push_back(message);
+            return self.check_held();
+        }
         let fields = self.parsed(&message);
-        let request = match &fields {
-            Ok(fields) => fields.get("request").cloned(),
-            Err(_) => None,
+        let Ok(fields) = fields else {
+            return self.perform(fields);
         };
-        let request = request.filter(is_request);
-        let done = fields.and_then(|fields| self.act(&fields));
-        let is_refused = done.is_err() && self.stranger.is_some();
-        self.reply(&reply(request.as_ref(), done));
-        if is_refused {
-            return Err(Closing::policy(
-                "the first message must be {\"op\":\"auth\"} with a token",
-            ));
+        match self.missing(&fields) {
+            Ok(books) if books.is_empty() => self.perform(Ok(fields)),
+            Ok(books) => {
+                let shared = self.shared.clone();
+                let books = Box::pin(async move { cluster::follow_all(&shared, books).await });
+                self.pending = Some(Pending { fields, books });
+                Ok(())
+            }
+            Err(why) => {
+                self.reply(&reply(request_of(&fields).as_ref(), Err(why)));
+                self.check_held()
+            }
         }
-        if self.held > self.shared.limits.held_bytes {
-            return Err(Closing::policy("replies are not taken"));
-        }
-        Ok(())
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Outgoing> {
+        if let Err(closing) = self.poll_pending(context) {
+            return Poll::Ready(Outgoing::Close(closing));
+        }
         if let Some(reply) = self.replies.pop_front() {
             self.held -= reply.len();
             return Poll::Ready(Outgoing::Message(reply));
@@ -101,6 +126,57 @@ impl Session for Client {
 }
 
 impl Client {
+    /// The books that a message needs here, and that other nodes hold.
+    fn missing(&self, fields: &Map<String, Value>) -> Result<Vec<Arc<ClusterBook>>, Problem> {
+        let is_subscription = fields.get("op").is_some_and(|op| op == "subscribe");
+        match is_subscription && self.follows && self.stranger.is_none() {
+            true => unfollowed(fields, &self.shared),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Subscribe where the books are here now, and go on with what came meanwhile.
+    fn poll_pending(&mut self, context: &mut Context<'_>) -> Result<(), Closing> {
+        while let Some(pending) = &mut self.pending {
+            let Poll::Ready(done) = pending.books.as_mut().poll(context) else {
+                return Ok(());
+            };
+            let fields = self.pending.take().map(|pending| pending.fields);
+            let fields = fields.unwrap_or_default();
+            match done {
+                Ok(()) => self.perform(Ok(fields))?,
+                Err(why) => self.reply(&reply(request_of(&fields).as_ref(), Err(why))),
+            }
+            while self.pending.is_none()
+                && let Some(message) = self.deferred.pop_front()
+            {
+                self.held -= message.len();
+                self.on_message(message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, fields: Result<Map<String, Value>, Problem>) -> Result<(), Closing> {
+        let request = fields.as_ref().ok().and_then(request_of);
+        let done = fields.and_then(|fields| self.act(&fields));
+        let is_refused = done.is_err() && self.stranger.is_some();
+        self.reply(&reply(request.as_ref(), done));
+        if is_refused {
+            return Err(Closing::policy(
+                "the first message must be {\"op\":\"auth\"} with a token",
+            ));
+        }
+        self.check_held()
+    }
+
+    fn check_held(&self) -> Result<(), Closing> {
+        match self.held > self.shared.limits.held_bytes {
+            true => Err(Closing::policy("replies are not taken")),
+            false => Ok(()),
+        }
+    }
+
     fn parsed(&self, message: &Message) -> Result<Map<String, Value>, Problem> {
         let is_text = matches!(message, Message::Text(_));
         let value: Result<Value, String> = match (self.format, message) {
@@ -291,6 +367,10 @@ impl<'de> Visitor<'de> for PlainVisitor {
 
 /// A reply repeats what its request is called.
 const MOST_REQUEST: usize = 64;
+
+fn request_of(fields: &Map<String, Value>) -> Option<Value> {
+    fields.get("request").cloned().filter(is_request)
+}
 
 fn is_request(value: &Value) -> bool {
     match value {

@@ -182,6 +182,11 @@ impl Channel {
         is_empty.then(|| *self.left.lock())
     }
 
+    /// How many read it.
+    pub fn readers(&self) -> usize {
+        self.readers.lock().len()
+    }
+
     /// Who began it.
     pub fn subscriber(&self) -> Subscriber {
         self.claim.subscriber()

@@ -89,6 +89,12 @@ impl Hub {
         Ok((channel, cursor))
     }
 
+    /// How many read its channels, counted for each channel.
+    pub fn readers(&self) -> usize {
+        let channels = self.0.lock().channels.clone();
+        channels.iter().map(|channel| channel.readers()).sum()
+    }
+
     /// The book is served no longer.
     pub fn end(&self, reason: &str) {
         let mut state = self.0.lock();

@@ -1,0 +1,131 @@
+//! This server as one node of a cluster: books that other nodes hold are read there.
+//!
+//! Theory of operation. The owner says which nodes hold which books (`holders`). A read of one that this server does not
+//! hold, or whose own replica cannot be read now, is put to its holders (`reads`, `many`) over kept connections
+//! (`nodes`), to the next one where a holder fails, refuses or is slow (`hedging`). Readers that follow such a book wait
+//! until the owner has begun it here (`following`).
+//!
+//! Nodes prove themselves with certificates of the cluster's authority, in both directions (`identity`). What a node
+//! asks is answered from the own books alone: a read crosses one connection between nodes at most.
+
+mod following;
+mod hedging;
+mod holders;
+pub mod identity;
+mod nodes;
+mod reads;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::{HeaderName, HeaderValue};
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+pub use following::{follow, follow_all, unfollowed};
+pub use hedging::Outcome;
+pub use holders::{ClusterBook, Holder, Holders};
+pub use nodes::{Answer, Question};
+pub use reads::{depth, is_fresh, old_client, one_book, unanswered};
+
+use crate::certificate::Certificate;
+use following::Follows;
+use identity::Authority;
+use nodes::Nodes;
+
+/// Says which node answered.
+pub const NODE: HeaderName = HeaderName::from_static("x-depthcache-node");
+
+/// How a server is a node.
+pub struct ClusterOptions {
+    /// Its id, as its certificate names it.
+    pub node: String,
+    /// What all nodes trust: one or several certificates in PEM.
+    pub authority: String,
+    /// What proves that it is that node.
+    pub certificate: Certificate,
+}
+
+/// What a server knows of its cluster.
+pub struct Cluster {
+    /// Its own id.
+    pub node: Arc<str>,
+    /// The same, as a header.
+    pub header: HeaderValue,
+    /// Which nodes hold which books.
+    pub holders: Holders,
+    nodes: Nodes,
+    authority: RwLock<Authority>,
+    denied: watch::Sender<HashSet<String>>,
+    follows: Follows,
+    /// Reads that other nodes answered.
+    pub forwarded: AtomicU64,
+    /// Nodes that were asked because another one failed, refused or was slow.
+    pub hedged: AtomicU64,
+    /// Nodes that were asked and gave no answer.
+    pub failed: AtomicU64,
+}
+
+impl Cluster {
+    /// Errors are words for people.
+    pub fn new(options: ClusterOptions) -> Result<Cluster, String> {
+        let authority = Authority::read(&options.authority)?;
+        let header = HeaderValue::from_str(&options.node);
+        Ok(Cluster {
+            header: header.map_err(|_| "the id of a node must be plain text".to_owned())?,
+            node: options.node.into(),
+            holders: Holders::default(),
+            nodes: Nodes::new(options.certificate, authority.clone())?,
+            authority: RwLock::new(authority),
+            denied: watch::Sender::default(),
+            follows: Follows::default(),
+            forwarded: AtomicU64::new(0),
+            hedged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        })
+    }
+
+    /// Whom it trusts.
+    pub fn authority(&self) -> Authority {
+        self.authority.read().clone()
+    }
+
+    /// Use another certificate, and where it is given another authority, on new connections. Errors are words for people.
+    pub fn replace(&self, own: Certificate, authority: Authority) -> Result<(), String> {
+        self.nodes.replace(own, authority.clone())?;
+        *self.authority.write() = authority;
+        Ok(())
+    }
+
+    /// The nodes that are refused from now on, and no others; their connections end.
+    pub fn deny(&self, nodes: HashSet<String>) {
+        self.nodes.forget(|node| nodes.contains(node));
+        self.denied.send_replace(nodes);
+    }
+
+    /// Whether a node is refused.
+    pub fn is_denied(&self, node: &str) -> bool {
+        self.denied.borrow().contains(node)
+    }
+
+    /// Wait until a node is refused.
+    pub async fn until_denied(&self, node: &str) {
+        let mut denied = self.denied.subscribe();
+        let _ = denied.wait_for(|denied| denied.contains(node)).await;
+    }
+
+    /// Put a question to holders of a book, the best first.
+    pub async fn ask(&self, holders: &[Holder], question: &Question) -> Outcome {
+        let others = holders
+            .iter()
+            .filter(|holder| holder.node != self.node && !self.is_denied(&holder.node));
+        let nodes = others.filter_map(|holder| self.nodes.node(holder).ok());
+        let (hedged, failed) = (&self.hedged, &self.failed);
+        let outcome = hedging::ask(nodes.collect(), question, (hedged, failed)).await;
+        if let Outcome::Answered(_) = &outcome {
+            self.forwarded.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+}

@@ -1,0 +1,90 @@
+//! The first good answer of several nodes. The next one is asked as soon as one fails or refuses, and when none answered
+//! within a moment: a node that died, froze or was cut off delays a read no longer than that.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::nodes::{Answer, Node, Question, Silent};
+
+/// How long one node is waited for alone.
+pub const HEDGE: Duration = Duration::from_millis(50);
+
+/// What became of a question.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The first answer that is good, or would be the same of every node.
+    Answered(Answer),
+    /// Nodes answered, none with a book that can be read: the answer that says most.
+    Refused(Answer),
+    /// None answered: why not, for people.
+    Silent(Vec<String>),
+}
+
+/// Ask nodes, the best first. `counts`: of those that are asked besides the first, and of those that give no answer.
+pub async fn ask(
+    nodes: Vec<Arc<Node>>,
+    question: &Question,
+    (hedged, failed): (&AtomicU64, &AtomicU64),
+) -> Outcome {
+    // Doubted ones last, otherwise in the order given.
+    let (doubted, sound): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| node.is_doubted());
+    let mut rest: VecDeque<Arc<Node>> = sound.into_iter().chain(doubted).collect();
+    let mut running = FuturesUnordered::new();
+    let mut newest: Option<Arc<Node>> = None;
+    let mut refused: Option<Answer> = None;
+    let mut silent = Vec::new();
+    let mut hedge = Instant::now();
+    loop {
+        // Each turn begins one more: a node failed, or was silent for a moment.
+        if let Some(node) = rest.pop_front() {
+            if newest.is_some() {
+                hedged.fetch_add(1, Ordering::Relaxed);
+            }
+            newest = Some(node.clone());
+            running.push(async move { node.ask(question).await });
+            hedge = Instant::now() + HEDGE;
+        }
+        tokio::select! {
+            done = running.next() => match done {
+                None => break,
+                Some(Ok(answer)) if question.is_settled_by(answer.status) => {
+                    return Outcome::Answered(answer);
+                }
+                Some(Ok(answer)) => {
+                    let tells_more = |other: &Answer| weight(&answer) > weight(other);
+                    if refused.as_ref().is_none_or(tells_more) {
+                        refused = Some(answer);
+                    }
+                }
+                Some(Err(Silent(why))) => {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                    silent.push(why);
+                }
+            },
+            () = sleep_until(hedge), if !rest.is_empty() => {
+                if let Some(slow) = &newest {
+                    slow.doubt();
+                }
+            }
+        }
+    }
+    match refused {
+        Some(answer) => Outcome::Refused(answer),
+        None => Outcome::Silent(silent),
+    }
+}
+
+/// How much a refusal says: a book that is not synced more than one that is not held.
+fn weight(answer: &Answer) -> u8 {
+    match answer.status.as_u16() {
+        425 | 503 => 3,
+        410 => 2,
+        404 => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,164 @@
+//! Which nodes hold the books of a cluster, as the owner of the server says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use depthcache_book::status::Status;
+use depthcache_wire::writer::{Object, string};
+use parking_lot::RwLock;
+
+/// A node that holds a book.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// Its id, as its certificate names it.
+    pub node: Arc<str>,
+    /// Host and port of its server.
+    pub address: Arc<str>,
+}
+
+/// A book of the cluster.
+#[derive(Debug)]
+pub struct ClusterBook {
+    /// The exchange's name.
+    pub exchange: Arc<str>,
+    /// The symbol, as the exchange spells it.
+    pub symbol: Arc<str>,
+    /// Its holders, the best to ask first; never none.
+    pub holders: Vec<Holder>,
+    /// What its best replica is.
+    pub status: Status,
+    /// Why it is that.
+    pub reason: String,
+}
+
+impl ClusterBook {
+    /// `EXCHANGE/SYMBOL`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.exchange, self.symbol)
+    }
+
+    /// Its line in a list of books: as of one that is held here, without what only its holders know.
+    pub fn summary(&self, out: &mut Vec<u8>) {
+        let mut line = Object::begin(out);
+        line.text("exchange", &self.exchange);
+        line.text("symbol", &self.symbol);
+        line.flag("inverse", false);
+        line.text("status", self.status.as_str());
+        line.text("reason", &self.reason);
+        line.integer("since_ns", 0);
+        line.null("since_time_us");
+        line.flag("unconfirmed", false);
+        for key in [
+            "last_update_id",
+            "event_time_us",
+            "updated_ns",
+            "received_time_us",
+            "confirmed_ns",
+            "confirmed_time_us",
+            "age_s",
+        ] {
+            line.null(key);
+        }
+        for key in ["complete_to", "coverage", "levels"] {
+            let mut sides = line.object(key);
+            for side in ["bids", "asks"] {
+                match key {
+                    "complete_to" => sides.null(side),
+                    _ => sides.integer(side, 0),
+                }
+            }
+            sides.end();
+        }
+        line.integer("updates", 0);
+        line.null("best");
+        let list = line.key("holders");
+        list.push(b'[');
+        for (index, holder) in self.holders.iter().enumerate() {
+            if index > 0 {
+                list.push(b',');
+            }
+            string(list, &holder.node);
+        }
+        list.push(b']');
+        line.end();
+    }
+}
+
+type Symbols = BTreeMap<Arc<str>, Arc<ClusterBook>>;
+
+/// All books of a cluster that other nodes hold.
+#[derive(Debug, Default)]
+pub struct Holders(RwLock<BTreeMap<Arc<str>, Symbols>>);
+
+impl Holders {
+    /// What is known of a book from now on; without holders it is forgotten.
+    pub fn set(&self, book: ClusterBook) {
+        let mut exchanges = self.0.write();
+        if !book.holders.is_empty() {
+            let symbols = exchanges.entry(book.exchange.clone()).or_default();
+            symbols.insert(book.symbol.clone(), Arc::new(book));
+        } else if let Some(symbols) = exchanges.get_mut(&book.exchange) {
+            symbols.remove(&book.symbol);
+            if symbols.is_empty() {
+                exchanges.remove(&book.exchange);
+            }
+        }
+    }
+
+    /// The book of these names; the symbol in any case.
+    pub fn find(&self, exchange: &str, symbol: &str) -> Option<Arc<ClusterBook>> {
+        get(self.0.read().get(exchange)?, symbol).cloned()
+    }
+
+    /// The books of a symbol on any exchange.
+    pub fn of_symbol(&self, symbol: &str) -> Vec<Arc<ClusterBook>> {
+        let exchanges = self.0.read();
+        let found = exchanges.values().filter_map(|all| get(all, symbol));
+        found.cloned().collect()
+    }
+
+    /// All of them, by exchange and symbol.
+    pub fn all(&self) -> Vec<Arc<ClusterBook>> {
+        let exchanges = self.0.read();
+        let all = exchanges.values().flat_map(BTreeMap::values);
+        all.cloned().collect()
+    }
+}
+
+fn get<'a>(symbols: &'a Symbols, symbol: &str) -> Option<&'a Arc<ClusterBook>> {
+    symbols
+        .get(symbol)
+        .or_else(|| symbols.get(symbol.to_uppercase().as_str()))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn book(symbol: &str, nodes: &[&str]) -> ClusterBook {
+        let holders = nodes.iter().map(|node| Holder {
+            node: (*node).into(),
+            address: "127.0.0.1:1".into(),
+        });
+        ClusterBook {
+            exchange: "binance.com".into(),
+            symbol: symbol.into(),
+            holders: holders.collect(),
+            status: Status::Synced,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_book_is_found_in_any_case_until_it_has_no_holder() {
+        let holders = Holders::default();
+        holders.set(book("BTCUSDT", &["a", "b"]));
+        let found = holders.find("binance.com", "btcusdt").expect("set");
+        assert_eq!(found.holders.len(), 2);
+        assert!(holders.find("binance.us", "BTCUSDT").is_none());
+        assert_eq!(holders.of_symbol("BTCUSDT").len(), 1);
+        holders.set(book("BTCUSDT", &[]));
+        assert!(holders.find("binance.com", "BTCUSDT").is_none());
+        assert!(holders.0.read().is_empty());
+    }
+}

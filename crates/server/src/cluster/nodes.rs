@@ -1,0 +1,271 @@
+//! Requests to other nodes: over kept connections, each proven by the certificate of the node that is meant.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::{Mutex, RwLock};
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::holders::Holder;
+use super::identity::{Authority, Credentials, client_config};
+use crate::certificate::Certificate;
+
+/// A node that did not answer in time is asked after others for so long.
+const DOUBTED: Duration = Duration::from_secs(1);
+
+/// A read for other nodes; reads have no body.
+#[derive(Debug)]
+pub struct Question {
+    /// Path and query.
+    pub target: String,
+    pub headers: HeaderMap,
+    /// How long until the head of its answer.
+    pub most: Duration,
+    /// Whether a request that cannot work was not noticed before: it is the same everywhere.
+    pub may_be_bad: bool,
+}
+
+impl Question {
+    /// How long a node that does not wait for a book may take.
+    pub const USUAL: Duration = Duration::from_secs(2);
+
+    /// Whether another node would not answer better.
+    pub fn is_settled_by(&self, status: StatusCode) -> bool {
+        match status {
+            StatusCode::OK | StatusCode::NOT_MODIFIED => true,
+            StatusCode::BAD_REQUEST => self.may_be_bad,
+            _ => false,
+        }
+    }
+}
+
+/// What a node answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub node: Arc<str>,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Why a node gave no answer, for people.
+#[derive(Debug)]
+pub struct Silent(pub String);
+
+fn silent(why: impl ToString) -> Silent {
+    Silent(why.to_string())
+}
+
+/// All nodes that were asked lately.
+pub struct Nodes {
+    proof: RwLock<Proof>,
+    known: Mutex<HashMap<Holder, Arc<Node>>>,
+}
+
+/// Who this node is, and whom it trusts; checked when it was made.
+struct Proof {
+    own: Certificate,
+    authority: Authority,
+}
+
+/// Another node.
+pub struct Node {
+    holder: Holder,
+    tls: TlsConnector,
+    idle: Mutex<Vec<Idle>>,
+    used: Mutex<Instant>,
+    doubted: Mutex<Option<Instant>>,
+}
+
+/// A connection without a request, since then.
+struct Idle(SendRequest<Empty<Bytes>>, Instant);
+
+impl Nodes {
+    /// Errors are words for people.
+    pub fn new(own: Certificate, authority: Authority) -> Result<Nodes, String> {
+        client_config(Credentials::read(&own)?, &authority, "")?;
+        Ok(Nodes {
+            proof: RwLock::new(Proof { own, authority }),
+            known: Mutex::default(),
+        })
+    }
+
+    /// Use another certificate and authority from now on, on new connections alone. Errors are words for people.
+    pub fn replace(&self, own: Certificate, authority: Authority) -> Result<(), String> {
+        client_config(Credentials::read(&own)?, &authority, "")?;
+        *self.proof.write() = Proof { own, authority };
+        self.known.lock().clear();
+        Ok(())
+    }
+
+    /// Forget connections to nodes.
+    pub fn forget(&self, is_gone: impl Fn(&str) -> bool) {
+        let mut known = self.known.lock();
+        known.retain(|holder, _| !is_gone(&holder.node));
+    }
+
+    /// The node of a holder.
+    pub fn node(&self, holder: &Holder) -> Result<Arc<Node>, Silent> {
+        /// Forget those that were not used for a while once there are so many.
+        const MANY: usize = 256;
+        const UNUSED: Duration = Duration::from_secs(300);
+        if let Some(node) = self.known.lock().get(holder) {
+            return Ok(node.clone());
+        }
+        let proof = self.proof.read();
+        let made = Credentials::read(&proof.own)
+            .and_then(|own| client_config(own, &proof.authority, &holder.node));
+        let node = Arc::new(Node {
+            holder: holder.clone(),
+            tls: TlsConnector::from(Arc::new(made.map_err(silent)?)),
+            idle: Mutex::default(),
+            used: Mutex::new(Instant::now()),
+            doubted: Mutex::default(),
+        });
+        let mut known = self.known.lock();
+        if known.len() >= MANY {
+            known.retain(|_, node| node.used.lock().elapsed() < UNUSED);
+        }
+        known.insert(holder.clone(), node.clone());
+        Ok(node)
+    }
+}
+
+impl Node {
+    /// Whether it did not answer in time a moment ago.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted
+            .lock()
+            .is_some_and(|since| since.elapsed() < DOUBTED)
+    }
+
+    /// Ask it after others for a while.
+    pub fn doubt(&self) {
+        *self.doubted.lock() = Some(Instant::now());
+    }
+
+    /// Its whole answer: a node that dies while it sends one gives none.
+    pub async fn ask(&self, question: &Question) -> Result<Answer, Silent> {
+        let answered = self.exchange(question).await;
+        match &answered {
+            Ok(_) => *self.doubted.lock() = None,
+            Err(_) => self.doubt(),
+        }
+        answered
+    }
+
+    async fn exchange(&self, question: &Question) -> Result<Answer, Silent> {
+        *self.used.lock() = Instant::now();
+        let until = tokio::time::Instant::now() + question.most;
+        let head = async {
+            while let Some(mut kept) = self.take() {
+                // The node may have closed it meanwhile: that says nothing of the node.
+                if kept.ready().await.is_ok()
+                    && let Ok(response) = kept.send_request(self.request(question)?).await
+                {
+                    return Ok((kept, response));
+                }
+            }
+            let mut made = self.connect().await?;
+            let response = made.send_request(self.request(question)?).await;
+            Ok((made, response.map_err(silent)?))
+        };
+        let (connection, response) = tokio::time::timeout_at(until, head)
+            .await
+            .map_err(|_| silent("no answer in time"))??;
+        let (head, body) = response.into_parts();
+        let body = whole(body).await?;
+        self.keep(connection);
+        Ok(Answer {
+            node: self.holder.node.clone(),
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    fn request(&self, question: &Question) -> Result<Request<Empty<Bytes>>, Silent> {
+        let host = HeaderValue::from_str(&self.holder.address).map_err(silent)?;
+        let mut request = Request::get(&question.target)
+            .body(Empty::new())
+            .map_err(silent)?;
+        *request.headers_mut() = question.headers.clone();
+        request.headers_mut().insert(HOST, host);
+        Ok(request)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Empty<Bytes>>, Silent> {
+        let address = &*self.holder.address;
+        let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned()).map_err(silent)?;
+        let stream = TcpStream::connect(address).await.map_err(silent)?;
+        let _ = stream.set_nodelay(true);
+        let stream = self.tls.connect(name, stream).await.map_err(silent)?;
+        let (connection, driven) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(silent)?;
+        tokio::spawn(driven);
+        Ok(connection)
+    }
+
+    /// A kept connection, the one used last.
+    fn take(&self) -> Option<SendRequest<Empty<Bytes>>> {
+        /// Servers close those that are idle for 30 s.
+        const FRESH: Duration = Duration::from_secs(20);
+        let mut idle = self.idle.lock();
+        idle.retain(|Idle(connection, since)| !connection.is_closed() && since.elapsed() < FRESH);
+        idle.pop().map(|Idle(connection, _)| connection)
+    }
+
+    fn keep(&self, connection: SendRequest<Empty<Bytes>>) {
+        const MOST: usize = 256;
+        let mut idle = self.idle.lock();
+        if idle.len() < MOST {
+            idle.push(Idle(connection, Instant::now()));
+        }
+    }
+}
+
+/// A whole body, of which parts keep coming.
+async fn whole(mut body: Incoming) -> Result<Bytes, Silent> {
+    const MOST: usize = 256 << 20;
+    const STALLED: Duration = Duration::from_secs(1);
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    loop {
+        let frame = timeout(STALLED, body.frame())
+            .await
+            .map_err(|_| silent("its answer stopped"))?;
+        let Some(frame) = frame else { break };
+        let Ok(part) = frame.map_err(silent)?.into_data() else {
+            continue; // trailers
+        };
+        if first.is_empty() {
+            first = part;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&part);
+        if joined.len() > MOST {
+            return Err(silent("its answer is too long"));
+        }
+    }
+    match joined.is_empty() {
+        true => Ok(first),
+        false => Ok(joined.freeze()),
+    }
+}

@@ -34,7 +34,7 @@ from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
-from depthcache.cluster.native_server import NativeServer, speaks_mutual_tls
+from depthcache.cluster.native_server import NativeServer
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import Clock, NodeRunner, SystemClock
 from depthcache.cluster.seam import ClusterNetwork
@@ -287,7 +287,7 @@ class ClusterNode:
                 "key": identity.key,
             }
         await self.server.__aenter__()
-        self._native = NativeServer(self.server._native)  # noqa: SLF001
+        self._native = NativeServer(self.server._native, is_node=self._is_tls)  # noqa: SLF001
         self.following = Following(
             _Shown(self.server, self._native),
             servers_of=self._servers_of,
@@ -337,9 +337,8 @@ class ClusterNode:
 
     @property
     def _is_tls(self) -> bool:
-        """Whether nodes know each other's servers by their certificates."""
-        is_known = bool(self.identity.certificate) and speaks_mutual_tls()
-        return is_known or self.options.server.is_tls
+        """Whether nodes know each other's servers by their certificates; tests of one process do without."""
+        return bool(self.identity.certificate)
 
     @property
     def _access(self) -> ServerAccess:

@@ -272,7 +272,7 @@ class BookServer(OneProcess):
                 hosts=list(config.hosts),
                 documents=found,
                 gzipped=gzipped(found),
-                tls=None if tls is None else (tls.certificate, tls.key),
+                tls=None if tls is None or node else (tls.certificate, tls.key),
                 limits={
                     "connections": config.connections,
                     "connections_per_address": config.connections_per_address,

@@ -30,6 +30,7 @@ class Process:
 
     def __init__(self, cluster: Processes, name: str) -> None:
         self.cluster, self.name, self.runs = cluster, name, 0
+        self._lock = asyncio.Lock()
         self.url: str = f"http://127.0.0.1:{cluster.ports[name]}"
 
     async def start(self) -> None:
@@ -50,9 +51,10 @@ class Process:
 
     async def ask(self, call: str, *arguments: Any, **named: Any) -> Any:
         """The result of a call of the node."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps([call, arguments, named]).encode() + b"\n")
-        return (await self._line())["result"]
+        async with self._lock:
+            assert self._process.stdin is not None
+            self._process.stdin.write(json.dumps([call, arguments, named]).encode() + b"\n")
+            return (await self._line())["result"]
 
     def signal(self, number: int) -> None:
         """Send a signal."""
@@ -135,7 +137,8 @@ async def _main(given: dict[str, Any]) -> None:
         print(json.dumps({"ready": given["name"]}), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             call, arguments, named = json.loads(line)
-            result = getattr(node, call)(*arguments, **named)
+            result = getattr(node, call)
+            result = result(*arguments, **named) if callable(result) else result
             if asyncio.iscoroutine(result):
                 result = await result
             print(json.dumps({"result": result}, default=_plain), flush=True)

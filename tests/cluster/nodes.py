@@ -39,6 +39,7 @@ class Cluster:
     wire: MemoryCluster = field(default_factory=MemoryCluster)
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
 
     def settings(self) -> Settings:
         return self.exchange.settings
@@ -52,7 +53,7 @@ class Cluster:
         identity = Identity("test", Node(**facts), "", "", "", (), name == "a1")
         options = NodeOptions(
             folder=folder,
-            server=ServerConfig(port=0, data_dir=folder, drain_s=0.1),
+            server=ServerConfig(port=self.ports.get(name, 0), data_dir=folder, drain_s=0.1),
             settings=self.settings(),
             network=self.wire.network,
         )
@@ -68,6 +69,7 @@ class Cluster:
             path = node.options.folder / "wanted.journal"
             WantedFile(path).append([self.nodes[issuer].runner.core.snapshot()])
         self.nodes[name] = await node.__aenter__()
+        self.ports[name] = node.server.port
         return node
 
     async def three(self) -> tuple[ClusterNode, ClusterNode, ClusterNode]:
@@ -84,6 +86,10 @@ class Cluster:
         others = len(self.nodes) - 1
         for node in self.nodes.values():
             await until(lambda node=node: len(node.runner.core.members.alive()) == others)  # type: ignore[misc]
+
+    async def stop(self, name: str) -> None:
+        """The process of a node ends; it may start again."""
+        await self.nodes.pop(name).close()
 
     def kill(self, name: str) -> ClusterNode:
         """The node is gone without a goodbye, for the other nodes; close it at the end."""

@@ -93,3 +93,24 @@ async def test_a_book_with_readers_stays_when_its_node_owns_it_no_longer(tmp_pat
         assert one.books[read] is before
         assert before.counters["snapshots"] == 1
         found.assert_true()
+
+
+async def test_a_followed_book_moves_to_a_node_that_was_away_when_it_began(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one, *_ = await found.three()
+        (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=1)
+        nodes = [node.identity.node for node in found.nodes.values()]
+        first, second, third = place(key, nodes, replicas=3)
+        await until(lambda: found.synced_on(key) == {first})
+        node = found.nodes[third]
+        await until(lambda: node.runner.core.books.holders(key) == (first,))
+        await found.stop(second)
+        assert (await node.following.answer("follow", *key, b""))[0] == 200
+        book = node.server._others[key]
+        await until(lambda: book.status is depthcache.Status.SYNCED)
+        await found.start(second)
+        await found.see_each_other()
+        await found.stop(first)
+        await until(lambda: found.synced_on(key) == {second})
+        await until(lambda: book.status is depthcache.Status.SYNCED)
+        assert differences(book.freeze(), found.exchange.truth(SPOT, key.symbol)) == 0

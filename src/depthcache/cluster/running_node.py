@@ -25,9 +25,8 @@ from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.live_book import LiveBook
 from depthcache.cluster.core.commands import FromSibling, Source
-from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.members import Member, Node
 from depthcache.cluster.core.node import NodeCore, load
-from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedSet
@@ -108,6 +107,8 @@ class ClusterNode:
         self._timer: asyncio.TimerHandle | None = None
         self._state = "new"
         self._moves = Moves(options.folder / "moves.jsonl")
+        self._addresses: dict[str, str] = {}
+        """Of the servers of all nodes that were seen."""
         self._began: dict[BookKey, tuple[float, str]] = {}
         """When replicas that were not synced yet began, and from where."""
 
@@ -300,6 +301,7 @@ class ClusterNode:
             me = replace(me, address=f"{host or '127.0.0.1'}:{self.server.port}")
             self.identity = replace(self.identity, node=me)
         self.network = self._make_engine(tuple(sorted(wanted.denied())))
+        self.network.watch(self._on_member)
         self.runner = NodeRunner(
             NodeCore(me, wanted),
             self.network,
@@ -351,15 +353,18 @@ class ClusterNode:
         return self.options.folder / "authority.pem" if self._is_tls else None
 
     def _servers_of(self, key: BookKey) -> tuple[str, ...]:
-        """URLs of the nodes that have a book, the best first, then of the others that are alive."""
+        """URLs of the nodes that have a book, the best first, then of all others, also of those that are
+        away: they may have the book when others have gone."""
         core, me = self.runner.core, self.identity.node.id
         holders = [peer for peer in core.books.holders(key) if peer != me]
         if not holders and not core.books.owners(key):
             return ()
-        peers = dict.fromkeys((*holders, *core.members.alive()))
-        nodes = (core.members.node(peer) for peer in peers)
+        peers = dict.fromkeys((*holders, *sorted(core.wanted.registered() - {me})))
         scheme = "https" if self._is_tls else "http"
-        return tuple(f"{scheme}://{node.address}" for node in nodes if node is not None)
+        return tuple(f"{scheme}://{self._addresses[peer]}" for peer in peers if peer in self._addresses)
+
+    def _on_member(self, member: Member) -> None:
+        self._addresses[member.node.id] = member.node.address
 
     async def _connect(self, servers: tuple[str, ...]) -> Books:
         """A client of other nodes."""
@@ -369,7 +374,7 @@ class ClusterNode:
         config = parse_config(
             {}, None, depth=self.options.depth, on_stale="raise", speed_ms=None, settings=settings
         )
-        access = replace(self._access, token=None)
+        access = replace(self._access, is_one_of_several=len(servers) > 1)
         client: Client[LiveBook] = Client(
             replace(config, access=access),
             make_book=LiveBook,
@@ -453,7 +458,7 @@ class ClusterNode:
             "settings": dict(book.settings),
             "owners": list(core.books.owners(key)),
             "holders": {peer: state.value for peer, state in states.items()},
-            "synced": sum(state is ReplicaState.SYNCED for state in states.values()),
+            "synced": len(core.books.holders(key)),
             "reason": reason,
             "why": core.books.why(key),
         }

@@ -52,11 +52,13 @@ class ServerAccess:
         token: sent with every request and handshake; None for a server that asks for none. Never shown.
         fingerprint: SHA-256 of the only certificate to trust; None for those of known authorities.
         certificate: PEM files of the certificate and key of this side, for a server that asks; None for none.
+        is_one_of_several: whether another server can take over, so that a silent one is left soon.
     """
 
     token: str | None = field(default=None, repr=False)
     fingerprint: bytes | None = None
     certificate: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None
+    is_one_of_several: bool = False
 
 
 class FrameSink(Protocol):

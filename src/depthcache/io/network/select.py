@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from os import PathLike
 from typing import Literal, Protocol
 
@@ -42,7 +43,16 @@ def real_network(settings: NetworkSettings, *, access: ServerAccess | None = Non
     if settings.transport == "aiohttp":
         from depthcache.io.network.aiohttp import AiohttpNetwork
 
-        return AiohttpNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file, access=access)
+        return AiohttpNetwork(
+            use_proxies=settings.proxies, ca_file=settings.ca_file, access=access, **_patience(access)
+        )
     from depthcache.io.network.native import NativeNetwork
 
-    return NativeNetwork(use_proxies=settings.proxies, ca_file=settings.ca_file, access=access)
+    return NativeNetwork(
+        use_proxies=settings.proxies, ca_file=settings.ca_file, access=access, **_patience(access)
+    )
+
+
+def _patience(access: ServerAccess | None) -> Mapping[str, float]:
+    """How long a connection may be silent. Leaving a server costs nothing where another one takes over."""
+    return {"quiet_s": 1.0, "pong_s": 0.8} if access is not None and access.is_one_of_several else {}

@@ -45,4 +45,5 @@ def parse_access(settings: ServerSettings, token: str | None) -> ServerAccess | 
     return ServerAccess(
         None if token is None else token.strip(),
         None if pinned is None else bytes.fromhex(pinned.replace(":", "")),
+        is_one_of_several=isinstance(settings.server, tuple) and len(settings.server) > 1,
     )

@@ -112,7 +112,7 @@ async def whole(cluster: Processes, names: Collection[str]) -> None:
     """Wait until all books are synced on two nodes, and these alone are alive, as each of them sees it."""
     for name in names:
         async with asyncio.timeout(DEADLINE_S):
-            while not is_whole(await cluster.nodes[name].ask("status"), names):
+            while not is_whole(await cluster.nodes[name].ask("status"), names):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,3 +115,111 @@ async def test_a_followed_book_moves_to_a_node_that_was_away_when_it_began(tmp_p
         await until(lambda: found.synced_on(key) == {second})
         await until(lambda: book.status is depthcache.Status.SYNCED)
         assert differences(book.freeze(), found.exchange.truth(SPOT, key.symbol)) == 0
+
+
+async def test_a_sibling_that_does_not_give_its_book_is_passed_over(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one = await found.start("a1")
+        (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=2)
+        await until(lambda: found.is_whole(1))
+        one.server._native.remove(*key)  # type: ignore[union-attr]
+        two = await found.start("b2", issuer="a1")
+        await until(lambda: found.synced_on(key) == {"a1", "b2"})
+        assert [(move.what, move.source) for move in two.moves()] == [
+            ("began", "a1"),
+            ("began", "exchange"),
+            ("synced", "exchange"),
+        ]
+
+
+async def test_nodes_behind_one_address_use_their_shares(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one = await found.start("a1", egress="x")
+        await one.create_books(SPOT, SYMBOLS[:1])
+        (budget,) = one.books.stats().budgets
+        two = await found.start("b2", issuer="a1", egress="x")
+        await found.start("c3", issuer="a1", egress="y")
+        await found.see_each_other()
+        assert [each.allowed for each in one.books.stats().budgets] == [budget.allowed // 2]
+        assert one.status()["weight"][0]["egress"] == "x"
+        await found.stop("b2")
+        await until(lambda: one.books.stats().budgets[0].allowed == budget.allowed)
+        assert two.identity.node.egress == "x"
+
+
+async def test_another_depth_needs_no_new_book_and_another_speed_does(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        node = await found.start("a1")
+        (key,) = await node.create_books(SPOT, SYMBOLS[:1], settings={"depth": 20})
+        await until(lambda: found.is_whole(1))
+        book, asked = node.books[key], list[tuple[BookKey, int]]()
+        set_depth = node.books._client.set_depth
+        node.books._client.set_depth = lambda key, depth: (asked.append((key, depth)), set_depth(key, depth))  # type: ignore[assignment]
+        await node.change_books(SPOT, SYMBOLS[:1], settings={"depth": 1_000})
+        await until(lambda: asked == [(key, 1_000)])
+        assert (node.books[key], book.status) == (book, depthcache.Status.SYNCED)
+        await node.change_books(SPOT, SYMBOLS[:1], settings={"speed_ms": 1_000})
+        await until(lambda: key in node.books and node.books[key] is not book and found.is_whole(1))
+        assert node.status()["books"][0]["settings"] == {"depth": 1_000, "speed_ms": 1_000}
+
+
+async def test_what_no_node_could_keep_is_refused(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        node = await found.start("a1")
+        wrong: list[tuple[dict[str, Any], int]] = [
+            ({"depth": 0}, 1),
+            ({"depth": True}, 1),
+            ({"colour": 1}, 1),
+            ({"speed_ms": 7}, 1),
+            ({}, 0),
+            ({}, 65),
+        ]
+        for settings, replicas in wrong:
+            with pytest.raises(depthcache.InvalidArgument):
+                await node.create_books(SPOT, SYMBOLS[:1], settings=settings, replicas=replicas)
+        assert node.status()["books"] == []
+
+
+async def test_a_book_that_this_node_cannot_have_is_named_with_the_reason(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        node = await found.start("a1")
+        await node.runner.create(BookKey(SPOT, "SYM0USDT"), replicas=1, settings={"depth": 70_000})
+        await node.runner.create(BookKey("nowhere.com", "SYM0USDT"), replicas=1, settings={})
+        await until(lambda: all(book["reason"] for book in node.status()["books"]))
+        reasons = {book["exchange"]: book["reason"] for book in node.status()["books"]}
+        assert "70000" in reasons[SPOT]
+        assert "nowhere.com" in reasons["nowhere.com"]
+
+
+async def test_moves_say_why(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one = await found.start("a1")
+        (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=2)
+        await until(lambda: found.is_whole(1))
+        two = await found.start("b2", issuer="a1")
+        await until(lambda: found.is_whole(2))
+        await one.runner.drain("a1", draining=True)
+        await until(lambda: found.synced_on(key) == {"b2"})
+        await two.stop_books(SPOT, SYMBOLS[:1])
+        await until(lambda: found.synced_on(key) == set())
+        assert [(move.what, move.why) for move in one.moves()] == [
+            ("began", "created or changed"),
+            ("synced", ""),
+            ("ended", "handed over to b2"),
+        ]
+        assert (two.moves()[0].source, two.moves()[-1].why) == ("a1", "no longer wanted")
+        again = found.make("a1")
+        assert again.moves() == one.moves()
+
+
+async def test_a_node_leaves_after_its_books_were_handed_over(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one = await found.start("a1")
+        (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=1)
+        await until(lambda: found.is_whole(1))
+        two = await found.start("b2", issuer="a1")
+        await found.see_each_other()
+        await found.nodes.pop("a1").stop()
+        assert found.synced_on(key) == {"b2"}
+        await until(lambda: two.runner.core.wanted.registered() == {"b2"})
+        assert not one.is_running

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -30,7 +30,7 @@ from depthcache.core.markets.uptime import Uptime
 from depthcache.core.notices import AuditDone, CopyFailed, Ending, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
-from depthcache.errors import BookClosed, NetworkError, UsageError
+from depthcache.errors import BookClosed, DepthCacheError, NetworkError, UsageError
 from depthcache.events import DelayHistogram, HeardDiff
 from depthcache.io.budgets import shared_budgets
 from depthcache.io.followers import CALLBACK_DRAIN_S, Followers
@@ -45,13 +45,16 @@ from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
 from depthcache.venues import Venue
 
-__all__ = ["Client", "Key"]
+__all__ = ["BookRequest", "Client", "Key"]
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_on_fork)
 
 Key = tuple[str, str]
 """Exchange name and symbol, in the exchange's spelling."""
+
+BookRequest = tuple[str, str, int | None, int | None]
+"""Exchange, symbol, depth and update speed in milliseconds; None for those of the configuration."""
 
 B = TypeVar("B", bound=BookReader)
 T = TypeVar("T")
@@ -370,13 +373,7 @@ class Client(Generic[B]):
 
         Raises what `ClientConfig.book` raises, and BookClosed after the client was closed.
         """
-        config = self.config
-        if depth is not None or speed_ms is not None:
-            config = replace(
-                config,
-                depth=config.depth if depth is None else depth,
-                speed_ms=config.speed_ms if speed_ms is None else speed_ms,
-            )
+        config = self._config_for(depth, speed_ms)
         venue, parsed = config.book(exchange, symbol)
         if self._network is None:
             raise not_started(self.how_to_start)
@@ -389,6 +386,40 @@ class Client(Generic[B]):
         if book is not None:  # a closed book is replaced
             self.remove(key)
         return self._begin(venue, parsed, depth=config.depth, speed_ms=config.speed_ms)
+
+    def begin_all(self, several: Sequence[BookRequest]) -> dict[Key, DepthCacheError]:
+        """Add many books that this client does not have, in one step; returns why others cannot be had."""
+        refused: dict[Key, DepthCacheError] = {}
+        markets: dict[Key, int] = {}
+
+        def add(core: ClientCore, now_ns: int) -> None:
+            for exchange, symbol, depth, speed_ms in several:
+                config = self._config_for(depth, speed_ms)
+                try:
+                    venue, parsed = config.book(exchange, symbol)
+                    key = (venue.name, parsed)
+                    if key not in self.books and key not in markets:
+                        markets[key] = core.add(
+                            venue, parsed, depth=config.depth, speed_ms=config.speed_ms, now_ns=now_ns
+                        )
+                except DepthCacheError as error:
+                    refused[exchange, symbol] = error
+
+        self._runner.call_core(add)
+        self._take_in(markets)
+        return refused
+
+    def remove_all(self, keys: Collection[Key]) -> None:
+        """Remove books and close them for good, in one step. All must be in `books`."""
+        markets = [self._markets[key] for key in keys]
+        self._forget(keys)
+        if not self._closed:
+
+            def remove(core: ClientCore, now_ns: int) -> None:
+                for market in markets:
+                    core.remove(market, now_ns)
+
+            self._runner.call_core(remove)
 
     def set_depth(self, key: Key, depth: int) -> None:
         """Keep this many complete levels a side of a book from now on. Raises InvalidArgument."""
@@ -411,15 +442,7 @@ class Client(Generic[B]):
 
     def remove(self, key: Key) -> None:
         """Remove a book and close it for good. `key` must be one of `books`."""
-        market = self._markets[key]
-        self._markets = {each: number for each, number in self._markets.items() if each != key}
-        self.books = {each: book for each, book in self.books.items() if each != key}
-        self.named = {}
-        self._synced.discard(market)
-        self._lost.pop(market, None)
-        self._tell_of_books()
-        if not self._closed:
-            self._runner.call_core(lambda core, now_ns: core.remove(market, now_ns))
+        self.remove_all((key,))
 
     async def aclose(self) -> None:
         """Close all books and connections; may be called at any time, more than once.
@@ -515,18 +538,41 @@ class Client(Generic[B]):
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    def _config_for(self, depth: int | None, speed_ms: int | None) -> ClientConfig:
+        config = self.config
+        return replace(
+            config,
+            depth=config.depth if depth is None else depth,
+            speed_ms=config.speed_ms if speed_ms is None else speed_ms,
+        )
+
     def _begin(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None) -> B:
         key = (venue.name, symbol)
         market = self._runner.call_core(
             lambda core, now_ns: core.add(venue, symbol, depth=depth, speed_ms=speed_ms, now_ns=now_ns)
         )
-        book = self._make_book(self, self._router, market)
-        self._markets = {**self._markets, key: market}
-        self.books = {**self.books, key: book}
+        self._take_in({key: market})
+        return self.books[key]
+
+    def _take_in(self, markets: Mapping[Key, int]) -> None:
+        """The core has these markets now."""
+        books = {key: self._make_book(self, self._router, market) for key, market in markets.items()}
+        self._markets = {**self._markets, **markets}
+        self.books = {**self.books, **books}
         self.named = {}
-        self._runner.followers.on_market(market)
+        for market in markets.values():
+            self._runner.followers.on_market(market)
         self._tell_of_books()
-        return book
+
+    def _forget(self, keys: Collection[Key]) -> None:
+        gone = set(keys)
+        for key in gone:
+            self._synced.discard(self._markets[key])
+            self._lost.pop(self._markets[key], None)
+        self._markets = {each: number for each, number in self._markets.items() if each not in gone}
+        self.books = {each: book for each, book in self.books.items() if each not in gone}
+        self.named = {}
+        self._tell_of_books()
 
     def _tell_of_books(self) -> None:
         for tell in self.on_books:

@@ -92,6 +92,9 @@ class BookHost:
         self._replicas: dict[BookKey, _Replica] = {}
         self._hosts: set[str] = set()
         """Of nodes from which books were copied: host and port."""
+        self._to_begin: dict[BookKey, _Replica] = {}
+        self._to_end: set[BookKey] = set()
+        self._flush: asyncio.Handle | None = None
         self._kept: dict[BookKey, _Replica] = {}
         """Books that are no replicas any more, and have readers."""
 
@@ -234,16 +237,33 @@ class BookHost:
     # --- helpers ---------------------------------------------------------------------------
 
     def _begin(self, replica: _Replica) -> None:
-        (exchange, symbol), settings = replica.book.key, replica.settings
-        try:
-            self._client.add(symbol, exchange, depth=settings.depth, speed_ms=settings.speed_ms)
-        except DepthCacheError as error:
-            replica.refused = str(error)
-            logs.replica_refused(exchange=exchange, symbol=symbol, error=error)
+        self._to_begin[replica.book.key] = replica
+        self._flush_soon()
 
     def _end(self, key: BookKey) -> None:
+        self._to_begin.pop(key, None)
         if key in self._client.books:
-            self._client.remove(key)
+            self._to_end.add(key)
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Begin and end books now, all in one step: thousands move when a node dies."""
+        self._flush = None
+        ends, begins = self._to_end, self._to_begin
+        self._to_end, self._to_begin = set(), {}
+        if not self._client.is_running:
+            return
+        if ends:
+            self._client.remove_all(ends)
+        if begins:
+            asked = [(*key, each.settings.depth, each.settings.speed_ms) for key, each in begins.items()]
+            for (exchange, symbol), error in self._client.begin_all(asked).items():
+                begins[BookKey(exchange, symbol)].refused = str(error)
+                logs.replica_refused(exchange=exchange, symbol=symbol, error=error)
 
     def _report(self, replica: _Replica) -> None:
         asyncio.get_running_loop().call_soon(self._tell, replica)

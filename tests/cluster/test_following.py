@@ -131,3 +131,21 @@ async def test_a_closed_book_is_begun_again_and_other_nodes_get_another_client()
 @pytest.mark.parametrize("route", ["begin_book", "follow"])
 def test_it_answers_its_own_route_alone(route: str) -> None:
     assert Node().following.answers(route) is (route == "follow")
+
+
+async def test_after_a_renewal_a_book_that_is_cut_off_is_begun_again_with_the_new_certificate() -> None:
+    node = Node()
+    await node.ask([BOOK, OTHER])
+    node.read[BOOK] = node.read[OTHER] = 1
+    node.following.renew()
+    node.following.look(5)
+    assert set(node.shown) == {BOOK, OTHER}
+    node.shown[BOOK].status = Status.DISCONNECTED
+    node.following.look(5)
+    assert set(node.shown) == {OTHER}
+    assert await node.ask() == [200]
+    assert len(node.clients) == 2
+    node.read[OTHER] = 0
+    node.following.look(LINGER_S)
+    await node.following.close()
+    assert all(client.is_closed for client in node.clients)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from aiohttp import web
 
-from depthcache.io.network.interface import Failure, Response
+from depthcache.io.network.interface import Failure, Response, ServerAccess
+from tests.support import peers
 from tests.support.peers import Listening, read_on, serving, talking
 
 
@@ -92,3 +95,56 @@ async def test_a_server_that_speaks_no_tls_is_a_failure(listening: Listening) ->
         network.open(2, f"wss://{host}/ws")
         assert isinstance(await listener.answer_to(1), Failure)
         assert (await listener.closing_of(2)).reason
+
+
+class Proving:
+    """A server that asks for a certificate of the authority, and files with which a client proves itself."""
+
+    def __init__(self, authority: trustme.CA, folder: Path) -> None:
+        self.authorities, self.own = folder / "authorities.pem", (folder / "own.pem", folder / "own.key")
+        authority.cert_pem.write_to_path(str(self.authorities))
+        self.tls = server_with(authority.issue_cert("127.0.0.1"))
+        self.tls.verify_mode = ssl.CERT_REQUIRED
+        authority.configure_trust(self.tls)
+        self.prove_by(authority)
+
+    def prove_by(self, issuer: trustme.CA) -> None:
+        certificate = issuer.issue_cert("node")
+        self.own[0].write_bytes(certificate.cert_chain_pems[0].bytes())
+        self.own[1].write_bytes(certificate.private_key_pem.bytes())
+
+
+async def test_a_server_that_asks_for_a_certificate_gets_it(
+    authority: trustme.CA, listening: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Nodes of a cluster prove themselves to each other."""
+    proving = Proving(authority, tmp_path)
+    access = ServerAccess(certificate=proving.own)
+    async with serving(ROUTES, tls=proving.tls) as host:
+        async with listening(ca_file=proving.authorities) as (network, listener):
+            network.open(1, f"wss://{host}/ws")
+            assert (await listener.closing_of(1)).reason
+        async with listening(ca_file=proving.authorities, access=access) as (network, listener):
+            network.fetch(1, f"https://{host}/x", timeout_s=20.0)
+            network.open(2, f"wss://{host}/ws")
+            await listener.until(lambda: 2 in listener.opened or 2 in listener.closed)
+            assert 2 in listener.opened
+            assert isinstance(await listener.answer_to(1), Response)
+
+
+async def test_connections_use_a_certificate_that_was_renewed_meanwhile(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    proving = Proving(authority, tmp_path)
+    proving.prove_by(trustme.CA())
+    access = ServerAccess(certificate=proving.own)
+    async with (
+        serving(ROUTES, tls=proving.tls) as host,
+        peers.listening("native", ca_file=proving.authorities, access=access) as (network, listener),
+    ):
+        network.open(1, f"wss://{host}/ws")
+        assert (await listener.closing_of(1)).reason
+        proving.prove_by(authority)
+        network.open(2, f"wss://{host}/ws")
+        await listener.until(lambda: 2 in listener.opened or 2 in listener.closed)
+        assert 2 in listener.opened

@@ -64,6 +64,8 @@ class Following:
         makes and starts a client of these. `is_held`: whether the node holds a book itself."""
         self._shown, self._servers_of, self._connect, self._is_held = shown, servers_of, connect, is_held
         self._clients: dict[frozenset[str], Books] = {}
+        self._former: list[Books] = []
+        """Clients of an earlier certificate, or without books."""
         self._followed: dict[BookKey, _Followed] = {}
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,13 +98,19 @@ class Following:
         """End all books."""
         for key in tuple(self._followed):
             self._end(key)
-        clients, self._clients = tuple(self._clients.values()), {}
+        clients, self._clients = (*self._clients.values(), *self._former), {}
         await asyncio.gather(*self._tasks, *(each.aclose() for each in clients), return_exceptions=True)
+
+    def renew(self) -> None:
+        """The node has another certificate: books that begin from now on use it, and others once they are
+        not fed any more."""
+        self._former += self._clients.values()
+        self._clients = {}
 
     def look(self, passed_s: float) -> None:
         """So much time has passed: end books without readers."""
         for key, followed in tuple(self._followed.items()):
-            is_over = followed.book.status is Status.CLOSED
+            is_over = followed.book.status is Status.CLOSED or self._is_cut_off(followed)
             followed.idle_s = 0.0 if self._shown.readers(key) else followed.idle_s + passed_s
             if is_over or followed.idle_s >= LINGER_S or (followed.idle_s and self._is_held(key)):
                 self._end(key)
@@ -110,9 +118,17 @@ class Following:
         for servers, books in tuple(self._clients.items()):
             if id(books) not in used:
                 del self._clients[servers]
+                self._former.append(books)
+        for books in tuple(self._former):
+            if id(books) not in used:
+                self._former.remove(books)
                 self._spawn(books)
 
     # --- helpers ---------------------------------------------------------------------------
+
+    def _is_cut_off(self, followed: _Followed) -> bool:
+        """Whether a client of an earlier certificate is cut off: readers begin the book again."""
+        return followed.books in self._former and followed.book.status is Status.DISCONNECTED
 
     async def _follow(self, key: BookKey) -> bool:
         found = self._followed.get(key)

@@ -244,6 +244,17 @@ class ClusterNode:
         ChangeNotStored."""
         return await self.runner.deny(node, until_ms=self._clock.wall_ms() + _CERTIFICATE_MS)
 
+    def renew(self, identity: Identity) -> None:
+        """Use another certificate, and trust other authorities, from now on: towards readers and nodes.
+
+        Their files in the data folder have been replaced already. Raises ValueError for those that cannot be
+        used, and UsageError before the node runs."""
+        native = self.server._running()  # noqa: SLF001
+        native.replace_certificate(identity.certificate, identity.key, authority=identity.authority)
+        self.identity = replace(identity, node=self.identity.node)
+        self._copies.renew()
+        self.following.renew()
+
     def begin_leaving(self) -> None:
         """As `stop`, without waiting; `on_left` is called at the end."""
         if self._leaving is None:
@@ -332,7 +343,8 @@ class ClusterNode:
     def _make_network(self, settings: Settings) -> ClosableNetwork:
         make = self.options.make_network
         inner = real_network(settings) if make is None else make(settings)
-        return CopyNetwork(inner, self._make_sessions, self.host.is_node)
+        self._copies = CopyNetwork(inner, self._make_sessions, self.host.is_node)
+        return self._copies
 
     def _make_sessions(self) -> Sessions:
         return Sessions(self._authority, self._access)

@@ -26,6 +26,7 @@ from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, S
 from depthcache.client.waiters import Waiting
 from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
+from depthcache.core.context import from_exchange
 from depthcache.core.markets.uptime import Uptime
 from depthcache.core.notices import AuditDone, CopyFailed, Ending, StatusChanged, TroubleFound
 from depthcache.core.reasons import CLIENT_CLOSED
@@ -73,7 +74,7 @@ class Client(Generic[B]):
         random: Callable[[], float] = random.random,
         budgets: Callable[[], Budgets] = shared_budgets,
         start_call: Callable[[Callable[[], None]], None] = start_on_thread,
-        copy_from: Callable[[str, str], str | None] = lambda *_: None,
+        copy_from: Callable[[str, str], str | None] = from_exchange,
         how_to_start: str = ASYNC_START,
     ) -> None:
         """See `ClientConfig` for `config`.
@@ -110,9 +111,9 @@ class Client(Generic[B]):
         """Called, on any thread, when the event loop has ended before the client was closed."""
         self.on_trouble: Callable[[TroubleFound], None] = lambda _: None
         """Called when a book is in trouble."""
-        self.on_status: Callable[[Key, StatusChanged], None] = lambda *_: None
+        self.on_status: Callable[[Key, StatusChanged], None] = _ignore_status
         """Called when a book has another status."""
-        self.on_copy_failed: Callable[[Key, str, str], None] = lambda *_: None
+        self.on_copy_failed: Callable[[Key, str, str], None] = _ignore_failure
         """Called when a book server did not give the book that was to be copied: its base URL, and why."""
         self.on_books: tuple[Callable[[], None], ...] = ()
         """Called when books were added or removed; on the event loop."""
@@ -665,6 +666,14 @@ class Client(Generic[B]):
         else:
             logs.book_status(exchange=exchange, symbol=symbol, status=status.value, reason=reason)
         (self._synced.add if status is Status.SYNCED else self._synced.discard)(notice.market)
+
+
+def _ignore_status(key: Key, notice: StatusChanged) -> None:
+    del key, notice
+
+
+def _ignore_failure(key: Key, copied_from: str, reason: str) -> None:
+    del key, copied_from, reason
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -260,7 +260,10 @@ class BookHost:
         if ends:
             self._client.remove_all(ends)
         if begins:
-            asked = [(*key, each.settings.depth, each.settings.speed_ms) for key, each in begins.items()]
+            asked = [
+                (key.exchange, key.symbol, each.settings.depth, each.settings.speed_ms)
+                for key, each in begins.items()
+            ]
             for (exchange, symbol), error in self._client.begin_all(asked).items():
                 begins[BookKey(exchange, symbol)].refused = str(error)
                 logs.replica_refused(exchange=exchange, symbol=symbol, error=error)

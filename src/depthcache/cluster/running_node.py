@@ -277,7 +277,7 @@ class ClusterNode:
             is_tls=lambda: self._is_tls,
             readers=self._readers,
             on_holders=self._on_holders,
-            on_denied=lambda nodes: self._native.set_denied(nodes),
+            on_denied=self._on_denied,
             on_move=self._on_move,
             on_synced=self._on_synced,
         )
@@ -430,6 +430,9 @@ class ClusterNode:
 
     def _on_holders(self, key: BookKey, nodes: tuple[Node, ...], is_synced: bool) -> None:
         self._native.set_holders(key, nodes, is_synced=is_synced)
+
+    def _on_denied(self, nodes: frozenset[str]) -> None:
+        self._native.set_denied(nodes)
 
     # --- status ----------------------------------------------------------------------------
 

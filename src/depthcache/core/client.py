@@ -18,7 +18,7 @@ from depthcache.core import reasons
 from depthcache.core.commands import Command
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.connections.streams import Streams
-from depthcache.core.context import ConnectionHandler, Context, HandshakeRefusal, MarketSpec
+from depthcache.core.context import ConnectionHandler, Context, HandshakeRefusal, MarketSpec, from_exchange
 from depthcache.core.markets.cross_check import CrossCheck, Source
 from depthcache.core.markets.depth_scheduler import DepthScheduler
 from depthcache.core.markets.supervisor import Supervisor
@@ -89,7 +89,7 @@ class ClientCore:
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
         has_token: bool = True,
-        copy_from: Callable[[str, str], str | None] = lambda *_: None,
+        copy_from: Callable[[str, str], str | None] = from_exchange,
     ) -> None:
         """`router`: the engine.
 

@@ -31,6 +31,7 @@ __all__ = [
     "MarketSpec",
     "NoticeSource",
     "Retry",
+    "from_exchange",
 ]
 
 
@@ -123,6 +124,11 @@ NEVER_NS = 1 << 63
 """Later than any time."""
 
 
+def from_exchange(exchange: str, symbol: str, /) -> None:
+    """The usual `Context.copy_from`: snapshots are requested from the exchange."""
+    del exchange, symbol
+
+
 @dataclass(slots=True)
 class Context:
     """Shared by all parts of one client."""
@@ -134,7 +140,7 @@ class Context:
     servers: Servers = field(default_factory=Servers)
     own_snapshots: bool = False
     """Whether snapshots come from the user's own source, which may have cached them for any time."""
-    copy_from: Callable[[str, str], str | None] = lambda *_: None
+    copy_from: Callable[[str, str], str | None] = from_exchange
     """Base URL of a book server from which to copy the book of an exchange and symbol, instead of requesting
     a snapshot; None for none."""
     budget_share: float = 1.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Protocol
 
+from depthcache import venues
 from depthcache.errors import InvalidArgument
 from depthcache.io.network.interface import ServerAccess
 
@@ -21,7 +23,7 @@ class ServerSettings(Protocol):
     """What of `depthcache.Settings` the access to a book server is made from."""
 
     @property
-    def server(self) -> object:
+    def server(self) -> str | Sequence[str] | None:
         """The book servers; None for the exchanges themselves."""
         ...
 
@@ -45,5 +47,5 @@ def parse_access(settings: ServerSettings, token: str | None) -> ServerAccess | 
     return ServerAccess(
         None if token is None else token.strip(),
         None if pinned is None else bytes.fromhex(pinned.replace(":", "")),
-        is_one_of_several=isinstance(settings.server, tuple) and len(settings.server) > 1,
+        is_one_of_several=len(venues.parse_servers(settings.server)) > 1,
     )

@@ -93,6 +93,7 @@ class FakeNode(ClusterNode):
         self.reasons: FakeHost = FakeHost()
         self.host = self.reasons  # type: ignore[assignment]
         self.history: list[Move] = []
+        self.is_leaving: bool = False
 
     @property
     def core(self) -> NodeCore:
@@ -111,6 +112,14 @@ class FakeNode(ClusterNode):
             self.core.books.on_report(peer, key, state, 0)
         self.core.take_commands(0)
 
+    async def remove(self, node: str) -> int:
+        self.core.deny(node, until_ms=WALL_MS + 1, now_ns=0, wall_ms=WALL_MS)
+        self.core.take_commands(0)
+        return 1
+
+    def begin_leaving(self) -> None:
+        self.is_leaving = True
+
     def moves(self) -> tuple[Move, ...]:
         return tuple(self.history)
 
@@ -122,10 +131,9 @@ class FakeNode(ClusterNode):
 class FakeAdmission:
     """Remembers what was asked of it."""
 
-    def __init__(self, node: FakeNode, *, can_issue: bool = True) -> None:
-        self._node, self._can_issue = node, can_issue
+    def __init__(self, *, can_issue: bool = True) -> None:
+        self._can_issue = can_issue
         self.rotated: list[Role] = []
-        self.is_leaving: bool = False
 
     def invite(self) -> Invitation:
         if not self._can_issue:
@@ -135,10 +143,3 @@ class FakeAdmission:
     async def rotate_token(self, role: Role) -> NewToken:
         self.rotated.append(role)
         return NewToken(secret=NEW_TOKEN, old_until_ms=WALL_MS + 3_600_000)
-
-    async def expel(self, node: str) -> None:
-        self._node.core.deny(node, until_ms=WALL_MS + 1, now_ns=0, wall_ms=WALL_MS)
-        self._node.core.take_commands(0)
-
-    def begin_leaving(self) -> None:
-        self.is_leaving = True

@@ -25,7 +25,7 @@ def ask(
     """Status and content of an answer."""
     first, second = (*path, "", "")[:2]
     sent = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-    management = ClusterManagement(node, admission or FakeAdmission(node))
+    management = ClusterManagement(node, admission or FakeAdmission())
     assert management.answers(route)
     status, answer = asyncio.run(management.answer(route, first, second, sent))
     return status, json.loads(answer) if answer else None
@@ -179,13 +179,13 @@ def test_a_node_is_known_by_the_beginning_of_its_id_where_that_is_unique() -> No
 
 def test_the_last_node_that_may_hold_books_is_neither_drained_nor_left() -> None:
     node = FakeNode("b2")
-    admission = FakeAdmission(node)
+    admission = FakeAdmission()
     ask(node, "drain_cluster_node", "b2")
     for route, path in (("drain_cluster_node", ("a1",)), ("leave_cluster", ())):
         status, answer = ask(node, route, *path, admission=admission)
         assert (status, answer["error"]["code"]) == (409, "last_node")
     assert node.core.wanted.draining() == {"b2"}
-    assert not admission.is_leaving
+    assert not node.is_leaving
     gone = FakeNode("b2")
     gone.see("b2", MemberState.LEFT)
     assert ask(gone, "leave_cluster")[0] == 409, "the other node is not there to take the books"
@@ -193,9 +193,9 @@ def test_the_last_node_that_may_hold_books_is_neither_drained_nor_left() -> None
 
 def test_a_node_leaves() -> None:
     node = FakeNode("b2")
-    admission = FakeAdmission(node)
+    admission = FakeAdmission()
     assert ask(node, "leave_cluster", admission=admission) == (202, {"node": "a1", "leaving": True})
-    assert admission.is_leaving
+    assert node.is_leaving
 
 
 def test_another_node_is_removed_and_refused_and_this_one_is_not() -> None:
@@ -215,7 +215,7 @@ def test_a_join_token_comes_as_the_command_of_the_new_node() -> None:
     assert status == 201
     assert answer["command"] == ["cluster", "join", "10.0.0.1:42080", JOIN_TOKEN]
     node = FakeNode()
-    admission = FakeAdmission(node, can_issue=False)
+    admission = FakeAdmission(can_issue=False)
     status, answer = ask(node, "rotate_cluster_token", "join", admission=admission)
     assert (status, answer["error"]["code"]) == (409, "cannot_issue")
     assert "ask node a1" in answer["error"]["message"]
@@ -223,7 +223,7 @@ def test_a_join_token_comes_as_the_command_of_the_new_node() -> None:
 
 def test_access_tokens_are_rotated_by_role() -> None:
     node = FakeNode()
-    admission = FakeAdmission(node)
+    admission = FakeAdmission()
     for role in ("read", "manage"):
         status, answer = ask(node, "rotate_cluster_token", role, admission=admission)
         assert (status, answer["token"], answer["role"]) == (201, NEW_TOKEN, role)

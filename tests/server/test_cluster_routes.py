@@ -40,7 +40,7 @@ async def serving(folder: Path, node: FakeNode | None, *, manages: bool = True) 
     books = depthcache.connect({}, settings=depthcache.Settings())
     async with books as client, server.serve(client, config) as running:
         if node is not None:
-            admission = FakeAdmission(node)
+            admission = FakeAdmission()
             running._delegate(ClusterManagement(node, admission), ClusterCompat(node, wall_s=lambda: 1_800.0))
         yield running
 

@@ -114,7 +114,7 @@ class ClusterCompat:
         replicas = options.get("desired_quantity", 1)
         try:
             if symbols:
-                await self._node.create(exchange, symbols, replicas=replicas, settings=settings)
+                await self._node.create_books(exchange, symbols, replicas=replicas, settings=settings)
         except ChangeNotStored:
             raise
         except DepthCacheError as error:
@@ -128,7 +128,7 @@ class ClusterCompat:
         key = self._key(exchange, market)
         if key not in self._node.runner.core.wanted.books():
             raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
-        await self._node.remove(key.exchange, [key.symbol])
+        await self._node.stop_books(key.exchange, [key.symbol])
         return {}
 
     def _key(self, exchange: str, market: str) -> BookKey:

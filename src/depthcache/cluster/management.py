@@ -65,21 +65,28 @@ class ManagedNode(Protocol):
         """As `ClusterNode.keys`."""
         ...
 
-    async def create(
+    async def create_books(
         self, exchange: str, symbols: Iterable[str], *, replicas: int, settings: Mapping[str, Value]
     ) -> tuple[BookKey, ...]:
-        """As `ClusterNode.create`."""
+        """As `ClusterNode.create_books`."""
         ...
 
-    async def change(
+    async def change_books(
         self, exchange: str, symbols: Iterable[str], *, replicas: int | None, settings: Mapping[str, Value]
     ) -> tuple[BookKey, ...]:
-        """As `ClusterNode.change`."""
+        """As `ClusterNode.change_books`."""
         ...
 
-    async def remove(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+    async def stop_books(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
+        """As `ClusterNode.stop_books`."""
+        ...
+
+    async def remove(self, node: str) -> int:
         """As `ClusterNode.remove`."""
         ...
+
+    def begin_leaving(self) -> None:
+        """As `ClusterNode.begin_leaving`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +116,7 @@ class NewToken:
 
 
 class Admission(Protocol):
-    """Who belongs to the cluster, and who may use it: what the program around a node does about that."""
+    """What the program around a node does about those who join, and about access tokens."""
 
     def invite(self) -> Invitation:
         """Let one further node join. Raises JoinRefused where this node cannot."""
@@ -118,13 +125,6 @@ class Admission(Protocol):
     async def rotate_token(self, role: Role) -> NewToken:
         """Make a new access token. Raises ChangeNotStored."""
         ...
-
-    async def expel(self, node: str) -> None:
-        """Remove a node and refuse it until its certificate has ended. Raises ChangeNotStored."""
-        ...
-
-    def begin_leaving(self) -> None:
-        """Hand all books over, leave for good, and end; does not wait."""
 
 
 class _Refused(Exception):
@@ -196,7 +196,7 @@ class ClusterManagement:
         existing = [key.symbol for key in keys if key in wanted]
         replicas, settings = given.get("replicas", _USUAL_REPLICAS), _settings(given)
         if missing:
-            await self._node.create(exchange, missing, replicas=replicas, settings=settings)
+            await self._node.create_books(exchange, missing, replicas=replicas, settings=settings)
         return _OK, compact_json({"created": missing, "existing": existing} | self._notes(replicas))
 
     async def _change(self, _first: str, _second: str, body: bytes) -> Answer:
@@ -207,7 +207,7 @@ class ClusterManagement:
             allowed = "replicas, settings, or both"
             text = f"there is nothing to change: give {allowed}"
             raise InvalidArgument(name="body", value="neither", allowed=allowed, text=text)
-        await self._node.change(exchange, symbols, replicas=replicas, settings=settings)
+        await self._node.change_books(exchange, symbols, replicas=replicas, settings=settings)
         return _OK, compact_json({"changed": symbols} | self._notes(replicas or 1))
 
     async def _stop(self, _first: str, _second: str, body: bytes) -> Answer:
@@ -216,7 +216,7 @@ class ClusterManagement:
         held = [key.symbol for key in keys if key in wanted]
         missing = [key.symbol for key in keys if key not in wanted]
         if held:
-            await self._node.remove(exchange, held)
+            await self._node.stop_books(exchange, held)
         return _OK, compact_json({"stopped": held, "missing": missing})
 
     async def _begin_one(self, exchange: str, symbol: str, body: bytes) -> Answer:
@@ -226,7 +226,7 @@ class ClusterManagement:
         replicas = given.get("replicas", _USUAL_REPLICAS)
         held = self._wanted().get(key)
         if held is None:
-            await self._node.create(key.exchange, [key.symbol], replicas=replicas, settings=settings)
+            await self._node.create_books(key.exchange, [key.symbol], replicas=replicas, settings=settings)
             return HTTPStatus.CREATED, _one(key, replicas, settings)
         kept = dict(held.settings)
         if any(kept.get(name) != value for name, value in settings.items()):
@@ -241,7 +241,7 @@ class ClusterManagement:
             raise InvalidArgument(name="body", value="a body", allowed="no body")
         [key] = self._node.keys(exchange, [symbol])
         if key in self._wanted():
-            await self._node.remove(key.exchange, [key.symbol])
+            await self._node.stop_books(key.exchange, [key.symbol])
         return HTTPStatus.NO_CONTENT, b""
 
     def _named(self, given: Mapping[str, Any]) -> tuple[str, tuple[BookKey, ...]]:
@@ -292,7 +292,7 @@ class ClusterManagement:
         if node == me:
             words = "a node cannot remove itself: let it leave, or ask another node"
             raise _Refused(HTTPStatus.CONFLICT, "own_node", words, node=node)
-        await self._admission.expel(node)
+        await self._node.remove(node)
         return _OK, compact_json({"node": node, "removed": True})
 
     async def _rotate(self, role: str, _second: str, body: bytes) -> Answer:
@@ -313,7 +313,7 @@ class ClusterManagement:
         if self._owning() <= {me}:
             words = f"node {me} is the only one that may hold books: end its process instead"
             raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=me)
-        self._admission.begin_leaving()
+        self._node.begin_leaving()
         return HTTPStatus.ACCEPTED, compact_json({"node": me, "leaving": True})
 
     def _me(self) -> str:

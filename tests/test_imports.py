@@ -62,7 +62,7 @@ RULES: dict[str, frozenset[str]] = {
     "recording": frozenset({"io", "reference"}) | OUTER,
     "doctor": frozenset({"arguments", "io", "core.bodies", "core.requests.responses"}) | OUTER,
     "server": OUTER | {"_native", "arguments", "naming", "pickling"},
-    "cli": OUTER | {"doctor", "server"},
+    "cli": OUTER | {"cluster", "doctor", "server"},
     "__main__": frozenset({"cli"}),
     "pytest_plugin": frozenset({"arguments", "errors", "simulator"}),
     "web": OUTER,

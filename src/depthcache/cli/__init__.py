@@ -18,6 +18,7 @@ from typing import Any, cast
 import click
 
 from depthcache.cli.audit import audit
+from depthcache.cli.cluster import cluster
 from depthcache.cli.demo import demo
 from depthcache.cli.doctor import doctor
 from depthcache.cli.exchanges import exchanges
@@ -95,6 +96,7 @@ def cli(context: click.Context, debug: bool) -> None:
     depthcache doctor                    can books be kept from this host? run it first
     depthcache watch BTCUSDT             live order books in the terminal
     depthcache serve BTCUSDT             every program reads the books of one process, over HTTP
+    depthcache cluster start             many machines as one server of books
     depthcache demo                      live books without Binance, from an embedded exchange
     depthcache audit BTCUSDT             is a live book right? compared at the same update ids
     depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files
@@ -106,7 +108,7 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = debug or bool(os.environ.get("DEPTHCACHE_DEBUG"))
 
 
-for _command in (doctor, watch, serve, demo, audit, record, verify, simulate, exchanges, symbols):
+for _command in (doctor, watch, serve, cluster, demo, audit, record, verify, simulate, exchanges, symbols):
     cli.add_command(_command)
 
 

@@ -68,6 +68,7 @@ __all__ = [
     "hosts_and_listen",
     "make_node_id",
     "make_secret",
+    "node_address",
     "token_name",
 ]
 
@@ -447,6 +448,12 @@ def find_folder(*, cluster: str | None, data_dir: Path | None) -> Path | None:
         names = ", ".join(each.name for each in found)
         raise UsageError(f"there are several clusters in {root}: name one of {names} with --cluster")
     return found[0] if found else None
+
+
+def node_address(path: Path) -> str:
+    """Host and port of the server of the node with this folder. Raises DataFolderUnusable, OSError."""
+    facts = _read_facts(path / "node.json")
+    return facts.at(facts.port)
 
 
 def make_node_id() -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from depthcache.cluster.core.access_tokens import AccessToken, Role
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, Value, latest
-from depthcache.cluster.core.stamps import HybridClock, Stamp
+from depthcache.cluster.core.stamps import EARLIEST, HybridClock, Stamp
 from depthcache.cluster.errors import BookNotWanted
 
 __all__ = ["Changed", "WantedBook", "WantedSet"]
@@ -73,6 +73,10 @@ class WantedSet:
     def registered(self) -> frozenset[str]:
         """The nodes that belong to the cluster, whether they run or not."""
         return self._ids(_NODE)
+
+    def joined(self) -> tuple[str, ...]:
+        """The registered nodes in the order in which they joined."""
+        return tuple(sorted(self.registered(), key=lambda peer: self.map.made(f"{_NODE} {peer}") or EARLIEST))
 
     def denied(self) -> frozenset[str]:
         """The nodes that were removed and are refused."""

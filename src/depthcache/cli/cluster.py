@@ -1,0 +1,562 @@
+"""`depthcache cluster`: many machines as one server of books: run a node, and manage the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from depthcache.cli.exchange_name import exchange_option
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from depthcache.cli.cluster_client import NodeClient
+
+__all__ = ["cluster"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_FILE = click.Path(path_type=Path)
+_SECONDS = click.FloatRange(0)
+_AT_ONCE = 1_000
+"""Symbols of one request: its body is bounded."""
+_LOOK_S = 0.5
+_WATCH_S = 2.0
+
+
+def _complete_cluster(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The clusters that have a folder on this machine."""
+    from click.shell_completion import CompletionItem
+
+    from depthcache.cluster.data_folder import clusters_root
+
+    found = sorted(each.parent.name for each in clusters_root().glob("*/node.json"))
+    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
+def _complete_node(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The nodes of the cluster, if one answers."""
+    from click.shell_completion import CompletionItem
+
+    from depthcache.errors import DepthCacheError
+
+    given = {name: ctx.params.get(name) for name in ("cluster", "data_dir", "server", "token_file", "ca")}
+    try:
+        nodes = _node(given, manages=False).ask("GET", "/nodes")["nodes"]
+    except (DepthCacheError, OSError):
+        return []
+    return [
+        CompletionItem(each["id"], help=each["state"]) for each in nodes if each["id"].startswith(incomplete)
+    ]
+
+
+_CLUSTER = click.option(
+    "--cluster",
+    metavar="NAME",
+    shell_complete=_complete_cluster,
+    help="The cluster, where this machine has nodes of several.",
+)
+_DATA_DIR = click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=_FILE,
+    help="Where the node keeps its files.  [default: ~/.local/share/depthcache/NAME]",
+)
+_NODE = click.option(
+    "--node", metavar="NODE", shell_complete=_complete_node, help="A node that is gone, or must go."
+)
+
+
+def _asking(command: Command) -> Command:
+    """The options of commands that ask a running node."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+        click.option("--ca", metavar="FILE", type=_FILE, help="authority.pem of the cluster; with --server."),
+        click.option("--token-file", metavar="FILE", type=_FILE, help="File with the token; with --server."),
+        click.option(
+            "--server", metavar="URL", help="A node on another machine, such as https://10.0.0.1:42081."
+        ),
+        _DATA_DIR,
+        _CLUSTER,
+    ):
+        command = option(command)
+    return command
+
+
+def _running(command: Command) -> Command:
+    """The options of commands that run a node."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready."),
+        click.option("--access-log", metavar="FILE", help="One JSON line a request; - for standard error."),
+        click.option(
+            "--compat-manage", is_flag=True, default=None, help="Let those of this machine begin books."
+        ),
+        click.option(
+            "--compat-allow", multiple=True, metavar="NETWORK", help="Whose old clients may connect."
+        ),
+        click.option(
+            "--compat-listen-2-8", metavar="ADDR:PORT", help="The same for their releases up to 2.8."
+        ),
+        click.option(
+            "--compat-listen", metavar="ADDR:PORT", help="A listener for clients of the old cluster."
+        ),
+        click.option(
+            "--depth", type=click.IntRange(1), default=100, show_default=True, help="Levels a side."
+        ),
+        click.option(
+            "--capacity", type=float, help="Its share of the books against other nodes.  [default: 1]"
+        ),
+        click.option("--egress", metavar="NAME", help="Nodes of one name share an address at the exchange."),
+        click.option("--zone", metavar="NAME", help="What fails together: copies go to different zones."),
+        click.option(
+            "--host", "hosts", multiple=True, metavar="NAME", help="How others reach it; the best first."
+        ),
+        click.option(
+            "--node-port", type=click.IntRange(0, 65_535), help="For other nodes; 0: any.  [default: 42080]"
+        ),
+        click.option("--port", type=click.IntRange(0, 65_535), help="For readers; 0: any.  [default: 42081]"),
+        click.option("--listen", metavar="ADDR", help="Address to listen on.  [default: 127.0.0.1]"),
+        _DATA_DIR,
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(short_help="Many machines as one server of books.")
+def cluster() -> None:
+    """Many machines as one server of books: each book is kept by several nodes, any node answers every read.
+
+    \b
+    depthcache cluster start                      the first node; on one machine it is the whole cluster
+    depthcache cluster join HOST:PORT TOKEN       one more machine
+    depthcache cluster add BTCUSDT --replicas 2   keep a book on two nodes
+    depthcache cluster status                     nodes, books, and why one is not synced
+    """
+
+
+# --- run a node --------------------------------------------------------------------------------
+
+
+@cluster.command(short_help="Run the first node of a cluster, or a node again.")
+@_CLUSTER
+@_running
+def start(cluster: str | None, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
+    """Run a node until SIGTERM or Ctrl-C: of a new cluster, or the node of the data folder again.
+
+    A new cluster gets a name, an authority that signs the certificates of its nodes, and tokens; all files
+    are in the data folder. When the node ends, others serve its books. The same command starts it again.
+
+    \b
+    depthcache cluster start
+    depthcache cluster start --listen 10.0.0.1 --zone rack1
+    depthcache cluster start --data-dir DIR --port 0 --node-port 0 --json
+
+    Exit code 0: it ran until it was asked to end, or left. 2: it could not be done, or was removed.
+    """
+    from depthcache.cli.cluster_node import run, started
+
+    return run(started(cluster, data_dir, options), options, depth=depth, as_json=as_json)
+
+
+@cluster.command(short_help="Join a cluster with one more machine.")
+@click.argument("address", metavar="HOST:PORT")
+@click.argument("token")
+@_running
+def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
+    """Join a cluster with one more node, and run it until SIGTERM or Ctrl-C.
+
+    `depthcache cluster token join` prints this command with a token. TOKEN as - is read from standard input,
+    which other users of the machine cannot see. Nothing is sent before the cluster has proven that it is the
+    one that issued the token. Later runs of the node: `depthcache cluster start`.
+
+    \b
+    depthcache cluster join 10.0.0.1:42080 dcj_… --listen 10.0.0.2
+
+    Exit code 0: it ran until it was asked to end, or left. 2: it could not join, or was removed.
+    """
+    import sys
+
+    from depthcache.cli.cluster_node import joined, run
+
+    secret = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105
+    return run(joined(address, secret, data_dir, options), options, depth=depth, as_json=as_json)
+
+
+# --- look --------------------------------------------------------------------------------------
+
+
+@cluster.command(short_help="Nodes, books, and why one is not synced.")
+@_asking
+@click.option("--books", "shows_all", is_flag=True, help="List every book, not only those not as wanted.")
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
+    """Show the cluster as one node sees it: nodes, books not synced as wanted and why, weight, moves.
+
+    The node that was asked is marked with *. Weight is that of its egress group, and moves are its own.
+
+    \b
+    depthcache cluster status
+    depthcache cluster status --watch
+    depthcache cluster status --server https://10.0.0.1:42081 --ca authority.pem --token-file read.token
+
+    Exit code 0: every node is up and every book synced on as many nodes as wanted and possible. 1: not so.
+    2: no answer.
+    """
+    from depthcache.cli.interrupt import Interrupt
+
+    node = _node(where, manages=False)
+    if not watch:
+        return _show(node, as_json=as_json, shows_all=shows_all)
+    with Interrupt() as interrupt:
+        _watch(node, interrupt, as_json=as_json, shows_all=shows_all)
+    return 0
+
+
+def _show(node: NodeClient, *, as_json: bool, shows_all: bool) -> int:
+    from depthcache.cli.cluster_status import is_whole, status_lines
+
+    found, moves = node.ask("GET", ""), node.ask("GET", "/moves")["moves"]
+    if as_json:
+        _print({**found, "moves": moves})
+    else:
+        click.echo("\n".join(status_lines(found, moves, shows_all=shows_all)))
+    return 0 if is_whole(found) else 1
+
+
+def _watch(node: NodeClient, interrupt: Any, *, as_json: bool, shows_all: bool) -> None:
+    import asyncio
+    import sys
+
+    from depthcache.errors import ConnectionFailed
+
+    is_screen = sys.stdout.isatty() and not as_json
+
+    async def look() -> None:
+        is_over = False
+        while not is_over:
+            try:
+                if is_screen:
+                    click.clear()
+                _show(node, as_json=as_json, shows_all=shows_all)
+            except ConnectionFailed as error:
+                click.echo(f"depthcache: {error}", err=True)
+            if not (is_screen or as_json):
+                click.echo()
+            is_over = await interrupt.wait_async(_WATCH_S)
+
+    asyncio.run(look())
+
+
+# --- books -------------------------------------------------------------------------------------
+
+
+@cluster.command(short_help="Let the cluster keep books.")
+@click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
+@exchange_option("Of the symbols. `depthcache exchanges` lists them.")
+@click.option(
+    "--replicas", type=click.IntRange(1, 64), default=2, show_default=True, help="Nodes that hold each."
+)
+@click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.")
+@click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
+@click.option(
+    "--timeout", type=_SECONDS, default=0.0, help="Seconds to wait until all are synced.  [default: 0]"
+)
+@_asking
+def add(
+    symbols: Sequence[str],
+    exchange: str,
+    replicas: int,
+    depth: int | None,
+    speed_ms: int | None,
+    timeout: float,
+    as_json: bool,
+    **where: Any,
+) -> int:
+    """Let the cluster keep books, on several nodes each. Books that it keeps already stay as they are.
+
+    It is done once two nodes have it on disk, or one that is alone.
+
+    \b
+    depthcache cluster add BTCUSDT ETHUSDT --replicas 2
+    depthcache cluster add BTCUSDT --exchange binance.com-futures --depth 1000 --timeout 30
+
+    Exit code 0: done. 1: not all are synced in time. 2: it could not be done.
+    """
+    node = _node(where, manages=True)
+    settings = _given(depth=depth, speed_ms=speed_ms)
+    done: dict[str, Any] = {"created": [], "existing": []}
+    for part in _parts(symbols):
+        body = {"exchange": exchange, "symbols": part, "replicas": replicas, "settings": settings}
+        _add_up(done, node.ask("POST", "/books", body))
+    named = {*done["created"], *done["existing"]}
+    code = 0
+    if timeout:
+        synced = _wait(node, timeout, lambda found: _missing(found, exchange, named) == 0)
+        done["synced"] = synced
+        code = 0 if synced else 1
+    words = [f"{_books(len(done['created']))} added"]
+    if done["existing"]:
+        words.append(f"{len(done['existing'])} there already (`depthcache cluster set` changes them)")
+    if timeout:
+        words.append("all synced" if done["synced"] else f"not all synced after {timeout:g} s")
+    _tell(done, ", ".join(words), as_json=as_json)
+    return code
+
+
+@cluster.command("set", short_help="Change how books are kept.")
+@click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
+@exchange_option("Of the symbols. `depthcache exchanges` lists them.")
+@click.option("--replicas", type=click.IntRange(1, 64), help="Nodes that hold each.")
+@click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.")
+@click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
+@_asking
+def set_books(
+    symbols: Sequence[str],
+    exchange: str,
+    replicas: int | None,
+    depth: int | None,
+    speed_ms: int | None,
+    as_json: bool,
+    **where: Any,
+) -> int:
+    """Change on how many nodes books are kept, and how. What is not given stays.
+
+    \b
+    depthcache cluster set BTCUSDT ETHUSDT --replicas 3
+
+    Exit code 0: done. 2: it could not be done; then no book of the request is changed.
+    """
+    settings = _given(depth=depth, speed_ms=speed_ms)
+    if replicas is None and not settings:
+        raise click.UsageError("nothing to change: give --replicas, --depth or --speed-ms")
+    node = _node(where, manages=True)
+    done: dict[str, Any] = {"changed": []}
+    for part in _parts(symbols):
+        body: dict[str, Any] = {"exchange": exchange, "symbols": part, "settings": settings}
+        _add_up(done, node.ask("PATCH", "/books", body | _given(replicas=replicas)))
+    _tell(done, f"{_books(len(done['changed']))} changed", as_json=as_json)
+    return 0
+
+
+@cluster.command(short_help="Keep books no longer, or remove a node.")
+@click.argument("symbols", nargs=-1, metavar="[SYMBOL]…")
+@exchange_option("Of the symbols. `depthcache exchanges` lists them.")
+@_NODE
+@_asking
+def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: bool, **where: Any) -> int:
+    """Let the cluster keep books no longer; or remove a node, which all others refuse from now on.
+
+    Remove a node that does not come back, or must not: a lost machine, a stolen data folder. A node that runs
+    leaves without a loss with `depthcache cluster leave`.
+
+    \b
+    depthcache cluster remove ETHUSDT
+    depthcache cluster remove --node 3f2a91bc
+
+    Exit code 0: done. 1: some books were not kept. 2: it could not be done.
+    """
+    if bool(symbols) == bool(node):
+        raise click.UsageError("name symbols, or a node with --node")
+    client = _node(where, manages=True)
+    if node:
+        found = client.ask("DELETE", f"/nodes/{_in_path(node)}")
+        _tell(found, f"node {found['node']} is removed: the others refuse it", as_json=as_json)
+        return 0
+    done: dict[str, Any] = {"stopped": [], "missing": []}
+    for part in _parts(symbols):
+        _add_up(done, client.ask("DELETE", "/books", {"exchange": exchange, "symbols": part}))
+    words = [f"{_books(len(done['stopped']))} removed"]
+    if done["missing"]:
+        words.append(f"not kept: {', '.join(done['missing'])}")
+    _tell(done, ", ".join(words), as_json=as_json)
+    return 1 if done["missing"] else 0
+
+
+# --- nodes -------------------------------------------------------------------------------------
+
+
+@cluster.command(short_help="Move all books away from a node.")
+@click.argument("node", shell_complete=_complete_node)
+@click.option("--undo", is_flag=True, help="Let it hold books again.")
+@click.option("--timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
+@_asking
+def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) -> int:
+    """Move all books away from a node, such as before maintenance; it still answers reads.
+
+    NODE is its id in `depthcache cluster status`, or the beginning of it. A book leaves the node once all its
+    new owners have it synced.
+
+    \b
+    depthcache cluster drain 3f2a91bc
+    depthcache cluster drain 3f2a91bc --undo
+
+    Exit code 0: done. 1: it still holds books after --timeout, and goes on. 2: it could not be done.
+    """
+    client = _node(where, manages=True)
+    found = client.ask("POST", f"/nodes/{_in_path(node)}/drain", {"draining": not undo})
+    name = found["node"]
+    if undo:
+        _tell(found, f"node {name} may hold books again", as_json=as_json)
+        return 0
+    is_empty = bool(timeout) and _wait(client, timeout, lambda status: _held(status, name) == 0)
+    words = f"node {name} holds no book" if is_empty else f"node {name} is being drained"
+    _tell({**found, "empty": is_empty}, words, as_json=as_json)
+    return 0 if is_empty or not timeout else 1
+
+
+@cluster.command(short_help="Let a node leave for good.")
+@click.option("--timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
+@_asking
+def leave(timeout: float, as_json: bool, **where: Any) -> int:
+    """Let the node that is asked hand its books over, leave the cluster for good, and end.
+
+    To end it for a while, send it SIGTERM instead: it stays a member.
+
+    \b
+    depthcache cluster leave
+    depthcache cluster leave --server https://10.0.0.2:42081 --ca authority.pem --token-file admin.token
+
+    Exit code 0: it has left. 1: it is still leaving after --timeout. 2: it could not be done.
+    """
+    client = _node(where, manages=True)
+    found = client.ask("POST", "/leave", {})
+    has_left = bool(timeout) and _until(timeout, lambda: not _answers(client))
+    words = f"node {found['node']} has left" if has_left else f"node {found['node']} is leaving"
+    if has_left and client.folder is not None:
+        words += f"; its folder {client.folder} is of no use any more"
+    _tell({**found, "left": has_left}, words, as_json=as_json)
+    return 0 if has_left or not timeout else 1
+
+
+@cluster.command(short_help="Make a new token.")
+@click.argument("role", type=click.Choice(["read", "manage", "join"]))
+@_asking
+def token(role: str, as_json: bool, **where: Any) -> int:
+    """Make a new token: for one more node (join), for readers (read), or for those who manage (manage).
+
+    With join, it prints the command for the new node; it works once, within 30 minutes, at the node that was
+    asked. With read and manage, the earlier tokens of the role end after an hour.
+
+    \b
+    depthcache cluster token join
+    depthcache cluster token read
+
+    Exit code 0: done. 2: it could not be done.
+    """
+    from datetime import UTC, datetime
+    from shlex import join
+
+    from depthcache.cli.streams import tell
+
+    found = _node(where, manages=True).ask("POST", f"/tokens/{role}", {})
+    if as_json:
+        _print(found)
+    elif role == "join":
+        click.echo(f"depthcache {join(found['command'])}")
+        tell(
+            f"depthcache: valid once, for {found['valid_s'] // 60} minutes; add the options of `cluster join`"
+        )
+    else:
+        until = datetime.fromtimestamp(found["old_until_ms"] / 1_000, UTC)
+        click.echo(found["token"])
+        tell(f"depthcache: earlier {role} tokens end at {until:%H:%M} UTC")
+    return 0
+
+
+# --- helpers -----------------------------------------------------------------------------------
+
+
+def _node(where: Mapping[str, Any], *, manages: bool) -> NodeClient:
+    from depthcache.cli.cluster_client import find_node
+
+    return find_node(**where, manages=manages)
+
+
+def _in_path(node: str) -> str:
+    from urllib.parse import quote
+
+    return quote(node, safe="")
+
+
+def _parts(symbols: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(symbols), _AT_ONCE):
+        yield list(symbols[start : start + _AT_ONCE])
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _add_up(done: dict[str, Any], answer: Mapping[str, Any]) -> None:
+    for name, value in answer.items():
+        if isinstance(value, list):
+            done[name] += value
+        else:
+            done[name] = value
+
+
+def _tell(done: Mapping[str, Any], words: str, *, as_json: bool) -> None:
+    if as_json:
+        _print(done)
+        return
+    click.echo(words)
+    if "note" in done:
+        click.echo(done["note"])
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    import json
+
+    from depthcache.foreign_text import json_line
+
+    click.echo(json_line(json.dumps(found, ensure_ascii=False)))
+
+
+def _wait(node: NodeClient, timeout_s: float, is_so: Callable[[Mapping[str, Any]], bool]) -> bool:
+    """Whether the status of the cluster becomes so in time."""
+    return _until(timeout_s, lambda: is_so(node.ask("GET", "")))
+
+
+def _until(timeout_s: float, is_so: Callable[[], bool]) -> bool:
+    from time import sleep
+
+    until_s = monotonic() + timeout_s
+    while not is_so():
+        if monotonic() >= until_s:
+            return False
+        sleep(min(_LOOK_S, max(until_s - monotonic(), 0)))
+    return True
+
+
+def _answers(node: NodeClient) -> bool:
+    from depthcache.cli.cluster_client import NodeRefused
+    from depthcache.errors import ConnectionFailed
+
+    try:
+        node.ask("GET", "/nodes")
+    except ConnectionFailed:
+        return False
+    except NodeRefused:  # it is ending
+        return True
+    return True
+
+
+def _held(status: Mapping[str, Any], node: str) -> int:
+    return sum(node in book["holders"] for book in status["books"])
+
+
+def _missing(status: Mapping[str, Any], exchange: str, symbols: set[str]) -> int:
+    """How many of these books are not synced as often as wanted and possible."""
+    from depthcache import venues
+    from depthcache.cli.cluster_status import is_wrong, possible
+
+    name, nodes = venues.venue(exchange).name, possible(status)
+    named = [each for each in status["books"] if each["exchange"] == name and each["symbol"] in symbols]
+    return sum(is_wrong(book, nodes) for book in named) + len(symbols) - len(named)
+
+
+def _books(count: int) -> str:
+    return f"{count} {'book' if count == 1 else 'books'}"

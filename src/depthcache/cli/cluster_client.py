@@ -1,0 +1,166 @@
+"""A node of a cluster as its commands see it: requests over HTTPS, with the token of its data folder."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from depthcache.errors import ConnectionFailed, InvalidArgument, UsageError
+from depthcache.foreign_text import clean
+
+__all__ = ["NodeClient", "NodeRefused", "find_node"]
+
+_TIMEOUT_S = 30.0
+_OK = 300
+_MOST_SHOWN = 500
+
+
+class NodeRefused(UsageError):
+    """A node did not do what a command asked.
+
+    Attributes:
+        status: of the response.
+        code: what the node calls the error.
+    """
+
+    status: int
+    code: str
+
+    def __init__(self, *, status: int, code: str, message: str) -> None:
+        self.status, self.code = status, code
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeClient:
+    """Where a node is asked.
+
+    Attributes:
+        url: of its server.
+        token: the secret.
+        authority: PEM file of the certificate authorities to trust; None for those of the system.
+        folder: the node's data folder; None where the node was named by its URL.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    authority: Path | None = None
+    folder: Path | None = None
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The JSON of a response. Raises ConnectionFailed, NodeRefused."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        connection = self._connection()
+        try:
+            connection.request(method, f"/v1/cluster{path}", content, headers)
+            response = connection.getresponse()
+            status, answer = response.status, response.read()
+        except (OSError, HTTPException) as error:
+            raise ConnectionFailed(url=self.url, reason=_reason(error)) from None
+        finally:
+            connection.close()
+        found = _parsed(answer)
+        if status < _OK and found is not None:
+            return found
+        said: Any = found.get("error") if isinstance(found, dict) else None
+        facts: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+        message = clean(str(facts.get("message", f"status {status}, and no JSON of a book server")))
+        raise NodeRefused(
+            status=status,
+            code=clean(str(facts.get("code", ""))),
+            message=f"{self.url}: {message[:_MOST_SHOWN]}",
+        )
+
+    def _connection(self) -> HTTPConnection:
+        parts = urlsplit(self.url)
+        host, port = str(parts.hostname), parts.port
+        if parts.scheme == "http":
+            return HTTPConnection(host, port, timeout=_TIMEOUT_S)
+        context = ssl.create_default_context(cafile=self.authority)
+        return HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+
+
+def find_node(
+    *,
+    cluster: str | None,
+    data_dir: Path | None,
+    server: str | None,
+    token_file: Path | None,
+    ca: Path | None,
+    manages: bool,
+) -> NodeClient:
+    """The node that a command means: by its URL, or by its data folder.
+
+    `manages`: whether the command needs the admin token. Raises UsageError, OSError.
+    """
+    from depthcache.cluster.data_folder import find_folder, node_address
+
+    if server is not None:
+        return _named(server, token_file, ca)
+    if token_file is not None or ca is not None:
+        given = "--token-file" if token_file is not None else "--ca"
+        raise UsageError(f"{given} needs --server URL")
+    folder = find_folder(cluster=cluster, data_dir=data_dir)
+    if folder is None:
+        where = data_dir or (f"cluster {cluster}" if cluster else "a cluster")
+        raise UsageError(
+            f"there is no node of {where} on this machine: `depthcache cluster start` begins one; "
+            "--server URL --token-file FILE names one elsewhere"
+        )
+    return NodeClient(
+        url=f"https://{node_address(folder)}",
+        token=_secret(folder / ("admin.token" if manages else "read.token")),
+        authority=folder / "authority.pem",
+        folder=folder,
+    )
+
+
+def _named(server: str, token_file: Path | None, ca: Path | None) -> NodeClient:
+    parts = urlsplit(server)
+    allowed = "https://HOST:PORT, or http:// on this machine"
+    try:
+        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_right = False
+    is_local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not is_right or parts.username or parts.path.strip("/") or (parts.scheme == "http" and not is_local):
+        raise InvalidArgument(name="--server", value=server, allowed=allowed)
+    if token_file is None:
+        raise UsageError("--server needs --token-file FILE: read.token or admin.token of a node")
+    return NodeClient(url=server.rstrip("/"), token=_secret(token_file), authority=ca)
+
+
+def _secret(path: Path) -> str:
+    secret = path.read_bytes().strip()
+    try:
+        found = secret.decode("ascii")
+    except ValueError:
+        found = ""
+    if not found or not found.isprintable() or " " in found:
+        raise InvalidArgument(name="token file", value=str(path), allowed="one line with a token")
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "no node answers there: is it running?"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not of this cluster: {error.verify_message}"
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_TIMEOUT_S:g} s"
+    return clean(str(error)) or type(error).__name__
+
+
+def _parsed(answer: bytes) -> Any:
+    try:
+        return json.loads(answer or b"{}")
+    except (ValueError, RecursionError):
+        return None

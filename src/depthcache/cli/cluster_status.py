@@ -1,0 +1,143 @@
+"""The status of a cluster in 80 columns: nodes, books that are not as wanted, request weight, moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from depthcache.cli.state import counted
+from depthcache.foreign_text import clean
+
+__all__ = ["is_whole", "is_wrong", "status_lines"]
+
+WIDTH = 80
+_MOST_BOOKS, _MOST_MOVES = 20, 5
+_SEEN = ("alive", "suspect", "draining")
+_SHORT = 8
+"""Characters of a node's id that are shown: enough to tell nodes apart, and to name one."""
+
+
+def is_whole(status: Mapping[str, Any]) -> bool:
+    """Whether every node is there and every book is synced as often as it can be."""
+    nodes = status["nodes"]
+    is_there = all(each["state"] in ("alive", "draining", "removed") for each in nodes)
+    return is_there and not any(is_wrong(book, possible(status)) for book in status["books"])
+
+
+def possible(status: Mapping[str, Any]) -> int:
+    """How many nodes may hold a book."""
+    return max(1, sum(each["state"] in ("alive", "suspect") for each in status["nodes"]))
+
+
+def is_wrong(book: Mapping[str, Any], nodes: int) -> bool:
+    """Whether a book is synced on fewer nodes than wanted and possible."""
+    return int(book["synced"]) < min(int(book["replicas"]), nodes)
+
+
+def status_lines(
+    status: Mapping[str, Any], moves: Sequence[Mapping[str, Any]], *, shows_all: bool = False
+) -> list[str]:
+    """`moves`: oldest first. `shows_all`: every book, not only those that are not as wanted."""
+    nodes, books = status["nodes"], status["books"]
+    most = possible(status)
+    wrong = [book for book in books if is_wrong(book, most)]
+    seen = sum(each["state"] in _SEEN for each in nodes)
+    belonging = sum(each["state"] != "removed" for each in nodes)
+    state = "all synced" if not wrong else f"{len(wrong):,} not synced as wanted"
+    up = f"{seen} of {counted(belonging, 'node')} up"
+    lines = [f"cluster {clean(status['cluster'])}: {up}, {counted(len(books), 'book')}, {state}"]
+    lines += ["", *_nodes(status)]
+    shown = list(books) if shows_all else wrong[:_MOST_BOOKS]
+    if shown:
+        lines += ["", *_books(shown)]
+    if len(wrong) > len(shown):
+        lines.append(f"… and {len(wrong) - len(shown):,} more: --books shows all")
+    for section in (_weights(status.get("weight", ())), _moves(moves[-_MOST_MOVES:])):
+        lines += ["", *section] if section else []
+    return [line.rstrip() for line in lines]
+
+
+def _nodes(status: Mapping[str, Any]) -> list[str]:
+    rows = [("NODE", "STATE", "BOOKS", "SYNCED", "ADDRESS", "ZONE")]
+    for node in status["nodes"]:
+        states = [book["holders"].get(node["id"]) for book in status["books"]]
+        held = [each for each in states if each is not None]
+        name = node["id"][:_SHORT] + ("*" if node["id"] == status["node"] else "")
+        rows.append(
+            (
+                name,
+                node["state"],
+                f"{len(held):,}",
+                f"{held.count('synced'):,}",
+                node["address"] or "-",
+                node.get("zone") or "-",
+            )
+        )
+    return _table(rows, (9, 9, 7, 7, 28, 15), right=(2, 3))
+
+
+def _books(books: Iterable[Mapping[str, Any]]) -> list[str]:
+    rows = [("BOOK", "EXCHANGE", "SYNCED", "WHY NOT")]
+    rows += [
+        (
+            book["symbol"],
+            book["exchange"],
+            f"{book['synced']} of {book['replicas']}",
+            _why(book) if int(book["synced"]) < int(book["replicas"]) else "",
+        )
+        for book in books
+    ]
+    return _table(rows, (20, 24, 8, 30))
+
+
+def _why(book: Mapping[str, Any]) -> str:
+    """The reason that this node knows, or the states of the replicas."""
+    reason = str(book.get("reason") or "")
+    if reason:
+        return reason
+    missing = [f"{node[:_SHORT]} {state}" for node, state in book["holders"].items() if state != "synced"]
+    return ", ".join(missing) or "no node holds it: too few nodes"
+
+
+def _weights(weights: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [("EGRESS", "POOL", "WEIGHT USED", "LIMIT")]
+    for each in weights:
+        used = each["used"] if each.get("exchange_used") is None else each["exchange_used"]
+        rows.append((each["egress"] or "-", each["pool"], f"{used:,}", f"{each['limit']:,}"))
+    return _table(rows, (20, 28, 14, 12), right=(2, 3)) if len(rows) > 1 else []
+
+
+def _moves(moves: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [("WHEN (UTC)", "BOOK", "MOVE", "FROM", "WHY")]
+    rows += [
+        (
+            f"{datetime.fromtimestamp(each['at_ms'] / 1_000, UTC):%H:%M:%S}",
+            each["symbol"],
+            each["what"],
+            each["source"][:_SHORT] or "-",
+            each["why"] or (f"after {each['took_s']:.1f} s" if each["what"] == "synced" else ""),
+        )
+        for each in reversed(moves)
+    ]
+    return _table(rows, (10, 16, 7, 9, 30)) if len(rows) > 1 else []
+
+
+def _table(rows: Sequence[Sequence[str]], widths: Sequence[int], *, right: tuple[int, ...] = ()) -> list[str]:
+    """Columns as narrow as their content allows, at most so wide, with two blanks between them."""
+    from rich.cells import cell_len, set_cell_size
+
+    texts = [[clean(str(cell)) for cell in row] for row in rows]
+    found = [min(most, max(cell_len(row[index]) for row in texts)) for index, most in enumerate(widths)]
+    spare = WIDTH - sum(found) - 2 * (len(found) - 1)
+    last = max(cell_len(row[-1]) for row in texts)
+    found[-1] = min(last, found[-1] + max(spare, 0)) if spare >= 0 else found[-1] + spare
+    lines: list[str] = []
+    for row in texts:
+        cells: list[str] = []
+        for index, (cell, width) in enumerate(zip(row, found, strict=True)):
+            shown = cell if cell_len(cell) <= width else f"{set_cell_size(cell, width - 1).rstrip()}…"
+            pad = " " * (width - cell_len(shown))
+            cells.append(pad + shown if index in right else shown + pad)
+        lines.append("  ".join(cells).rstrip())
+    return lines

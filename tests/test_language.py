@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from depthcache.cli import cli
@@ -45,6 +46,9 @@ def texts() -> Iterator[tuple[str, str]]:
     for name, command in cli.commands.items():
         inside = command.make_context(name, [], parent=program, resilient_parsing=True)
         yield f"depthcache {name} --help", inside.get_help()
+        for below, each in command.commands.items() if isinstance(command, click.Group) else ():
+            context = each.make_context(below, [], parent=inside, resilient_parsing=True)
+            yield f"depthcache {name} {below} --help", context.get_help()
 
 
 TEXTS = dict(texts())

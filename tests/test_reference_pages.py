@@ -72,10 +72,17 @@ def test_every_log_line_is_on_its_page() -> None:
 
 
 def test_every_command_and_option_is_on_its_page() -> None:
+    import click
+
     from depthcache.cli import cli
 
     page = (REFERENCE / "commands.md").read_text("utf-8")
+    every = dict(cli.commands)
     for name, command in cli.commands.items():
+        if isinstance(command, click.Group):
+            every |= {f"{name} {below}": each for below, each in command.commands.items()}
+    assert "cluster start" in every
+    for name, command in every.items():
         part = page.split(f"## depthcache {name}\n", 1)[1].split("\n## ", 1)[0]
         options = [option for each in command.params for option in each.opts if option.startswith("--")]
         assert [option for option in options if option not in part] == []

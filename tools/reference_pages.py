@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import click
+
 from depthcache import logs, venues
 from depthcache.cli import cli
 from depthcache.core import policy
@@ -218,20 +220,32 @@ def settings_page() -> str:
     return SETTINGS + "\n".join(rows) + "\n"
 
 
-def help_text(name: str | None) -> str:
-    """The output of `--help` for a command, or for the program."""
+def command_names() -> list[str]:
+    """Every command as it is typed after `depthcache`; those of a group after the group."""
+    names: list[str] = []
+    for name, command in cli.commands.items():
+        below = command.commands if isinstance(command, click.Group) else {}
+        names += [name, *(f"{name} {each}" for each in below)]
+    return names
+
+
+def help_text(name: str) -> str:
+    """The output of `--help` for a command; for the program where the name is empty."""
+    command: click.Command = cli
     context = cli.make_context("depthcache", [], resilient_parsing=True, terminal_width=WIDTH)
-    if name is None:
-        return cli.get_help(context)
-    command = cli.commands[name]
-    below = command.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=WIDTH)
-    return command.get_help(below)
+    for word in name.split():
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+        context = command.make_context(
+            word, [], parent=context, resilient_parsing=True, terminal_width=WIDTH
+        )
+    return command.get_help(context)
 
 
 def commands_page() -> str:
     """The help of the program and of each command."""
-    parts = [COMMANDS, f"```text\n{help_text(None)}\n```\n"]
-    parts += [f"## depthcache {name}\n\n```text\n{help_text(name)}\n```\n" for name in cli.commands]
+    parts = [COMMANDS, f"```text\n{help_text('')}\n```\n"]
+    parts += [f"## depthcache {name}\n\n```text\n{help_text(name)}\n```\n" for name in command_names()]
     return "\n".join(parts)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from depthcache import venues
@@ -42,6 +43,9 @@ def completed(*words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         (("simulate", "--faults", "ro"), ["rough"]),
         (("simulate", "--faults", "rough,dro"), ["rough,drop="]),
         (("symbols", "zzz"), []),
+        (("cluster", "dr"), ["drain"]),
+        (("cluster", "add", "--exchange", "binance.u"), ["binance.us"]),
+        (("cluster", "token", "re"), ["read"]),
     ],
 )
 def test_commands_options_and_exchange_names_are_completed(
@@ -88,9 +92,11 @@ def test_files_are_completed_behind_the_dashes_of_simulate(
 
 
 def test_every_option_and_argument_that_names_an_exchange_has_the_type() -> None:
+    groups = [each for each in cli.commands.values() if isinstance(each, click.Group)]
     named = [
         (name, each.type)
-        for name, command in cli.commands.items()
+        for group in (cli, *groups)
+        for name, command in group.commands.items()
         for each in command.params
         if each.name == "exchange"
     ]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from depthcache import Settings
+import depthcache
+from depthcache import Settings, server
+from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.members import Member, MemberState, Node
 from depthcache.cluster.core.node import NodeCore
@@ -15,9 +19,11 @@ from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
-from depthcache.cluster.management import Invitation, NewToken
+from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
 from depthcache.cluster.moves import Move
 from depthcache.cluster.running_node import ClusterNode, NodeOptions
+from depthcache.server import BookServer, ServerConfig
+from tests.server.asking import ADMIN, READ
 
 CLUSTER = "amber-fox"
 WALL_MS = 1_796_000_000_000
@@ -143,3 +149,22 @@ class FakeAdmission:
     async def rotate_token(self, role: Role) -> NewToken:
         self.rotated.append(role)
         return NewToken(secret=NEW_TOKEN, old_until_ms=WALL_MS + 3_600_000)
+
+
+@asynccontextmanager
+async def serving(folder: Path, node: FakeNode | None, *, manages: bool = True) -> AsyncIterator[BookServer]:
+    """A server without books of its own, which is that node of a cluster."""
+    config = ServerConfig(
+        port=0,
+        data_dir=folder,
+        read_token=READ,
+        admin_token=ADMIN,
+        compat_listen="127.0.0.1:0",
+        compat_manage=manages,
+    )
+    books = depthcache.connect({}, settings=depthcache.Settings())
+    async with books as client, server.serve(client, config) as running:
+        if node is not None:
+            admission = FakeAdmission()
+            running._delegate(ClusterManagement(node, admission), ClusterCompat(node, wall_s=lambda: 1_800.0))
+        yield running

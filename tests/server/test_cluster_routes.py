@@ -4,45 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import depthcache
-from depthcache import server
-from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.members import MemberState
 from depthcache.cluster.core.ownership import ReplicaState
-from depthcache.cluster.management import ClusterManagement
 from depthcache.cluster.moves import Move
-from depthcache.server import BookServer, ServerConfig
-from tests.cluster.managed import BTC, JOIN_TOKEN, WALL_MS, FakeAdmission, FakeNode
+from depthcache.server import BookServer
+from tests.cluster.managed import BTC, JOIN_TOKEN, WALL_MS, FakeNode, serving
 from tests.server.asking import ADMIN, READ, Answer, ask
 
 SPOT = "binance.com"
 JSON = {"Content-Type": "application/json"}
 BOOKS = {"exchange": SPOT, "symbols": ["BTCUSDT"]}
-
-
-@asynccontextmanager
-async def serving(folder: Path, node: FakeNode | None, *, manages: bool = True) -> AsyncIterator[BookServer]:
-    """A server without books of its own, which is that node of a cluster."""
-    config = ServerConfig(
-        port=0,
-        data_dir=folder,
-        read_token=READ,
-        admin_token=ADMIN,
-        compat_listen="127.0.0.1:0",
-        compat_manage=manages,
-    )
-    books = depthcache.connect({}, settings=depthcache.Settings())
-    async with books as client, server.serve(client, config) as running:
-        if node is not None:
-            admission = FakeAdmission()
-            running._delegate(ClusterManagement(node, admission), ClusterCompat(node, wall_s=lambda: 1_800.0))
-        yield running
 
 
 async def call(running: BookServer, method: str, path: str, body: Any = None, token: str = ADMIN) -> Answer:

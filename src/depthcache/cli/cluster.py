@@ -118,7 +118,11 @@ def _running(command: Command) -> Command:
             "--node-port", type=click.IntRange(0, 65_535), help="For other nodes; 0: any.  [default: 42080]"
         ),
         click.option("--port", type=click.IntRange(0, 65_535), help="For readers; 0: any.  [default: 42081]"),
-        click.option("--listen", metavar="ADDR", help="Address to listen on.  [default: 127.0.0.1]"),
+        click.option(
+            "--listen",
+            metavar="ADDR",
+            help="Address to listen on.  [default: 127.0.0.1; of join: towards that node]",
+        ),
         _DATA_DIR,
     ):
         command = option(command)

@@ -72,11 +72,10 @@ class NodeClient:
             return found
         said: Any = found.get("error") if isinstance(found, dict) else None
         facts: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
-        message = clean(str(facts.get("message", f"status {status}, and no JSON of a book server")))
+        usual = f"{self.url} answers with status {status}, and is no book server"
+        message = clean(str(facts.get("message", usual)))
         raise NodeRefused(
-            status=status,
-            code=clean(str(facts.get("code", ""))),
-            message=f"{self.url}: {message[:_MOST_SHOWN]}",
+            status=status, code=clean(str(facts.get("code", ""))), message=message[:_MOST_SHOWN]
         )
 
     def _connection(self) -> HTTPConnection:
@@ -110,10 +109,10 @@ def find_node(
         raise UsageError(f"{given} needs --server URL")
     folder = find_folder(cluster=cluster, data_dir=data_dir)
     if folder is None:
-        where = data_dir or (f"cluster {cluster}" if cluster else "a cluster")
+        where = f"in {data_dir}" if data_dir else f"of {cluster or 'a cluster'} on this machine"
         raise UsageError(
-            f"there is no node of {where} on this machine: `depthcache cluster start` begins one; "
-            "--server URL --token-file FILE names one elsewhere"
+            f"there is no node {where}: `depthcache cluster start` begins one; --server URL --token-file FILE "
+            "names one elsewhere"
         )
     return NodeClient(
         url=f"https://{node_address(folder)}",

@@ -14,7 +14,7 @@ from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
     from depthcache.cli.interrupt import Interrupt
-    from depthcache.cluster.data_folder import DataFolder, NodeOptions
+    from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions
     from depthcache.cluster.management import Invitation
     from depthcache.cluster.program import NodeProgram
     from depthcache.server import ServerConfig
@@ -35,9 +35,10 @@ def started(cluster: str | None, data_dir: Path | None, options: Mapping[str, An
 
         node = _node_options(options)
         found = find_folder(cluster=cluster, data_dir=data_dir)
-        if found is not None:
-            return DataFolder.open(found, node)
-        return DataFolder.create(data_dir, node, cluster=cluster)
+        if found is None:
+            _check_ports(node)
+            return DataFolder.create(data_dir, node, cluster=cluster)
+        return DataFolder.open(found, node)
 
     return open_folder
 
@@ -48,7 +49,12 @@ def joined(address: str, token: str, data_dir: Path | None, options: Mapping[str
     async def open_folder() -> DataFolder:
         from depthcache.cluster.join_client import join_cluster
 
-        return await join_cluster(address, token, _node_options(options), data_dir=data_dir)
+        given = dict(options)
+        if given["listen"] is None:
+            given["listen"] = _address_towards(address)
+        node = _node_options(given)
+        _check_ports(node)  # before the token is used up
+        return await join_cluster(address, token, node, data_dir=data_dir)
 
     return open_folder
 
@@ -74,6 +80,11 @@ async def _run(
     from depthcache.errors import UsageError
 
     folder = await opening()
+    try:
+        _check_ports(_of_identity(folder.identity))
+    except BaseException:
+        folder.close()
+        raise
     async with open_node(folder, config, depth=depth) as program:
         click.echo(_ready_line(program) if as_json else "\n".join(_ready_lines(program)))
         notify("READY=1")
@@ -87,7 +98,8 @@ async def _run(
             tell(f"depthcache: the node has left; its folder {folder.path} is of no use any more")
         else:
             over.cancel()
-            tell("depthcache: ending, other nodes serve its books")
+            has_others = bool(program.node.runner.core.members.alive())
+            tell("depthcache: ending" + (", other nodes serve its books" if has_others else ""))
         asked.cancel()
     return 0
 
@@ -108,6 +120,57 @@ def _node_options(options: Mapping[str, Any]) -> NodeOptions:
     except InvalidArgument as error:
         name = {"hosts": "--host"}.get(error.name, f"--{error.name.replace('_', '-')}")
         raise InvalidArgument(name=name, value=error.value, allowed=error.allowed) from None
+
+
+def _of_identity(identity: Identity) -> NodeOptions:
+    from depthcache.cluster.data_folder import NodeOptions
+
+    port, node_port = (int(each.rpartition(":")[2]) for each in (identity.node.address, identity.listen))
+    return NodeOptions(listen=identity.bind, port=port, node_port=node_port)
+
+
+def _check_ports(options: NodeOptions) -> None:
+    """Raises UsageError for a port that another program has: the node would fail later, and less clearly."""
+    import errno
+    import socket
+
+    from depthcache.cluster.data_folder import DEFAULT_NODE_PORT, DEFAULT_PORT
+    from depthcache.errors import UsageError
+
+    host = options.listen or "127.0.0.1"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for option, given, usual in (
+        ("--port", options.port, DEFAULT_PORT),
+        ("--node-port", options.node_port, DEFAULT_NODE_PORT),
+    ):
+        port = usual if given is None else given
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+                words = (
+                    f"port {port} of {host} is taken, perhaps by another node; choose another with {option}"
+                )
+                raise UsageError(f"{words}, or {option} 0 for any free one") from None
+
+
+def _address_towards(address: str) -> str | None:
+    """The address of this machine from which another host is reached, so that it can be reached from there.
+    None where that is not known."""
+    import socket
+    from urllib.parse import urlsplit
+
+    try:
+        host = urlsplit(f"//{address}").hostname
+        [(family, kind, protocol, _, found), *_] = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)
+        with socket.socket(family, kind, protocol) as probe:
+            probe.connect(found)  # sends nothing
+            return str(probe.getsockname()[0])
+    except (OSError, ValueError):
+        return None
 
 
 def _invitation(program: NodeProgram) -> Invitation | None:

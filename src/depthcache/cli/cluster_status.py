@@ -44,9 +44,10 @@ def status_lines(
     wrong = [book for book in books if is_wrong(book, most)]
     seen = sum(each["state"] in _SEEN for each in nodes)
     belonging = sum(each["state"] != "removed" for each in nodes)
-    state = "all synced" if not wrong else f"{len(wrong):,} not synced as wanted"
+    state = ", all synced" if books else ""
+    state = f", {len(wrong):,} not synced as wanted" if wrong else state
     up = f"{seen} of {counted(belonging, 'node')} up"
-    lines = [f"cluster {clean(status['cluster'])}: {up}, {counted(len(books), 'book')}, {state}"]
+    lines = [f"cluster {clean(status['cluster'])}: {up}, {counted(len(books), 'book')}{state}"]
     lines += ["", *_nodes(status)]
     shown = list(books) if shows_all else wrong[:_MOST_BOOKS]
     if shown:

@@ -1,0 +1,428 @@
+"""`depthcache cluster`: what its commands ask and print, on a node without network and on real ones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+
+from depthcache import simulator
+from depthcache.cli import main
+from depthcache.cli.cluster_node import _address_towards, _check_ports
+from depthcache.cli.cluster_status import status_lines
+from depthcache.cluster.core.members import MemberState
+from depthcache.cluster.core.ownership import ReplicaState
+from depthcache.cluster.data_folder import NodeOptions
+from depthcache.cluster.moves import Move
+from depthcache.errors import UsageError
+from tests.cli.programs import running
+from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeNode, serving
+from tests.cli.test_completion import completed
+from tests.server.asking import ADMIN, DEADLINE_S, READ
+
+SPOT = "binance.com"
+
+
+class Commands:
+    """Commands that ask one node, which runs on another thread."""
+
+    def __init__(self, node: FakeNode, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.node, self._folder, self._capsys = node, folder, capsys
+        for name, secret in (("read", READ), ("admin", ADMIN)):
+            (folder / name).write_text(f"{secret}\n")
+        self.url = ""
+
+    def where(self, by: str = "admin") -> list[str]:
+        """The options that name the node."""
+        return ["--server", self.url, "--token-file", str(self._folder / by)]
+
+    def run(self, *words: str, by: str = "admin") -> tuple[int, str, str]:
+        """Exit code, output and errors of a command."""
+        code = main(["cluster", *words, *self.where(by)])
+        return (code, *self._capsys.readouterr())
+
+    def json(self, *words: str) -> Any:
+        """What it prints with --json."""
+        code, out, err = self.run(*words, "--json")
+        assert (code, err) == (0, "")
+        assert out.count("\n") == 1
+        return json.loads(out)
+
+
+@contextmanager
+def served(node: FakeNode, folder: Path) -> Iterator[str]:
+    """The URL of the node while it is served."""
+    urls: list[str] = []
+    is_ready, is_over = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        async with serving(folder, node) as running:
+            urls.append(running.url)
+            is_ready.set()
+            await asyncio.to_thread(is_over.wait)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    try:
+        assert is_ready.wait(DEADLINE_S)
+        yield urls[0]
+    finally:
+        is_over.set()
+        thread.join()
+
+
+@pytest.fixture
+def commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    found = Commands(FakeNode("b2", "c3"), tmp_path, capsys)
+    with served(found.node, tmp_path / "server") as found.url:
+        yield found
+
+
+# --- books -----------------------------------------------------------------------------------
+
+
+def test_books_are_added_changed_and_removed(commands: Commands) -> None:
+    assert commands.run("add", "btcusdt", "ETHUSDT") == (0, "2 books added\n", "")
+    assert {key: book.replicas for key, book in commands.node.core.wanted.books().items()} == {BTC: 2, ETH: 2}
+    words = "1 book added, 1 there already (`depthcache cluster set` changes them)\n"
+    assert commands.run("add", "BTCUSDT", "BNBUSDT", "--depth", "500", "--replicas", "1") == (0, words, "")
+    assert commands.run("set", "BTCUSDT", "--replicas", "3", "--speed-ms", "100")[:2] == (
+        0,
+        "1 book changed\n",
+    )
+    book = commands.node.core.wanted.books()[BTC]
+    assert (book.replicas, book.settings) == (3, (("speed_ms", 100),))
+    code, out, _ = commands.run("remove", "BTCUSDT", "NOUSDT")
+    assert (code, out) == (1, "1 book removed, not kept: NOUSDT\n")
+    assert BTC not in commands.node.core.wanted.books()
+
+
+def test_every_change_prints_one_json_object(commands: Commands) -> None:
+    found = commands.json("add", "BTCUSDT", "--replicas", "4")
+    assert (found["created"], found["existing"]) == (["BTCUSDT"], [])
+    assert found["note"].startswith("4 replicas are wanted and 3 nodes may hold books")
+    assert commands.json("set", "BTCUSDT", "--replicas", "1") == {"changed": ["BTCUSDT"]}
+    assert commands.json("remove", "BTCUSDT") == {"stopped": ["BTCUSDT"], "missing": []}
+    assert commands.json("remove", "--node", "b2") == {"node": "b2", "removed": True}
+    assert commands.json("drain", "c3") == {"node": "c3", "draining": True, "empty": True}
+    assert commands.json("token", "join")["command"][-1] == JOIN_TOKEN
+
+
+def test_many_symbols_go_in_several_requests(commands: Commands) -> None:
+    """A body has at most 64 KiB."""
+    symbols = [f"AVERYLONGSYMBOLWITHOUTEND{number}" for number in range(2_500)]
+    assert commands.run("add", *symbols)[:2] == (0, "2500 books added\n")
+    assert len(commands.node.core.wanted.books()) == 2_500
+    assert commands.run("remove", *symbols)[:2] == (0, "2500 books removed\n")
+
+
+def test_add_waits_until_books_are_synced_as_often_as_they_can_be(commands: Commands) -> None:
+    code, out, _ = commands.run("add", "BTCUSDT", "--replicas", "2", "--timeout", "0.01")
+    assert (code, out) == (1, "1 book added, not all synced after 0.01 s\n")
+    for peer in ("b2", "c3"):
+        commands.node.report(peer, BTC, ReplicaState.SYNCED)
+    code, out, _ = commands.run("add", "BTCUSDT", "--timeout", "30")
+    assert code == 0
+    assert out.endswith(", all synced\n")
+
+
+# --- nodes and tokens ------------------------------------------------------------------------
+
+
+def test_a_node_is_drained_until_it_holds_no_book(commands: Commands) -> None:
+    commands.run("add", "BTCUSDT")
+    commands.node.report("b2", BTC, ReplicaState.SYNCED)
+    code, out, _ = commands.run("drain", "b", "--timeout", "0.01")
+    assert (code, out) == (1, "node b2 is being drained\n")
+    commands.node.core.books.on_report("b2", BTC, None, 0)
+    assert commands.run("drain", "b2")[:2] == (0, "node b2 holds no book\n")
+    assert commands.node.core.wanted.draining() == {"b2"}
+    assert commands.run("drain", "b2", "--undo")[:2] == (0, "node b2 may hold books again\n")
+    assert commands.node.core.wanted.draining() == frozenset()
+
+
+def test_a_node_is_asked_to_leave(commands: Commands) -> None:
+    assert commands.run("leave", "--timeout", "0.01")[:2] == (1, "node a1 is leaving\n")
+    assert commands.node.is_leaving
+
+
+def test_tokens_go_to_stdout_and_words_to_stderr(commands: Commands) -> None:
+    code, out, err = commands.run("token", "join")
+    assert (code, out) == (0, f"depthcache cluster join 10.0.0.1:42080 {JOIN_TOKEN}\n")
+    assert err == "depthcache: valid once, for 30 minutes; add the options of `cluster join`\n"
+    code, out, err = commands.run("token", "read")
+    assert (code, out) == (0, f"{NEW_TOKEN}\n")
+    assert "earlier read tokens end at" in err
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("drain", "zz"), "no node has the id 'zz'"),
+        (("set", "BTCUSDT", "--replicas", "1"), "the cluster does not keep BTCUSDT on binance.com"),
+        (("add", "BTC USDT"), "invalid symbol"),
+        (("add", "BTCUSDT", "--speed-ms", "7"), "invalid speed_ms 7"),
+        (("remove", "--node", "a1"), "a node cannot remove itself"),
+        (("drain", "../../books"), "no node has the id"),
+    ],
+)
+def test_what_a_node_refuses_is_one_line(commands: Commands, words: tuple[str, ...], said: str) -> None:
+    code, out, err = commands.run(*words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"depthcache: {said}")
+    assert err.count("\n") == 1
+
+
+def test_a_read_token_reads_and_changes_nothing(commands: Commands) -> None:
+    assert commands.run("status", by="read")[0] == 0
+    code, _, err = commands.run("add", "BTCUSDT", by="read")
+    assert (code, err) == (2, "depthcache: this needs a token with the role manage; yours has read\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--data-dir", "/nonexistent"], "there is no node in /nonexistent: "),
+        (["--cluster", "red-fox"], "there is no node of red-fox on this machine: "),
+        ([], "there is no node of a cluster on this machine: "),
+        (["--server", "https://127.0.0.1:1"], "--server needs --token-file FILE"),
+        (["--token-file", "x"], "--token-file needs --server URL"),
+        (["--ca", "x"], "--ca needs --server URL"),
+        (["--server", "http://10.0.0.1:1", "--token-file", "TOKEN"], "invalid --server 'http://10.0.0.1:1'"),
+        (["--server", "https://u:p@h:1", "--token-file", "TOKEN"], "invalid --server"),
+        (["--server", "https://h:99999", "--token-file", "TOKEN"], "invalid --server"),
+        (
+            ["--server", "http://127.0.0.1:1", "--token-file", "TOKEN"],
+            "connection to http://127.0.0.1:1 failed",
+        ),
+        (["--server", "http://127.0.0.1:1", "--token-file", "EMPTY"], "invalid token file"),
+    ],
+)
+def test_a_node_that_cannot_be_asked_is_one_line(
+    words: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    (tmp_path / "token").write_text(READ)
+    (tmp_path / "empty").write_text("")
+    files = {"TOKEN": str(tmp_path / "token"), "EMPTY": str(tmp_path / "empty")}
+    code = main(["cluster", "status", *(files.get(word, word) for word in words)])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.startswith(f"depthcache: {said}")
+    assert err.count("\n") == 1
+
+
+def test_a_program_that_is_no_book_server_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(READ)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>\x1b[31m")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        code = main(["cluster", "status", "--server", url, "--token-file", str(tmp_path / "token")])
+        thread.join()
+    assert (code, capsys.readouterr().err) == (
+        2,
+        f"depthcache: {url} answers with status 200, and is no book server\n",
+    )
+
+
+# --- status ----------------------------------------------------------------------------------
+
+
+def test_the_status_says_what_is_wrong_and_exits_with_1(commands: Commands) -> None:
+    commands.run("add", "BTCUSDT", "--replicas", "3")
+    assert commands.run("status", by="read")[0] == 1
+    for peer in ("b2", "c3"):
+        commands.node.report(peer, BTC, ReplicaState.SYNCED)
+    commands.node.report("a1", BTC, ReplicaState.STALE)
+    commands.node.reasons.reasons[BTC] = "gap: updates 5 to 9 are missing"
+    commands.node.history = [Move(WALL_MS, "a1", *BTC, "began", source="exchange", why="created or changed")]
+    code, out, _ = commands.run("status", by="read")
+    assert code == 1
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "cluster amber-fox: 3 of 3 nodes up, 1 book, 1 not synced as wanted"
+    assert "a1* alive 1 0 10.0.0.161:42081 -" in lines
+    assert "BTCUSDT binance.com 2 of 3 gap: updates 5 to 9 are missing" in lines
+    assert "- binance.com 120 6,000" in lines
+    assert "00:53:20 BTCUSDT began exchange created or changed" in lines
+    commands.node.report("a1", BTC, ReplicaState.SYNCED)
+    code, out, _ = commands.run("status", by="read")
+    assert code == 0
+    assert out.startswith("cluster amber-fox: 3 of 3 nodes up, 1 book, all synced\n")
+    commands.node.see("b2", MemberState.SUSPECT)
+    assert commands.run("status", by="read")[0] == 1, "a node is not there"
+
+
+def test_the_status_as_json_has_the_moves(commands: Commands) -> None:
+    found = commands.json("status")
+    assert (found["cluster"], found["node"], found["moves"]) == ("amber-fox", "a1", [])
+
+
+def status(books: int = 1, **changes: Any) -> dict[str, Any]:
+    """The status of two nodes with long names."""
+    ids = ["3f2a91bc00000001", "a0b1c2d3e4f50002"]
+    address = "a-very-long-host-name-of-a-rack.example.internal:42081"
+    nodes = [{"id": each, "state": "draining", "address": address, "zone": "zone-" * 9} for each in ids]
+    nodes.append({"id": "9" * 16, "state": "away", "address": None})
+    book = {
+        "exchange": "binance.com-coin_futures",
+        "symbol": "币安人生" * 6,
+        "replicas": 2,
+        "holders": {ids[0]: "synced", ids[1]: "starting"},
+        "synced": 0,
+        "reason": "snapshot refused: HTTP 418 until 2026-11-30 20:00:00 " * 3,
+    }
+    weight = {"egress": "frankfurt-nat-gateway-7", "pool": "binance.com-futures spot", "limit": 2_400}
+    return {
+        "cluster": "amber-fox",
+        "node": ids[0],
+        "nodes": nodes,
+        "books": [{**book, **changes} for _ in range(books)],
+        "weight": [{**weight, "used": 1, "exchange_used": None}],
+    }
+
+
+def moves(count: int) -> list[dict[str, Any]]:
+    move = {"node": "3f2a91bc00000001", "exchange": SPOT, "symbol": "币安人生" * 6, "what": "began"}
+    more = {"source": "a0b1c2d3e4f50002", "why": "node a0b1c2d3e4f50002 is dead " * 3, "took_s": 0.0}
+    return [{"at_ms": WALL_MS + at * 1_000, **move, **more} for at in range(count)]
+
+
+def test_a_status_fits_80_columns_whatever_it_says() -> None:
+    lines = status_lines(status(), moves(9))
+    assert max(map(cell_len, lines)) <= 80
+    assert any(line.endswith("…") for line in lines), "what does not fit is cut with a mark"
+    assert sum("began" in line for line in lines) == 5, "the newest moves"
+
+
+def test_only_so_many_books_are_shown_and_the_others_counted() -> None:
+    lines = status_lines(status(30, symbol="BTCUSDT"), [])
+    assert sum(line.startswith("BTCUSDT") for line in lines) == 20
+    assert "… and 10 more: --books shows all" in lines
+    assert (
+        sum(
+            line.startswith("BTCUSDT")
+            for line in status_lines(status(30, symbol="BTCUSDT"), [], shows_all=True)
+        )
+        == 30
+    )
+
+
+def test_where_no_reason_is_known_the_states_of_the_replicas_are_shown() -> None:
+    [line] = [
+        each for each in status_lines(status(symbol="BTCUSDT", reason=""), []) if each.startswith("BTC")
+    ]
+    assert line.endswith("a0b1c2d3 starting")
+
+
+def test_what_a_node_says_cannot_move_the_cursor() -> None:
+    lines = status_lines(status(symbol="A\x1b[2J", reason="\x1b]0;x\x07"), [])
+    assert not any("\x1b" in line or "\x07" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_watch_looks_again_until_ctrl_c(commands: Commands) -> None:
+    with running("cluster", "status", "--watch", "--json", *commands.where("read")) as program:
+        assert json.loads(program.line())["cluster"] == "amber-fox"
+        assert program.end(signal.SIGINT)[0] == 0
+
+
+# --- completion ------------------------------------------------------------------------------
+
+
+def test_nodes_and_clusters_are_completed(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offered = completed(
+        "cluster", "drain", *commands.where("read"), "c", monkeypatch=monkeypatch, capsys=capsys
+    )
+    assert offered == ["c3"]
+    gone = ["--server", "http://127.0.0.1:1", "--token-file", str(tmp_path / "read")]
+    assert completed("cluster", "drain", *gone, "", monkeypatch=monkeypatch, capsys=capsys) == []
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    folder = tmp_path / "depthcache" / "red-fox"
+    folder.mkdir(parents=True)
+    (folder / "node.json").write_text("{}")
+    offered = completed("cluster", "status", "--cluster", "r", monkeypatch=monkeypatch, capsys=capsys)
+    assert offered == ["red-fox"]
+
+
+# --- running nodes ---------------------------------------------------------------------------
+
+
+def test_a_port_that_is_taken_is_named_before_anything_is_made() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for options, option in (
+            (NodeOptions(port=port, node_port=0), "--port"),
+            (NodeOptions(port=0, node_port=port), "--node-port"),
+        ):
+            with pytest.raises(UsageError, match=f"port {port} of 127.0.0.1 is taken.* {option} 0 "):
+                _check_ports(options)
+
+
+def test_a_node_that_joins_listens_where_the_other_one_can_reach_it() -> None:
+    assert _address_towards("127.0.0.1:42080") == "127.0.0.1"
+    assert _address_towards("[::1]:42080") in ("::1", None)
+    assert _address_towards("a host\0:1") is None
+
+
+@pytest.mark.slow
+def test_a_cluster_of_two_processes_from_start_to_leave(tmp_path: Path) -> None:
+    free = ("--port", "0", "--node-port", "0", "--json")
+    with simulator.serve(seed=3) as exchange:
+        environment = dict(exchange.environment) | {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+
+        def asked(folder: str, *words: str) -> Any:
+            arguments = ("cluster", *words, "--data-dir", str(tmp_path / folder), "--json")
+            with running(*arguments, environment=environment) as program:
+                code, out, err = program.rest()
+            assert (code, err) == (0, ""), out
+            return json.loads(out)
+
+        start = ("cluster", "start", "--data-dir", str(tmp_path / "one"), *free)
+        with running(*start, environment=environment) as one:
+            ready = json.loads(one.line())
+            assert asked("one", "add", "BTCUSDT", "--timeout", "60")["synced"] is True
+            join = (*ready["join"], "--data-dir", str(tmp_path / "two"), *free)
+            with running(*join, environment=environment) as two:
+                joined = json.loads(two.line())
+                assert (joined["join"], joined["read_token"]) == (None, ready["read_token"])
+                assert asked("one", "drain", ready["node"], "--timeout", "60")["empty"] is True
+                [book] = asked("two", "status")["books"]
+                assert book["holders"] == {joined["node"]: "synced"}
+                asked("one", "drain", ready["node"], "--undo")
+                assert asked("two", "leave", "--timeout", "60")["left"] is True
+                assert two.rest()[0] == 0
+            assert [each["id"] for each in asked("one", "status")["nodes"]] == [ready["node"]]
+            code, out, err = one.end(signal.SIGTERM)
+    assert (code, out, err) == (0, "", "depthcache: ending\n")
+    shown = json.dumps([ready | {"join": [], "read_token": ""}, joined | {"read_token": ""}])
+    for path in (tmp_path / "one" / "admin.token", tmp_path / "one" / "read.token"):
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.read_text().strip() not in shown

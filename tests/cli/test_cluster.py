@@ -25,8 +25,8 @@ from depthcache.cluster.data_folder import NodeOptions
 from depthcache.cluster.moves import Move
 from depthcache.errors import UsageError
 from tests.cli.programs import running
-from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeNode, serving
 from tests.cli.test_completion import completed
+from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeNode, serving
 from tests.server.asking import ADMIN, DEADLINE_S, READ
 
 SPOT = "binance.com"

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -234,11 +234,8 @@ def help_text(name: str) -> str:
     command: click.Command = cli
     context = cli.make_context("depthcache", [], resilient_parsing=True, terminal_width=WIDTH)
     for word in name.split():
-        assert isinstance(command, click.Group)
-        command = command.commands[word]
-        context = command.make_context(
-            word, [], parent=context, resilient_parsing=True, terminal_width=WIDTH
-        )
+        command = cast("click.Group", command).commands[word]
+        context = command.make_context(word, [], parent=context, resilient_parsing=True, terminal_width=WIDTH)
     return command.get_help(context)
 
 

@@ -111,8 +111,8 @@ def find_node(
     if folder is None:
         where = f"in {data_dir}" if data_dir else f"of {cluster or 'a cluster'} on this machine"
         raise UsageError(
-            f"there is no node {where}: `depthcache cluster start` begins one; --server URL --token-file FILE "
-            "names one elsewhere"
+            f"there is no node {where}: `depthcache cluster start` begins one; "
+            "--server URL --token-file FILE names one elsewhere"
         )
     return NodeClient(
         url=f"https://{node_address(folder)}",

@@ -23,6 +23,7 @@ _FILE = click.Path(path_type=Path)
 _SECONDS = click.FloatRange(0)
 _AT_ONCE = 1_000
 """Symbols of one request: its body is bounded."""
+_MOST_NAMED = 5
 _LOOK_S = 0.5
 _WATCH_S = 2.0
 
@@ -298,15 +299,17 @@ def add(
     named = {*done["created"], *done["existing"]}
     code = 0
     if timeout:
-        synced = _wait(node, timeout, lambda found: _missing(found, exchange, named) == 0)
-        done["synced"] = synced
-        code = 0 if synced else 1
+        done["synced"] = _wait(node, timeout, lambda found: not _missing(found, exchange, named))
+        code = 0 if done["synced"] else 1
     words = [f"{_books(len(done['created']))} added"]
     if done["existing"]:
         words.append(f"{len(done['existing'])} there already (`depthcache cluster set` changes them)")
     if timeout:
         words.append("all synced" if done["synced"] else f"not all synced after {timeout:g} s")
     _tell(done, ", ".join(words), as_json=as_json)
+    if code and not as_json:
+        missing = _missing(node.ask("GET", ""), exchange, named)
+        click.echo("\n".join(f"{name}: {why}" for name, why in list(missing.items())[:_MOST_NAMED]))
     return code
 
 
@@ -552,14 +555,16 @@ def _held(status: Mapping[str, Any], node: str) -> int:
     return sum(node in book["holders"] for book in status["books"])
 
 
-def _missing(status: Mapping[str, Any], exchange: str, symbols: set[str]) -> int:
-    """How many of these books are not synced as often as wanted and possible."""
+def _missing(status: Mapping[str, Any], exchange: str, symbols: set[str]) -> dict[str, str]:
+    """Those of these books that are not synced as often as wanted and possible, and why."""
     from depthcache import venues
-    from depthcache.cli.cluster_status import is_wrong, possible
+    from depthcache.cli.cluster_status import is_wrong, possible, why_not
 
     name, nodes = venues.venue(exchange).name, possible(status)
-    named = [each for each in status["books"] if each["exchange"] == name and each["symbol"] in symbols]
-    return sum(is_wrong(book, nodes) for book in named) + len(symbols) - len(named)
+    named = {each["symbol"]: each for each in status["books"] if each["exchange"] == name}
+    missing = dict.fromkeys(symbols - named.keys(), "the cluster does not keep it")
+    wrong = sorted(symbol for symbol in symbols & named.keys() if is_wrong(named[symbol], nodes))
+    return missing | {symbol: why_not(named[symbol]) for symbol in wrong}
 
 
 def _books(count: int) -> str:

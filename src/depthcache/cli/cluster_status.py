@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,13 +10,14 @@ from typing import Any
 from depthcache.cli.state import counted
 from depthcache.foreign_text import clean
 
-__all__ = ["is_whole", "is_wrong", "status_lines"]
+__all__ = ["is_whole", "is_wrong", "possible", "status_lines", "why_not"]
 
 WIDTH = 80
 _MOST_BOOKS, _MOST_MOVES = 20, 5
 _SEEN = ("alive", "suspect", "draining")
 _SHORT = 8
 """Characters of a node's id that are shown: enough to tell nodes apart, and to name one."""
+_ID = re.compile(r"\b[1-9a-f][0-9a-f]{15}\b")
 
 
 def is_whole(status: Mapping[str, Any]) -> bool:
@@ -85,20 +87,26 @@ def _books(books: Iterable[Mapping[str, Any]]) -> list[str]:
             book["symbol"],
             book["exchange"],
             f"{book['synced']} of {book['replicas']}",
-            _why(book) if int(book["synced"]) < int(book["replicas"]) else "",
+            _shortened(why_not(book)) if int(book["synced"]) < int(book["replicas"]) else "",
         )
         for book in books
     ]
     return _table(rows, (20, 24, 8, 30))
 
 
-def _why(book: Mapping[str, Any]) -> str:
-    """The reason that this node knows, or the states of the replicas."""
+def why_not(book: Mapping[str, Any]) -> str:
+    """Why a book is not synced as wanted: the reason of the node that was asked, or the states
+    of the replicas."""
     reason = str(book.get("reason") or "")
     if reason:
         return reason
     missing = [f"{node[:_SHORT]} {state}" for node, state in book["holders"].items() if state != "synced"]
-    return ", ".join(missing) or "no node holds it: too few nodes"
+    return ", ".join(missing) or "there are fewer nodes"
+
+
+def _shortened(text: str) -> str:
+    """With the beginnings of nodes' ids, as in the table of nodes."""
+    return _ID.sub(lambda found: found[0][:_SHORT], text)
 
 
 def _weights(weights: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -116,8 +124,8 @@ def _moves(moves: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{datetime.fromtimestamp(each['at_ms'] / 1_000, UTC):%H:%M:%S}",
             each["symbol"],
             each["what"],
-            each["source"][:_SHORT] or "-",
-            each["why"] or (f"after {each['took_s']:.1f} s" if each["what"] == "synced" else ""),
+            _shortened(each["source"]) or "-",
+            _shortened(each["why"]) or (f"after {each['took_s']:.1f} s" if each["what"] == "synced" else ""),
         )
         for each in reversed(moves)
     ]

@@ -140,6 +140,86 @@ def test_a_removed_node_with_a_valid_certificate_sees_and_is_seen_by_nobody(tmp_
     sockets.run(test)
 
 
+def test_a_node_that_reopens_is_suspect_for_a_moment_and_uses_its_new_certificate(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+    successor = Authority.create("test", now=datetime.now(UTC))
+
+    def renew(name: str) -> None:
+        key = make_node_key(name)
+        given = successor.issue(key.request, node=name, hosts=["127.0.0.1"], now=datetime.now(UTC))
+        (tmp_path / f"{name}.pem").write_text(given)
+        (tmp_path / f"{name}.key").write_text(key.key)
+
+    async def test(engine: Engine) -> None:
+        one, other = await engine.start("a1"), await engine.start("b2")
+        await one.sees("b2")
+        await other.sees("a1")
+        (tmp_path / "authority.pem").write_text(successor.certificate + sockets.authority.certificate)
+        for node in (one, other):
+            await sockets.networks[0 if node is one else 1].reopen(sockets.settings(node.name))
+            await one.sees("b2")
+            await other.sees("a1")
+        renew("a1")
+        await sockets.networks[0].reopen(sockets.settings("a1"))
+        await other.sees("a1")
+        await one.sees("b2")
+        (tmp_path / "authority.pem").write_text(successor.certificate)
+        renew("c3")
+        strict = await engine.start("c3")  # trusts the successor alone
+        await strict.sees("a1")
+        one.network.tell("b2", b"after")
+        await other.until(lambda: ("a1", b"after") in other.told)
+        assert await other.network.ask("a1", b"question", timeout_s=5) == b"question"
+        states = [(run, state) for peer, run, state in other.seen if peer == "a1"]
+        assert set(states) == {(1, MemberState.ALIVE), (1, MemberState.SUSPECT)}
+
+    sockets.run(test)
+
+
+def test_a_node_that_is_removed_while_all_run_is_cut_off(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one, other, removed = [await engine.start(name) for name in NAMES]
+        await one.sees("b2", "c3")
+        await other.sees("a1", "c3")
+        await removed.sees("a1", "b2")
+        sockets.denied = ("c3",)
+        for index, node in enumerate((one, other)):
+            await sockets.networks[index].reopen(sockets.settings(node.name))
+        await removed.sees()
+        await one.sees("b2")
+        await other.sees("a1")
+        for tell in (removed.network.tell, one.network.tell):
+            tell(None, b"hello")
+        await other.until(lambda: ("a1", b"hello") in other.told)
+        assert [sender for sender, _ in other.told] == ["a1"]
+        assert removed.told == []
+
+    sockets.run(test)
+
+
+def test_a_node_that_ended_while_another_reopened_is_suspect_there(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one = await engine.start("a1")
+        await engine.start("b2")
+        await one.sees("b2")
+        reopen, loop = sockets.networks[0]._open, asyncio.get_running_loop()
+
+        def late(me: object) -> None:
+            asyncio.run_coroutine_threadsafe(sockets.networks[1].lose(), loop).result()
+            reopen(me)  # type: ignore[arg-type]
+
+        sockets.networks[0]._open = late  # type: ignore[method-assign, assignment]
+        await sockets.networks[0].reopen(sockets.settings("a1"))
+        await one.sees()
+        assert ("b2", 1, MemberState.SUSPECT) in one.seen
+
+    sockets.run(test)
+
+
 class Books:
     """Books that are synced at once, and where they came from."""
 

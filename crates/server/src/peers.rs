@@ -20,7 +20,7 @@ pub struct Peer {
 }
 
 /// Requests a second of strangers who want to join, from one address: each costs a signature at most.
-const JOINING_PER_SECOND: u32 = 10;
+const JOINING_PER_SECOND: u32 = 20;
 
 /// Requests that may come now; it fills with time.
 #[derive(Debug)]
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn an_address_may_ask_to_join_a_few_times_a_second() {
         let peers = Peers::default();
-        let answers: Vec<bool> = (0..20)
+        let answers: Vec<bool> = (0..40)
             .map(|_| {
                 let admitted = peers.admit(address("10.0.0.1"), &LIMITS).expect("alone");
                 admitted.peer().may_join()

@@ -44,6 +44,8 @@ __all__ = ["ZenohNetwork", "ZenohSettings"]
 
 _LEASE_MS = 1_000
 _FORGET_S = 60.0
+_CONFIRM_S = 1.5
+"""After the session was reopened, other nodes are seen again within this, or they are gone."""
 _GRACE_S = 2.0
 """A request may wait for so long behind a node that takes nothing."""
 _CLOSE_AFTER_US = 1_000_000
@@ -75,7 +77,7 @@ class ZenohSettings:
         certificate: PEM file with this node's certificate.
         key: PEM file with its private key.
         denied: ids of removed nodes whose certificates have not ended; nothing goes to or comes from them.
-            One that is removed later is ignored by the core at once, and by this after the next start.
+            For one that is removed later, the session is reopened.
     """
 
     cluster: str
@@ -111,6 +113,9 @@ class ZenohNetwork:
         self._queued = 0
         """Bytes that wait on the sending thread."""
         self._lock = Lock()
+        self._reopening = asyncio.Lock()
+        self._confirmed: set[str] = set()
+        """Nodes that were seen since the session opened."""
 
     # --- the seam --------------------------------------------------------------------------
 
@@ -181,6 +186,23 @@ class ZenohNetwork:
             self._put(session, f"bye/{peer}/{self._id}", b"")
         await asyncio.to_thread(self._close, session)
 
+    async def reopen(self, settings: ZenohSettings) -> None:
+        """Use other certificates, or refuse other nodes: Zenoh reads its settings only when a session opens.
+
+        The other nodes see this one as suspect for a moment, and none of its books move. What is sent
+        meanwhile may be lost. Raises ConnectionFailed; then this node is cut off until a further call.
+        """
+        me, session = self._me, self._session
+        if me is None or session is None:
+            return
+        async with self._reopening:
+            self._confirmed = set()
+            try:
+                await asyncio.to_thread(self._replace, session, me, settings)
+            except self._zenoh.ZError as error:
+                raise ConnectionFailed(url=f"tls://{settings.listen}", reason=str(error)) from None
+            asyncio.get_running_loop().call_later(_CONFIRM_S, self._suspect_unconfirmed, self._confirmed)
+
     async def lose(self) -> None:
         """End without a goodbye, as a process that was killed: for tests."""
         session, self._session = self._session, None
@@ -194,8 +216,15 @@ class ZenohNetwork:
     def _id(self) -> str:
         return "" if self._me is None else self._me.id
 
+    def _replace(self, session: zenoh.Session, me: Node, settings: ZenohSettings) -> None:
+        self._token = None  # it ends with the session
+        session.close()  # type: ignore[no-untyped-call]
+        self._settings = settings
+        self._open(me)
+
     def _open(self, me: Node) -> None:
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="depthcache cluster")
+        if self._sender is None:
+            self._sender = ThreadPoolExecutor(1, thread_name_prefix="depthcache cluster")
         session = self._session = self._zenoh.open(self._config(me))
         session.declare_subscriber(f"{self._prefix}/tell/{me.id}/*", self._on_put)
         session.declare_subscriber(f"{self._prefix}/bye/{me.id}/*", self._on_bye)
@@ -326,7 +355,15 @@ class ZenohNetwork:
         else:
             self._send(partial(_respond, query, answer, is_refused=False), len(answer))
 
+    def _suspect_unconfirmed(self, confirmed: set[str]) -> None:
+        """What ended while the session was closed: nobody said so."""
+        if confirmed is self._confirmed:
+            for peer in [each for each in self._members if each not in confirmed]:
+                self._seen(peer, None, MemberState.SUSPECT)
+
     def _seen(self, peer: str, node: Node | None, state: MemberState) -> None:
+        if state is MemberState.ALIVE:
+            self._confirmed.add(peer)
         before = self._members.get(peer)
         if peer == self._id or (before is None and state is not MemberState.ALIVE):
             return

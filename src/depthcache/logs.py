@@ -36,7 +36,7 @@ __all__ = [
     "limit_refused",
     "loop_ended",
     "loop_was_blocked",
-    "node_removed",
+    "node_upkeep_failed",
     "not_native",
     "not_written",
     "recording_resumed",
@@ -446,6 +446,18 @@ def certificate_refused(*, path: str, error: Exception) -> None:
         path,
         error,
         facts={"path": path, "error_type": type(error).__name__},
+    )
+
+
+def node_upkeep_failed(*, what: str, error: Exception) -> None:
+    """A node of a cluster could not renew its certificate, or follow what the cluster agreed on. It tries
+    again."""
+    _write(
+        logging.WARNING,
+        "%s failed on this node of a cluster; it is tried again: %s",
+        what,
+        error,
+        facts={"what": what, "error_type": type(error).__name__},
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from depthcache.cluster import zenoh_network
 from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.commands import FromExchange, FromSibling, Source
 from depthcache.cluster.core.members import MemberState
@@ -156,11 +157,11 @@ def test_a_node_that_reopens_is_suspect_for_a_moment_and_uses_its_new_certificat
         await other.sees("a1")
         (tmp_path / "authority.pem").write_text(successor.certificate + sockets.authority.certificate)
         for node in (one, other):
-            await sockets.networks[0 if node is one else 1].reopen(sockets.settings(node.name))
+            await sockets.networks[0 if node is one else 1].reopen(denied=())
             await one.sees("b2")
             await other.sees("a1")
         renew("a1")
-        await sockets.networks[0].reopen(sockets.settings("a1"))
+        await sockets.networks[0].reopen(denied=())
         await other.sees("a1")
         await one.sees("b2")
         (tmp_path / "authority.pem").write_text(successor.certificate)
@@ -176,7 +177,10 @@ def test_a_node_that_reopens_is_suspect_for_a_moment_and_uses_its_new_certificat
     sockets.run(test)
 
 
-def test_a_node_that_is_removed_while_all_run_is_cut_off(tmp_path: Path) -> None:
+def test_a_node_that_is_removed_while_all_run_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zenoh_network, "_CONFIRM_S", 0.2)
     sockets = OverSockets(tmp_path)
 
     async def test(engine: Engine) -> None:
@@ -184,9 +188,8 @@ def test_a_node_that_is_removed_while_all_run_is_cut_off(tmp_path: Path) -> None
         await one.sees("b2", "c3")
         await other.sees("a1", "c3")
         await removed.sees("a1", "b2")
-        sockets.denied = ("c3",)
-        for index, node in enumerate((one, other)):
-            await sockets.networks[index].reopen(sockets.settings(node.name))
+        for network in sockets.networks[:2]:
+            await network.reopen(denied=("c3",))
         await removed.sees()
         await one.sees("b2")
         await other.sees("a1")
@@ -199,7 +202,10 @@ def test_a_node_that_is_removed_while_all_run_is_cut_off(tmp_path: Path) -> None
     sockets.run(test)
 
 
-def test_a_node_that_ended_while_another_reopened_is_suspect_there(tmp_path: Path) -> None:
+def test_a_node_that_ended_while_another_reopened_is_suspect_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zenoh_network, "_CONFIRM_S", 0.2)
     sockets = OverSockets(tmp_path)
 
     async def test(engine: Engine) -> None:
@@ -213,7 +219,7 @@ def test_a_node_that_ended_while_another_reopened_is_suspect_there(tmp_path: Pat
             reopen(me)  # type: ignore[arg-type]
 
         sockets.networks[0]._open = late  # type: ignore[method-assign, assignment]
-        await sockets.networks[0].reopen(sockets.settings("a1"))
+        await sockets.networks[0].reopen(denied=())
         await one.sees()
         assert ("b2", 1, MemberState.SUSPECT) in one.seen
 

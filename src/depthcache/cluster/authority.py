@@ -31,6 +31,7 @@ __all__ = [
     "NodeKey",
     "authority_hash",
     "authority_hashes",
+    "began_at",
     "belongs",
     "cluster_of",
     "hosts_of",
@@ -222,6 +223,12 @@ def issuer_of(authorities: str, certificate: str) -> str | None:
         if _is_signed_by(found, each):
             return hashlib.sha256(each.public_bytes(lib.serialization.Encoding.DER)).hexdigest()
     return None
+
+
+def began_at(certificate: str) -> datetime:
+    """When a certificate of a node in PEM was issued."""
+    found: x509.Certificate = _library().x509.load_pem_x509_certificate(certificate.encode())
+    return found.not_valid_before_utc + _LATE
 
 
 def hosts_of(certificate: str) -> frozenset[str]:

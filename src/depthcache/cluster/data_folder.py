@@ -232,7 +232,14 @@ class DataFolder:
 
     @classmethod
     def join(
-        cls, path: Path, options: NodeOptions, *, node: str, key: NodeKey, grant: JoinGrant
+        cls,
+        path: Path,
+        options: NodeOptions,
+        *,
+        node: str,
+        key: NodeKey,
+        grant: JoinGrant,
+        now: datetime | None = None,
     ) -> DataFolder:
         """The folder of a node that was let join. Raises as `create`."""
         check_cluster(grant.cluster)
@@ -243,7 +250,7 @@ class DataFolder:
             "node.key": key.key,
         }
         _install(path, facts, files, grant.wanted, grant.secrets)
-        return cls.open(path)
+        return cls.open(path, now=now)
 
     @classmethod
     def open(

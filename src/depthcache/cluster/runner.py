@@ -35,8 +35,8 @@ from depthcache.cluster.core.members import Member, Node
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
-from depthcache.cluster.core.replicated_map import Value
-from depthcache.cluster.core.wanted_set import WantedBook
+from depthcache.cluster.core.replicated_map import Delta, Value
+from depthcache.cluster.core.wanted_set import Changed, WantedBook, WantedSet
 from depthcache.cluster.errors import AskFailed, ChangeNotStored
 from depthcache.cluster.seam import ClusterNetwork
 
@@ -233,6 +233,11 @@ class NodeRunner:
                 digest, role=role, old_until_ms=old_until_ms, now_ns=now_ns, wall_ms=wall_ms
             )
         )
+
+    async def record(self, edit: Callable[[WantedSet, int], tuple[Delta, Changed]]) -> int:
+        """Make another edit of the wanted set; it gets the set and the system's clock. As `create`."""
+        changed = edit(self.core.wanted, self._clock.wall_ms())
+        return await self._stored(self.core.record(changed, self._clock.now_ns()))
 
     # --- what happened -----------------------------------------------------------------------
 

@@ -186,8 +186,10 @@ class ZenohNetwork:
             self._put(session, f"bye/{peer}/{self._id}", b"")
         await asyncio.to_thread(self._close, session)
 
-    async def reopen(self, settings: ZenohSettings) -> None:
-        """Use other certificates, or refuse other nodes: Zenoh reads its settings only when a session opens.
+    async def reopen(self, *, denied: tuple[str, ...]) -> None:
+        """Use the certificates that the files have now, and refuse these nodes, by id.
+
+        Zenoh reads both only when a session opens.
 
         The other nodes see this one as suspect for a moment, and none of its books move. What is sent
         meanwhile may be lost. Raises ConnectionFailed; then this node is cut off until a further call.
@@ -196,6 +198,7 @@ class ZenohNetwork:
         if me is None or session is None:
             return
         async with self._reopening:
+            settings = replace(self._settings, denied=denied)
             self._confirmed = set()
             try:
                 await asyncio.to_thread(self._replace, session, me, settings)

@@ -182,6 +182,10 @@ class NodeCore:
         edit = self.wanted.rotate_token(digest, role=role, old_until_ms=old_until_ms, wall_ms=wall_ms)
         return self._spread(*edit, now_ns)
 
+    def record(self, edit: tuple[Delta, Changed], now_ns: int) -> int:
+        """Spread another edit of `wanted`. Returns as `create` does."""
+        return self._spread(*edit, now_ns)
+
     # --- what happened ---------------------------------------------------------------------
 
     def on_member(self, member: Member, now_ns: int) -> None:

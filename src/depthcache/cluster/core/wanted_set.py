@@ -1,7 +1,8 @@
 """The wanted set: which books a cluster keeps, in how many replicas and with which settings; and its nodes.
 
-A replicated map with four kinds of entries: books, registered nodes, nodes that were removed and are
-refused, and the digests of access tokens. Every edit gets a stamp of this node's hybrid clock.
+A replicated map with five kinds of entries: books, registered nodes, nodes that were removed and are
+refused, the digests of access tokens, and authorities that take over from another. Every edit gets a stamp of
+this node's hybrid clock.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, V
 from depthcache.cluster.core.stamps import EARLIEST, HybridClock, Stamp
 from depthcache.cluster.errors import BookNotWanted
 
-__all__ = ["Changed", "WantedBook", "WantedSet"]
+__all__ = ["CertificateReport", "Changed", "NextAuthority", "WantedBook", "WantedSet"]
 
-_BOOK, _NODE, _DENIED, _TOKEN = "book", "node", "denied", "token"
+_BOOK, _NODE, _DENIED, _TOKEN, _AUTHORITY = "book", "node", "denied", "token", "authority"
 _REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
-_LISTEN = "listen"
+_LISTEN, _TRUSTS, _ISSUER, _ISSUES = "listen", "trusts", "issuer", "issues"
+_PEM, _SIGNATURE, _IS_FINAL = "pem", "signature", "is_final"
 _MOST_REPLICAS = 64
 _ROLES: Mapping[Value, Role] = {each.value: each for each in Role}
 
@@ -37,6 +39,38 @@ class WantedBook:
     key: BookKey
     replicas: int
     settings: tuple[tuple[str, Value], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NextAuthority:
+    """An authority that takes over from another.
+
+    Attributes:
+        hash: of its certificate.
+        certificate: in PEM.
+        signature: of the certificate, by the authority before it: nodes believe nothing else.
+        is_final: whether all nodes have certificates of it, so that the one before is trusted no longer.
+    """
+
+    hash: str
+    certificate: str
+    signature: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateReport:
+    """What a node says about its certificates: hashes of authorities.
+
+    Attributes:
+        trusts: the authorities that it trusts.
+        issuer: the one that signed its own certificate.
+        issues: whether it has a key of an authority.
+    """
+
+    trusts: frozenset[str]
+    issuer: str
+    issues: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +136,27 @@ class WantedSet:
                 found.append(AccessToken(digest, role, until_ms if isinstance(until_ms, int) else None))
         return found
 
+    def authorities(self) -> tuple[NextAuthority, ...]:
+        """Authorities that take over, or did last."""
+        found: list[NextAuthority] = []
+        for hash_ in sorted(self._ids(_AUTHORITY)):
+            fields = self.map.fields(f"{_AUTHORITY} {hash_}")
+            certificate, signature = fields.get(_PEM), fields.get(_SIGNATURE)
+            if isinstance(certificate, str) and isinstance(signature, str):
+                found.append(NextAuthority(hash_, certificate, signature, fields.get(_IS_FINAL) is True))
+        return tuple(found)
+
+    def certificates(self) -> Mapping[str, CertificateReport]:
+        """What the registered nodes say about their certificates, by id; those alone that said something."""
+        found: dict[str, CertificateReport] = {}
+        for peer in self.registered():
+            fields = self.map.fields(f"{_NODE} {peer}")
+            trusts, issuer = fields.get(_TRUSTS), fields.get(_ISSUER)
+            if isinstance(trusts, str) and isinstance(issuer, str):
+                issues = fields.get(_ISSUES) is True
+                found[peer] = CertificateReport(frozenset(trusts.split()), issuer, issues)
+        return found
+
     # --- edits -----------------------------------------------------------------------------
 
     def create(
@@ -158,6 +213,29 @@ class WantedSet:
             if token.role is role and token.digest != digest and is_open:
                 delta |= self.map.change(f"{_TOKEN} {token.digest}", {_UNTIL: old_until_ms}, stamp)
         return self._edited(delta)
+
+    def trust(self, certificate: str, *, hash_: str, signature: str, wall_ms: int) -> tuple[Delta, Changed]:
+        """An authority takes over, in PEM, signed by the one before; entries of earlier ones end."""
+        stamp = self.clock.tick(wall_ms)
+        delta: dict[str, Mapping[str, Cell]] = {}
+        for each in self.authorities():
+            delta |= self.map.delete(f"{_AUTHORITY} {each.hash}", stamp)
+        fields: dict[str, Value] = {_PEM: certificate, _SIGNATURE: signature, _IS_FINAL: False}
+        return self._edited({**delta, **self.map.create(f"{_AUTHORITY} {hash_}", fields, stamp)})
+
+    def finish_authority(self, hash_: str, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """All nodes have certificates of this authority."""
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(self.map.change(f"{_AUTHORITY} {hash_}", {_IS_FINAL: True}, stamp))
+
+    def report_certificate(self, report: CertificateReport, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """What this node says about its certificates."""
+        fields: dict[str, Value] = {
+            _TRUSTS: " ".join(sorted(report.trusts)),
+            _ISSUER: report.issuer,
+            _ISSUES: report.issues,
+        }
+        return self._edited(self.map.change(f"{_NODE} {self.node}", fields, self.clock.tick(wall_ms)))
 
     def drop_ended(self, *, wall_ms: int) -> tuple[Delta, Changed]:
         """Forget removed nodes whose certificates have ended, and ended tokens; empty if there are none."""

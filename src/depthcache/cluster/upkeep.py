@@ -1,0 +1,380 @@
+"""What a running node keeps in order, once a second: tokens, certificates, authorities, and whom it refuses.
+
+The wanted set says what all nodes agree on; the data folder has what this node did about it. `Upkeep`
+compares the two and acts: it renews the certificate once a day, gives the server the tokens that are valid,
+and reopens the session of the messaging engine when a certificate, an authority or a removal is new. Nodes
+reopen one after another, so that no two lose sight of each other at the same time.
+
+**Authorities take over in three steps**, each begun once all registered nodes have done the one before: they
+trust both; they have certificates of the new one; they drop the old one. A new authority counts only with a
+signature by one that is trusted already. So a node that is down for long holds the rotation up, and is not
+locked out by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from depthcache import logs
+from depthcache.cluster.authority import (
+    Authority,
+    authority_hashes,
+    began_at,
+    hosts_of,
+    is_signed,
+    issuer_of,
+    make_node_key,
+    node_of,
+    pem_blocks,
+    sign,
+)
+from depthcache.cluster.core.access_tokens import Role, digest_of
+from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
+from depthcache.cluster.core.wanted_set import CertificateReport, NextAuthority
+from depthcache.cluster.data_folder import DataFolder, Identity, make_secret, token_name
+from depthcache.cluster.errors import ChangeNotStored, JoinRefused
+from depthcache.cluster.join_client import renew_certificate
+from depthcache.cluster.joining import Issuer
+from depthcache.cluster.runner import Clock, NodeRunner
+from depthcache.errors import DepthCacheError, UsageError
+
+__all__ = ["NodeServer", "ReopenableNetwork", "Upkeep", "renew_at"]
+
+_EVERY_S = 1.0
+_RENEW_AFTER = timedelta(days=1)
+_JITTER = 0.1
+"""Nodes that joined together do not renew together."""
+_RETRY_NS = 60_000_000_000
+_SLOT_MS = 2_000
+"""Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
+one is unseen."""
+_FILES = {Role.READ: "read", Role.MANAGE: "admin"}
+_ROLES = {Role.READ: "read", Role.MANAGE: "manage", Role.JOIN: "manage"}
+"""What a token may do at the native server."""
+_SIGNED = b"depthcache authority\n"
+
+
+class NodeServer(Protocol):
+    """What upkeep needs of the server of a node."""
+
+    def use(self, identity: Identity) -> None:
+        """Serve with this certificate, and trust and show these authorities, from now on."""
+
+    def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
+        """Take these tokens alone: role, digest, and when it ends in milliseconds since 1970."""
+
+    def set_denied(self, nodes: Sequence[str]) -> None:
+        """Refuse these nodes."""
+
+
+class ReopenableNetwork(Protocol):
+    """What upkeep needs of the messaging engine."""
+
+    async def reopen(self, *, denied: tuple[str, ...]) -> None:
+        """Use the certificates in the data folder, and refuse these nodes, from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the session of the messaging engine was opened with."""
+
+    authority: str
+    certificate: str
+    denied: frozenset[str]
+
+
+class Upkeep:
+    """The upkeep of one node. Call `run`, or `look` once a second; the rest is for management."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        runner: NodeRunner,
+        network: ReopenableNetwork,
+        server: NodeServer,
+        *,
+        clock: Clock,
+        denied: Sequence[str] = (),
+        on_secrets: Callable[[], None] = lambda: None,
+        renew: Callable[[Identity, Sequence[str]], Awaitable[str]] = renew_certificate,
+    ) -> None:
+        """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here."""
+        self._folder, self._runner, self._network, self._server = folder, runner, network, server
+        self._clock, self._on_secrets, self._renew = clock, on_secrets, renew
+        self._tokens = JoinTokens()
+        self._served: tuple[object, ...] = ()
+        self._told: Identity | None = None
+        self._refused: frozenset[str] | None = None
+        self._secrets = ""
+        self._next_try_ns = 0
+        self._opened = self._wanted_session(frozenset(denied))
+
+    # --- for management ------------------------------------------------------------------------
+
+    def issuer(self) -> Issuer | None:
+        """Who lets nodes join here; None where this node has no key of the authority."""
+        authority = self._signing()
+        return None if authority is None else Issuer(authority, self._tokens)
+
+    def issue_join_token(self) -> JoinToken:
+        """A token for one further node. Raises JoinRefused: too many are open; UsageError: no key here."""
+        issuer = self.issuer()
+        if issuer is None:
+            raise UsageError("this node has no key of the authority: ask a node that has it")
+        secret = make_secret("read").removeprefix("dcr_")
+        return issuer.issue(secret=secret, now_ns=self._clock.now_ns())
+
+    async def rotate_token(self, role: Role, *, overlap_s: float) -> str:
+        """The secret of a new token for reading or managing; earlier ones of the role end after `overlap_s`.
+
+        All nodes accept it before this returns or soon after. Raises ChangeNotStored, UsageError.
+        """
+        if role not in _FILES:
+            raise UsageError("a token for a further node is issued, not rotated")
+        name, wall_ms = _FILES[role], self._clock.wall_ms()
+        secret = make_secret(name)
+        until_ms = wall_ms + int(overlap_s * 1_000)
+        await self._runner.rotate_token(digest_of(secret), role=role, old_until_ms=until_ms)
+        self._folder.credentials.put(token_name(name), {"secret": secret}, wall_ms=wall_ms)
+        self._folder.write_tokens()
+        self._serve_tokens()
+        self._on_secrets()
+        return secret
+
+    async def rotate_authority(self) -> str:
+        """Let a new authority take over; the hash of its certificate. It takes some seconds.
+
+        Raises UsageError where this node has no key of the authority, or another rotation is under way;
+        ChangeNotStored: then it goes on later.
+        """
+        own = self._folder.authorities()
+        if not own:
+            raise UsageError("this node has no key of the authority: ask a node that has it")
+        reports = self._runner.core.wanted.certificates().values()
+        if len(own) > 1 or any(len(each.trusts) > 1 for each in reports):
+            raise UsageError("an authority takes over already: wait until all nodes have its certificates")
+        given = self._folder.identity
+        successor = Authority.create(given.cluster, now=self._now())
+        both = successor.certificate + given.authority
+        self._folder.write_authorities((successor, *own), trusted=both)
+        await self._announce()
+        return successor.hash
+
+    # --- what happens by itself ----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except (DepthCacheError, OSError) as error:
+                logs.node_upkeep_failed(what="upkeep", error=error)
+            await asyncio.sleep(_EVERY_S)
+
+    async def look(self) -> None:
+        """Do what is due. Raises OSError; what failed is tried again."""
+        self._serve_tokens()
+        self._serve_denied()
+        if self._secrets != (digest := self._folder.credentials.digest()):
+            self._folder.write_tokens()
+            self._secrets = digest
+        self._follow_authorities()
+        await self._renew_certificate()
+        if self._told != self._folder.identity:
+            self._server.use(self._folder.identity)
+            self._told = self._folder.identity
+        await self._reopen()
+        await self._report()
+        await self._finish_rotation()
+
+    def _serve_tokens(self) -> None:
+        tokens = tuple(self._runner.core.wanted.tokens())
+        if tokens != self._served and tokens:
+            self._server.set_tokens(
+                [(_ROLES[each.role], bytes.fromhex(each.digest), each.until_ms) for each in tokens]
+            )
+            self._served = tokens
+
+    def _serve_denied(self) -> None:
+        denied = self._runner.core.wanted.denied()
+        if denied != self._refused:
+            self._server.set_denied(sorted(denied))
+            self._refused = denied
+
+    # --- certificates ----------------------------------------------------------------------------
+
+    async def _renew_certificate(self) -> None:
+        now_ns = self._clock.now_ns()
+        if now_ns < self._next_try_ns or not self._needs_certificate():
+            return
+        self._next_try_ns = now_ns + int(_RETRY_NS * random.uniform(0.75, 1.25))  # noqa: S311 - a jitter
+        given, authority = self._folder.identity, self._signing()
+        if authority is not None:
+            request = make_node_key(given.node.id, key=given.key).request
+            now = self._now()
+            renewed = authority.issue(request, node=given.node.id, hosts=given.hosts, now=now)
+        else:
+            try:
+                renewed = await self._renew(given, self._issuers())
+            except DepthCacheError as error:
+                until = node_of(given.certificate)[1]
+                what = f"renewing the certificate, which ends on {until:%Y-%m-%d},"
+                logs.node_upkeep_failed(what=what, error=error)
+                return
+        try:
+            self._folder.write_certificate(renewed, now=self._now())
+        except JoinRefused as error:
+            logs.node_upkeep_failed(what="taking the new certificate", error=error)
+        else:
+            self._next_try_ns = 0
+
+    def _needs_certificate(self) -> bool:
+        given = self._folder.identity
+        if hosts_of(given.certificate) != frozenset(given.hosts):
+            return True
+        newest = self._newest_trusted_by_all()
+        if newest is not None and issuer_of(given.authority, given.certificate) != newest:
+            return True
+        return self._now() >= renew_at(given.certificate)
+
+    def _issuers(self) -> list[str]:
+        """The servers to ask for a certificate: those first that said that they can sign."""
+        core = self._runner.core
+        reports = core.wanted.certificates()
+        peers = sorted(core.members.alive(), key=lambda peer: peer not in reports or not reports[peer].issues)
+        found = [core.members.node(peer) for peer in peers]
+        return [node.address for node in found if node is not None]
+
+    def _signing(self) -> Authority | None:
+        """The authority of this node that signs: the newest that all nodes trust."""
+        own = self._folder.authorities()
+        newest = self._newest_trusted_by_all()
+        return next((each for each in own if each.hash == newest), own[-1] if own else None)
+
+    # --- authorities -----------------------------------------------------------------------------
+
+    def _follow_authorities(self) -> None:
+        """Trust an authority that one of the trusted ones signed; drop the old one at the end."""
+        for each in self._runner.core.wanted.authorities():
+            given = self._folder.identity
+            trusted = authority_hashes(given.authority)
+            if each.hash not in trusted and _is_vouched_for(each, given.authority):
+                self._folder.write_trusted(each.certificate + given.authority)
+            is_used = issuer_of(given.authority, given.certificate) == each.hash
+            if each.hash in trusted and len(trusted) > 1 and each.is_final and is_used:
+                own = tuple(known for known in self._folder.authorities() if known.hash == each.hash)
+                self._folder.write_authorities(own, trusted=each.certificate)
+
+    def _newest_trusted_by_all(self) -> str | None:
+        """The authority that certificates should be of; None if that may be any that this node trusts."""
+        wanted = self._runner.core.wanted
+        reports = wanted.certificates()
+        trusted = authority_hashes(self._folder.identity.authority)
+        for each in wanted.authorities():
+            is_known = all(
+                peer in reports and each.hash in reports[peer].trusts for peer in wanted.registered()
+            )
+            if each.hash in trusted and is_known:
+                return each.hash
+        return None
+
+    async def _report(self) -> None:
+        """Say what this node trusts, once its session does."""
+        given, wanted = self._folder.identity, self._runner.core.wanted
+        if self._opened != self._wanted_session(self._opened.denied):
+            return
+        report = CertificateReport(
+            frozenset(authority_hashes(given.authority)),
+            issuer_of(given.authority, given.certificate) or "",
+            given.is_issuer,
+        )
+        if given.node.id in wanted.registered() and wanted.certificates().get(given.node.id) != report:
+            await self._spread(
+                lambda: self._runner.record(
+                    lambda found, wall_ms: found.report_certificate(report, wall_ms=wall_ms)
+                )
+            )
+
+    async def _finish_rotation(self) -> None:
+        """On the node that began it: announce it again if need be, and end it once all have certificates."""
+        own = self._folder.authorities()
+        if len(own) < 2:
+            return
+        successor, wanted = own[0], self._runner.core.wanted
+        known = {each.hash: each for each in wanted.authorities()}
+        if successor.hash not in known:
+            await self._spread(self._announce)
+            return
+        reports = wanted.certificates()
+        has_all = all(
+            peer in reports and reports[peer].issuer == successor.hash for peer in wanted.registered()
+        )
+        if has_all and not known[successor.hash].is_final:
+            await self._spread(
+                lambda: self._runner.record(
+                    lambda found, wall_ms: found.finish_authority(successor.hash, wall_ms=wall_ms)
+                )
+            )
+
+    async def _announce(self) -> None:
+        successor, before = self._folder.authorities()[:2]
+        signature = sign(before.key, _SIGNED + successor.certificate.encode())
+        await self._runner.record(
+            lambda found, wall_ms: found.trust(
+                successor.certificate, hash_=successor.hash, signature=signature, wall_ms=wall_ms
+            )
+        )
+
+    async def _spread(self, change: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await change()
+        except ChangeNotStored as error:  # it is merged here, and the other nodes get it later
+            logs.node_upkeep_failed(what="spreading what this node trusts", error=error)
+
+    # --- the session -----------------------------------------------------------------------------
+
+    def _wanted_session(self, denied: frozenset[str]) -> _Opened:
+        given = self._folder.identity
+        return _Opened(given.authority, given.certificate, denied)
+
+    async def _reopen(self) -> None:
+        """Reopen when it is this node's turn."""
+        core = self._runner.core
+        denied = core.wanted.denied()
+        is_same = self._opened == self._wanted_session(self._opened.denied)
+        if is_same and denied <= self._opened.denied:
+            return
+        if self._is_my_turn():
+            wanted = self._wanted_session(denied)
+            await self._network.reopen(denied=tuple(sorted(denied)))
+            self._opened = wanted
+
+    def _is_my_turn(self) -> bool:
+        me = self._runner.core.members.me.id
+        nodes = sorted(self._runner.core.wanted.registered() | {me})
+        turn, passed_ms = divmod(self._clock.wall_ms(), _SLOT_MS)
+        return nodes[turn % len(nodes)] == me and (passed_ms < _SLOT_MS // 2 or len(nodes) == 1)
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.wall_ms() / 1_000, UTC)
+
+
+def renew_at(certificate: str) -> datetime:
+    """When to renew a certificate in PEM: about a day after it was issued."""
+    factor = random.Random(certificate).uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - a jitter
+    return began_at(certificate) + _RENEW_AFTER * factor
+
+
+def _is_vouched_for(found: NextAuthority, trusted: str) -> bool:
+    """Whether an authority is what its entry says, and one of the trusted ones signed it."""
+    try:
+        is_itself = authority_hashes(found.certificate) == (found.hash,)
+    except JoinRefused:
+        return False
+    content = _SIGNED + found.certificate.encode()
+    return is_itself and any(is_signed(each, content, found.signature) for each in pem_blocks(trusted))

@@ -1,0 +1,249 @@
+"""Tokens, certificates, authorities and removals of running nodes, on a virtual clock."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from depthcache.cluster import upkeep
+from depthcache.cluster.authority import Authority, authority_hashes, issuer_of, make_node_key, sign
+from depthcache.cluster.core.access_tokens import Role, digest_of
+from depthcache.cluster.core.wanted_set import WantedSet
+from depthcache.cluster.data_folder import DataFolder
+from depthcache.cluster.errors import JoinRefused
+from depthcache.cluster.upkeep import renew_at
+from depthcache.errors import UsageError
+from tests.cluster.kept_nodes import BEGAN, KeptCluster
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> KeptCluster:
+    return KeptCluster(tmp_path)
+
+
+def valid(node: object, secret: str, cluster: KeptCluster) -> str | None:
+    """The role that a node's server gives a secret now."""
+    now_ms = cluster.now().timestamp() * 1_000
+    for role, digest, until_ms in node.tokens:  # type: ignore[attr-defined]
+        if digest.hex() == digest_of(secret) and (until_ms is None or now_ms < until_ms):
+            return str(role)
+    return None
+
+
+def test_a_rotated_token_is_good_on_all_nodes_before_the_old_one_ends(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, second, _ = cluster.nodes
+        old = str(first.folder.token("read"))
+        admin = str(first.folder.token("admin"))
+        new = await second.upkeep.rotate_token(Role.READ, overlap_s=60)
+        await cluster.until(lambda: all(node.folder.token("read") == new for node in cluster.nodes))
+        assert new != old
+        for node in cluster.nodes:
+            assert valid(node, old, cluster) == valid(node, new, cluster) == "read"
+            assert valid(node, admin, cluster) == "manage"
+        await cluster.pass_s(61)
+        for node in cluster.nodes:
+            assert (valid(node, old, cluster), valid(node, new, cluster)) == (None, "read")
+        with pytest.raises(UsageError, match="issued, not rotated"):
+            await first.upkeep.rotate_token(Role.JOIN, overlap_s=1)
+
+    cluster.run(test)
+
+
+def test_a_credential_reaches_all_nodes_and_those_that_come_back(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, _, third = cluster.nodes
+        await third.stop()
+        first.folder.credentials.put("exchange x", {"api_key": "k"}, wall_ms=1)
+        first.network.share()
+        await cluster.pass_s(1)
+        assert cluster.nodes[1].folder.credentials.get("exchange x") == {"api_key": "k"}
+        back = await cluster.restart(third)
+        await cluster.until(lambda: back.folder.credentials.get("exchange x") == {"api_key": "k"})
+
+    cluster.run(test)
+
+
+def test_a_removed_node_gets_no_secrets(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, second, removed = cluster.nodes
+        await first.runner.deny(removed.id, until_ms=2**50)
+        first.folder.credentials.put("exchange x", {"api_key": "k"}, wall_ms=1)
+        first.network.share()
+        await cluster.pass_s(100)
+        assert second.folder.credentials.names() == first.folder.credentials.names()
+        assert removed.folder.credentials.get("exchange x") == {}
+
+    cluster.run(test)
+
+
+def test_certificates_are_renewed_about_a_day_after_they_were_issued_and_not_all_at_once() -> None:
+    authority = Authority.create("amber-fox", now=BEGAN)
+    request = make_node_key("a1").request
+    made = [authority.issue(request, node="a1", hosts=["h"], now=BEGAN) for _ in range(5)]
+    times = {renew_at(certificate) for certificate in made}
+    assert len(times) == 5
+    assert all(timedelta(hours=21) < at - BEGAN < timedelta(hours=27) for at in times)
+
+
+def test_a_renewed_certificate_is_served_and_the_session_reopened(
+    cluster: KeptCluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also after the issuer was away for some time."""
+    caplog.set_level(logging.WARNING, "depthcache")
+    monkeypatch.setattr(upkeep, "_RENEW_AFTER", timedelta(seconds=30))
+    monkeypatch.setattr(upkeep, "_RETRY_NS", 5_000_000_000)
+
+    async def test(cluster: KeptCluster) -> None:
+        cluster.is_cut_off = True
+        await cluster.start(2)
+        before = [node.folder.identity.certificate for node in cluster.nodes]
+        await cluster.pass_s(20)
+        assert [node.folder.identity.certificate for node in cluster.nodes] == before
+        await cluster.pass_s(15)
+        for node, old, is_new in zip(cluster.nodes, before, (True, False), strict=True):
+            assert (node.session.certificate != old) is is_new
+        cluster.is_cut_off = False
+        node = cluster.nodes[1]
+        await cluster.until(lambda: node.session.certificate != before[1], within_s=15)
+        assert node.served[-1] == node.session == node.folder.identity
+        assert [denied for _, denied in node.reopened] == [()]
+
+    cluster.run(test)
+    assert "renewing the certificate, which ends on 2026-12-" in caplog.text
+
+
+def test_an_authority_takes_over_while_every_node_accepts_every_other(cluster: KeptCluster) -> None:
+    """`KeptCluster.check` holds after every reopened session."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first = cluster.nodes[0]
+        (old,) = first.folder.authorities()
+        new = await first.upkeep.rotate_authority()
+        with pytest.raises(UsageError, match="takes over already"):
+            await first.upkeep.rotate_authority()
+        late = await cluster.add(await cluster.join())
+
+        def is_done() -> bool:
+            return all(authority_hashes(node.session.authority) == (new,) for node in cluster.nodes)
+
+        await cluster.until(is_done, within_s=60)
+        for node in cluster.nodes:
+            assert issuer_of(node.session.authority, node.session.certificate) == new
+            assert node.served[-1] == node.session
+        assert [each.hash for each in first.folder.authorities()] == [new]
+        assert old.key.splitlines()[1] not in (first.folder.path / "authority.key").read_text()
+        times = sorted(at_s for node in cluster.nodes if node is not late for at_s, _ in node.reopened)
+        assert all(later - earlier >= 0.9 for earlier, later in pairwise(times)), times
+        await cluster.pass_s(5)
+        assert await first.upkeep.rotate_authority() != new
+
+    cluster.run(test)
+
+
+def test_a_rotation_waits_for_a_node_that_is_down_and_survives_restarts(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, _, third = cluster.nodes
+        await third.stop()
+        before = first.folder.identity.certificate
+        new = await first.upkeep.rotate_authority()
+        await cluster.pass_s(60)
+        assert first.folder.identity.certificate == before, "the node that is down would not trust another"
+        await first.stop()
+        cluster.nodes.remove(first)
+        again = DataFolder.open(first.folder.path, now=cluster.now())
+        await cluster.add(again)
+        cluster.nodes.insert(0, cluster.nodes.pop())
+        await cluster.restart(third)
+        await cluster.until(
+            lambda: all(authority_hashes(node.session.authority) == (new,) for node in cluster.nodes)
+        )
+
+    cluster.run(test)
+
+
+def test_a_rotation_whose_announcement_was_lost_goes_on(
+    cluster: KeptCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first = cluster.nodes[0]
+        with monkeypatch.context() as patch:
+
+            async def crash() -> None:
+                raise OSError(5, "crashed")
+
+            patch.setattr(first.upkeep, "_announce", crash)
+            with pytest.raises(OSError, match="crashed"):
+                await first.upkeep.rotate_authority()
+        new = first.folder.authorities()[0].hash
+        await cluster.until(
+            lambda: all(authority_hashes(node.session.authority) == (new,) for node in cluster.nodes)
+        )
+
+    cluster.run(test)
+
+
+@pytest.mark.parametrize("signer", ["itself", "a node", "nobody"])
+def test_an_authority_that_no_trusted_one_signed_is_not_trusted(cluster: KeptCluster, signer: str) -> None:
+    """A node that was taken over can write the wanted set, and gets no authority of its own by that."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first, evil = cluster.nodes
+        own = Authority.create("amber-fox", now=BEGAN)
+        key = {"itself": own.key, "a node": evil.folder.identity.key, "nobody": own.key}[signer]
+        content = b"depthcache authority\n" + own.certificate.encode()
+        signature = "00" if signer == "nobody" else sign(key, content)
+
+        def edit(wanted: WantedSet, wall_ms: int) -> object:
+            return wanted.trust(own.certificate, hash_=own.hash, signature=signature, wall_ms=wall_ms)
+
+        await evil.runner.record(edit)  # type: ignore[arg-type]
+        await cluster.pass_s(20)
+        assert authority_hashes(first.folder.identity.authority) == (first.folder.authorities()[0].hash,)
+
+    cluster.run(test)
+
+
+def test_a_removed_node_is_refused_by_servers_and_sessions_one_after_another(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, second, removed = cluster.nodes
+        await second.runner.deny(removed.id, until_ms=2**50)
+        await cluster.pass_s(8)
+        for node in (first, second):
+            assert node.denied == [removed.id]
+            assert [denied for _, denied in node.reopened] == [(removed.id,)]
+        assert abs(first.reopened[0][0] - second.reopened[0][0]) >= 0.9
+        with pytest.raises(JoinRefused, match="was removed"):
+            await cluster.renew(removed.folder.identity, [first.folder.identity.node.address])
+
+    cluster.run(test)
+
+
+def test_only_the_node_with_the_key_issues_and_rotates(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        second = cluster.nodes[1]
+        assert second.upkeep.issuer() is None
+        with pytest.raises(UsageError, match="no key of the authority"):
+            second.upkeep.issue_join_token()
+        with pytest.raises(UsageError, match="no key of the authority"):
+            await second.upkeep.rotate_authority()
+        reports = cluster.nodes[0].runner.core.wanted.certificates()
+        assert {node.id: reports[node.id].issues for node in cluster.nodes} == {
+            cluster.nodes[0].id: True,
+            second.id: False,
+        }
+
+    cluster.run(test)

@@ -174,7 +174,7 @@ def _address_towards(address: str) -> str | None:
 
 
 def _invitation(program: NodeProgram) -> Invitation | None:
-    return None if program.issuer is None else program.invite()
+    return program.invite() if program.can_invite else None
 
 
 def _ready_line(program: NodeProgram) -> str:
@@ -214,10 +214,10 @@ def _ready_lines(program: NodeProgram) -> list[str]:
         f'depthcache cluster "{node.identity.cluster}", node {number} of {len(joined)}, ready',
         *(f"  {label:<7}  {text}" for label, text in rows),
     ]
-    if program.issuer is not None and is_shown:
+    if program.can_invite and is_shown:
         command = join(program.invite().command)
         lines.append(f"  add a machine:  depthcache {command}    (30 minutes, once, at this node)")
-    elif program.issuer is not None:
+    elif program.can_invite:
         lines.append("  add a machine:  `depthcache cluster token join` prints the command")
     return lines
 

@@ -4,60 +4,40 @@
         print(program.node.url)
         await program.ended()
 
-`cli/cluster.py` starts it. Not here: the node itself (`running_node`), and its files (`data_folder`).
+`cli/cluster.py` starts it. Not here: the node itself (`running_node`), its files (`data_folder`), and what it
+keeps in order (`upkeep`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from depthcache.cluster import join_service
 from depthcache.cluster.compat_management import ClusterCompat
-from depthcache.cluster.core.access_tokens import Role, digest_of
+from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.join_tokens import LIFE_NS
-from depthcache.cluster.data_folder import (
-    DEFAULT_NODE_PORT,
-    DEFAULT_PORT,
-    DataFolder,
-    Identity,
-    make_secret,
-    token_name,
-)
-from depthcache.cluster.errors import JoinRefused
-from depthcache.cluster.joining import Issuer
+from depthcache.cluster.data_folder import DEFAULT_NODE_PORT, DEFAULT_PORT, DataFolder, Identity
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
+from depthcache.cluster.runner import SystemClock
 from depthcache.cluster.running_node import ClusterNode, NodeOptions
+from depthcache.cluster.secret_sharing import SharingNetwork
+from depthcache.cluster.upkeep import Upkeep
+from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 from depthcache.server import ServerConfig
 from depthcache.settings import Settings
 
 __all__ = ["JoinRoutes", "NodeProgram", "open_node", "server_config"]
 
-OLD_TOKEN_MS = 60 * 60 * 1_000
+OVERLAP_S = 60 * 60
 """How long the earlier tokens of a role are taken after a new one was made."""
-_TOKEN_FILES = {Role.READ: "read", Role.MANAGE: "admin"}
-_LOOK_S = 1.0
 _JOIN_ROUTES = (join_service.JOIN_ROUTE, join_service.RENEW_ROUTE)
-
-
-def server_config(identity: Identity, folder: DataFolder, given: ServerConfig) -> ServerConfig:
-    """How the book server of a node behaves: as given, with the addresses and certificates of the node."""
-    port = int(identity.node.address.rpartition(":")[2])
-    return replace(
-        given,
-        listen=identity.bind,
-        port=port,
-        certificate=folder.certificate_file,
-        key=folder.key_file,
-        hosts=tuple(dict.fromkeys((*given.hosts, *filter(_is_name, identity.hosts)))),
-        data_dir=folder.path,
-    )
 
 
 @asynccontextmanager
@@ -67,53 +47,81 @@ async def open_node(
     """Run the node of an open folder, which is closed at the end. Raises OSError, ConnectionFailed."""
     try:
         identity = folder.identity
+        denied = tuple(sorted(folder.load_wanted().denied()))
+        engine = ZenohNetwork(_engine_settings(folder, identity, denied))
+        network = SharingNetwork(
+            engine, folder.credentials, is_denied=lambda peer: peer in node.runner.core.wanted.denied()
+        )
         over = asyncio.Event()
         node = ClusterNode(
             identity,
             NodeOptions(
                 folder=folder.path,
-                listen=_at(identity.bind, identity.listen.rpartition(":")[2]),
                 server=server_config(identity, folder, config),
                 settings=settings or Settings.from_environment(),
                 depth=depth,
+                network=lambda: network,
             ),
             on_removed=lambda _: over.set(),
             on_left=over.set,
         )
         async with node:
-            program = NodeProgram(folder, node, over)
-            tokens = asyncio.get_running_loop().create_task(program.keep_tokens())
+            upkeep = Upkeep(
+                folder,
+                node.runner,
+                engine,
+                _Served(node),
+                clock=SystemClock(),
+                denied=denied,
+                on_secrets=network.share,
+            )
+            program = NodeProgram(folder, node, upkeep, over)
+            keeping = asyncio.get_running_loop().create_task(upkeep.run())
             try:
                 yield program
             finally:
-                tokens.cancel()
+                keeping.cancel()
+                with suppress(asyncio.CancelledError):
+                    await keeping
     finally:
         folder.close()
 
 
-@dataclass(slots=True)
+def server_config(identity: Identity, folder: DataFolder, given: ServerConfig) -> ServerConfig:
+    """How the book server of a node behaves: as given, with the addresses and certificates of the node."""
+    return replace(
+        given,
+        listen=identity.bind,
+        port=int(identity.node.address.rpartition(":")[2]),
+        certificate=folder.certificate_file,
+        key=folder.key_file,
+        hosts=tuple(dict.fromkeys((*given.hosts, *filter(_is_name, identity.hosts)))),
+        data_dir=folder.path,
+    )
+
+
 class NodeProgram:
-    """A running node and its data folder; it issues join tokens and makes access tokens."""
+    """A running node and its data folder. It lets nodes join and makes tokens: `management.Admission`.
 
-    folder: DataFolder
-    node: ClusterNode
-    _over: asyncio.Event
-    _issuer: Issuer | None = None
+    Attributes:
+        folder: the data folder.
+        node: the node, which runs.
+    """
 
-    def __post_init__(self) -> None:
-        authorities = self.folder.authorities()
-        if authorities:
-            self._issuer = Issuer(authorities[0])
-        server = self.node.server
-        server._delegate(  # noqa: SLF001
-            ClusterManagement(self.node, self), ClusterCompat(self.node), JoinRoutes(self)
+    def __init__(self, folder: DataFolder, node: ClusterNode, upkeep: Upkeep, over: asyncio.Event) -> None:
+        """`over`: set when the node has left or was removed."""
+        self.folder: DataFolder = folder
+        self.node: ClusterNode = node
+        self._upkeep, self._over = upkeep, over
+        node.server._delegate(  # noqa: SLF001
+            ClusterManagement(node, self), ClusterCompat(node), JoinRoutes(self)
         )
-        server._running().set_authority(self.folder.identity.authority)  # noqa: SLF001
+        _Served(node).use(folder.identity)
 
     @property
-    def issuer(self) -> Issuer | None:
-        """What lets nodes join; None where this node has no key of the authority."""
-        return self._issuer
+    def can_invite(self) -> bool:
+        """Whether this node has the key of the authority."""
+        return self._upkeep.issuer() is not None
 
     async def ended(self) -> str:
         """Wait until the node has left or was removed. Returns why it was removed; empty if it left."""
@@ -122,64 +130,79 @@ class NodeProgram:
 
     def invite(self) -> Invitation:
         """As `management.Admission.invite`."""
-        if self._issuer is None:
-            raise JoinRefused(reason="this node has no key of the cluster's authority: ask one that has it")
-        token = self._issuer.issue(secret=secrets.token_urlsafe(24), now_ns=time.monotonic_ns())
-        command = ("cluster", "join", _join_address(self.node.identity), token.text())
+        token = self._upkeep.issue_join_token()
+        command = ("cluster", "join", _join_address(self.folder.identity), token.text())
         return Invitation(command=command, valid_s=LIFE_NS // 1_000_000_000)
 
     async def rotate_token(self, role: Role) -> NewToken:
         """As `management.Admission.rotate_token`."""
-        name, wall_ms = _TOKEN_FILES[role], time.time_ns() // 1_000_000
-        secret, old_until_ms = make_secret(name), wall_ms + OLD_TOKEN_MS
-        await self.node.runner.rotate_token(digest_of(secret), role=role, old_until_ms=old_until_ms)
-        self.folder.credentials.put(token_name(name), {"secret": secret}, wall_ms=wall_ms)
-        self.folder.write_tokens()
-        self._take_tokens()
-        return NewToken(secret=secret, old_until_ms=old_until_ms)
+        until_ms = time.time_ns() // 1_000_000 + OVERLAP_S * 1_000
+        secret = await self._upkeep.rotate_token(role, overlap_s=OVERLAP_S)
+        return NewToken(secret=secret, old_until_ms=until_ms)
 
-    async def keep_tokens(self) -> None:
-        """Take the tokens that other nodes made, too."""
-        known: object = None
-        while True:
-            tokens = self.node.runner.core.wanted.tokens()
-            if tokens != known:
-                self._take_tokens()
-                known = tokens
-            await asyncio.sleep(_LOOK_S)
-
-    def _take_tokens(self) -> None:
-        tokens = self.node.runner.core.wanted.tokens()
-        found = [
-            (each.role.value, bytes.fromhex(each.digest), each.until_ms)
-            for each in tokens
-            if each.role is not Role.JOIN
-        ]
-        if found:
-            self.node.server._running().set_tokens(found)  # noqa: SLF001
+    async def answer_join(self, route: str, body: bytes) -> tuple[int, bytes]:
+        """Answer a node that joins or renews its certificate."""
+        return await join_service.answer(
+            route,
+            body,
+            issuer=self._upkeep.issuer(),
+            cluster=join_service.RunningCluster(self.folder, self.node.runner),
+            now_ns=time.monotonic_ns(),
+            now=datetime.now(UTC),
+        )
 
 
 class JoinRoutes:
-    """Answers nodes that join or renew their certificates."""
+    """The routes of joining, as `server.delegated.DelegatedRoutes`."""
 
     def __init__(self, program: NodeProgram) -> None:
         self._program = program
-        self._cluster = join_service.RunningCluster(program.folder, program.node.runner)
 
     def answers(self, route: str) -> bool:
         """Whether a route is one of these."""
         return route in _JOIN_ROUTES
 
     async def answer(self, route: str, _first: str, _second: str, body: bytes) -> tuple[int, bytes]:
-        """As `join_service.answer`."""
-        return await join_service.answer(
-            route,
-            body,
-            issuer=self._program.issuer,
-            cluster=self._cluster,
-            now_ns=time.monotonic_ns(),
-            now=datetime.now(UTC),
-        )
+        """As `NodeProgram.answer_join`."""
+        return await self._program.answer_join(route, body)
+
+
+class _Served:
+    """The server of a running node: `upkeep.NodeServer`."""
+
+    def __init__(self, node: ClusterNode) -> None:
+        self._node = node
+
+    def use(self, identity: Identity) -> None:
+        """Serve with this certificate, and trust and show these authorities, from now on."""
+        native = self._native()
+        native.replace_certificate(identity.certificate, identity.key, authority=identity.authority)
+        native.set_authority(identity.authority)
+
+    def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
+        """Take these tokens alone."""
+        self._native().set_tokens(list(tokens))
+
+    def set_denied(self, nodes: Sequence[str]) -> None:
+        """Refuse these nodes."""
+        self._native().set_denied(list(nodes))
+
+    def _native(self) -> Any:
+        return self._node.server._running()  # noqa: SLF001
+
+
+def _engine_settings(folder: DataFolder, identity: Identity, denied: tuple[str, ...]) -> ZenohSettings:
+    port = identity.listen.rpartition(":")[2]
+    host = f"[{identity.bind}]" if ":" in identity.bind else identity.bind
+    return ZenohSettings(
+        cluster=identity.cluster,
+        listen=f"{host}:{port}",
+        peers=identity.peers,
+        authority=folder.authority_file,
+        certificate=folder.certificate_file,
+        key=folder.key_file,
+        denied=denied,
+    )
 
 
 def _join_address(identity: Identity) -> str:
@@ -187,10 +210,6 @@ def _join_address(identity: Identity) -> str:
     is_usual = identity.listen.endswith(f":{DEFAULT_NODE_PORT}")
     is_usual = is_usual and identity.node.address.endswith(f":{DEFAULT_PORT}")
     return identity.listen if is_usual else identity.node.address
-
-
-def _at(host: str, port: str) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_name(host: str) -> bool:

@@ -35,6 +35,7 @@ __all__ = ["BookServer", "serve"]
 
 _LOOK_S = 1.0
 """How long the thread of requests waits natively before it looks whether it is to end."""
+_COMPAT_LIST = "compat_get_depthcache_list"
 _HEADER_BYTES, _BODY_BYTES = 16 * 1024, 64 * 1024
 _SERVERS: weakref.WeakSet[BookServer] = weakref.WeakSet()
 
@@ -104,10 +105,11 @@ class BookServer(OneProcess):
         self._running().set_recording(has_ended)
 
     def _delegate(self, *routes: DelegatedRoutes) -> None:
-        """Let the node of a cluster answer what begins and ends books, lists them for old clients, and is
-        about the cluster. Call it inside `async with`."""
-        self._delegated = routes
-        self._running().delegate_lists()
+        """Let the node of a cluster answer some more routes: those that begin and end books, those that list
+        them for old clients, and those about the cluster. Call it inside `async with`."""
+        self._delegated += routes
+        if any(each.answers(_COMPAT_LIST) for each in routes):
+            self._running().delegate_lists()
 
     def _serve_other(self, key: tuple[str, str], book: Any) -> None:
         """Serve a book of another client; one of the same names that this client has waits until its end."""

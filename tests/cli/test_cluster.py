@@ -17,13 +17,15 @@ from rich.cells import cell_len
 
 from depthcache import simulator
 from depthcache.cli import main
+from depthcache.cli.cluster_client import NodeClient
+from depthcache.cli.cluster_look import look
 from depthcache.cli.cluster_node import _address_towards, _check_ports
 from depthcache.cli.cluster_status import status_lines
 from depthcache.cluster.core.members import MemberState
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.data_folder import NodeOptions
 from depthcache.cluster.moves import Move
-from depthcache.errors import UsageError
+from depthcache.errors import ConnectionFailed, UsageError
 from tests.cli.programs import running
 from tests.cli.test_completion import completed
 from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeNode, serving
@@ -270,7 +272,7 @@ def test_the_status_says_what_is_wrong_and_exits_with_1(commands: Commands) -> N
     assert "a1* alive 1 0 10.0.0.161:42081 -" in lines
     assert "BTCUSDT binance.com 2 of 3 gap: updates 5 to 9 are missing" in lines
     assert "- binance.com 120 6,000" in lines
-    assert "00:53:20 BTCUSDT began exchange created or changed" in lines
+    assert "00:53:20 a1 BTCUSDT began exchange created or changed" in lines
     commands.node.report("a1", BTC, ReplicaState.SYNCED)
     code, out, _ = commands.run("status", by="read")
     assert code == 0
@@ -296,7 +298,7 @@ def status(books: int = 1, **changes: Any) -> dict[str, Any]:
         "replicas": 2,
         "holders": {ids[0]: "synced", ids[1]: "starting"},
         "synced": 0,
-        "reason": "snapshot refused: HTTP 418 until 2026-11-30 20:00:00 " * 3,
+        "reasons": {ids[1]: "snapshot refused: HTTP 418 until 2026-11-30 20:00:00 " * 3},
     }
     weight = {"egress": "frankfurt-nat-gateway-7", "pool": "binance.com-futures spot", "limit": 2_400}
     return {
@@ -337,14 +339,47 @@ def test_only_so_many_books_are_shown_and_the_others_counted() -> None:
 
 def test_where_no_reason_is_known_the_states_of_the_replicas_are_shown() -> None:
     [line] = [
-        each for each in status_lines(status(symbol="BTCUSDT", reason=""), []) if each.startswith("BTC")
+        each for each in status_lines(status(symbol="BTCUSDT", reasons={}), []) if each.startswith("BTC")
     ]
     assert line.endswith("a0b1c2d3 starting")
 
 
 def test_what_a_node_says_cannot_move_the_cursor() -> None:
-    lines = status_lines(status(symbol="A\x1b[2J", reason="\x1b]0;x\x07"), [])
+    lines = status_lines(status(symbol="A\x1b[2J", reasons={"a": "\x1b]0;x\x07"}), [])
     assert not any("\x1b" in line or "\x07" in line for line in lines)
+
+
+def test_reasons_weight_and_moves_come_from_all_nodes_that_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = FakeNode("b2", "c3")
+    asyncio.run(node.fake.create(BTC, replicas=3, settings={}))
+    node.report("a1", BTC, ReplicaState.SYNCED)
+    node.report("b2", BTC, ReplicaState.STALE)
+    node.report("c3", BTC, ReplicaState.STARTING)
+    addresses = {f"https://{each['address']}": each["id"] for each in node.status()["nodes"]}
+
+    def move(name: str, at_ms: int) -> dict[str, Any]:
+        return {"node": name, "at_ms": at_ms}
+
+    def answer(client: NodeClient, _method: str, path: str) -> Any:
+        name = addresses[client.url]
+        if name == "c3":
+            raise ConnectionFailed(url=client.url, reason="refused")
+        if path:
+            return {"moves": [move(name, 1 if name == "b2" else 2), move(name, 3)]}
+        status = json.loads(json.dumps(node.status()))
+        status["node"] = name
+        status["books"][0]["reason"] = f"of {name}"
+        status["weight"][0]["exchange_used"] = 500 if name == "b2" else None
+        return status
+
+    monkeypatch.setattr(NodeClient, "ask", answer)
+    url = f"https://{node.identity.node.address}"
+    found, moves = look(NodeClient(url=url, token=READ, authority=Path("authority.pem")))
+    assert found["books"][0]["reasons"] == {"b2": "of b2"}, "a1 is synced, c3 does not answer"
+    assert [each["exchange_used"] for each in found["weight"]] == [500]
+    assert [(each["at_ms"], each["node"]) for each in moves] == [(1, "b2"), (2, "a1"), (3, "a1"), (3, "b2")]
+    found, moves = look(NodeClient(url=url, token=READ))
+    assert len(moves) == 2, "without the authority no other node can be checked"
 
 
 @pytest.mark.slow

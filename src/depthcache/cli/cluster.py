@@ -200,7 +200,8 @@ def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: 
 def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
     """Show the cluster as one node sees it: nodes, books not synced as wanted and why, weight, moves.
 
-    The node that was asked is marked with *. Weight is that of its egress group, and moves are its own.
+    The node that was asked is marked with *; it tells which books are where. Reasons, weight and moves come
+    from all nodes that answer.
 
     \b
     depthcache cluster status
@@ -221,9 +222,10 @@ def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
 
 
 def _show(node: NodeClient, *, as_json: bool, shows_all: bool) -> int:
+    from depthcache.cli.cluster_look import look
     from depthcache.cli.cluster_status import is_whole, status_lines
 
-    found, moves = node.ask("GET", ""), node.ask("GET", "/moves")["moves"]
+    found, moves = look(node)
     if as_json:
         _print({**found, "moves": moves})
     else:
@@ -290,6 +292,8 @@ def add(
 
     Exit code 0: done. 1: not all are synced in time. 2: it could not be done.
     """
+    from depthcache.cli.cluster_look import look
+
     node = _node(where, manages=True)
     settings = _given(depth=depth, speed_ms=speed_ms)
     done: dict[str, Any] = {"created": [], "existing": []}
@@ -308,7 +312,7 @@ def add(
         words.append("all synced" if done["synced"] else f"not all synced after {timeout:g} s")
     _tell(done, ", ".join(words), as_json=as_json)
     if code and not as_json:
-        missing = _missing(node.ask("GET", ""), exchange, named)
+        missing = _missing(look(node)[0], exchange, named)
         click.echo("\n".join(f"{name}: {why}" for name, why in list(missing.items())[:_MOST_NAMED]))
     return code
 

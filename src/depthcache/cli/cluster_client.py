@@ -45,12 +45,14 @@ class NodeClient:
         token: the secret.
         authority: PEM file of the certificate authorities to trust; None for those of the system.
         folder: the node's data folder; None where the node was named by its URL.
+        timeout_s: how long to wait for it.
     """
 
     url: str
     token: str = field(repr=False)
     authority: Path | None = None
     folder: Path | None = None
+    timeout_s: float = _TIMEOUT_S
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON of a response. Raises ConnectionFailed, NodeRefused."""
@@ -64,7 +66,7 @@ class NodeClient:
             response = connection.getresponse()
             status, answer = response.status, response.read()
         except (OSError, HTTPException) as error:
-            raise ConnectionFailed(url=self.url, reason=_reason(error)) from None
+            raise ConnectionFailed(url=self.url, reason=_reason(error, self.timeout_s)) from None
         finally:
             connection.close()
         found = _parsed(answer)
@@ -82,9 +84,9 @@ class NodeClient:
         parts = urlsplit(self.url)
         host, port = str(parts.hostname), parts.port
         if parts.scheme == "http":
-            return HTTPConnection(host, port, timeout=_TIMEOUT_S)
+            return HTTPConnection(host, port, timeout=self.timeout_s)
         context = ssl.create_default_context(cafile=self.authority)
-        return HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
+        return HTTPSConnection(host, port, timeout=self.timeout_s, context=context)
 
 
 def find_node(
@@ -148,13 +150,13 @@ def _secret(path: Path) -> str:
     return found
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "no node answers there: is it running?"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not of this cluster: {error.verify_message}"
     if isinstance(error, TimeoutError):
-        return f"no answer within {_TIMEOUT_S:g} s"
+        return f"no answer within {timeout_s:g} s"
     return clean(str(error)) or type(error).__name__
 
 

@@ -95,12 +95,11 @@ def _books(books: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def why_not(book: Mapping[str, Any]) -> str:
-    """Why a book is not synced as wanted: the reason of the node that was asked, or the states
-    of the replicas."""
-    reason = str(book.get("reason") or "")
-    if reason:
-        return reason
-    missing = [f"{node[:_SHORT]} {state}" for node, state in book["holders"].items() if state != "synced"]
+    """Why a book is not synced as wanted: the reasons of its nodes, or the states of the replicas."""
+    reasons = dict.fromkeys(str(each) for each in book.get("reasons", {}).values())
+    if reasons:
+        return "; ".join(reasons)
+    missing = [f"{node} {state}" for node, state in book["holders"].items() if state != "synced"]
     return ", ".join(missing) or "there are fewer nodes"
 
 
@@ -118,10 +117,11 @@ def _weights(weights: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _moves(moves: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [("WHEN (UTC)", "BOOK", "MOVE", "FROM", "WHY")]
+    rows = [("UTC", "NODE", "BOOK", "MOVE", "FROM", "WHY")]
     rows += [
         (
             f"{datetime.fromtimestamp(each['at_ms'] / 1_000, UTC):%H:%M:%S}",
+            each["node"][:_SHORT],
             each["symbol"],
             each["what"],
             _shortened(each["source"]) or "-",
@@ -129,7 +129,7 @@ def _moves(moves: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for each in reversed(moves)
     ]
-    return _table(rows, (10, 16, 7, 9, 30)) if len(rows) > 1 else []
+    return _table(rows, (8, 8, 16, 6, 8, 30)) if len(rows) > 1 else []
 
 
 def _table(rows: Sequence[Sequence[str]], widths: Sequence[int], *, right: tuple[int, ...] = ()) -> list[str]:

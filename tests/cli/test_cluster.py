@@ -352,9 +352,9 @@ def test_what_a_node_says_cannot_move_the_cursor() -> None:
 def test_reasons_weight_and_moves_come_from_all_nodes_that_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     node = FakeNode("b2", "c3")
     asyncio.run(node.fake.create(BTC, replicas=3, settings={}))
-    node.report("a1", BTC, ReplicaState.SYNCED)
-    node.report("b2", BTC, ReplicaState.STALE)
+    node.report("b2", BTC, ReplicaState.SYNCED)
     node.report("c3", BTC, ReplicaState.STARTING)
+    assert node.status()["books"][0]["holders"]["a1"] == "starting"
     addresses = {f"https://{each['address']}": each["id"] for each in node.status()["nodes"]}
 
     def move(name: str, at_ms: int) -> dict[str, Any]:
@@ -375,7 +375,7 @@ def test_reasons_weight_and_moves_come_from_all_nodes_that_answer(monkeypatch: p
     monkeypatch.setattr(NodeClient, "ask", answer)
     url = f"https://{node.identity.node.address}"
     found, moves = look(NodeClient(url=url, token=READ, authority=Path("authority.pem")))
-    assert found["books"][0]["reasons"] == {"b2": "of b2"}, "a1 is synced, c3 does not answer"
+    assert found["books"][0]["reasons"] == {"a1": "of a1"}, "b2 is synced, c3 does not answer"
     assert [each["exchange_used"] for each in found["weight"]] == [500]
     assert [(each["at_ms"], each["node"]) for each in moves] == [(1, "b2"), (2, "a1"), (3, "a1"), (3, "b2")]
     found, moves = look(NodeClient(url=url, token=READ))

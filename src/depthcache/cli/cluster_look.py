@@ -1,8 +1,7 @@
 """The whole cluster at once: the status of the node that is asked, and what only the other nodes know.
 
 A node knows the states of all replicas, but only of itself why a book is not synced, how much request weight
-is used, and which books moved. So the other nodes are asked at the same time; one that does not answer is left
-out.
+is used, and which books moved. So the others are asked at the same time; one that is silent is left out.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.errors import DataFolderUnusable, JoinRefused
 from depthcache.cluster.join_client import join_cluster, renew_certificate
 from depthcache.cluster.joining import JoinRequest, RenewRequest
+from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 from depthcache.errors import ConnectionFailed, InvalidArgument
 from tests.cluster.joining_server import JoiningServer
+from tests.cluster.test_seam import SeamNode
 
 FREE = NodeOptions(port=0, node_port=0)
 SECRET = "-".join(("some", "secret", "of", "a", "test"))
@@ -76,6 +78,28 @@ def test_a_node_joins_and_has_all_that_it_needs_to_run(server: JoiningServer, tm
         assert folder.token(name) == server.folder.token(name)
     folder.close()
     assert server.folder.identity.peers == ()
+
+
+def test_nodes_that_joined_talk_to_each_other_with_the_files_of_their_folders(
+    server: JoiningServer, tmp_path: Path
+) -> None:
+    folders = [server.folder, join(server, tmp_path / "second")]
+
+    async def talk() -> None:
+        nodes: list[SeamNode] = []
+        for folder in folders:
+            network = ZenohNetwork(ZenohSettings.of(folder, denied=()))
+            nodes.append(SeamNode(folder.identity.node.id, network))
+            await network.join(folder.identity.node, nodes[-1])
+        one, other = nodes
+        await one.sees(other.name)
+        await other.sees(one.name)
+        assert await other.network.ask(one.name, b"question", timeout_s=5) == b"question"
+        for node in nodes:
+            await node.network.leave()
+
+    asyncio.run(talk())
+    folders[1].close()
 
 
 def test_a_replayed_token_is_refused_and_leaves_nothing_behind(server: JoiningServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from depthcache.cluster.authority import Authority, authority_hashes, issuer_of,
 from depthcache.cluster.core.access_tokens import Role, digest_of
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import DataFolder
-from depthcache.cluster.errors import JoinRefused
+from depthcache.cluster.errors import AskRefused, JoinRefused
 from depthcache.cluster.upkeep import renew_at
 from depthcache.errors import UsageError
 from tests.cluster.kept_nodes import BEGAN, KeptCluster
@@ -74,12 +74,14 @@ def test_a_removed_node_gets_no_secrets(cluster: KeptCluster) -> None:
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(3)
         first, second, removed = cluster.nodes
-        await first.runner.deny(removed.id, until_ms=2**50)
+        await first.upkeep.remove(removed.id)
         first.folder.credentials.put("exchange x", {"api_key": "k"}, wall_ms=1)
         first.network.share()
         await cluster.pass_s(100)
         assert second.folder.credentials.names() == first.folder.credentials.names()
         assert removed.folder.credentials.get("exchange x") == {}
+        with pytest.raises(AskRefused):  # a hostile one asks by itself
+            await removed.network.ask(first.id, b"secrets content {}", timeout_s=1)
 
     cluster.run(test)
 
@@ -219,7 +221,7 @@ def test_a_removed_node_is_refused_by_servers_and_sessions_one_after_another(clu
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(3)
         first, second, removed = cluster.nodes
-        await second.runner.deny(removed.id, until_ms=2**50)
+        await second.upkeep.remove(removed.id)
         await cluster.pass_s(8)
         for node in (first, second):
             assert node.denied == [removed.id]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,35 @@ def test_each_route_takes_the_tokens_that_it_should_and_no_others(port: int, rou
         else:
             assert (answer.status, answer.error["code"]) == (401, "unauthorized")
             assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_tokens_of_a_cluster_are_replaced_while_the_server_runs() -> None:
+    def digest(secret: str) -> bytes:
+        return hashlib.sha256(secret.encode()).digest()
+
+    def status(native: Any, token: str, method: str = "GET") -> int:
+        return ask(native.port, PATH if method == "PUT" else "/v1/books", method=method, token=token).status
+
+    with serving(delegation_s=0.01) as native:
+        new, ended = "dcr_new_new_new_new", "dcr_ended_ended_ended"
+        native.set_tokens(
+            [("read", digest(READ), 2**50), ("read", digest(new), None), ("read", digest(ended), 1)]
+            + [("manage", digest(ADMIN), None)]
+        )
+        assert [status(native, token) for token in (READ, new, ended, ADMIN)] == [200, 200, 401, 200]
+        assert (status(native, new, "PUT"), status(native, ADMIN, "PUT")) == (403, 503)
+        native.set_tokens([("read", digest(new), None)])
+        assert [status(native, token) for token in (READ, new, ADMIN)] == [401, 200, 401]
+        for wrong in (("read", b"short", None), ("join", digest(new), None)):
+            with pytest.raises(ValueError, match="token"):
+                native.set_tokens([wrong])
+        assert status(native, new) == 200
+
+
+def test_a_join_token_in_an_address_is_never_repeated(port: int) -> None:
+    token = f"dcj_{'a' * 64}_{'s' * 24}"
+    for path in (f"/{token}", f"/v1/cluster/{token}", f"/v1/cluster/authority?token={token}"):
+        assert token.encode() not in ask(port, path, token=None).body
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "Token", "Bearer:"])

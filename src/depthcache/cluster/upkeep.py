@@ -49,6 +49,8 @@ _EVERY_S = 1.0
 _RENEW_AFTER = timedelta(days=1)
 _JITTER = 0.1
 """Nodes that joined together do not renew together."""
+_DENIED_MS = 14 * 86_400_000
+"""Twice as long as a certificate lasts: a node that issues may learn of the removal days later."""
 _RETRY_NS = 60_000_000_000
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
@@ -164,6 +166,14 @@ class Upkeep:
         self._folder.write_authorities((successor, *own), trusted=both)
         await self._announce()
         return successor.hash
+
+    async def remove(self, node: str) -> None:
+        """Remove a node from the cluster, and refuse it for longer than any certificate of it can last.
+
+        Raises ChangeNotStored.
+        """
+        await self._runner.deny(node, until_ms=self._clock.wall_ms() + _DENIED_MS)
+        self._serve_denied()
 
     # --- what happens by itself ----------------------------------------------------------------
 

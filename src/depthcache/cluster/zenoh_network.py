@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthcache import logs
 from depthcache.cluster.core.members import Member, MemberState, Node
+from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import AskRefused, AskTimeout, NodeUnreachable
 from depthcache.cluster.seam import Handler
 from depthcache.errors import ConnectionFailed, PackageMissing
@@ -87,6 +88,22 @@ class ZenohSettings:
     certificate: Path
     key: Path
     denied: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, folder: DataFolder, *, denied: tuple[str, ...]) -> ZenohSettings:
+        """The settings of the node of a data folder, which refuses these nodes."""
+        given = folder.identity
+        port = given.listen.rpartition(":")[2]
+        host = f"[{given.bind}]" if ":" in given.bind else given.bind
+        return cls(
+            cluster=given.cluster,
+            listen=f"{host}:{port}",
+            peers=given.peers,
+            authority=folder.authority_file,
+            certificate=folder.certificate_file,
+            key=folder.key_file,
+            denied=denied,
+        )
 
 
 class ZenohNetwork:

@@ -36,7 +36,7 @@ __all__ = [
     "limit_refused",
     "loop_ended",
     "loop_was_blocked",
-    "node_upkeep_failed",
+    "node_housekeeping_failed",
     "not_native",
     "not_written",
     "recording_resumed",
@@ -449,7 +449,7 @@ def certificate_refused(*, path: str, error: Exception) -> None:
     )
 
 
-def node_upkeep_failed(*, what: str, error: Exception) -> None:
+def node_housekeeping_failed(*, what: str, error: Exception) -> None:
     """A node of a cluster could not renew its certificate, or follow what the cluster agreed on. It tries
     again."""
     _write(

@@ -1,4 +1,4 @@
-"""Nodes with data folders and upkeep on a virtual clock; their servers and sessions are doubles."""
+"""Nodes with data folders and housekeeping on a virtual clock; their servers and sessions are doubles."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from depthcache.cluster.authority import NodeKey, make_node_key, node_of, trusts
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions, make_node_id
 from depthcache.cluster.errors import NodeUnreachable
+from depthcache.cluster.housekeeping import Housekeeping
 from depthcache.cluster.join_service import RunningCluster
 from depthcache.cluster.joining import JoinRequest, RenewRequest
 from depthcache.cluster.memory_network import MemoryCluster
 from depthcache.cluster.runner import NodeRunner
 from depthcache.cluster.secret_sharing import SharingNetwork
-from depthcache.cluster.upkeep import Upkeep
 from depthcache.simulator.virtual_loop import VirtualLoop
 from tests.cluster.harness import WALL_MS, Clock, MemoryDisk, ProcessClock
 
@@ -65,7 +65,7 @@ class KeptNode:
             clock=clock,
             on_stop=lambda reason: None,
         )
-        self.upkeep = Upkeep(
+        self.housekeeping = Housekeeping(
             folder,
             self.runner,
             self,
@@ -78,7 +78,7 @@ class KeptNode:
 
     async def start(self) -> None:
         await self.runner.start()
-        self._task = asyncio.get_running_loop().create_task(self.upkeep.run())
+        self._task = asyncio.get_running_loop().create_task(self.housekeeping.run())
 
     async def stop(self) -> None:
         """The process ends; its folder is left to the next one."""
@@ -89,7 +89,7 @@ class KeptNode:
         wanted.rewrite(self.runner.core.snapshot())
         self.folder.close()
 
-    # --- `upkeep.NodeServer` and `upkeep.ReopenableNetwork` ---
+    # --- `housekeeping.NodeServer` and `housekeeping.ReopenableNetwork` ---
 
     def use(self, identity: Identity) -> None:
         self.served.append(identity)
@@ -144,7 +144,7 @@ class KeptCluster:
         """What `join_client` does, without the sockets."""
         first, node = self.nodes[0], make_node_id()
         key: NodeKey = make_node_key(node)
-        token, issuer = first.upkeep.issue_join_token(), first.upkeep.issuer()
+        token, issuer = first.housekeeping.issue_join_token(), first.housekeeping.issuer()
         assert issuer is not None
         request = JoinRequest(
             token.secret, node, key.request, ("127.0.0.1", "localhost", "::1"), "127.0.0.1:1"
@@ -163,7 +163,7 @@ class KeptCluster:
     async def renew(self, identity: Identity, addresses: Sequence[str]) -> str:
         """`join_client.renew_certificate`, without the sockets."""
         first = self.nodes[0]
-        issuer = first.upkeep.issuer()
+        issuer = first.housekeeping.issuer()
         if self.is_cut_off or issuer is None or first.folder.identity.node.address not in addresses:
             raise NodeUnreachable(node="the issuer")
         request = RenewRequest.sign(

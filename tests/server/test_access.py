@@ -69,8 +69,12 @@ def test_tokens_of_a_cluster_are_replaced_while_the_server_runs() -> None:
     with serving(delegation_s=0.01) as native:
         new, ended = "dcr_new_new_new_new", "dcr_ended_ended_ended"
         native.set_tokens(
-            [("read", digest(READ), 2**50), ("read", digest(new), None), ("read", digest(ended), 1)]
-            + [("manage", digest(ADMIN), None)]
+            [
+                ("read", digest(READ), 2**50),
+                ("read", digest(new), None),
+                ("read", digest(ended), 1),
+                ("manage", digest(ADMIN), None),
+            ]
         )
         assert [status(native, token) for token in (READ, new, ended, ADMIN)] == [200, 200, 401, 200]
         assert (status(native, new, "PUT"), status(native, ADMIN, "PUT")) == (403, 503)

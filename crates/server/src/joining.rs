@@ -4,17 +4,12 @@
 //! the body is the proof. So their bodies are bounded, each address has few turns, and few of them wait for the owner
 //! at once, so that strangers never fill its queue.
 
-use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use parking_lot::RwLock;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::call::{Call, typed};
-use crate::managing;
 use crate::problem::Problem;
-use crate::table::Route;
 
 /// Requests of strangers that wait for the owner at once.
 const MOST: usize = 8;
@@ -41,32 +36,46 @@ impl Joining {
         *self.authority.write() = Some(authority);
     }
 
-    fn authority(&self) -> Result<Bytes, Problem> {
+    /// The certificates of the authority, in PEM.
+    pub fn authority(&self) -> Result<Bytes, Problem> {
         self.authority.read().clone().ok_or_else(|| {
             let message = "this server is no node of a cluster";
             Problem::new(StatusCode::NOT_FOUND, "no_cluster", message)
         })
     }
+
+    /// Let one more wait for the owner, for as long as the permit lives.
+    pub fn wait(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.authority()?;
+        self.gate.try_acquire().map_err(|_| {
+            let message = format!("{MOST} nodes wait to be answered already");
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Problem::new(status, "busy", message).retry_after(1)
+        })
+    }
 }
 
-/// The certificates of the authority.
-pub fn authority(call: &Call<'_>) -> Result<Response, Problem> {
-    const PEM: HeaderValue = HeaderValue::from_static("application/x-pem-file");
-    Ok(typed(PEM, call.shared.joining.authority()?))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Let the owner answer, unless too many wait.
-pub async fn delegate(
-    call: &Call<'_>,
-    route: &'static Route,
-    body: Body,
-) -> Result<Response, Problem> {
-    let joining = &call.shared.joining;
-    joining.authority()?;
-    let Ok(_permit) = joining.gate.try_acquire() else {
-        let message = format!("{MOST} nodes wait to be answered already");
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        return Err(Problem::new(status, "busy", message).retry_after(1));
-    };
-    managing::delegate(call, route, body).await
+    #[test]
+    fn a_server_without_a_cluster_lets_nobody_ask() {
+        let joining = Joining::default();
+        let problem = joining.wait().err().expect("no cluster");
+        assert_eq!(problem.status, StatusCode::NOT_FOUND);
+        assert!(joining.authority().is_err());
+    }
+
+    #[test]
+    fn few_wait_at_once() {
+        let joining = Joining::default();
+        joining.set_authority(Bytes::from_static(b"pem"));
+        let waiting: Vec<_> = (0..MOST).map(|_| joining.wait()).collect();
+        assert!(waiting.iter().all(Result::is_ok));
+        let problem = joining.wait().err().expect("one too many");
+        assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
+        drop(waiting);
+        assert!(joining.wait().is_ok());
+    }
 }

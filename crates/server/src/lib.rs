@@ -52,6 +52,7 @@ mod shared;
 mod socket;
 mod source;
 mod statistics;
+mod strangers;
 mod stream;
 mod table;
 mod views;

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from depthcache.cluster import upkeep
+from depthcache.cluster import housekeeping
 from depthcache.cluster.authority import Authority, authority_hashes, issuer_of, make_node_key, sign
 from depthcache.cluster.core.access_tokens import Role, digest_of
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import AskRefused, JoinRefused
-from depthcache.cluster.upkeep import renew_at
+from depthcache.cluster.housekeeping import renew_at
 from depthcache.errors import UsageError
 from tests.cluster.kept_nodes import BEGAN, KeptCluster
 
@@ -40,7 +40,7 @@ def test_a_rotated_token_is_good_on_all_nodes_before_the_old_one_ends(cluster: K
         first, second, _ = cluster.nodes
         old = str(first.folder.token("read"))
         admin = str(first.folder.token("admin"))
-        new = await second.upkeep.rotate_token(Role.READ, overlap_s=60)
+        new = await second.housekeeping.rotate_token(Role.READ, overlap_s=60)
         await cluster.until(lambda: all(node.folder.token("read") == new for node in cluster.nodes))
         assert new != old
         for node in cluster.nodes:
@@ -50,7 +50,7 @@ def test_a_rotated_token_is_good_on_all_nodes_before_the_old_one_ends(cluster: K
         for node in cluster.nodes:
             assert (valid(node, old, cluster), valid(node, new, cluster)) == (None, "read")
         with pytest.raises(UsageError, match="issued, not rotated"):
-            await first.upkeep.rotate_token(Role.JOIN, overlap_s=1)
+            await first.housekeeping.rotate_token(Role.JOIN, overlap_s=1)
 
     cluster.run(test)
 
@@ -74,7 +74,7 @@ def test_a_removed_node_gets_no_secrets(cluster: KeptCluster) -> None:
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(3)
         first, second, removed = cluster.nodes
-        await first.upkeep.remove(removed.id)
+        await first.housekeeping.remove(removed.id)
         first.folder.credentials.put("exchange x", {"api_key": "k"}, wall_ms=1)
         first.network.share()
         await cluster.pass_s(100)
@@ -100,8 +100,8 @@ def test_a_renewed_certificate_is_served_and_the_session_reopened(
 ) -> None:
     """Also after the issuer was away for some time."""
     caplog.set_level(logging.WARNING, "depthcache")
-    monkeypatch.setattr(upkeep, "_RENEW_AFTER", timedelta(seconds=30))
-    monkeypatch.setattr(upkeep, "_RETRY_NS", 5_000_000_000)
+    monkeypatch.setattr(housekeeping, "_RENEW_AFTER", timedelta(seconds=30))
+    monkeypatch.setattr(housekeeping, "_RETRY_NS", 5_000_000_000)
 
     async def test(cluster: KeptCluster) -> None:
         cluster.is_cut_off = True
@@ -129,9 +129,9 @@ def test_an_authority_takes_over_while_every_node_accepts_every_other(cluster: K
         await cluster.start(3)
         first = cluster.nodes[0]
         (old,) = first.folder.authorities()
-        new = await first.upkeep.rotate_authority()
+        new = await first.housekeeping.rotate_authority()
         with pytest.raises(UsageError, match="takes over already"):
-            await first.upkeep.rotate_authority()
+            await first.housekeeping.rotate_authority()
         late = await cluster.add(await cluster.join())
 
         def is_done() -> bool:
@@ -146,7 +146,7 @@ def test_an_authority_takes_over_while_every_node_accepts_every_other(cluster: K
         times = sorted(at_s for node in cluster.nodes if node is not late for at_s, _ in node.reopened)
         assert all(later - earlier >= 0.9 for earlier, later in pairwise(times)), times
         await cluster.pass_s(5)
-        assert await first.upkeep.rotate_authority() != new
+        assert await first.housekeeping.rotate_authority() != new
 
     cluster.run(test)
 
@@ -157,7 +157,7 @@ def test_a_rotation_waits_for_a_node_that_is_down_and_survives_restarts(cluster:
         first, _, third = cluster.nodes
         await third.stop()
         before = first.folder.identity.certificate
-        new = await first.upkeep.rotate_authority()
+        new = await first.housekeeping.rotate_authority()
         await cluster.pass_s(60)
         assert first.folder.identity.certificate == before, "the node that is down would not trust another"
         await first.stop()
@@ -184,9 +184,9 @@ def test_a_rotation_whose_announcement_was_lost_goes_on(
             async def crash() -> None:
                 raise OSError(5, "crashed")
 
-            patch.setattr(first.upkeep, "_announce", crash)
+            patch.setattr(first.housekeeping, "_announce", crash)
             with pytest.raises(OSError, match="crashed"):
-                await first.upkeep.rotate_authority()
+                await first.housekeeping.rotate_authority()
         new = first.folder.authorities()[0].hash
         await cluster.until(
             lambda: all(authority_hashes(node.session.authority) == (new,) for node in cluster.nodes)
@@ -221,7 +221,7 @@ def test_a_removed_node_is_refused_by_servers_and_sessions_one_after_another(clu
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(3)
         first, second, removed = cluster.nodes
-        await second.upkeep.remove(removed.id)
+        await second.housekeeping.remove(removed.id)
         await cluster.pass_s(8)
         for node in (first, second):
             assert node.denied == [removed.id]
@@ -237,11 +237,11 @@ def test_only_the_node_with_the_key_issues_and_rotates(cluster: KeptCluster) -> 
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(2)
         second = cluster.nodes[1]
-        assert second.upkeep.issuer() is None
+        assert second.housekeeping.issuer() is None
         with pytest.raises(UsageError, match="no key of the authority"):
-            second.upkeep.issue_join_token()
+            second.housekeeping.issue_join_token()
         with pytest.raises(UsageError, match="no key of the authority"):
-            await second.upkeep.rotate_authority()
+            await second.housekeeping.rotate_authority()
         reports = cluster.nodes[0].runner.core.wanted.certificates()
         assert {node.id: reports[node.id].issues for node in cluster.nodes} == {
             cluster.nodes[0].id: True,

@@ -1,6 +1,6 @@
 """What a running node keeps in order, once a second: tokens, certificates, authorities, and whom it refuses.
 
-The wanted set says what all nodes agree on; the data folder has what this node did about it. `Upkeep`
+The wanted set says what all nodes agree on; the data folder has what this node did about it. `Housekeeping`
 compares the two and acts: it renews the certificate once a day, gives the server the tokens that are valid,
 and reopens the session of the messaging engine when a certificate, an authority or a removal is new. Nodes
 reopen one after another, so that no two lose sight of each other at the same time.
@@ -43,7 +43,7 @@ from depthcache.cluster.joining import Issuer
 from depthcache.cluster.runner import Clock, NodeRunner
 from depthcache.errors import DepthCacheError, UsageError
 
-__all__ = ["NodeServer", "ReopenableNetwork", "Upkeep", "renew_at"]
+__all__ = ["Housekeeping", "NodeServer", "ReopenableNetwork", "renew_at"]
 
 _EVERY_S = 1.0
 _RENEW_AFTER = timedelta(days=1)
@@ -62,7 +62,7 @@ _SIGNED = b"depthcache authority\n"
 
 
 class NodeServer(Protocol):
-    """What upkeep needs of the server of a node."""
+    """What housekeeping needs of the server of a node."""
 
     def use(self, identity: Identity) -> None:
         """Serve with this certificate, and trust and show these authorities, from now on."""
@@ -75,7 +75,7 @@ class NodeServer(Protocol):
 
 
 class ReopenableNetwork(Protocol):
-    """What upkeep needs of the messaging engine."""
+    """What housekeeping needs of the messaging engine."""
 
     async def reopen(self, *, denied: tuple[str, ...]) -> None:
         """Use the certificates in the data folder, and refuse these nodes, from now on."""
@@ -90,8 +90,8 @@ class _Opened:
     denied: frozenset[str]
 
 
-class Upkeep:
-    """The upkeep of one node. Call `run`, or `look` once a second; the rest is for management."""
+class Housekeeping:
+    """The housekeeping of one node. Call `run`, or `look` once a second; the rest is for management."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Upkeep:
             try:
                 await self.look()
             except (DepthCacheError, OSError) as error:
-                logs.node_upkeep_failed(what="upkeep", error=error)
+                logs.node_housekeeping_failed(what="housekeeping", error=error)
             await asyncio.sleep(_EVERY_S)
 
     async def look(self) -> None:
@@ -234,12 +234,12 @@ class Upkeep:
             except DepthCacheError as error:
                 until = node_of(given.certificate)[1]
                 what = f"renewing the certificate, which ends on {until:%Y-%m-%d},"
-                logs.node_upkeep_failed(what=what, error=error)
+                logs.node_housekeeping_failed(what=what, error=error)
                 return
         try:
             self._folder.write_certificate(renewed, now=self._now())
         except JoinRefused as error:
-            logs.node_upkeep_failed(what="taking the new certificate", error=error)
+            logs.node_housekeeping_failed(what="taking the new certificate", error=error)
         else:
             self._next_try_ns = 0
 
@@ -344,7 +344,7 @@ class Upkeep:
         try:
             await change()
         except ChangeNotStored as error:  # it is merged here, and the other nodes get it later
-            logs.node_upkeep_failed(what="spreading what this node trusts", error=error)
+            logs.node_housekeeping_failed(what="spreading what this node trusts", error=error)
 
     # --- the session -----------------------------------------------------------------------------
 

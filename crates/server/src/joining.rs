@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_server_without_a_cluster_lets_nobody_ask() {
         let joining = Joining::default();
-        let problem = joining.wait().err().expect("no cluster");
+        let problem = joining.wait().expect_err("no cluster");
         assert_eq!(problem.status, StatusCode::NOT_FOUND);
         assert!(joining.authority().is_err());
     }
@@ -73,7 +73,7 @@ mod tests {
         joining.set_authority(Bytes::from_static(b"pem"));
         let waiting: Vec<_> = (0..MOST).map(|_| joining.wait()).collect();
         assert!(waiting.iter().all(Result::is_ok));
-        let problem = joining.wait().err().expect("one too many");
+        let problem = joining.wait().expect_err("one too many");
         assert_eq!(problem.status, StatusCode::SERVICE_UNAVAILABLE);
         drop(waiting);
         assert!(joining.wait().is_ok());

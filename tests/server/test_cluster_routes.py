@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from depthcache.cluster.compat_credentials import SharedCredentials
 from depthcache.cluster.core.members import MemberState
 from depthcache.cluster.core.ownership import ReplicaState
+from depthcache.cluster.credentials import CredentialStore
 from depthcache.cluster.moves import Move
 from depthcache.server import BookServer
 from tests.cluster.managed import BTC, JOIN_TOKEN, WALL_MS, FakeNode, serving
@@ -193,6 +195,37 @@ def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Pat
             assert (pods["b2"]["IP"], pods["b2"]["API_PORT_REST"]) == ("10.0.0.178", 42081)
             assert {each["ROLE"] for each in pods.values()} == {"ubdcc-dcn", "ubdcc-restapi"}
             assert database["credentials"] == []
+
+    asyncio.run(run())
+
+
+def test_keys_of_old_clients_are_on_all_nodes_without_their_secrets(tmp_path: Path) -> None:
+    key, secret = "KEYabcdefghijklmn", "SECRETabcdefghijklmn"
+
+    async def run() -> None:
+        tmp_path.joinpath("store").mkdir(mode=0o700)
+        store, shared = CredentialStore(tmp_path / "store", "a1"), list[None]()
+        async with serving(tmp_path / "server", FakeNode()) as running:
+            running._keep_credentials_in(
+                SharedCredentials(store, wall_ms=lambda: WALL_MS, on_change=lambda: shared.append(None))
+            )
+            port = int(running.compat_urls[0].rpartition(":")[2])
+            body = json.dumps({"account_group": SPOT, "api_key": key, "api_secret": secret}).encode()
+            path = "/add_credentials"
+            added = await asyncio.to_thread(
+                ask, port, path, method="POST", token=None, body=body, headers=JSON
+            )
+            number = added.json["id"]
+            [held] = (await old(running, "get_credentials_list"))["credentials"]
+            assert (held["id"], held["api_key_preview"]) == (number, "KEYa**********mn")
+            assert len(shared) == 1
+            exported = store.export()
+            assert key.encode() not in exported
+            assert secret.encode() not in exported
+            assert (await old(running, "remove_credentials", id=number))["result"] == "OK"
+            assert (await old(running, "remove_credentials", id=number))["error_id"] == "#1034"
+            assert (await old(running, "get_credentials_list"))["credentials"] == []
+            assert len(shared) == 2
 
     asyncio.run(run())
 

@@ -20,15 +20,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from depthcache.cluster import join_service
+from depthcache.cluster.compat_credentials import SharedCredentials
 from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.join_tokens import LIFE_NS
 from depthcache.cluster.data_folder import DEFAULT_NODE_PORT, DEFAULT_PORT, DataFolder, Identity
+from depthcache.cluster.housekeeping import Housekeeping
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
 from depthcache.cluster.runner import SystemClock
 from depthcache.cluster.running_node import ClusterNode, NodeOptions
 from depthcache.cluster.secret_sharing import SharingNetwork
-from depthcache.cluster.upkeep import Upkeep
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 from depthcache.server import ServerConfig
 from depthcache.settings import Settings
@@ -75,8 +76,11 @@ async def open_node(
                 denied=denied,
                 on_secrets=network.share,
             )
-            program = NodeProgram(folder, node, upkeep, over)
-            keeping = asyncio.get_running_loop().create_task(upkeep.run())
+            program = NodeProgram(folder, node, housekeeping, over)
+            node.server._keep_credentials_in(  # noqa: SLF001
+                SharedCredentials(folder.credentials, wall_ms=SystemClock().wall_ms, on_change=network.share)
+            )
+            keeping = asyncio.get_running_loop().create_task(housekeeping.run())
             try:
                 yield program
             finally:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
@@ -17,7 +17,7 @@ from depthcache.client.aio import Books
 from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.pickling import OneProcess
 from depthcache.server.client_metrics import ClientMetrics
-from depthcache.server.compat_management import CompatManagement
+from depthcache.server.compat_management import CompatCredential, CompatManagement
 from depthcache.server.config import ServerConfig
 from depthcache.server.delegated import DelegatedRoutes
 from depthcache.server.documents import documents, gzipped
@@ -110,6 +110,10 @@ class BookServer(OneProcess):
         self._delegated += routes
         if any(each.answers(_COMPAT_LIST) for each in routes):
             self._running().delegate_lists()
+
+    def _keep_credentials_in(self, credentials: MutableMapping[str, CompatCredential]) -> None:
+        """Keep what is kept of the keys of old clients here."""
+        self._compat.credentials = credentials
 
     def _serve_other(self, key: tuple[str, str], book: Any) -> None:
         """Serve a book of another client; one of the same names that this client has waits until its end."""

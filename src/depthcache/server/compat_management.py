@@ -10,7 +10,7 @@ import json
 import time
 import uuid
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from depthcache.server.management import ManagedBooks
 
 __all__ = [
     "NO_EFFECT",
+    "CompatCredential",
     "CompatManagement",
     "ContractError",
     "Given",
@@ -65,8 +66,14 @@ class ContractError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Credential:
-    """What is kept of a pair of keys."""
+class CompatCredential:
+    """What is kept of a pair of keys.
+
+    Attributes:
+        account_group: the accounts that it is for.
+        added_timestamp: when it was added, in seconds since 1970.
+        preview: the first and last characters of the key.
+    """
 
     account_group: str
     added_timestamp: float
@@ -78,7 +85,8 @@ class CompatManagement:
 
     def __init__(self, books: ManagedBooks, kept: KeptBooks) -> None:
         self._books, self._kept = books, kept
-        self._credentials: dict[str, _Credential] = {}
+        self.credentials: MutableMapping[str, CompatCredential] = {}
+        """By their numbers; a cluster keeps them elsewhere."""
         self._handlers: dict[str, Callable[[Given], Given]] = {
             "create_depthcache": self._create,
             "create_depthcaches": self._create_several,
@@ -161,17 +169,17 @@ class CompatManagement:
         if group not in _GROUPS:
             allowed = ", ".join(_GROUPS)
             raise ContractError("#1031", f"Invalid account_group. Valid groups: {allowed}")
-        if len(self._credentials) >= _MOST_CREDENTIALS:
+        if len(self.credentials) >= _MOST_CREDENTIALS:
             raise ContractError("#1032", f"{_MOST_CREDENTIALS} credentials are held already")
         number = str(uuid.uuid4())
-        self._credentials[number] = _Credential(
+        self.credentials[number] = CompatCredential(
             account_group=group, added_timestamp=time.time(), preview=_preview(key)
         )
         return {"id": number, "message": "order books need no keys: these are used for nothing"}
 
     def _remove_credentials(self, given: Given) -> Given:
         [number] = required(given, "#1033", "id")
-        if self._credentials.pop(number, None) is None:
+        if self.credentials.pop(number, None) is None:
             raise ContractError("#1034", "Credentials not found!")
         return {}
 
@@ -185,7 +193,7 @@ class CompatManagement:
                     "assigned_dcns": [],
                     "api_key_preview": held.preview,
                 }
-                for number, held in self._credentials.items()
+                for number, held in self.credentials.items()
             ]
         }
 

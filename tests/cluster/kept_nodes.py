@@ -10,7 +10,7 @@ from pathlib import Path
 from depthcache.cluster import join_service
 from depthcache.cluster.authority import NodeKey, make_node_key, node_of, trusts
 from depthcache.cluster.core.node import NodeCore
-from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions, make_node_id
+from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions, hosts_and_listen, make_node_id
 from depthcache.cluster.errors import NodeUnreachable
 from depthcache.cluster.housekeeping import Housekeeping
 from depthcache.cluster.join_service import RunningCluster
@@ -100,7 +100,9 @@ class KeptNode:
     def set_denied(self, nodes: Sequence[str]) -> None:
         self.denied = nodes
 
-    async def reopen(self, *, denied: tuple[str, ...]) -> None:
+    async def reopen(self, *, peers: tuple[str, ...], denied: tuple[str, ...]) -> None:
+        others = [node for node in self.cluster.nodes if node is not self and node.id not in denied]
+        assert set(peers) >= {node.folder.identity.listen for node in others}
         self.session = self.folder.identity
         self.reopened.append((self.cluster.clock.now_ns / 1e9, denied))
         self.cluster.check()
@@ -146,14 +148,13 @@ class KeptCluster:
         key: NodeKey = make_node_key(node)
         token, issuer = first.housekeeping.issue_join_token(), first.housekeeping.issuer()
         assert issuer is not None
-        request = JoinRequest(
-            token.secret, node, key.request, ("127.0.0.1", "localhost", "::1"), "127.0.0.1:1"
-        )
+        options, hosts, listen = hosts_and_listen(FREE)
+        request = JoinRequest(token.secret, node, key.request, hosts, listen)
         service = RunningCluster(first.folder, first.runner)
         now_ns, now = self.clock.now_ns, self.now()
         grant = await join_service.join(issuer, service, request.encode(), now_ns=now_ns, now=now)
         path = self.folder / node
-        return DataFolder.join(path, FREE, node=node, key=key, grant=grant, now=now)
+        return DataFolder.join(path, options, node=node, key=key, grant=grant, now=now)
 
     async def restart(self, node: KeptNode) -> KeptNode:
         """Start the process again that was stopped."""

@@ -157,11 +157,13 @@ def test_a_node_that_reopens_is_suspect_for_a_moment_and_uses_its_new_certificat
         await other.sees("a1")
         (tmp_path / "authority.pem").write_text(successor.certificate + sockets.authority.certificate)
         for node in (one, other):
-            await sockets.networks[0 if node is one else 1].reopen(denied=())
+            await sockets.networks[0 if node is one else 1].reopen(
+                peers=sockets.settings(node.name).peers, denied=()
+            )
             await one.sees("b2")
             await other.sees("a1")
         renew("a1")
-        await sockets.networks[0].reopen(denied=())
+        await sockets.networks[0].reopen(peers=sockets.settings("a1").peers, denied=())
         await other.sees("a1")
         await one.sees("b2")
         (tmp_path / "authority.pem").write_text(successor.certificate)
@@ -188,8 +190,8 @@ def test_a_node_that_is_removed_while_all_run_is_cut_off(
         await one.sees("b2", "c3")
         await other.sees("a1", "c3")
         await removed.sees("a1", "b2")
-        for network in sockets.networks[:2]:
-            await network.reopen(denied=("c3",))
+        for name, network in zip(NAMES[:2], sockets.networks, strict=False):
+            await network.reopen(peers=sockets.settings(name).peers, denied=("c3",))
         await removed.sees()
         await one.sees("b2")
         await other.sees("a1")
@@ -219,7 +221,7 @@ def test_a_node_that_ended_while_another_reopened_is_suspect_there(
             reopen(me)  # type: ignore[arg-type]
 
         sockets.networks[0]._open = late  # type: ignore[method-assign, assignment]
-        await sockets.networks[0].reopen(denied=())
+        await sockets.networks[0].reopen(peers=sockets.settings("a1").peers, denied=())
         await one.sees()
         assert ("b2", 1, MemberState.SUSPECT) in one.seen
 

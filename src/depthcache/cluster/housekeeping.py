@@ -77,8 +77,8 @@ class NodeServer(Protocol):
 class ReopenableNetwork(Protocol):
     """What housekeeping needs of the messaging engine."""
 
-    async def reopen(self, *, denied: tuple[str, ...]) -> None:
-        """Use the certificates in the data folder, and refuse these nodes, from now on."""
+    async def reopen(self, *, peers: tuple[str, ...], denied: tuple[str, ...]) -> None:
+        """Use the certificates in the data folder, connect to these nodes, and refuse those, from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +361,9 @@ class Housekeeping:
             return
         if self._is_my_turn():
             wanted = self._wanted_session(denied)
-            await self._network.reopen(denied=tuple(sorted(denied)))
+            own = self._folder.identity.listen
+            peers = tuple(each for each in core.wanted.listens().values() if each != own)
+            await self._network.reopen(peers=peers, denied=tuple(sorted(denied)))
             self._opened = wanted
 
     def _is_my_turn(self) -> bool:

@@ -191,8 +191,12 @@ async def _request(
         ):
             content = await _content(response, most)
             status = response.status
-    except aiohttp.ClientConnectorCertificateError:
-        reason = "the server has no certificate of this cluster for its address: somebody may be in between"
+    except aiohttp.ClientConnectorCertificateError as error:
+        why = getattr(error.certificate_error, "verify_message", "") or "unknown"
+        reason = (
+            f"the server has no certificate of this cluster that is good for its address now ({why}): "
+            "somebody may be in between"
+        )
         raise JoinRefused(reason=reason) from None
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is one
         raise _TryAgain(clean(str(error)) or type(error).__name__) from None

@@ -203,10 +203,11 @@ class ZenohNetwork:
             self._put(session, f"bye/{peer}/{self._id}", b"")
         await asyncio.to_thread(self._close, session)
 
-    async def reopen(self, *, denied: tuple[str, ...]) -> None:
+    async def reopen(self, *, peers: tuple[str, ...], denied: tuple[str, ...]) -> None:
         """Use the certificates that the files have now, and refuse these nodes, by id.
 
-        Zenoh reads both only when a session opens.
+        `peers`: hosts and ports of all other nodes that are known now. Zenoh reads all this only when a
+        session opens. A peer that is not named has to connect by itself, which takes up to a second.
 
         The other nodes see this one as suspect for a moment, and none of its books move. What is sent
         meanwhile may be lost. Raises ConnectionFailed; then this node is cut off until a further call.
@@ -215,7 +216,7 @@ class ZenohNetwork:
         if me is None or session is None:
             return
         async with self._reopening:
-            settings = replace(self._settings, denied=denied)
+            settings = replace(self._settings, peers=peers, denied=denied)
             self._confirmed = set()
             try:
                 await asyncio.to_thread(self._replace, session, me, settings)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 from depthcache.cluster import join_service
 from depthcache.cluster.authority import NodeKey, make_node_key, node_of, trusts
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions, hosts_and_listen, make_node_id
-from depthcache.cluster.errors import NodeUnreachable
+from depthcache.cluster.errors import JoinRefused, NodeUnreachable
 from depthcache.cluster.housekeeping import Housekeeping
 from depthcache.cluster.join_service import RunningCluster
-from depthcache.cluster.joining import JoinRequest, RenewRequest
+from depthcache.cluster.joining import JoinRequest, RenewGrant, RenewRequest
 from depthcache.cluster.memory_network import MemoryCluster
 from depthcache.cluster.runner import NodeRunner
 from depthcache.cluster.secret_sharing import SharingNetwork
@@ -161,21 +162,28 @@ class KeptCluster:
         self.nodes.remove(node)
         return await self.add(DataFolder.open(node.folder.path, now=self.now()))
 
-    async def renew(self, identity: Identity, addresses: Sequence[str]) -> str:
+    async def renew(self, identity: Identity, addresses: Sequence[str], authority: str) -> str:
         """`join_client.renew_certificate`, without the sockets."""
-        first = self.nodes[0]
-        issuer = first.housekeeping.issuer()
-        if self.is_cut_off or issuer is None or first.folder.identity.node.address not in addresses:
-            raise NodeUnreachable(node="the issuer")
         request = RenewRequest.sign(
             make_node_key(identity.node.id, key=identity.key).request,
             certificate=identity.certificate,
             key=identity.key,
             hosts=identity.hosts,
+            authority=authority,
             time_ms=int(self.now().timestamp() * 1_000),
         )
-        service = RunningCluster(first.folder, first.runner)
-        return join_service.renew(issuer, service, request.encode(), now=self.now()).certificate
+        body, now = request.encode(), self.now()
+        for node in [] if self.is_cut_off else self.nodes:
+            if node.folder.identity.node.address in addresses:
+                issuer, service = node.housekeeping.issuer(), RunningCluster(node.folder, node.runner)
+                status, content = await join_service.answer(
+                    join_service.RENEW_ROUTE, body, issuer=issuer, cluster=service, now_ns=0, now=now
+                )
+                if status == HTTPStatus.OK:
+                    return RenewGrant.decode(content).certificate
+                if status == HTTPStatus.FORBIDDEN:
+                    raise JoinRefused(reason=content.decode())
+        raise NodeUnreachable(node="the issuer")
 
     def now(self) -> datetime:
         return BEGAN + timedelta(seconds=self.clock.now_ns / 1e9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 from itertools import pairwise
@@ -16,6 +17,7 @@ from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import AskRefused, JoinRefused
 from depthcache.cluster.housekeeping import renew_at
+from depthcache.cluster.secret_files import read_secret, write_secret
 from depthcache.errors import UsageError
 from tests.cluster.kept_nodes import BEGAN, KeptCluster
 
@@ -122,6 +124,7 @@ def test_a_renewed_certificate_is_served_and_the_session_reopened(
     assert "renewing the certificate, which ends on 2026-12-" in caplog.text
 
 
+@pytest.mark.slow
 def test_an_authority_takes_over_while_every_node_accepts_every_other(cluster: KeptCluster) -> None:
     """`KeptCluster.check` holds after every reopened session."""
 
@@ -151,6 +154,7 @@ def test_an_authority_takes_over_while_every_node_accepts_every_other(cluster: K
     cluster.run(test)
 
 
+@pytest.mark.slow
 def test_a_rotation_waits_for_a_node_that_is_down_and_survives_restarts(cluster: KeptCluster) -> None:
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(3)
@@ -195,6 +199,45 @@ def test_a_rotation_whose_announcement_was_lost_goes_on(
     cluster.run(test)
 
 
+def test_a_second_node_with_the_key_gets_a_certificate_of_the_new_authority_and_loses_the_old_key(
+    cluster: KeptCluster,
+) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first, second = cluster.nodes
+        write_secret(second.folder.path / "authority.key", read_secret(first.folder.path / "authority.key"))
+        new = await first.housekeeping.rotate_authority()
+        await cluster.until(
+            lambda: all(authority_hashes(node.session.authority) == (new,) for node in cluster.nodes)
+        )
+        assert len(second.reopened) <= 3, "for each step once"
+        assert second.housekeeping.issuer() is None
+
+    cluster.run(test)
+
+
+@pytest.mark.slow
+def test_two_nodes_with_the_key_that_replace_the_authority_at_once_end_with_one(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, second, _ = cluster.nodes
+        write_secret(second.folder.path / "authority.key", read_secret(first.folder.path / "authority.key"))
+        made = await asyncio.gather(
+            first.housekeeping.rotate_authority(), second.housekeeping.rotate_authority()
+        )
+        assert made[0] != made[1]
+
+        def is_done() -> bool:
+            trusted = {authority_hashes(node.session.authority) for node in cluster.nodes}
+            return trusted in ({(made[0],)}, {(made[1],)})
+
+        await cluster.until(is_done)
+        issuing = [node.folder.authorities() for node in cluster.nodes[:2]]
+        assert sorted(len(each) for each in issuing) == [0, 1]
+
+    cluster.run(test)
+
+
 @pytest.mark.parametrize("signer", ["itself", "a node", "nobody"])
 def test_an_authority_that_no_trusted_one_signed_is_not_trusted(cluster: KeptCluster, signer: str) -> None:
     """A node that was taken over can write the wanted set, and gets no authority of its own by that."""
@@ -228,7 +271,7 @@ def test_a_removed_node_is_refused_by_servers_and_sessions_one_after_another(clu
             assert [denied for _, denied in node.reopened] == [(removed.id,)]
         assert abs(first.reopened[0][0] - second.reopened[0][0]) >= 0.9
         with pytest.raises(JoinRefused, match="was removed"):
-            await cluster.renew(removed.folder.identity, [first.folder.identity.node.address])
+            await cluster.renew(removed.folder.identity, [first.folder.identity.node.address], "")
 
     cluster.run(test)
 

@@ -260,6 +260,8 @@ def test_a_node_gets_its_next_certificate_for_its_own_key_alone(
     renewed = asyncio.run(renew_certificate(given, ["127.0.0.1:1", server.address]))
     assert renewed != given.certificate
     folder.write_certificate(renewed)
+    with pytest.raises(ConnectionFailed, match="has no key of the authority"):
+        asyncio.run(renew_certificate(given, [server.address], authority="0" * 64))
     assert node_of(folder.identity.certificate)[0] == given.node.id
     folder.close()
 
@@ -290,7 +292,12 @@ def test_a_renewal_that_is_not_signed_by_the_node_now_is_refused(
 
     def renewal(certificate: str, key: str, at: datetime) -> RenewRequest:
         return RenewRequest.sign(
-            thief.request, certificate=certificate, key=key, hosts=("h",), time_ms=int(at.timestamp() * 1_000)
+            thief.request,
+            certificate=certificate,
+            key=key,
+            hosts=("h",),
+            authority="",
+            time_ms=int(at.timestamp() * 1_000),
         )
 
     good = renewal(given.certificate, given.key, now)

@@ -90,6 +90,10 @@ class _Opened:
     denied: frozenset[str]
 
 
+def _renew_certificate(given: Identity, addresses: Sequence[str], authority: str) -> Awaitable[str]:
+    return renew_certificate(given, addresses, authority=authority)
+
+
 class Housekeeping:
     """The housekeeping of one node. Call `run`, or `look` once a second; the rest is for management."""
 
@@ -103,7 +107,7 @@ class Housekeeping:
         clock: Clock,
         denied: Sequence[str] = (),
         on_secrets: Callable[[], None] = lambda: None,
-        renew: Callable[[Identity, Sequence[str]], Awaitable[str]] = renew_certificate,
+        renew: Callable[[Identity, Sequence[str], str], Awaitable[str]] = _renew_certificate,
     ) -> None:
         """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here."""
         self._folder, self._runner, self._network, self._server = folder, runner, network, server
@@ -223,14 +227,16 @@ class Housekeeping:
         if now_ns < self._next_try_ns or not self._needs_certificate():
             return
         self._next_try_ns = now_ns + int(_RETRY_NS * random.uniform(0.75, 1.25))  # noqa: S311 - a jitter
-        given, authority = self._folder.identity, self._signing()
+        given, newest = self._folder.identity, self._newest_trusted_by_all()
+        own = self._folder.authorities()
+        authority = next((each for each in reversed(own) if newest in (None, each.hash)), None)
         if authority is not None:
             request = make_node_key(given.node.id, key=given.key).request
             now = self._now()
             renewed = authority.issue(request, node=given.node.id, hosts=given.hosts, now=now)
         else:
             try:
-                renewed = await self._renew(given, self._issuers())
+                renewed = await self._renew(given, self._issuers(), newest or "")
             except DepthCacheError as error:
                 until = node_of(given.certificate)[1]
                 what = f"renewing the certificate, which ends on {until:%Y-%m-%d},"

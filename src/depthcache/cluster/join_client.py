@@ -110,9 +110,11 @@ async def join_cluster(
 
 
 async def renew_certificate(
-    identity: Identity, addresses: Sequence[str], *, now: datetime | None = None
+    identity: Identity, addresses: Sequence[str], *, authority: str = "", now: datetime | None = None
 ) -> str:
     """The next certificate of a node, in PEM, from the first of some servers (host and port) that gives one.
+
+    `authority`: the hash of the one that is to sign; empty for any.
 
     Raises JoinRefused if the cluster refuses the node, ConnectionFailed if no server could be asked.
     """
@@ -122,6 +124,7 @@ async def renew_certificate(
         certificate=identity.certificate,
         key=identity.key,
         hosts=identity.hosts,
+        authority=authority,
         time_ms=int(now.timestamp() * 1_000),
     )
     context = ssl.create_default_context(cadata=identity.authority)

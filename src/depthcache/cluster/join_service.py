@@ -19,6 +19,11 @@ __all__ = ["JOIN_ROUTE", "RENEW_ROUTE", "JoinableCluster", "RunningCluster", "an
 
 JOIN_ROUTE, RENEW_ROUTE = "join_cluster", "renew_node_certificate"
 """The names of the native routes."""
+_NO_KEY = "this node has no key of the authority: ask the node that issued the token"
+
+
+class _OtherAuthority(JoinRefused):
+    """Another node has the key that is to sign."""
 
 
 class JoinableCluster(Protocol):
@@ -108,12 +113,13 @@ async def answer(
     the time for certificates.
     """
     if issuer is None:
-        message = "this node has no key of the authority: ask the node that issued the token"
-        return _refusal(HTTPStatus.NOT_FOUND, "no_issuer", message)
+        return _refusal(HTTPStatus.NOT_FOUND, "no_issuer", _NO_KEY)
     try:
         if route == JOIN_ROUTE:
             return HTTPStatus.OK, (await join(issuer, cluster, body, now_ns=now_ns, now=now)).encode()
         return HTTPStatus.OK, renew(issuer, cluster, body, now=now).encode()
+    except _OtherAuthority:
+        return _refusal(HTTPStatus.NOT_FOUND, "no_issuer", _NO_KEY)
     except JoinRefused as error:
         return _refusal(HTTPStatus.FORBIDDEN, "join_refused", error.reason)
     except ChangeNotStored as error:
@@ -145,6 +151,8 @@ def renew(issuer: Issuer, cluster: JoinableCluster, body: bytes, *, now: datetim
     """A new certificate for a node that proves that it has the current one's key. Raises JoinRefused."""
     request = RenewRequest.decode(body)
     node = request.sender(cluster.trusted(), now=now)
+    if request.authority not in ("", issuer.authority.hash):
+        raise _OtherAuthority(reason=_NO_KEY)
     if node not in cluster.known() and node not in cluster.denied():
         raise JoinRefused(reason="the node is not registered, or has left for good: let it join again")
     certificate = issuer.renew(

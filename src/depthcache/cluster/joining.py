@@ -112,6 +112,7 @@ class RenewRequest:
         certificate: its current certificate in PEM.
         request: its request for the next one in PEM.
         hosts: names and addresses at which it is reached.
+        authority: hash of the authority that is to sign; empty for any.
         time_ms: milliseconds since 1970: the issuer takes it for five minutes.
         signature: of all this, with the key of the current certificate, in hexadecimal.
     """
@@ -119,15 +120,24 @@ class RenewRequest:
     certificate: str
     request: str
     hosts: tuple[str, ...]
+    authority: str
     time_ms: int
     signature: str
 
     @classmethod
     def sign(
-        cls, request: str, *, certificate: str, key: str, hosts: tuple[str, ...], time_ms: int
+        cls,
+        request: str,
+        *,
+        certificate: str,
+        key: str,
+        hosts: tuple[str, ...],
+        authority: str,
+        time_ms: int,
     ) -> RenewRequest:
         """The request of the node with this certificate and key, in PEM."""
-        return cls(certificate, request, hosts, time_ms, sign(key, _signed(request, hosts, time_ms)))
+        signature = sign(key, _signed(request, hosts, authority, time_ms))
+        return cls(certificate, request, hosts, authority, time_ms, signature)
 
     def encode(self) -> bytes:
         """As JSON, for the body of the request."""
@@ -152,7 +162,7 @@ class RenewRequest:
                 raise refused
         except ValueError:
             raise refused from None
-        signed = _signed(self.request, self.hosts, self.time_ms)
+        signed = _signed(self.request, self.hosts, self.authority, self.time_ms)
         if not is_signed(self.certificate, signed, self.signature):
             raise JoinRefused(reason="the request is not signed by the node of its certificate")
         if abs(self.time_ms - now.timestamp() * 1_000) > _RENEWAL_MS:
@@ -179,8 +189,8 @@ class RenewGrant:
             raise JoinRefused(reason="the answer of the cluster is malformed") from None
 
 
-def _signed(request: str, hosts: tuple[str, ...], time_ms: int) -> bytes:
-    return msgspec.json.encode(["depthcache renew", request, hosts, time_ms])
+def _signed(request: str, hosts: tuple[str, ...], authority: str, time_ms: int) -> bytes:
+    return msgspec.json.encode(["depthcache renew", request, hosts, authority, time_ms])
 
 
 @dataclass(frozen=True, slots=True)

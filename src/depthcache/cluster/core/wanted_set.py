@@ -215,10 +215,10 @@ class WantedSet:
         return self._edited(delta)
 
     def trust(self, certificate: str, *, hash_: str, signature: str, wall_ms: int) -> tuple[Delta, Changed]:
-        """An authority takes over, in PEM, signed by the one before; entries of earlier ones end."""
+        """An authority takes over, in PEM, signed by the one before; those that took over before are done."""
         stamp = self.clock.tick(wall_ms)
         delta: dict[str, Mapping[str, Cell]] = {}
-        for each in self.authorities():
+        for each in (each for each in self.authorities() if each.is_final):
             delta |= self.map.delete(f"{_AUTHORITY} {each.hash}", stamp)
         fields: dict[str, Value] = {_PEM: certificate, _SIGNATURE: signature, _IS_FINAL: False}
         return self._edited({**delta, **self.map.create(f"{_AUTHORITY} {hash_}", fields, stamp)})

@@ -120,7 +120,7 @@ class NodeProgram:
         node.server._delegate(  # noqa: SLF001
             ClusterManagement(node, self), ClusterCompat(node), JoinRoutes(self)
         )
-        _Served(node).use(folder.identity)
+        node.server._running().set_authority(folder.identity.authority)  # noqa: SLF001
 
     @property
     def can_invite(self) -> bool:
@@ -179,9 +179,8 @@ class _Served:
 
     def use(self, identity: Identity) -> None:
         """Serve with this certificate, and trust and show these authorities, from now on."""
-        native = self._native()
-        native.replace_certificate(identity.certificate, identity.key, authority=identity.authority)
-        native.set_authority(identity.authority)
+        self._node.renew(identity)
+        self._native().set_authority(identity.authority)
 
     def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
         """Take these tokens alone."""

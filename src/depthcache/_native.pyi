@@ -822,7 +822,8 @@ class BookServer:
     def take_request(self, timeout_s: float) -> tuple[int, str, str, str, bytes] | None:
         """The next request that Python is to answer: number, route, exchange, symbol, body.
 
-        None after so long, and at the end. Waits without the interpreter."""
+        Other paths have their parameters in the place of exchange and symbol. None after so long, and at
+        the end. Waits without the interpreter."""
     def replace_certificate(self, certificate: str, key: str, authority: str | None = None) -> None:
         """Give new connections another certificate, from clients and to other nodes; open connections keep
         theirs.
@@ -849,12 +850,18 @@ class BookServer:
         ValueError for a server that is no node."""
     def readers(self, exchange: str, symbol: str) -> int:
         """How many connections follow a book, counted for each of its streams and views."""
+    def set_authority(self, authority: str) -> None:
+        """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask:
+        `join_cluster` and `renew_node_certificate` come from `take_request`."""
+    def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
+        """Take these tokens from now on, and no others: role (`read` or `manage`), SHA-256 of the secret, and
+        when it ends, in milliseconds since 1970 (None: never). Raises ValueError."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     def set_versions(self, running: str, installed: str) -> None:
         """The versions of the program that run and are installed, for `/v1/stats`."""
     def set_recording(self, has_ended: bool) -> None:
-        """The books are of a recording, which has ended or plays: `/v1/stats` says it."""
+        """The books are of a recording, which plays or has ended, for `/v1/stats`."""
     def delegate_lists(self) -> None:
         """Let Python list the books for old clients: those of a whole cluster, through `take_request`."""
     @property

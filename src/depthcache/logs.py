@@ -37,6 +37,7 @@ __all__ = [
     "loop_ended",
     "loop_was_blocked",
     "node_housekeeping_failed",
+    "node_removed",
     "not_native",
     "not_written",
     "recording_resumed",

@@ -223,3 +223,25 @@ async def test_a_node_leaves_after_its_books_were_handed_over(tmp_path: Path) ->
         assert found.synced_on(key) == {"b2"}
         await until(lambda: two.runner.core.wanted.registered() == {"b2"})
         assert not one.is_running
+
+
+async def test_a_followed_book_with_readers_is_not_replaced_by_a_replica(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one = await found.start("a1")
+        (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=1)
+        await until(lambda: found.is_whole(1))
+        two = await found.start("b2", issuer="a1")
+        await found.see_each_other()
+        await until(lambda: found.synced_on(key) == set(one.runner.core.books.owners(key)))
+        (holder,) = found.synced_on(key)
+        node = one if holder == "b2" else two
+        await until(lambda: node.runner.core.books.holders(key) == (holder,))
+        assert (await node.following.answer("follow", *key, b""))[0] == 200
+        followed, node._native.readers = node.server._others[key], lambda _: 1  # type: ignore[method-assign]
+        await one.change_books(SPOT, [key.symbol], replicas=2)
+        await until(lambda: found.is_whole(2))
+        node.following.look(5)
+        assert (node.server._others[key], key in node.server._served) == (followed, False)
+        node._native.readers = lambda _: 0  # type: ignore[method-assign]
+        node.following.look(5)
+        assert (node.server._others, node.server._served[key]) == ({}, node.books[key])

@@ -9,7 +9,7 @@ use depthcache_book::status::Status;
 use depthcache_server::{
     Access, Book, Certificate, ClusterBook, ClusterOptions, CompatOptions, DelegatedResponse,
     Document, ExchangeOptions, Holder, Limits, Options, Parameter, ParameterLocation, ROUTES, Role,
-    Server, StartError, Token,
+    Server, SharedToken, StartError, Token,
 };
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

@@ -145,6 +145,9 @@ async fn respond(both: &Both, endpoint: &'static Endpoint, request: Request) -> 
     let asked = answers::Asked::new(compat, endpoint.event, &parts, &given);
     match endpoint.kind {
         Kind::Side(side) => of_side(both, side, &asked).await,
+        Kind::Cluster | Kind::List | Kind::Info if shared.lists_are_delegated() => {
+            ask_owner(shared, endpoint, &asked, &parts, body).await
+        }
         Kind::Cluster => json(answers::cluster(&asked, shared).await),
         Kind::List => json(answers::list(&asked, shared).await),
         Kind::Info => json(answers::info(&asked, shared)),

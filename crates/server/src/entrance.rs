@@ -122,7 +122,17 @@ async fn answer(
         None => shared.origins.check(&parts, is_page, sender.is_tls),
         Some(compat) => compat.check(&parts),
     };
-    let admitted = checked.and_then(|()| admit(&shared, &sender));
+    let admitted = checked
+        .and_then(|()| admit(&shared, &sender))
+        .and_then(|()| {
+            match is_own && JOINING.contains(&parts.uri.path()) && !sender.peer.may_join() {
+                true => Err(too_many(
+                    "than a few requests to join a second from this address",
+                    1,
+                )),
+                false => Ok(()),
+            }
+        });
     let for_old = old_path(&mut parts, &sender);
     let cluster = shared.cluster.clone();
     let mut response = match (admitted, protocol) {

@@ -16,7 +16,7 @@ use crate::problem::{Problem, shortened};
 use crate::secrets::shown_path;
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, managing, many, operation, strangers, stream};
+use crate::{analytics, books, cluster, managing, many, operation, strangers, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -34,6 +34,7 @@ fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
     let filter = match route.method {
         "PUT" => MethodFilter::PUT,
         "POST" => MethodFilter::POST,
+        "PATCH" => MethodFilter::PATCH,
         "DELETE" => MethodFilter::DELETE,
         _ => MethodFilter::GET, // and HEAD
     };
@@ -95,7 +96,7 @@ async fn respond(
         Endpoint::Ready => operation::ready(shared),
         Endpoint::Document => operation::document(&call),
         Endpoint::Socket => stream::socket(&call),
-        Endpoint::Stream => stream::stream(&call),
+        Endpoint::Stream => stream::stream(&call).await,
         Endpoint::Authority => strangers::authority(&call),
         Endpoint::Joining => strangers::delegate(&call, route, body).await,
         Endpoint::Delegated => managing::delegate(&call, route, body).await,

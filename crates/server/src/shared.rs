@@ -22,6 +22,7 @@ use crate::access_log::AccessLog;
 use crate::cluster::Cluster;
 use crate::delegation::Delegation;
 use crate::entrance::Sender;
+use crate::joining::Joining;
 use crate::limits::Limits;
 use crate::peers::Peers;
 use crate::registry::Registry;
@@ -68,6 +69,11 @@ impl Shared {
     /// same name might write its levels otherwise. To be taken before a book is joined.
     pub fn name(&self) -> Arc<str> {
         format!("{}.{}", self.instance, self.registry.departures()).into()
+    }
+
+    /// Whether the owner lists the books for old clients.
+    pub fn lists_are_delegated(&self) -> bool {
+        self.has_delegated_lists.load(Ordering::Acquire)
     }
 
     /// Say in an object of JSON, as its last fact, which node it is from.

@@ -40,7 +40,7 @@ pub struct Parameter {
 /// A route.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
-    /// GET, PUT, POST or DELETE.
+    /// GET, PUT, POST, PATCH or DELETE.
     pub method: &'static str,
     /// The path; parameters in braces.
     pub path: &'static str,
@@ -185,6 +185,24 @@ const fn get(
         successes: &[200],
         errors: &[],
         endpoint,
+    }
+}
+
+/// A request about the cluster: the owner answers it.
+const fn cluster(
+    method: &'static str,
+    path: &'static str,
+    name: &'static str,
+    words: &'static str,
+) -> Route {
+    let access = match method.as_bytes() {
+        b"GET" => Access::Read,
+        _ => Access::Manage,
+    };
+    Route {
+        method,
+        errors: OF_CLUSTER,
+        ..get(path, name, words, access, Endpoint::Delegated)
     }
 }
 
@@ -466,6 +484,84 @@ pub const ROUTES: &[Route] = &[
         Access::Read,
         Endpoint::Metrics,
     ),
+    cluster(
+        "GET",
+        "/v1/cluster",
+        "read_cluster",
+        "The cluster as this node sees it: nodes, books with their replicas, request weight.",
+    ),
+    cluster(
+        "GET",
+        "/v1/cluster/nodes",
+        "list_cluster_nodes",
+        "The nodes of the cluster alone.",
+    ),
+    cluster(
+        "GET",
+        "/v1/cluster/moves",
+        "list_cluster_moves",
+        "Which books came to this node and went, and why, newest last.",
+    ),
+    cluster(
+        "POST",
+        "/v1/cluster/books",
+        "create_cluster_books",
+        "Let the cluster keep books: exchange, symbols, replicas, settings.",
+    ),
+    cluster(
+        "PATCH",
+        "/v1/cluster/books",
+        "change_cluster_books",
+        "Change replicas or settings of books that the cluster keeps.",
+    ),
+    cluster(
+        "DELETE",
+        "/v1/cluster/books",
+        "stop_cluster_books",
+        "Let the cluster keep books no longer: exchange, symbols.",
+    ),
+    Route {
+        parameters: &[NODE],
+        ..cluster(
+            "POST",
+            "/v1/cluster/nodes/{node}/drain",
+            "drain_cluster_node",
+            "Move all books away from a node; or, with draining false, let it hold books again.",
+        )
+    },
+    Route {
+        parameters: &[NODE],
+        ..cluster(
+            "DELETE",
+            "/v1/cluster/nodes/{node}",
+            "remove_cluster_node",
+            "Remove a node from the cluster and refuse it from now on.",
+        )
+    },
+    Route {
+        parameters: &[path(
+            "role",
+            "read or manage: a new access token; join: a token for one further node.",
+        )],
+        successes: &[201],
+        errors: &[400, 404, 409, 503],
+        ..cluster(
+            "POST",
+            "/v1/cluster/tokens/{role}",
+            "rotate_cluster_token",
+            "A new token; the earlier ones of its role end after a while.",
+        )
+    },
+    Route {
+        successes: &[202],
+        errors: &[400, 404, 409, 503],
+        ..cluster(
+            "POST",
+            "/v1/cluster/leave",
+            "leave_cluster",
+            "This node hands its books over, leaves the cluster for good, and ends.",
+        )
+    },
     Route {
         errors: &[404],
         ..get(

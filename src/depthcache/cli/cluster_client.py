@@ -72,7 +72,7 @@ class NodeClient:
         found = _parsed(answer)
         if status < _OK and found is not None:
             return found
-        said: Any = found.get("error") if isinstance(found, dict) else None
+        said: Any = cast("dict[str, Any]", found).get("error") if isinstance(found, dict) else None
         facts: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
         usual = f"{self.url} answers with status {status}, and is no book server"
         message = clean(str(facts.get("message", usual)))

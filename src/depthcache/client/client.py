@@ -28,7 +28,14 @@ from depthcache.core.client import ClientCore
 from depthcache.core.connections.connection import ConnectionSlot
 from depthcache.core.context import from_exchange
 from depthcache.core.markets.uptime import Uptime
-from depthcache.core.notices import AuditDone, CopyFailed, Ending, StatusChanged, TroubleFound
+from depthcache.core.notices import (
+    AccessRefused,
+    AuditDone,
+    CopyFailed,
+    Ending,
+    StatusChanged,
+    TroubleFound,
+)
 from depthcache.core.reasons import CLIENT_CLOSED
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import BookClosed, DepthCacheError, NetworkError, UsageError
@@ -617,6 +624,8 @@ class Client(Generic[B]):
                 key = self._key_of(notice.market)
                 if key is not None:
                     self.on_copy_failed(key, notice.copied_from, notice.reason)
+            case AccessRefused():
+                self._waiting.on_access_refused()
             case _:
                 assert_never(notice)
 

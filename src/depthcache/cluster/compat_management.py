@@ -159,7 +159,7 @@ class ClusterCompat:
                 continue  # it is away
             for role, uid in (("ubdcc-dcn", node["id"]), ("ubdcc-restapi", f"{node['id']}-restapi")):
                 pods[uid] = _pod(node, role, uid, now_s)
-        database = {
+        database: Given = {
             "credentials": [],
             "depthcaches": self._caches(status["books"]),
             "nodes": {},

@@ -252,7 +252,8 @@ class ClusterManagement:
         listed: list[Any] = cast("list[Any]", symbols)
         if not isinstance(symbols, list) or not 1 <= len(listed) <= _MOST_SYMBOLS:
             allowed = f"a list of 1 to {_MOST_SYMBOLS:,} symbols"
-            raise InvalidArgument(name="symbols", value=type(symbols).__name__, allowed=allowed)
+            kind = type(cast("object", symbols)).__name__
+            raise InvalidArgument(name="symbols", value=kind, allowed=allowed)
         return exchange, self._node.keys(exchange, listed)
 
     def _wanted(self) -> Mapping[BookKey, WantedBook]:

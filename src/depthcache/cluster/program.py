@@ -5,7 +5,7 @@
         await program.ended()
 
 `cli/cluster.py` starts it. Not here: the node itself (`running_node`), its files (`data_folder`), and what it
-keeps in order (`upkeep`).
+keeps in order (`housekeeping`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ _JOIN_ROUTES = (join_service.JOIN_ROUTE, join_service.RENEW_ROUTE)
 @asynccontextmanager
 async def open_node(
     folder: DataFolder, config: ServerConfig, *, settings: Settings | None = None, depth: int = 100
-) -> AsyncIterator[NodeProgram]:
+) -> AsyncGenerator[NodeProgram]:
     """Run the node of an open folder, which is closed at the end. Raises OSError, ConnectionFailed."""
     try:
         identity = folder.identity
@@ -67,7 +67,7 @@ async def open_node(
             on_left=over.set,
         )
         async with node:
-            upkeep = Upkeep(
+            housekeeping = Housekeeping(
                 folder,
                 node.runner,
                 engine,
@@ -112,11 +112,13 @@ class NodeProgram:
         node: the node, which runs.
     """
 
-    def __init__(self, folder: DataFolder, node: ClusterNode, upkeep: Upkeep, over: asyncio.Event) -> None:
+    def __init__(
+        self, folder: DataFolder, node: ClusterNode, housekeeping: Housekeeping, over: asyncio.Event
+    ) -> None:
         """`over`: set when the node has left or was removed."""
         self.folder: DataFolder = folder
         self.node: ClusterNode = node
-        self._upkeep, self._over = upkeep, over
+        self._housekeeping, self._over = housekeeping, over
         node.server._delegate(  # noqa: SLF001
             ClusterManagement(node, self), ClusterCompat(node), JoinRoutes(self)
         )
@@ -125,7 +127,7 @@ class NodeProgram:
     @property
     def can_invite(self) -> bool:
         """Whether this node has the key of the authority."""
-        return self._upkeep.issuer() is not None
+        return self._housekeeping.issuer() is not None
 
     async def ended(self) -> str:
         """Wait until the node has left or was removed. Returns why it was removed; empty if it left."""
@@ -134,14 +136,14 @@ class NodeProgram:
 
     def invite(self) -> Invitation:
         """As `management.Admission.invite`."""
-        token = self._upkeep.issue_join_token()
+        token = self._housekeeping.issue_join_token()
         command = ("cluster", "join", _join_address(self.folder.identity), token.text())
         return Invitation(command=command, valid_s=LIFE_NS // 1_000_000_000)
 
     async def rotate_token(self, role: Role) -> NewToken:
         """As `management.Admission.rotate_token`."""
         until_ms = time.time_ns() // 1_000_000 + OVERLAP_S * 1_000
-        secret = await self._upkeep.rotate_token(role, overlap_s=OVERLAP_S)
+        secret = await self._housekeeping.rotate_token(role, overlap_s=OVERLAP_S)
         return NewToken(secret=secret, old_until_ms=until_ms)
 
     async def answer_join(self, route: str, body: bytes) -> tuple[int, bytes]:
@@ -149,7 +151,7 @@ class NodeProgram:
         return await join_service.answer(
             route,
             body,
-            issuer=self._upkeep.issuer(),
+            issuer=self._housekeeping.issuer(),
             cluster=join_service.RunningCluster(self.folder, self.node.runner),
             now_ns=time.monotonic_ns(),
             now=datetime.now(UTC),
@@ -172,7 +174,7 @@ class JoinRoutes:
 
 
 class _Served:
-    """The server of a running node: `upkeep.NodeServer`."""
+    """The server of a running node: `housekeeping.NodeServer`."""
 
     def __init__(self, node: ClusterNode) -> None:
         self._node = node

@@ -99,6 +99,13 @@ class CopyFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRefused:
+    """No book server accepts the client: its token is refused, or their certificates are rejected."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitRefused:
     """The exchange refused a snapshot limit from its own list; fewer levels are requested from now on."""
 
@@ -117,4 +124,6 @@ class FaultCaught:
     error: Exception
 
 
-Notice: TypeAlias = StatusChanged | TroubleFound | AuditDone | CopyFailed | LimitRefused | FaultCaught
+Notice: TypeAlias = (
+    StatusChanged | TroubleFound | AuditDone | AccessRefused | CopyFailed | LimitRefused | FaultCaught
+)

@@ -45,7 +45,7 @@ __all__ = ["BookNotice", "Runner"]
 
 T = TypeVar("T")
 
-BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone | CopyFailed
+BookNotice: TypeAlias = StatusChanged | TroubleFound | AuditDone | AccessRefused | CopyFailed
 """Notices about a book; the runner handles all others itself."""
 
 _OK = 200
@@ -251,7 +251,7 @@ class Runner(Callbacks):
 
     def _pass_notice(self, notice: Notice) -> None:
         match notice:
-            case StatusChanged() | TroubleFound() | AuditDone() | CopyFailed():
+            case StatusChanged() | TroubleFound() | AuditDone() | AccessRefused() | CopyFailed():
                 self._on_notice(notice)
             case LimitRefused():
                 logs.limit_refused(

@@ -14,6 +14,6 @@ class DelegatedRoutes(Protocol):
         """Whether a route is one of these."""
         ...
 
-    async def answer(self, route: str, first: str, second: str, body: bytes) -> tuple[int, bytes]:
+    async def answer(self, route: str, first: str, second: str, body: bytes, /) -> tuple[int, bytes]:
         """Status and JSON. `first`, `second`: the parameters of the path. Never raises."""
         ...

@@ -37,7 +37,7 @@ from depthcache.client.follow import BUFFER, BUFFER_BYTES, LEVELS, AnyMode, Upda
 from depthcache.client.live_book import LiveBook
 from depthcache.core.client import ClientCore
 from depthcache.core.markets.cross_check import Source
-from depthcache.core.notices import AuditDone, CopyFailed, StatusChanged, TroubleFound
+from depthcache.core.notices import AccessRefused, AuditDone, CopyFailed, StatusChanged, TroubleFound
 from depthcache.core.policy import Policy
 from depthcache.core.requests.budget import Budgets
 from depthcache.errors import InvalidArgument, UsageError
@@ -481,6 +481,8 @@ class Pair(OneProcess, ExchangeControls):
                 self.troubles.append(notice)
             case CopyFailed():
                 pass
+            case AccessRefused():
+                pass  # servers of a simulation ask for no token
             case _:
                 assert_never(notice)
 

@@ -250,29 +250,27 @@ impl Reader {
         let exchange = &self.exchange;
         let is_held =
             |stream: &Stream| held(&self.shared.registry, &self.venue, &stream.symbol).is_some();
-        let unknown: Vec<_> = streams.iter().filter(|(_, each)| !is_held(each)).collect();
+        if streams.iter().all(|(_, stream)| is_held(stream)) {
+            self.reply(done(&Value::Null, id));
+            return self.attach(streams, &resume);
+        }
+        let is_nowhere = |stream: &Stream| {
+            !is_held(stream)
+                && elsewhere(&self.shared, &self.venue, &stream.symbol, self.admission).is_none()
+        };
+        let unknown: Vec<_> = streams
+            .iter()
+            .filter(|(_, each)| is_nowhere(each))
+            .collect();
         match unknown.as_slice() {
-            [] => {
-                self.reply(done(&Value::Null, id));
-                self.attach(streams, &resume);
-            }
-            Some(unknown) if exchange.options.most_begun == 0 && !self.may_follow(&streams) => {
-                self.refuse(&self.unknown(unknown, id));
+            [first, others @ ..] if exchange.options.most_begun == 0 => {
+                self.refuse_unknown(first, others, id);
             }
             _ => {
                 let (reader, id) = (self.clone(), id.clone());
                 tokio::spawn(async move { reader.begin(streams, &id, resume).await });
             }
         }
-    }
-
-    /// Whether other nodes hold all books that are not held here.
-    fn may_follow(&self, streams: &[(Arc<str>, Stream)]) -> bool {
-        streams.iter().all(|(_, stream)| {
-            let symbol = &stream.symbol;
-            held(&self.shared.registry, &self.venue, symbol).is_some()
-                || elsewhere(&self.shared, &self.venue, symbol, self.admission).is_some()
-        })
     }
 
     async fn begin(
@@ -292,7 +290,7 @@ impl Reader {
                     let why = "a book of other nodes cannot be followed here now";
                     return self.outbox.end(Closing::policy(why));
                 }
-                return self.refuse(&self.unknown(asked, id));
+                return self.refuse_unknown(asked, &[], id);
             }
         }
         self.reply(done(&Value::Null, id));

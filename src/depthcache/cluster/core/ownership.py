@@ -111,8 +111,8 @@ class Ownership:
         """The states of this node's replicas."""
         return {key: each.state for key, each in self._replicas.items()}
 
-    def replicas(self, key: BookKey) -> dict[str, ReplicaState]:
-        """What nodes hold of a book, as they have reported it, by node; this node included."""
+    def all_states(self, key: BookKey) -> dict[str, ReplicaState]:
+        """The states of a book's replicas, by node, as far as nodes reported them."""
         found = {peer: states[key] for peer, states in self._reports.items() if key in states}
         own = self._replicas.get(key)
         return found if own is None else {self._members.me.id: own.state, **found}

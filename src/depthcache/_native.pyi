@@ -825,8 +825,8 @@ class BookServer:
         Other paths have their parameters in the place of exchange and symbol. None after so long, and at
         the end. Waits without the interpreter."""
     def replace_certificate(self, certificate: str, key: str, authority: str | None = None) -> None:
-        """Give new connections another certificate, from clients and to other nodes; open connections keep
-        theirs.
+        """Give new connections another certificate; open connections keep theirs. A node uses it for its own
+        connections to other nodes, too.
 
         `certificate`, `key`: the chain and the private key, in PEM. `authority`: what a node trusts from now
         on, one or several certificates in PEM; None for what it trusts already. Raises ValueError for those

@@ -21,17 +21,17 @@ EXCHANGE = "binance.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class NodeCertificate:
     """A certificate of a node, and its key."""
 
     certificate: str
     key: str
 
 
-def issue(authority: Authority, node: str) -> Proof:
+def issue(authority: Authority, node: str) -> NodeCertificate:
     made = make_node_key(node)
     issued = authority.issue(made.request, node=node, hosts=["127.0.0.1"], now=datetime.now(UTC))
-    return Proof(issued, made.key)
+    return NodeCertificate(issued, made.key)
 
 
 class Node:
@@ -107,7 +107,7 @@ class Cluster:
 
 
 @contextmanager
-def as_node(port: int, proof: Proof, folder: Path) -> Iterator[http.client.HTTPSConnection]:
+def as_node(port: int, proof: NodeCertificate, folder: Path) -> Iterator[http.client.HTTPSConnection]:
     """A connection that proves a certificate; whom it reaches is not checked."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

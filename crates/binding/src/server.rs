@@ -203,8 +203,8 @@ impl BookServer {
         replaced.map_err(PyValueError::new_err)
     }
 
-    /// Which nodes hold a book of the cluster, each with its id and the address of its server, the best to ask first. No
-    /// nodes: the book is none of the cluster any more. `status` and `reason`: those of its best replica. Raises
+    /// Which nodes hold a book of the cluster: each with its id and the address of its server, the best to ask first. No
+    /// nodes: the book is forgotten. `status` and `reason`: those of its best replica. Raises
     /// ValueError for a status that there is not, and for a server that is no node.
     #[pyo3(signature = (exchange, symbol, holders, *, status = "synced", reason = ""))]
     fn set_holders(

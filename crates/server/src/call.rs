@@ -9,10 +9,10 @@ use http::HeaderValue;
 use http::request::Parts;
 
 use crate::cluster::Cluster;
-use crate::entrance::Sender;
 use crate::parameters::Query;
 use crate::problem::{JSON, Problem};
 use crate::registry::Book;
+use crate::sender::Sender;
 use crate::shared::Shared;
 
 /// A request whose access is granted and whose parameters are known to its route.

@@ -1,19 +1,18 @@
 //! This server as one node of a cluster: books that other nodes hold are read there.
 //!
 //! Theory of operation. The owner says which nodes hold which books (`holders`). A read of one that this server does not
-//! hold, or whose own replica cannot be read now, is put to its holders (`reads`, `many`) over kept connections
+//! hold, or whose own replica cannot be read now, is put to its holders (`forwarding`, `many`) over kept connections
 //! (`nodes`), to the next one where a holder fails, refuses or is slow (`hedging`). Readers that follow such a book wait
-//! until the owner has begun it here (`following`).
+//! until the owner has begun it here (`follows`, `following`).
 //!
 //! Nodes prove themselves with certificates of the cluster's authority, in both directions (`identity`). What a node
 //! asks is answered from the own books alone: a read crosses one connection between nodes at most.
 
-mod following;
+mod follows;
 mod hedging;
 mod holders;
 pub mod identity;
 mod nodes;
-mod reads;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,14 +22,12 @@ use http::{HeaderName, HeaderValue};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-pub use following::{follow, follow_all, unfollowed};
+pub use follows::{Followed, Follows};
 pub use hedging::Outcome;
 pub use holders::{ClusterBook, Holder, Holders};
 pub use nodes::{Answer, Question};
-pub use reads::{depth, is_fresh, old_client, one_book, unanswered};
 
 use crate::certificate::Certificate;
-use following::Follows;
 use identity::Authority;
 use nodes::Nodes;
 
@@ -58,7 +55,8 @@ pub struct Cluster {
     nodes: Nodes,
     authority: RwLock<Authority>,
     denied: watch::Sender<HashSet<String>>,
-    follows: Follows,
+    /// Which books the owner is asked to begin here.
+    pub follows: Follows,
     /// Reads that other nodes answered.
     pub forwarded: AtomicU64,
     /// Nodes that were asked because another one failed, refused or was slow.

@@ -25,9 +25,9 @@ use http::{Method, StatusCode};
 use self::parameters::Given;
 use crate::access::{Origins, is_browser, is_forwarded};
 use crate::call::json;
-use crate::cluster;
 use crate::contract::{ENDPOINTS, Endpoint, Kind};
 use crate::delegation::DelegatedRequest;
+use crate::forwarding;
 use crate::managing;
 use crate::network::Network;
 use crate::problem::{Problem, shortened};
@@ -163,7 +163,7 @@ async fn of_side((shared, compat): &Both, side: Side, asked: &answers::Asked<'_>
     if !compat.is_for_nodes
         && let Some((names, target)) = asked.forwarded()
     {
-        match cluster::old_client(shared, names, &target).await {
+        match forwarding::old_client(shared, names, &target).await {
             Ok(None) => {}
             Ok(Some(answer)) => return json(answers::of_node(asked, &answer.body)),
             Err(words) => return json(answers::refused(asked, "#6000", &words)),

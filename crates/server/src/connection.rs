@@ -22,8 +22,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant as Due, sleep_until};
 
-use crate::entrance::{self, Entry, Sender};
+use crate::entrance::{self, Entry};
 use crate::limits::Limits;
+use crate::sender::Sender;
 use crate::shared::Shared;
 
 /// What a connection does now: requests that are answered, and when the last one was done.

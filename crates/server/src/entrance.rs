@@ -1,6 +1,5 @@
 //! What every request passes: whether its host and origin are ours, and whether its sender sends too many.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,12 +16,12 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::access::{Role, take_key};
+use crate::access::take_key;
 use crate::access_log;
 use crate::cluster::NODE;
 use crate::compat::Compat;
-use crate::peers::Peer;
 use crate::problem::Problem;
+use crate::sender::Sender;
 use crate::shared::{ProtocolRequest, Shared};
 use crate::table::{FOLLOWING, JOINING, ROUTES};
 
@@ -34,30 +33,6 @@ pub struct Entry {
     pub compat: Option<Arc<Compat>>,
     /// The paths of old clients, for nodes that were asked for a book which is here.
     pub compat_of_nodes: Option<Router>,
-}
-
-/// Who sends the requests of a connection.
-#[derive(Clone)]
-pub struct Sender {
-    /// What counts as its address.
-    pub peer: Arc<Peer>,
-    /// Where it comes from.
-    pub address: IpAddr,
-    pub is_tls: bool,
-    /// The node that it proved to be.
-    pub node: Option<Arc<str>>,
-}
-
-impl Sender {
-    /// Whether it is another node of the cluster.
-    pub fn is_node(&self) -> bool {
-        self.node.is_some()
-    }
-
-    /// What its connection proves.
-    pub fn role(&self) -> Option<Role> {
-        self.node.as_ref().map(|_| Role::Node)
-    }
 }
 
 /// A request, without the key that came in its path.

@@ -41,8 +41,9 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::call::typed;
-use crate::cluster::{self, ClusterBook};
+use crate::cluster::ClusterBook;
 use crate::delegation::{self, DelegatedRequest};
+use crate::following;
 use crate::problem::shortened;
 use crate::registry::{Book, Registry};
 use crate::secrets::shown_path;
@@ -208,7 +209,7 @@ impl Exchange {
             return Ok(book);
         }
         if let Some(wanted) = elsewhere(shared, venue, symbol, admission) {
-            let followed = cluster::follow(shared, wanted).await;
+            let followed = following::follow(shared, wanted).await;
             return followed.map_err(|why| Refusal::later(why.words()));
         }
         if self.options.most_begun == 0 {

@@ -17,9 +17,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::certificate::Certificate;
 use crate::cluster::identity::{Authority, Credentials, node_of, server_config};
 use crate::connection;
-use crate::entrance::{Entry, Sender};
+use crate::entrance::Entry;
 use crate::limits::Limits;
 use crate::peers::Admitted;
+use crate::sender::Sender;
 use crate::shared::Shared;
 use crate::statistics::Refused;
 

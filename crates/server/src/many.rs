@@ -19,10 +19,9 @@ use serde_json::value::RawValue;
 
 use crate::books::{TURN, begin, look, missing, usual_bytes};
 use crate::call::{Call, json, typed};
-use crate::cluster::{
-    Answer, Cluster, ClusterBook, Holder, Outcome, Question, is_fresh, unanswered,
-};
+use crate::cluster::{Answer, Cluster, ClusterBook, Holder, Outcome, Question};
 use crate::columns;
+use crate::forwarding::{is_fresh, unanswered};
 use crate::parameters::Pattern;
 use crate::problem::Problem;
 use crate::registry::Book;
@@ -67,7 +66,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
         let found = match (elsewhere.remove(&index), &each.here) {
             (Some(found), _) => found,
             (None, Some(book)) => match look(book, policy, |market| market.copy(levels)) {
-                Ok(copy) => Found::Here(copy),
+                Ok(copy) => Found::Here(Box::new(copy)),
                 Err(why) => Found::Missing(why.into()),
             },
             (None, None) => continue,
@@ -99,7 +98,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
 
 /// What became of one book.
 enum Found {
-    Here(Frozen),
+    Here(Box<Frozen>),
     /// A message of another node, whole.
     Elsewhere(Box<RawValue>),
     Missing(Absence),
@@ -118,7 +117,7 @@ impl Found {
 
     fn into_frozen(self) -> Option<Frozen> {
         match self {
-            Found::Here(book) => Some(book),
+            Found::Here(book) => Some(*book),
             Found::Elsewhere(message) => match wire::decode(message.get().as_bytes()) {
                 Ok(wire::Decoded::Book(book)) => Some(book),
                 _ => None, // checked when it came
@@ -348,12 +347,12 @@ async fn elsewhere(
         return Ok(found);
     };
     let patience = call.query.patience()?;
-    let mut wanted: Vec<Wanted> = Vec::new();
+    let mut wanted: Vec<Remaining> = Vec::new();
     for (index, each) in chosen.iter().enumerate() {
         if let Some(book) = &each.elsewhere
             && !is_fresh_here(each, patience.policy)
         {
-            wanted.push(Wanted {
+            wanted.push(Remaining {
                 index,
                 book: book.clone(),
                 holders: book.holders.clone(),
@@ -398,7 +397,7 @@ fn is_fresh_here(chosen: &Chosen, policy: ReadPolicy) -> bool {
 }
 
 /// A book that is still to be read.
-struct Wanted {
+struct Remaining {
     index: usize,
     book: Arc<ClusterBook>,
     /// Those that were not asked yet.
@@ -434,7 +433,7 @@ struct MissingBook<'a> {
 
 impl Batch<'_> {
     /// Ask until every book is found, or no holder is left. Each round asks one more holder of each book.
-    async fn rounds(&self, wanted: &mut Vec<Wanted>, found: &mut HashMap<usize, Found>) {
+    async fn rounds(&self, wanted: &mut Vec<Remaining>, found: &mut HashMap<usize, Found>) {
         while wanted.iter().any(|each| !each.holders.is_empty()) {
             let parts = parts(std::mem::take(wanted), wanted);
             let mut running: FuturesUnordered<_> =
@@ -447,7 +446,7 @@ impl Batch<'_> {
     }
 
     /// Ask for books that have the same holders.
-    async fn ask(&self, part: Vec<Wanted>) -> (Vec<Wanted>, Outcome) {
+    async fn ask(&self, part: Vec<Remaining>) -> (Vec<Remaining>, Outcome) {
         let names: Vec<String> = part.iter().map(|each| each.book.name()).collect();
         let query = form_urlencoded::Serializer::new(self.query.clone())
             .append_pair("symbols", &names.join(","))
@@ -465,10 +464,10 @@ impl Batch<'_> {
 
 /// Requests: each of books with the same holders, and as long as heads of requests may be. What has no holder left is
 /// `over`.
-fn parts(wanted: Vec<Wanted>, over: &mut Vec<Wanted>) -> Vec<Vec<Wanted>> {
+fn parts(wanted: Vec<Remaining>, over: &mut Vec<Remaining>) -> Vec<Vec<Remaining>> {
     /// Of the names, encoded: a server takes heads of 16 KiB.
     const MOST_BYTES: usize = 12 << 10;
-    let mut groups: HashMap<Vec<Holder>, Vec<Wanted>> = HashMap::new();
+    let mut groups: HashMap<Vec<Holder>, Vec<Remaining>> = HashMap::new();
     for each in wanted {
         match each.holders.is_empty() {
             true => over.push(each),
@@ -495,7 +494,11 @@ fn parts(wanted: Vec<Wanted>, over: &mut Vec<Wanted>) -> Vec<Vec<Wanted>> {
 }
 
 /// Take what an answer has; what is still wanted, of others.
-fn sort(mut part: Vec<Wanted>, outcome: Outcome, found: &mut HashMap<usize, Found>) -> Vec<Wanted> {
+fn sort(
+    mut part: Vec<Remaining>,
+    outcome: Outcome,
+    found: &mut HashMap<usize, Found>,
+) -> Vec<Remaining> {
     let Outcome::Answered(Answer { node, body, .. }) = outcome else {
         part.iter_mut().for_each(|each| each.holders.clear()); // all were asked
         return part;
@@ -546,7 +549,7 @@ mod tests {
 
     use super::*;
 
-    fn wanted(index: usize, symbol: &str, nodes: &[&str]) -> Wanted {
+    fn wanted(index: usize, symbol: &str, nodes: &[&str]) -> Remaining {
         let holders: Vec<Holder> = nodes
             .iter()
             .map(|node| Holder {
@@ -561,7 +564,7 @@ mod tests {
             status: Status::Synced,
             reason: String::new(),
         };
-        Wanted {
+        Remaining {
             index,
             book: Arc::new(book),
             holders,
@@ -581,7 +584,7 @@ mod tests {
     #[test]
     fn books_with_the_same_holders_share_requests_that_are_not_too_long() {
         let long = "Y".repeat(1_000);
-        let mut all: Vec<Wanted> = (0..20)
+        let mut all: Vec<Remaining> = (0..20)
             .map(|index| wanted(index, &long, &["a", "b"]))
             .collect();
         all.push(wanted(20, "B", &["b", "a"]));
@@ -599,7 +602,7 @@ mod tests {
             part()
                 .into_iter()
                 .zip(5..)
-                .map(|(each, index)| Wanted { index, ..each })
+                .map(|(each, index)| Remaining { index, ..each })
         };
         let mut found = HashMap::new();
         let body = r#"{"books":[{"n":1},{"n":3}],"missing":[{"book":"x/B","error":{"code":"y"}}]}"#;

@@ -10,13 +10,13 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, StatusCode};
 
 use crate::call::Call;
-use crate::entrance::Sender;
 use crate::parameters::Query;
 use crate::problem::{Problem, shortened};
 use crate::secrets::shown_path;
+use crate::sender::Sender;
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, cluster, managing, many, operation, strangers, stream};
+use crate::{analytics, books, cluster, forwarding, managing, many, operation, strangers, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -75,7 +75,7 @@ async fn respond(
         request: &parts,
     };
     if route.endpoint.is_of_book()
-        && let Some(response) = cluster::one_book(&call).await?
+        && let Some(response) = forwarding::one_book(&call).await?
     {
         return Ok(response);
     }

@@ -69,12 +69,12 @@ fn silent(why: impl ToString) -> Silent {
 
 /// All nodes that were asked lately.
 pub struct Nodes {
-    proof: RwLock<Proof>,
+    identity: RwLock<OwnIdentity>,
     known: Mutex<HashMap<Holder, Arc<Node>>>,
 }
 
 /// Who this node is, and whom it trusts; checked when it was made.
-struct Proof {
+struct OwnIdentity {
     own: Certificate,
     authority: Authority,
 }
@@ -96,7 +96,7 @@ impl Nodes {
     pub fn new(own: Certificate, authority: Authority) -> Result<Nodes, String> {
         client_config(Credentials::read(&own)?, &authority, "")?;
         Ok(Nodes {
-            proof: RwLock::new(Proof { own, authority }),
+            identity: RwLock::new(OwnIdentity { own, authority }),
             known: Mutex::default(),
         })
     }
@@ -104,7 +104,7 @@ impl Nodes {
     /// Use another certificate and authority from now on, on new connections alone. Errors are words for people.
     pub fn replace(&self, own: Certificate, authority: Authority) -> Result<(), String> {
         client_config(Credentials::read(&own)?, &authority, "")?;
-        *self.proof.write() = Proof { own, authority };
+        *self.identity.write() = OwnIdentity { own, authority };
         self.known.lock().clear();
         Ok(())
     }
@@ -123,9 +123,9 @@ impl Nodes {
         if let Some(node) = self.known.lock().get(holder) {
             return Ok(node.clone());
         }
-        let proof = self.proof.read();
-        let made = Credentials::read(&proof.own)
-            .and_then(|own| client_config(own, &proof.authority, &holder.node));
+        let identity = self.identity.read();
+        let made = Credentials::read(&identity.own)
+            .and_then(|own| client_config(own, &identity.authority, &holder.node));
         let node = Arc::new(Node {
             holder: holder.clone(),
             tls: TlsConnector::from(Arc::new(made.map_err(silent)?)),

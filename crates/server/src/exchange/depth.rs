@@ -16,7 +16,7 @@ use super::refusal::{JSON, Refusal};
 use super::rules::VenueRules;
 use super::{Exchange, time_ms};
 use crate::call::typed;
-use crate::cluster;
+use crate::forwarding;
 use crate::registry::Book;
 use crate::shared::Shared;
 
@@ -31,7 +31,7 @@ pub async fn respond(
     let (symbol, limit) = question(venue, query)?;
     if !admission.is_node {
         let names = (&*venue.name, symbol.as_str());
-        let answered = cluster::depth(shared, names, &venue.depth_path, limit).await;
+        let answered = forwarding::depth(shared, names, &venue.depth_path, limit).await;
         if let Some(response) = answered.map_err(Refusal::later)? {
             return Ok(response);
         }

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
 use super::{Exchange, elsewhere, held, states, time_ms};
-use crate::cluster;
+use crate::following;
 use crate::percent::percent_decoded;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Message, Outgoing, Session};
@@ -133,7 +133,7 @@ async fn follow(
         .filter(|(_, stream)| held(&shared.registry, venue, &stream.symbol).is_none());
     let wanted =
         absent.filter_map(|(_, stream)| elsewhere(shared, venue, &stream.symbol, admission));
-    let _ = cluster::follow_all(shared, wanted.collect()).await;
+    let _ = following::follow_all(shared, wanted.collect()).await;
 }
 
 /// Who reads a connection, for tasks that outlive a message.

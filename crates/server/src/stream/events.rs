@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use super::reader::Reader;
 use super::request::{FIELDS, SubscriptionSpec, unfollowed};
 use crate::call::Call;
-use crate::cluster;
+use crate::following;
 use crate::problem::Problem;
 use crate::shared::Shared;
 use crate::views::Format;
@@ -46,7 +46,7 @@ pub async fn stream(call: &Call<'_>) -> Result<Response, Problem> {
         fields.insert("resume".to_owned(), id.into());
     }
     if call.cluster().is_some() {
-        cluster::follow_all(shared, unfollowed(&fields, shared)?).await?;
+        following::follow_all(shared, unfollowed(&fields, shared)?).await?;
     }
     let address = call.sender().map(|sender| sender.address);
     let mut reader = Reader::new(shared.clone(), Format::Events, address);

@@ -8,7 +8,8 @@ use depthcache_book::query::Number;
 use depthcache_wire::Numbers;
 use serde_json::{Map, Value};
 
-use crate::cluster::{self, ClusterBook};
+use crate::cluster::ClusterBook;
+use crate::following;
 use crate::parameters::{GROUP, Pattern, USUAL_LEVELS, parse_group, renamed};
 use crate::problem::{Problem, shortened};
 use crate::registry::{Book, Registry};
@@ -162,7 +163,7 @@ pub fn unfollowed(
         return Ok(Vec::new());
     }
     let has_levels = fields.get("mode").and_then(Value::as_str) != Some("status");
-    cluster::unfollowed(shared, &names(fields.get("symbols"))?, has_levels)
+    following::unfollowed(shared, &names(fields.get("symbols"))?, has_levels)
 }
 
 fn view(fields: &Map<String, Value>) -> Result<View, Problem> {

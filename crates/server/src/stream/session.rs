@@ -21,9 +21,10 @@ use super::reader::Reader;
 use super::reply::{Reply, reply, texts, written};
 use super::request::{FIELDS, SubscriptionSpec, check_names, refused, unfollowed, whole};
 use crate::call::Call;
-use crate::cluster::{self, ClusterBook};
-use crate::entrance::Sender;
+use crate::cluster::ClusterBook;
+use crate::following;
 use crate::problem::Problem;
+use crate::sender::Sender;
 use crate::shared::Shared;
 use crate::socket::{self, Closing, Outgoing, Session};
 use crate::views::Format;
@@ -96,7 +97,7 @@ impl Session for Client {
             Ok(books) if books.is_empty() => self.perform(Ok(fields)),
             Ok(books) => {
                 let shared = self.shared.clone();
-                let books = Box::pin(async move { cluster::follow_all(&shared, books).await });
+                let books = Box::pin(async move { following::follow_all(&shared, books).await });
                 self.pending = Some(Pending { fields, books });
                 Ok(())
             }

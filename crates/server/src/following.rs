@@ -3,16 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::StatusCode;
-use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{Cluster, ClusterBook};
-use crate::delegation::{self, DelegatedRequest};
+use crate::cluster::{Cluster, ClusterBook, Followed};
+use crate::delegation::DelegatedRequest;
 use crate::parameters::Pattern;
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
@@ -20,26 +20,6 @@ use crate::shared::Shared;
 
 /// Books that one subscription may begin here by patterns.
 const MOST: usize = 1_000;
-
-/// Exchange and symbol.
-type Name = (Arc<str>, Arc<str>);
-type Followed = Option<Result<(), Problem>>;
-
-/// The books that the owner is asked to begin now.
-pub struct Follows {
-    running: Mutex<HashMap<Name, watch::Receiver<Followed>>>,
-    /// Half of what the owner takes at once, so that readers leave room for management.
-    turns: Arc<Semaphore>,
-}
-
-impl Default for Follows {
-    fn default() -> Self {
-        Follows {
-            running: Mutex::default(),
-            turns: Arc::new(Semaphore::new(delegation::CAPACITY / 2)),
-        }
-    }
-}
 
 /// The books of a subscription that must be begun here first. `given`: names and patterns; others than those of books of
 /// the cluster are no business of this. `has_levels`: whether levels are wanted: patterns for states alone begin no books.
@@ -51,7 +31,7 @@ pub fn unfollowed(
     let Some(cluster) = shared.cluster.as_ref().filter(|_| given.len() <= MOST) else {
         return Ok(Vec::new());
     };
-    let mut found: HashMap<Name, Arc<ClusterBook>> = HashMap::new();
+    let mut found: HashMap<(Arc<str>, Arc<str>), Arc<ClusterBook>> = HashMap::new();
     for text in given {
         let (exchange, symbol) = match text.split_once('/') {
             Some((exchange, symbol)) => (Some(shared.registry.exchange(exchange)), symbol),
@@ -111,7 +91,9 @@ fn is_here(shared: &Shared, book: &ClusterBook) -> bool {
 
 /// Have books begun here; the first problem, where there is one.
 pub async fn follow_all(shared: &Arc<Shared>, books: Vec<Arc<ClusterBook>>) -> Result<(), Problem> {
-    let most = 2 * shared.limits.delegation;
+    /// Beyond the time that the owner has for one of them.
+    const MORE: Duration = Duration::from_secs(5);
+    let most = shared.limits.delegation + MORE;
     let mut running: FuturesUnordered<_> =
         books.into_iter().map(|book| follow(shared, book)).collect();
     let all = async {
@@ -139,7 +121,10 @@ pub async fn follow(shared: &Arc<Shared>, wanted: Arc<ClusterBook>) -> Result<Bo
     if let Ok(book) = here() {
         return Ok(book);
     }
-    let mut done = begin(shared, &wanted);
+    let Some(cluster) = &shared.cluster else {
+        return Err(refused(&wanted, "this server is no node"));
+    };
+    let mut done = begin(shared, cluster, &wanted);
     let result = done.wait_for(Option::is_some).await;
     match result.as_deref() {
         Ok(Some(Err(why))) => Err(why.clone()),
@@ -149,33 +134,24 @@ pub async fn follow(shared: &Arc<Shared>, wanted: Arc<ClusterBook>) -> Result<Bo
 }
 
 /// Ask the owner, unless that runs already.
-fn begin(shared: &Arc<Shared>, wanted: &Arc<ClusterBook>) -> watch::Receiver<Followed> {
-    let (sender, receiver) = watch::channel(None);
+fn begin(
+    shared: &Arc<Shared>,
+    cluster: &Arc<Cluster>,
+    wanted: &Arc<ClusterBook>,
+) -> watch::Receiver<Followed> {
     let name = (wanted.exchange.clone(), wanted.symbol.clone());
-    let Some(cluster) = shared.cluster.clone() else {
-        return receiver;
+    let sender = match cluster.follows.begin(name.clone()) {
+        Ok(sender) => sender,
+        Err(running) => return running,
     };
-    let mut running = cluster.follows.running.lock();
-    if let Some(running) = running.get(&name) {
-        return running.clone();
-    }
-    running.insert(name.clone(), receiver.clone());
-    drop(running);
-    let (shared, wanted) = (shared.clone(), wanted.clone());
+    let receiver = sender.subscribe();
+    let (shared, cluster, wanted) = (shared.clone(), cluster.clone(), wanted.clone());
     tokio::spawn(async move {
-        let _forget = ForgetOnDrop(&cluster.follows, name);
         let result = ask_owner(&shared, &cluster, &wanted).await;
+        cluster.follows.end(&name);
         let _ = sender.send(Some(result));
     });
     receiver
-}
-
-struct ForgetOnDrop<'a>(&'a Follows, Name);
-
-impl Drop for ForgetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.running.lock().remove(&self.1);
-    }
 }
 
 async fn ask_owner(

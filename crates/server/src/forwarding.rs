@@ -8,8 +8,8 @@ use depthcache_book::query::{ReadPolicy, Reading};
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use super::{Answer, Cluster, ClusterBook, NODE, Outcome, Question};
 use crate::call::Call;
+use crate::cluster::{Answer, Cluster, ClusterBook, NODE, Outcome, Question};
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;

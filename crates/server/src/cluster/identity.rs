@@ -239,6 +239,10 @@ pub mod tests {
             Issuer(CertifiedIssuer::self_signed(wanted, key).expect("a certificate"))
         }
 
+        pub fn authority(&self) -> String {
+            self.0.pem()
+        }
+
         pub fn issue(&self, node: &str) -> Certificate {
             let mut wanted = CertificateParams::new(["127.0.0.1".to_owned()]).expect("an address");
             wanted.distinguished_name = rcgen::DistinguishedName::new();

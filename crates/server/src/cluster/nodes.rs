@@ -269,3 +269,35 @@ async fn whole(mut body: Incoming) -> Result<Bytes, Silent> {
         false => Ok(joined.freeze()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_node_is_asked_unless_it_would_say_the_same() {
+        let question = |may_be_bad| Question {
+            target: "/v1/books".to_owned(),
+            headers: HeaderMap::new(),
+            most: Question::USUAL,
+            may_be_bad,
+        };
+        for (status, settled, of_checked) in [
+            (200, true, true),
+            (304, true, true),
+            (400, true, false),
+            (404, false, false),
+            (425, false, false),
+            (429, false, false),
+            (503, false, false),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(question(true).is_settled_by(status), settled, "{status}");
+            assert_eq!(
+                question(false).is_settled_by(status),
+                of_checked,
+                "{status}"
+            );
+        }
+    }
+}

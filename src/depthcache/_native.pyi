@@ -846,8 +846,8 @@ class BookServer:
         `reason`: of its best replica, for the list of books. Raises ValueError for a status that does not
         exist, and for a server that is no node."""
     def set_denied(self, nodes: Sequence[str]) -> None:
-        """The ids of nodes that are refused from now on, and no others; their open connections end. Raises
-        ValueError for a server that is no node."""
+        """The nodes that are refused from now on, and no others; their open connections end. `nodes`: their
+        ids. Raises ValueError for a server that is no node."""
     def readers(self, exchange: str, symbol: str) -> int:
         """How many connections follow a book, counted for each of its streams and views."""
     def set_authority(self, authority: str) -> None:

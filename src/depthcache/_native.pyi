@@ -842,9 +842,10 @@ class BookServer:
     ) -> None:
         """Which nodes hold a book of the cluster: each with its id and `host:port` of its server, the best to
         ask first. They are asked while this server does not hold the book in a state that can be read, so
-        they may also be set for a book that it holds. Without nodes the book is forgotten. `status`,
-        `reason`: of its best replica, for the list of books. Raises ValueError for a status that does not
-        exist, and for a server that is no node."""
+        they may also be set for a book that it holds. Without nodes the book is forgotten.
+
+        `status`, `reason`: those of its best replica, for the list of books. Raises ValueError for a status
+        that does not exist, and for a server that is no node."""
     def set_denied(self, nodes: Sequence[str]) -> None:
         """The nodes that are refused from now on, and no others; their open connections end. `nodes`: their
         ids. Raises ValueError for a server that is no node."""

@@ -850,7 +850,7 @@ class BookServer:
         """The nodes that are refused from now on, and no others; their open connections end. `nodes`: their
         ids. Raises ValueError for a server that is no node."""
     def readers(self, exchange: str, symbol: str) -> int:
-        """How many connections follow a book, counted for each of its streams and views."""
+        """Connections that follow a book, counted for each of its streams and views."""
     def set_authority(self, authority: str) -> None:
         """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask:
         `join_cluster` and `renew_node_certificate` come from `take_request`."""

@@ -11,8 +11,8 @@
 | `credentials`, `credentials.key` | encrypted credentials of exchanges, and the key they are encrypted with |
 | `lock` | the process that uses the folder |
 
-All are for their owner alone (0600, in a folder of 0700) and replaced as a whole. `start` makes a new folder
-under another name and renames it at the end, so that a start or join that fails leaves nothing behind.
+All are for their owner alone (0600, in a folder of 0700) and replaced as a whole. `create` makes a new folder
+under another name and renames it at the end, so that one that fails leaves nothing behind.
 """
 
 from __future__ import annotations

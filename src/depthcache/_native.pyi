@@ -852,8 +852,10 @@ class BookServer:
     def readers(self, exchange: str, symbol: str) -> int:
         """Connections that follow a book, counted for each of its streams and views."""
     def set_authority(self, authority: str) -> None:
-        """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask:
-        `join_cluster` and `renew_node_certificate` come from `take_request`."""
+        """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
+
+        `join_cluster` and `renew_node_certificate` come from `take_request`.
+        """
     def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
         """Take these tokens from now on, and no others: role (`read` or `manage`), SHA-256 of the secret, and
         when it ends, in milliseconds since 1970 (None: never). Raises ValueError."""

@@ -67,6 +67,11 @@ class SnapshotLimits:
         return min(self.cheapest, self.full)
 
     @property
+    def of_copy(self) -> int:
+        """For the book of another node, which costs nothing: all that it has."""
+        return self._spec.venue.depth_limits[-1]
+
+    @property
     def wanted(self) -> int:
         """For what the user wants and reads."""
         return self.target.limit

@@ -601,7 +601,7 @@ class Supervisor(Requester):
         return self._pending is not None and bool(self._pending.copied_from)
 
     def _ask_copy(self, copied_from: str, purpose: Purpose, now_ns: int) -> None:
-        limit = self.venue.depth_limits[-1]  # it costs nothing: all that the other node has
+        limit = self.limits.of_copy
         own_url = self.venue.snapshot_url(self.symbol, limit)
         url = copied_from + own_url.removeprefix(self.venue.endpoints.rest)
         self._pending = PendingRequest(

@@ -13,7 +13,7 @@ import pytest
 
 from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.members import Member, MemberState, Node
-from depthcache.cluster.errors import AskRefused, AskTimeout, NodeUnreachable
+from depthcache.cluster.errors import AskFailed, AskRefused, AskTimeout, NodeUnreachable
 from depthcache.cluster.memory_network import MemoryCluster
 from depthcache.cluster.seam import ClusterNetwork
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
@@ -326,6 +326,30 @@ def test_a_request_to_a_node_that_is_lost_meanwhile_fails_before_its_time(engine
             with pytest.raises(AskTimeout):
                 await asking
         never.set()
+
+    engine.run(test)
+
+
+def test_a_node_that_leaves_keeps_nobody_waiting(engine: Engine) -> None:
+    async def test(engine: Engine) -> None:
+        one, other = await two(engine)
+        never, ended = asyncio.Event(), asyncio.Event()
+
+        async def answer(payload: bytes) -> bytes:
+            try:
+                await never.wait()
+            finally:
+                ended.set()
+            return payload
+
+        other.answer = answer
+        asking = asyncio.ensure_future(one.network.ask("b2", b"act", timeout_s=60))
+        await other.until(lambda: bool(other.asked))
+        await other.network.leave()
+        async with asyncio.timeout(10):
+            with pytest.raises(AskFailed):
+                await asking
+            await ended.wait()
 
     engine.run(test)
 

@@ -172,6 +172,8 @@ class MemoryNetwork:
         for peer in self._cluster.networks:
             self._cluster.send(self, peer, lambda other: other.on_seen(left))
         self._cluster.look(self._cluster.lease_s)
+        for task in self._tasks:
+            task.cancel()
 
     # --- time, which a frozen node does not notice ------------------------------------------
 

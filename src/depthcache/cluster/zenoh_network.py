@@ -25,6 +25,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -201,7 +202,7 @@ class ZenohNetwork:
             return
         for peer in self._members:
             self._put(session, f"bye/{peer}/{self._id}", b"")
-        await asyncio.to_thread(self._close, session)
+        await self._end(session)
 
     async def reopen(self, *, peers: tuple[str, ...], denied: tuple[str, ...]) -> None:
         """Use the certificates that the files have now, and refuse these nodes, by id.
@@ -229,7 +230,7 @@ class ZenohNetwork:
         session, self._session = self._session, None
         if session is not None:
             self._token = None
-            await asyncio.to_thread(self._close, session)
+            await self._end(session)
 
     # --- helpers ---------------------------------------------------------------------------
 
@@ -254,13 +255,21 @@ class ZenohNetwork:
         facts = urlsafe_b64encode(json.dumps(asdict(me)).encode()).decode().rstrip("=")
         self._token = session.liveliness().declare_token(f"{self._prefix}/member/{me.id}/{me.run}/{facts}")
 
-    def _close(self, session: zenoh.Session) -> None:
-        if self._sender is not None:
-            self._sender.shutdown()
-            self._sender = None
+    async def _end(self, session: zenoh.Session) -> None:
+        """Answer nobody any more, send what waits, and close."""
+        tasks, sender, self._sender = tuple(self._tasks), self._sender, None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self._close, session, sender)
+
+    def _close(self, session: zenoh.Session, sender: ThreadPoolExecutor | None) -> None:
+        if sender is not None:
+            sender.shutdown()
         if self._token is not None:
             self._token.undeclare()  # type: ignore[no-untyped-call]
-        session.close()  # type: ignore[no-untyped-call]
+        with suppress(self._zenoh.ZError):  # it may take too long; all that matters was sent
+            session.close()  # type: ignore[no-untyped-call]
 
     def _config(self, me: Node) -> zenoh.Config:
         config: Any = self._zenoh.Config()
@@ -360,6 +369,8 @@ class ZenohNetwork:
             self._handler.on_tell(sender, payload)
 
     def _asked(self, query: zenoh.Query) -> None:
+        if self._session is None:
+            return
         task = asyncio.get_running_loop().create_task(self._serve(query))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

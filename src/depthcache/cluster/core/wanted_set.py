@@ -89,6 +89,8 @@ class WantedSet:
     map: ReplicatedMap = field(default_factory=ReplicatedMap)
     clock: HybridClock = field(init=False)
     _books: dict[BookKey, WantedBook] = field(init=False, default_factory=dict[BookKey, WantedBook])
+    _others: set[str] = field(init=False, default_factory=set[str])
+    """The keys of all entries that are no books: few, and asked for at every message."""
 
     def __post_init__(self) -> None:
         self.clock = HybridClock(self.node)
@@ -240,7 +242,7 @@ class WantedSet:
     def drop_ended(self, *, wall_ms: int) -> tuple[Delta, Changed]:
         """Forget removed nodes whose certificates have ended, and ended tokens; empty if there are none."""
         ended: dict[str, Mapping[str, Cell]] = {}
-        for key in self.map.entries():
+        for key in sorted(self._others):
             until_ms = self.map.fields(key).get(_UNTIL) if key.startswith((_DENIED, _TOKEN)) else None
             if isinstance(until_ms, int | float) and until_ms <= wall_ms:
                 ended |= self.map.delete(key, self.clock.tick(wall_ms))
@@ -275,6 +277,10 @@ class WantedSet:
                 key = BookKey(*rest.split(" ", 1)) if " " in rest else BookKey(rest, "")
                 books.add(key)
                 self._read_book(text, key)
+            elif text in self.map:
+                self._others.add(text)
+            else:
+                self._others.discard(text)
         return Changed(frozenset(books), any(not text.startswith(f"{_BOOK} ") for text in keys))
 
     def _read_book(self, text: str, key: BookKey) -> None:
@@ -289,7 +295,7 @@ class WantedSet:
         )
 
     def _ids(self, kind: str) -> frozenset[str]:
-        return frozenset(key.partition(" ")[2] for key in self.map.entries() if key.startswith(f"{kind} "))
+        return frozenset(key.partition(" ")[2] for key in self._others if key.startswith(f"{kind} "))
 
 
 def _joined(deltas: Iterable[Delta]) -> Delta:

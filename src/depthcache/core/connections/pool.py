@@ -280,9 +280,9 @@ class ConnectionPool:
 
     def _move(self, name: str, now_ns: int) -> None:
         before = self._slot_of.pop(name)
-        for subscribed, feed in before.subscriptions.subscribers():
-            if subscribed == name:
-                feed.on_disconnected(reasons.STREAM_MOVES, now_ns)
+        feed = before.subscriptions.subscriber(name)
+        if feed is not None:
+            feed.on_disconnected(reasons.STREAM_MOVES, now_ns)
         self._leave(before, name, now_ns)
         self._assign(self._arbitrations[name], now_ns, besides=before, server=before.server)
 
@@ -303,10 +303,10 @@ class ConnectionPool:
         return next((each for each in fitting if each.is_open), None)
 
     def _leave(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
-        for subscribed, feed in _streams(slot):
-            if subscribed == name:
-                feed.drop()
-        if [each for each, _ in slot.subscriptions.subscribers()] == [name]:
+        feed = slot.subscriptions.subscriber(name)
+        if feed is not None:
+            feed.drop()
+        if feed is not None and slot.subscriptions.is_last(name):
             self._handovers.pop(slot.number, None)
             self._context.deadlines.clear(slot.number, Timer.OVERLAP)
             for number, handover in tuple(self._handovers.items()):

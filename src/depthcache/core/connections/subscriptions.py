@@ -82,6 +82,7 @@ class Subscriptions:
         self._names_per_message = names_per_message
         self._streams: dict[str, Subscription] = {}
         self._numbers = 0
+        self._diffs = 0
         self.awaiting: Message | None = None
 
     # --- getters ---------------------------------------------------------------------------
@@ -98,9 +99,16 @@ class Subscriptions:
 
     def diffs(self) -> int:
         """The number of diff streams."""
-        return sum(
-            each.subscriber is not None and each.subscriber.takes_diffs for each in self._streams.values()
-        )
+        return self._diffs
+
+    def subscriber(self, name: str) -> Feed | None:
+        """The subscriber of a stream; None if it is not wanted."""
+        stream = self._streams.get(name)
+        return None if stream is None else stream.subscriber
+
+    def is_last(self, name: str) -> bool:
+        """Whether no other stream is wanted."""
+        return all(other == name or each.subscriber is None for other, each in self._streams.items())
 
     def held(self) -> int:
         """The number of streams that the exchange has accepted on this connection."""
@@ -119,15 +127,20 @@ class Subscriptions:
     def add(self, name: str, subscriber: Feed) -> bool:
         """Add a wanted stream; True if the exchange already sends it."""
         stream = self._streams.get(name)
+        self._diffs += subscriber.takes_diffs
         if stream is None:
             self._streams[name] = Subscription(name, subscriber, self._names_per_message)
             return False
+        if stream.subscriber is not None:
+            self._diffs -= stream.subscriber.takes_diffs
         stream.subscriber = subscriber
         return stream.state is SubscriptionState.HELD and not stream.renew
 
     def remove(self, name: str) -> None:
         """Remove a wanted stream; it is unsubscribed with the next messages."""
         stream = self._streams[name]
+        if stream.subscriber is not None:
+            self._diffs -= stream.subscriber.takes_diffs
         stream.subscriber = None
         if stream.state is SubscriptionState.WANTED:
             del self._streams[name]

@@ -101,6 +101,8 @@ class Client(Generic[B]):
         self._make_book, self._make_network = make_book, make_network
         self._markets: Mapping[Key, int] = {}
         """Also replaced as a whole."""
+        self._keys: dict[int, Key] = {}
+        """The books of the markets."""
         self._audits = Audits(self._call_core, is_closed=lambda: self._closed)
         self._waiting = Waiting(self.check_loop, lambda market: self._core.access_refused(market))
         self._synced: set[int] = set()
@@ -566,6 +568,7 @@ class Client(Generic[B]):
         """The core has these markets now."""
         books = {key: self._make_book(self, self._router, market) for key, market in markets.items()}
         self._markets = {**self._markets, **markets}
+        self._keys |= {market: key for key, market in markets.items()}
         self.books = {**self.books, **books}
         self.named = {}
         for market in markets.values():
@@ -575,8 +578,10 @@ class Client(Generic[B]):
     def _forget(self, keys: Collection[Key]) -> None:
         gone = set(keys)
         for key in gone:
-            self._synced.discard(self._markets[key])
-            self._lost.pop(self._markets[key], None)
+            market = self._markets[key]
+            self._synced.discard(market)
+            self._lost.pop(market, None)
+            del self._keys[market]
         self._markets = {each: number for each, number in self._markets.items() if each not in gone}
         self.books = {each: book for each, book in self.books.items() if each not in gone}
         self.named = {}
@@ -658,7 +663,7 @@ class Client(Generic[B]):
             self._log(notice, *named)
 
     def _key_of(self, market: int) -> Key | None:
-        return next((key for key, number in self._markets.items() if number == market), None)
+        return self._keys.get(market)
 
     def _log(self, notice: StatusChanged, exchange: str, symbol: str) -> None:
         status, reason = notice.status, notice.reason

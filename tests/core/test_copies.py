@@ -246,3 +246,10 @@ def test_another_depth_is_reached_without_losing_sync(engine: Engine) -> None:
     bench.core.set_depth(bench.ids["BTCUSDT"], 5_000)
     bench.run_until(lambda: bench.exchange.requests[-1][2] == 5_000, within_s=5)
     assert bench.seen("BTCUSDT") == [Status.BUFFERING, Status.SYNCED]
+
+
+def test_a_book_that_is_copied_needs_no_stream_of_the_best_levels(engine: Engine) -> None:
+    cluster = begun(engine, policy=Policy(bootstrap_from_depth20=True))
+    cluster.ticks(0.1)
+    cluster.run_until(cluster.all_synced, within_s=1)
+    assert cluster.subscribe_names() == ["btcusdt@depth@100ms"]

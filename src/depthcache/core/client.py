@@ -219,7 +219,7 @@ class ClientCore:
         streams.add(stream, supervisor, now_ns)
         if supervisor.bootstrap is not None:
             self._tops[venue.name, supervisor.bootstrap.stream] = supervisor
-            supervisor.bootstrap.start(now_ns)
+            supervisor.start_bootstrap(now_ns)
         self._listings[venue.name].watch(supervisor, now_ns)
         clock = self._clocks[venue.name]
         clock.begin(now_ns)

@@ -457,7 +457,7 @@ class Supervisor(Requester):
             if self._pending.purpose is not Purpose.CHECK:
                 return
             self._give_up_request()
-        copied_from = None if self.venue.servers else self._context.copy_from(self.venue.name, self.symbol)
+        copied_from = self._copied_from()
         if copied_from is None and self.bootstrap is not None and self.bootstrap.may_come(now_ns):
             return
         due_ns = max(self._pauses.not_before_ns, self._diffs.awaited_until_ns)
@@ -470,6 +470,10 @@ class Supervisor(Requester):
             self._ask_copy(copied_from, purpose, now_ns)
             return
         self._ask(purpose, self.limits.first, now_ns, deep_limit=self.limits.full)
+
+    def _copied_from(self) -> str | None:
+        """Where to copy the book from; None for a snapshot of the exchange."""
+        return None if self.venue.servers else self._context.copy_from(self.venue.name, self.symbol)
 
     def _is_served(self) -> bool:
         """Whether a snapshot can be had: of a book server only while its own book is synced."""
@@ -534,6 +538,11 @@ class Supervisor(Requester):
             self.look_for_proof(now_ns)
             self._leave_bootstrap(now_ns)
 
+    def start_bootstrap(self, now_ns: int) -> None:
+        """Wait for the stream of the best levels, unless the book is to be copied."""
+        if self.bootstrap is not None and self._copied_from() is None:
+            self.bootstrap.start(now_ns)
+
     def _leave_bootstrap(self, now_ns: int) -> None:
         """Keep the stream of the best levels until a snapshot has delivered more levels."""
         if self.bootstrap is not None and self.limits.held > self.venue.top_levels:
@@ -544,8 +553,8 @@ class Supervisor(Requester):
         self.maintenance.end()
         self.look_for_proof(now_ns)
         self.scheduler.need(self.market, self.limits.weight)
-        if self._pauses.on_relapse(self._synced_ns, now_ns) and self.bootstrap is not None:
-            self.bootstrap.start(now_ns)
+        if self._pauses.on_relapse(self._synced_ns, now_ns):
+            self.start_bootstrap(now_ns)
         self._synced_ns = None
 
     def _resync(self, reason: str, now_ns: int) -> None:
@@ -563,8 +572,7 @@ class Supervisor(Requester):
         self.look_for_proof(now_ns)
         self._context.deadlines.clear(self.market, *_TIMERS)
         self.scheduler.need(self.market, self.limits.weight)
-        if self.bootstrap is not None:
-            self.bootstrap.start(now_ns)
+        self.start_bootstrap(now_ns)
         self._machine_state = Status.BUFFERING
         self._diffs.start_over()
         self._synced_ns = None

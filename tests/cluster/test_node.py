@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -24,7 +25,7 @@ from depthcache.cluster.core.commands import (
 from depthcache.cluster.core.members import DEAD_AFTER_NS, Member, Membership, MemberState, Node
 from depthcache.cluster.core.messages import Beat, Content, Reports, ReportsWanted, Store, Stored
 from depthcache.cluster.core.node import NodeCore, load
-from depthcache.cluster.core.ownership import SIBLING_WAIT_NS
+from depthcache.cluster.core.ownership import SHARED_WAIT_NS, SIBLING_WAIT_NS
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.errors import BookNotWanted, MalformedClusterMessage
@@ -257,6 +258,20 @@ def test_a_book_that_another_node_should_get_is_not_awaited_for_ever() -> None:
     core.on_time(SIBLING_WAIT_NS + S_NS, WALL_MS)
     commands = core.take_commands(SIBLING_WAIT_NS + S_NS)
     assert [each.source for each in only(StartReplica, commands)] == [FromExchange()]
+
+
+@pytest.mark.parametrize(("egress", "wait_ns"), [("", SHARED_WAIT_NS), ("other", SIBLING_WAIT_NS)])
+def test_a_node_that_may_wait_for_shared_weight_is_awaited_for_longer(egress: str, wait_ns: int) -> None:
+    core = node("b2", "c3")
+    create(core, replicas=3)
+    first = core.books.owners(BOOK)[0]
+    core.on_member(Member(replace(facts(first), run=2, egress=egress), MemberState.ALIVE), 0)
+    states = {f"{BOOK.exchange} {BOOK.symbol}": "starting"}
+    core.on_tell(first, messages.encode(Reports(2, 1, True, states)), 0)
+    core.on_time(wait_ns - S_NS, WALL_MS)
+    assert only(StartReplica, core.take_commands(wait_ns - S_NS)) == []
+    core.on_time(wait_ns + S_NS, WALL_MS)
+    assert len(only(StartReplica, core.take_commands(wait_ns + S_NS))) == 1
 
 
 def test_what_a_restarted_node_held_is_forgotten() -> None:

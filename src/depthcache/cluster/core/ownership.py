@@ -35,13 +35,16 @@ from depthcache.cluster.core.members import Membership, Node
 from depthcache.cluster.core.placement import BookKey, place
 from depthcache.cluster.core.wanted_set import WantedBook
 
-__all__ = ["SIBLING_WAIT_NS", "WANTED", "Ownership", "ReplicaState"]
+__all__ = ["SHARED_WAIT_NS", "SIBLING_WAIT_NS", "WANTED", "Ownership", "ReplicaState"]
 
 WANTED = "created or changed"
 _NO_ROUTE: tuple[tuple[Node, ...], bool] = ((), False)
 
 SIBLING_WAIT_NS = 30_000_000_000
 """How long to wait for a node that is getting the book, since it last made progress with any book."""
+SHARED_WAIT_NS = 90_000_000_000
+"""The same for a node that has begun and shares the exchange's request weight with this one: it may wait for
+the next minute's weight, and this node would only take it away."""
 
 
 class ReplicaState(Enum):
@@ -323,14 +326,18 @@ class Ownership:
         that has not said yet what it holds."""
         key, me = replica.book.key, self._members.me.id
         begun = (ReplicaState.STARTING, ReplicaState.STALE)
-        others = {peer for peer, states in self._reports.items() if states.get(key) in begun}
-        others |= set(owners[: owners.index(me)]) | set(self._members.alive()) - self._reports.keys()
-        since_ns = (
-            max(replica.since_ns, self._progress_ns.get(peer, 0))
+        getting = {peer for peer, states in self._reports.items() if states.get(key) in begun}
+        others = getting | set(owners[: owners.index(me)]) | set(self._members.alive()) - self._reports.keys()
+        return any(
+            now_ns - max(replica.since_ns, self._progress_ns.get(peer, 0)) < self._patience_ns(peer, getting)
             for peer in others
             if self._members.is_alive(peer)
         )
-        return any(now_ns - each < SIBLING_WAIT_NS for each in since_ns)
+
+    def _patience_ns(self, peer: str, getting: set[str]) -> int:
+        node = self._members.node(peer)
+        is_shared = node is not None and node.egress == self._members.me.egress
+        return SHARED_WAIT_NS if is_shared and peer in getting else SIBLING_WAIT_NS
 
     def _is_handed_over(self, key: BookKey, replica: _Replica, owners: tuple[str, ...]) -> bool:
         """Whether no reader misses the replica of this node, which does not own the book."""

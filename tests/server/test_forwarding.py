@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from depthcache import Book, FrozenBook, wire
-from tests.server.asking import READ, Answer, diff
+from tests.server.asking import DEADLINE_S, READ, Answer, diff
 from tests.server.clustering import EXCHANGE, Cluster, Node, names
 from tests.server.exchanging import options
 
@@ -228,6 +230,30 @@ def test_many_books_come_in_the_order_of_the_request(spread: tuple[Node, Node, N
     served = near.ask(f"/v1/books?symbols={symbols}&on_stale=serve").json
     assert [each["symbol"][0] for each in served["books"]] == ["E", "B", "A", "D", "C"]
     assert [each["status"] for each in served["books"]][3:] == ["buffering", "synced"]
+
+
+def test_a_book_that_moves_while_other_nodes_are_asked_is_not_missing(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far")
+    moves = near.hold("AUSDT")
+    far.hold("BUSDT")
+    near.knows("AUSDT", far)
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+
+        def lose_when_asked() -> None:
+            connection, _ = slow.accept()
+            with connection:
+                lose(moves)
+                was_answered.wait(DEADLINE_S)
+
+        was_answered, asked = threading.Event(), threading.Thread(target=lose_when_asked)
+        asked.start()
+        address = f"127.0.0.1:{slow.getsockname()[1]}"
+        near.native.set_holders(EXCHANGE, "BUSDT", [("slow", address), far.holder])
+        answer = near.ask("/v1/books?symbols=AUSDT,BUSDT").json
+        was_answered.set()
+        asked.join()
+    assert [each["symbol"] for each in answer["books"]] == ["AUSDT", "BUSDT"]
+    assert answer["missing"] == []
 
 
 def test_many_books_as_arrow_are_those_of_json(spread: tuple[Node, Node, Node]) -> None:

@@ -40,7 +40,7 @@ impl Answer {
 }
 
 /// Whether a book can be read now, and is not too old.
-pub fn is_fresh(book: &Book, policy: ReadPolicy) -> bool {
+fn is_fresh(book: &Book, policy: ReadPolicy) -> bool {
     let fresh = ReadPolicy {
         serve_stale: false,
         ..policy

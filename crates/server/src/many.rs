@@ -21,7 +21,7 @@ use crate::books::{TURN, begin, look, missing, usual_bytes};
 use crate::call::{Call, json, typed};
 use crate::cluster::{Answer, Cluster, ClusterBook, Holder, Outcome, Question};
 use crate::columns;
-use crate::forwarding::{is_fresh, unanswered};
+use crate::forwarding::unanswered;
 use crate::parameters::Pattern;
 use crate::problem::Problem;
 use crate::registry::Book;
@@ -49,11 +49,12 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
     let (levels, policy, numbers) = (query.levels()?, query.policy()?, query.numbers()?);
     let (chosen, mut absent) = chosen(call)?;
     let is_arrow = wants_arrow(call);
-    let mut elsewhere = elsewhere(call, &chosen, is_arrow).await?;
+    let mut known = current_here(call, &chosen, policy, levels).await;
+    elsewhere(call, &chosen, is_arrow, &mut known).await?;
     let here: Vec<Book> = chosen
         .iter()
         .enumerate()
-        .filter(|(index, _)| !elsewhere.contains_key(index))
+        .filter(|(index, _)| !known.contains_key(index))
         .filter_map(|(_, chosen)| chosen.here.clone())
         .collect();
     call.settle(&here).await?;
@@ -63,7 +64,7 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
         if index % TURN == TURN - 1 {
             tokio::task::yield_now().await;
         }
-        let found = match (elsewhere.remove(&index), &each.here) {
+        let found = match (known.remove(&index), &each.here) {
             (Some(found), _) => found,
             (None, Some(book)) => match look(book, policy, |market| market.copy(levels)) {
                 Ok(copy) => Found::Here(Box::new(copy)),
@@ -335,22 +336,51 @@ fn named(
     }
 }
 
-/// What other nodes say of the books that cannot be read here now, by place. A book of which they have no current replica
+/// The books of a cluster that can be read here now, by place: copied before other nodes are waited for, because such a
+/// book may move to another node meanwhile.
+async fn current_here(
+    call: &Call<'_>,
+    chosen: &[Chosen],
+    policy: ReadPolicy,
+    levels: usize,
+) -> HashMap<usize, Found> {
+    let mut found = HashMap::new();
+    if call.cluster().is_none() {
+        return found;
+    }
+    let fresh = ReadPolicy {
+        serve_stale: false,
+        ..policy
+    };
+    for (index, each) in chosen.iter().enumerate() {
+        if index % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
+        if let (Some(book), Some(_)) = (&each.here, &each.elsewhere)
+            && let Ok(copy) = look(book, fresh, |market| market.copy(levels))
+        {
+            found.insert(index, Found::Here(Box::new(copy)));
+        }
+    }
+    found
+}
+
+/// Add what other nodes say of the books that are not found yet, by place. A book of which they have no current replica
 /// either is left to this server where it holds one.
 async fn elsewhere(
     call: &Call<'_>,
     chosen: &[Chosen],
     is_arrow: bool,
-) -> Result<HashMap<usize, Found>, Problem> {
-    let mut found = HashMap::new();
+    found: &mut HashMap<usize, Found>,
+) -> Result<(), Problem> {
     let Some(cluster) = call.cluster() else {
-        return Ok(found);
+        return Ok(());
     };
     let patience = call.query.patience()?;
     let mut wanted: Vec<Remaining> = Vec::new();
     for (index, each) in chosen.iter().enumerate() {
         if let Some(book) = &each.elsewhere
-            && !is_fresh_here(each, patience.policy)
+            && !found.contains_key(&index)
         {
             wanted.push(Remaining {
                 index,
@@ -369,7 +399,7 @@ async fn elsewhere(
         query: call.query.without(&hidden),
         most: Question::USUAL,
     };
-    ask.rounds(&mut wanted, &mut found).await;
+    ask.rounds(&mut wanted, found).await;
     wanted.retain(|each| chosen[each.index].here.is_none());
     if (patience.policy.serve_stale || patience.most.is_some()) && !wanted.is_empty() {
         hidden.retain(|name| !["on_stale", "wait_s"].contains(name));
@@ -378,7 +408,7 @@ async fn elsewhere(
         for each in &mut wanted {
             each.holders.clone_from(&each.book.holders);
         }
-        ask.rounds(&mut wanted, &mut found).await;
+        ask.rounds(&mut wanted, found).await;
     }
     for each in wanted {
         let why = each
@@ -386,14 +416,7 @@ async fn elsewhere(
             .unwrap_or_else(|| unanswered(&each.book, &[]).into());
         found.insert(each.index, Found::Missing(why));
     }
-    Ok(found)
-}
-
-fn is_fresh_here(chosen: &Chosen, policy: ReadPolicy) -> bool {
-    chosen
-        .here
-        .as_ref()
-        .is_some_and(|book| is_fresh(book, policy))
+    Ok(())
 }
 
 /// A book that is still to be read.

@@ -55,4 +55,4 @@ def real_network(settings: NetworkSettings, *, access: ServerAccess | None = Non
 
 def _patience(access: ServerAccess | None) -> Mapping[str, float]:
     """How long a connection may be silent. Leaving a server costs nothing where another one takes over."""
-    return {"quiet_s": 1.0, "pong_s": 0.8} if access is not None and access.is_one_of_several else {}
+    return {"quiet_s": 0.8, "pong_s": 0.7} if access is not None and access.is_one_of_several else {}

@@ -11,8 +11,10 @@ import depthcache
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.placement import BookKey, place
 from depthcache.cluster.following import LINGER_S
+from depthcache.core.notices import StatusChanged
+from depthcache.model import Status
 from depthcache.simulator import differences
-from tests.cluster.nodes import SPOT, SYMBOLS, cluster, until
+from tests.cluster.nodes import SPOT, SYMBOLS, cluster, exchange, until
 
 pytestmark = pytest.mark.slow
 
@@ -245,3 +247,23 @@ async def test_a_followed_book_with_readers_is_not_replaced_by_a_replica(tmp_pat
         node._native.readers = lambda _: 0  # type: ignore[method-assign]
         node.following.look(5)
         assert (node.server._others, node.server._served[key]) == ({}, node.books[key])
+
+
+async def test_a_book_that_is_synced_while_it_is_added_is_reported() -> None:
+    """The core reports what happens during the call that adds a book, and a busy loop makes that long."""
+    with exchange() as server:
+        async with depthcache.connect(SPOT, SYMBOLS[:1], settings=server.settings) as books:
+            client = books._client
+            seen: list[tuple[str, str]] = []
+            client.on_status = lambda key, _: seen.append(key)
+            call_core = client._runner.call_core
+
+            def slow(call: Any) -> Any:
+                found = call_core(call)
+                for market in client._core._markets:
+                    client._on_notice(StatusChanged(market, Status.SYNCED, "", 0))
+                return found
+
+            client._runner.call_core = slow  # type: ignore[method-assign]
+            client.begin_all([(SPOT, SYMBOLS[1], None, None)])
+            assert (SPOT, SYMBOLS[1]) in seen

@@ -409,8 +409,8 @@ class Client(Generic[B]):
                     venue, parsed = config.book(exchange, symbol)
                     key = (venue.name, parsed)
                     if key not in self.books and key not in markets:
-                        markets[key] = core.add(
-                            venue, parsed, depth=config.depth, speed_ms=config.speed_ms, now_ns=now_ns
+                        markets[key] = self._add_to(
+                            core, venue, parsed, config.depth, config.speed_ms, now_ns
                         )
                 except DepthCacheError as error:
                     refused[exchange, symbol] = error
@@ -559,16 +559,23 @@ class Client(Generic[B]):
     def _begin(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None) -> B:
         key = (venue.name, symbol)
         market = self._runner.call_core(
-            lambda core, now_ns: core.add(venue, symbol, depth=depth, speed_ms=speed_ms, now_ns=now_ns)
+            lambda core, now_ns: self._add_to(core, venue, symbol, depth, speed_ms, now_ns)
         )
         self._take_in({key: market})
         return self.books[key]
+
+    def _add_to(
+        self, core: ClientCore, venue: Venue, symbol: str, depth: int, speed_ms: int | None, now_ns: int
+    ) -> int:
+        """The number of a new market. Its notices may come before the call of the core returns."""
+        market = core.add(venue, symbol, depth=depth, speed_ms=speed_ms, now_ns=now_ns)
+        self._keys[market] = (venue.name, symbol)
+        return market
 
     def _take_in(self, markets: Mapping[Key, int]) -> None:
         """The core has these markets now."""
         books = {key: self._make_book(self, self._router, market) for key, market in markets.items()}
         self._markets = {**self._markets, **markets}
-        self._keys |= {market: key for key, market in markets.items()}
         self.books = {**self.books, **books}
         self.named = {}
         for market in markets.values():

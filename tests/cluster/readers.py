@@ -1,0 +1,418 @@
+"""Readers of every kind, which a cluster must never fail: each counts what it compared and notes every fault.
+
+Readers other than depthcache's own client stand behind a load balancer, as far as it matters here: they go to
+the next node when a connection ends or falls silent, and know which nodes are down. Anything else is a fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
+from itertools import zip_longest
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+
+import depthcache
+from depthcache import Status, Update
+from depthcache.simulator import Truth, differences
+from tests.cluster.processes import DEADLINE_S, SPOT, NodeProcess, Processes
+
+LEVELS = 5
+SILENT_S = 1.5
+"""For how long a load balancer waits for a response or a message of a busy book."""
+_MOST_FAULTS = 20
+_LOST = (aiohttp.ClientError, ConnectionError, TimeoutError, EOFError)
+
+
+def wrong_levels(sides: Sequence[Sequence[Sequence[Any]]], truth: Truth, update_id: int) -> int:
+    """How many of the best levels are not the exchange's at that id."""
+    expected = [side[:LEVELS] for side in truth.book_at(update_id)]
+    ours = [[(Decimal(price), Decimal(quantity)) for price, quantity in side[:LEVELS]] for side in sides]
+    pairs = (zip_longest(*both) for both in zip(ours, expected, strict=True))
+    return sum(level != other for both in pairs for level, other in both)
+
+
+class Reader:
+    """One reader of some books of a cluster."""
+
+    def __init__(self, cluster: Processes, symbols: Sequence[str]) -> None:
+        self.cluster, self.symbols = cluster, tuple(symbols)
+        self.compared = 0
+        """Answers and messages that were compared with the exchange."""
+        self.moved = 0
+        """Times that it went to the next node."""
+        self.faults: list[str] = []
+        self._turn = itertools.count()
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    async def run(self) -> None:
+        """Read for ever."""
+        raise NotImplementedError
+
+    def fault(self, text: str) -> None:
+        if len(self.faults) < _MOST_FAULTS:
+            self.faults.append(f"{self.name}: {text}")
+
+    def compare(self, symbol: str, sides: Sequence[Sequence[Sequence[Any]]], update_id: int) -> None:
+        """A synced book of at least LEVELS levels a side, exact."""
+        wrong = wrong_levels(sides, self.cluster.truth(symbol), update_id)
+        if wrong:
+            self.fault(f"{symbol}: {wrong} wrong levels at id {update_id}")
+        self.compared += 1
+
+    async def moving(self, follow: Callable[[NodeProcess], Any]) -> None:
+        """Follow a node until its connection is lost, then the next one that is up, for ever."""
+        while True:
+            node = self._next()
+            was_up, error = not node.is_down, "it ended"
+            try:
+                await follow(node)
+            except _LOST as lost:
+                error = f"{type(lost).__name__}: {lost}"
+            self.moved += 1
+            if was_up and not node.is_down:
+                self.fault(f"a connection to a node that is up was lost: {error}")
+            await asyncio.sleep(0)
+
+    def _next(self) -> NodeProcess:
+        up = self.cluster.up
+        return up[next(self._turn) % len(up)]
+
+
+@asynccontextmanager
+async def session(cluster: Processes) -> AsyncIterator[aiohttp.ClientSession]:
+    """Requests that trust the cluster's authority."""
+    trust = ssl.create_default_context(cafile=cluster.authority)
+    headers = {"Authorization": f"Bearer {cluster.read_token}"}
+    connector = aiohttp.TCPConnector(ssl=trust, limit=0)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
+    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as made:
+        yield made
+
+
+class OwnClient(Reader):
+    """`connect(server=…)` with all nodes."""
+
+    last: dict[str, int]
+    unsynced: dict[str, str]
+
+    async def run(self) -> None:
+        cluster = self.cluster
+        self.last, self.unsynced = {}, {}
+        async with depthcache.connect(
+            SPOT, self.symbols, server=cluster.urls, token=cluster.read_token, ca=cluster.authority
+        ) as books:
+            await books.wait_synced(DEADLINE_S)
+            async for update in books.updates("every", levels=None, on_stale="serve"):
+                self.on_update(update)
+
+    def on_update(self, update: Update) -> None:
+        """No update is lost or comes twice, and what says synced is true."""
+        symbol = update.symbol
+        if update.status is Status.CLOSED:
+            self.fault(f"{symbol} is closed: {update.reason}")
+        if "gap" in update.reason:
+            self.fault(f"{symbol}: {update.reason}")
+        if update.status is not Status.SYNCED:
+            self.unsynced[symbol] = f"{update.status.value}: {update.reason}"
+            return
+        self.unsynced.pop(symbol, None)
+        update_id, before = update.last_update_id or 0, self.last.get(symbol, 0)
+        if update_id < before or (update.changes is not None and update_id == before):
+            self.fault(f"{symbol}: {update_id} after {before}")
+        if update.skipped:
+            self.fault(f"{symbol}: {update.skipped} updates were skipped")
+        self.last[symbol] = update_id
+        wrong = differences(update, self.cluster.truth(symbol))
+        if wrong:
+            self.fault(f"{symbol}: {wrong} wrong levels at id {update_id}")
+        self.compared += 1
+
+
+class RestReader(Reader):
+    """GET requests to all nodes in turns, kept alive."""
+
+    path = f"/v1/books/{SPOT}/{{symbol}}?levels={LEVELS}"
+
+    async def run(self) -> None:
+        async with session(self.cluster) as asked:
+            for symbol in itertools.cycle(self.symbols):
+                await self._read(asked, symbol)
+                await asyncio.sleep(0.005)
+
+    async def _read(self, asked: aiohttp.ClientSession, symbol: str) -> None:
+        while True:
+            node = self._next()
+            try:
+                async with asked.get(self._url(node, symbol)) as response:
+                    body = await response.read()
+            except _LOST as error:
+                self.moved += 1
+                if not node.is_down:
+                    self.fault(f"{symbol}: a node that is up gave no answer: {type(error).__name__}: {error}")
+                continue
+            self.on_answer(symbol, response.status, body)
+            return
+
+    def _url(self, node: NodeProcess, symbol: str) -> str:
+        return node.url + self.path.format(symbol=symbol)
+
+    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+        """Every answer has a book."""
+        if status != 200:
+            self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")
+            return
+        found = json.loads(body)
+        if found["status"] != "synced":
+            self.fault(f"{symbol}: {found['status']}: {found['reason']}")
+        self.compare(symbol, (found["bids"], found["asks"]), found["last_update_id"])
+
+
+class BatchReader(RestReader):
+    """GET requests for all books at once."""
+
+    async def run(self) -> None:
+        async with session(self.cluster) as asked:
+            while True:
+                await self._read(asked, "")
+                await asyncio.sleep(0.02)
+
+    def _url(self, node: NodeProcess, symbol: str) -> str:
+        return f"{node.url}/v1/books?" + urlencode({"symbols": ",".join(self.symbols), "levels": LEVELS})
+
+    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+        """All books are there."""
+        found = json.loads(body) if status == 200 else {}
+        books = found.get("books", [])
+        for book in books:
+            self.compare(book["symbol"], (book["bids"], book["asks"]), book["last_update_id"])
+        if {book["symbol"] for book in books} != set(self.symbols):
+            self.fault(f"status {status}: {body.decode(errors='replace')[-500:]}")
+
+
+class ExchangeRestReader(RestReader):
+    """The exchange's own depth requests."""
+
+    path = f"/{SPOT}/api/v3/depth?symbol={{symbol}}&limit={LEVELS}"
+
+    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+        if status != 200:
+            self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")
+            return
+        found = json.loads(body)
+        self.compare(symbol, (found["bids"], found["asks"]), found["lastUpdateId"])
+
+
+class OldReader(RestReader):
+    """GET requests of the old cluster's clients, without a token."""
+
+    def _url(self, node: NodeProcess, symbol: str) -> str:
+        [url] = node.facts["compat_urls"]
+        return f"{url}/get_asks?exchange={SPOT}&market={symbol}&limit_count={LEVELS}"
+
+    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+        found = json.loads(body) if status == 200 else {}
+        if found.get("result") != "OK" or len(found["asks"]) != LEVELS:
+            self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")
+        self.compared += 1
+
+
+class Mirror:
+    """A book made of nothing but messages: a snapshot resets it, an update continues it."""
+
+    def __init__(self) -> None:
+        self.id: int | None = None
+        self.sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
+
+    def apply(self, message: dict[str, Any]) -> str | None:
+        """What is wrong with it."""
+        update_id, before = message["id"], self.id
+        self.id = update_id
+        if message["type"] == "snapshot":
+            self.sides = ({}, {})
+            wrong = before is not None and update_id < before
+        else:
+            wrong = message["previous"] != before
+        for side, levels in zip(self.sides, (message["bids"], message["asks"]), strict=True):
+            for price, quantity in levels:
+                if Decimal(quantity):
+                    side[price] = quantity
+                else:
+                    side.pop(price, None)
+        return f"{message['type']} {message.get('previous')} to {update_id} after {before}" if wrong else None
+
+    def levels(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Best first."""
+        bids, asks = (sorted(side.items(), key=lambda level: Decimal(level[0])) for side in self.sides)
+        return bids[::-1], asks
+
+
+class SocketReader(Reader):
+    """`/v1/ws` of one node after the other, all books, resumed by the ids it has."""
+
+    async def run(self) -> None:
+        self.mirrors = {symbol: Mirror() for symbol in self.symbols}
+        self.resumed = self.reset = 0
+        self._server: str | None = None
+        async with session(self.cluster) as asked:
+            await self.moving(lambda node: self._follow(asked, node))
+
+    async def _follow(self, asked: aiohttp.ClientSession, node: NodeProcess) -> None:
+        subscribe = {"op": "subscribe", "symbols": list(self.symbols), "mode": "every", "levels": LEVELS}
+        known = {f"{SPOT}/{name}": each.id for name, each in self.mirrors.items() if each.id is not None}
+        if known:
+            subscribe |= {"resume": known, "server": self._server}
+        url = node.url.replace("http", "ws", 1)
+        async with asked.ws_connect(f"{url}/v1/ws", max_msg_size=0) as socket:
+            await socket.send_json(subscribe)
+            while True:
+                received = await asyncio.wait_for(socket.receive(), SILENT_S)
+                if received.type is not aiohttp.WSMsgType.TEXT:
+                    raise EOFError(received.type.name, socket.close_code, received.extra)
+                self.on_message(received.json())
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "subscribed":
+            self._server = message["server"]
+        elif kind in ("snapshot", "update"):
+            mirror = self.mirrors[message["symbol"]]
+            if wrong := mirror.apply(message):
+                self.fault(f"{message['symbol']}: {wrong}")
+            elif message.get("status", "synced") == "synced":
+                self.compare(message["symbol"], mirror.levels(), message["id"])
+        elif kind == "state":
+            self.on_state(message)
+        elif kind != "heartbeat":
+            self.fault(json.dumps(message)[:300])
+
+    def on_state(self, message: dict[str, Any]) -> None:
+        if message["status"] == "closed" or "gap" in message["reason"]:
+            self.fault(f"{message['symbol']}: {message['status']}: {message['reason']}")
+
+
+class EventReader(SocketReader):
+    """`/v1/stream` of one node after the other, one book, resumed by `Last-Event-ID`."""
+
+    _last = ""
+
+    async def _follow(self, asked: aiohttp.ClientSession, node: NodeProcess) -> None:
+        query = urlencode({"symbols": self.symbols[0], "mode": "every", "levels": LEVELS})
+        headers = {"Last-Event-ID": self._last} if self._last else {}
+        async with asked.get(f"{node.url}/v1/stream?{query}", headers=headers) as response:
+            if response.status != 200:
+                self.fault(f"status {response.status}: {(await response.text())[:300]}")
+                return
+            async for line in response.content:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name == "id":
+                    self._last = value
+                elif name == "data":
+                    self.on_message(json.loads(value))
+
+
+class ExchangeStreamReader(Reader):
+    """The exchange's diffs and snapshots, as a strict client of the exchange keeps its book."""
+
+    async def run(self) -> None:
+        async with session(self.cluster) as asked:
+            await self.moving(lambda node: self._follow(asked, node))
+
+    async def _follow(self, asked: aiohttp.ClientSession, node: NodeProcess) -> None:
+        books: dict[str, Mirror] = {}
+        streams = "/".join(f"{symbol.lower()}@depth@100ms" for symbol in self.symbols)
+        url = f"{node.url.replace('http', 'ws', 1)}/{SPOT}/stream?streams={streams}"
+        async with asked.ws_connect(url, max_msg_size=0) as socket:
+            while True:
+                received = await asyncio.wait_for(socket.receive(), SILENT_S)
+                if received.type is not aiohttp.WSMsgType.TEXT:
+                    raise EOFError(received.type.name, socket.close_code, received.extra)
+                diff = received.json()["data"]
+                symbol = diff["s"]
+                if symbol not in books:
+                    books[symbol] = await self._snapshot(asked, node, symbol)
+                self._apply(symbol, books[symbol], diff)
+
+    async def _snapshot(self, asked: aiohttp.ClientSession, node: NodeProcess, symbol: str) -> Mirror:
+        async with asked.get(f"{node.url}/{SPOT}/api/v3/depth?symbol={symbol}&limit=1000") as response:
+            body = await response.text()
+        made = Mirror()
+        if response.status != 200:
+            self.fault(f"{symbol}: a snapshot with status {response.status}: {body[:200]}")
+            raise EOFError
+        found = json.loads(body)
+        made.apply({"type": "snapshot", "id": found["lastUpdateId"], **found})
+        return made
+
+    def _apply(self, symbol: str, book: Mirror, diff: dict[str, Any]) -> None:
+        assert book.id is not None
+        if diff["u"] <= book.id:
+            return  # older than the snapshot
+        if diff["U"] > book.id + 1:
+            self.fault(f"{symbol}: a gap: {diff['U']} after {book.id}")
+        book.apply({"type": "update", "previous": book.id, "id": diff["u"], "bids": diff["b"], "asks": diff["a"]})
+        self.compare(symbol, book.levels(), diff["u"])
+
+
+ALL: tuple[type[Reader], ...] = (
+    OwnClient, RestReader, BatchReader, ExchangeRestReader, OldReader,
+    SocketReader, EventReader, ExchangeStreamReader,
+)  # fmt: skip
+
+
+class Readers:
+    """All readers of a cluster, in tasks."""
+
+    def __init__(self, readers: Iterable[Reader]) -> None:
+        self.readers = tuple(readers)
+        self._tasks = [asyncio.create_task(each.run(), name=each.name) for each in self.readers]
+
+    async def progress(self, count: int = 10) -> None:
+        """Wait until each compared so many answers more."""
+        before = {each: each.compared for each in self.readers}
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while behind := [each for each in self.readers if each.compared < before[each] + count]:
+                    for task in self._tasks:
+                        if task.done():
+                            task.result()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            words = [f"{each.name}: {each.compared - before[each]}, {each.faults}" for each in behind]
+            raise AssertionError(f"no progress: {words}") from None
+
+    @property
+    def faults(self) -> list[str]:
+        """Of all of them."""
+        return [fault for each in self.readers for fault in each.faults]
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def reading(
+    cluster: Processes, symbols: Sequence[str], kinds: Sequence[type[Reader]] = ALL
+) -> AsyncIterator[Readers]:
+    """Readers that have begun; at the end none of them has noticed a fault."""
+    readers = Readers(kind(cluster, symbols) for kind in kinds)
+    try:
+        await readers.progress()
+        yield readers
+        await readers.progress()
+    finally:
+        await readers.end()
+    assert readers.faults == []

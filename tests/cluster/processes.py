@@ -32,6 +32,7 @@ class NodeProcess:
     def __init__(self, folder: Path, environment: Mapping[str, str], *, within: Sequence[str] = ()) -> None:
         """`within`: a command that runs the node's command, such as one that enters a namespace."""
         self.folder, self.is_down = folder, True
+        self.options: tuple[str, ...] = ()
         self.facts: dict[str, Any] = {}
         self._environment, self._within = dict(environment), tuple(within)
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +74,8 @@ class NodeProcess:
 
     async def start(self, *arguments: str) -> None:
         """Run `depthcache` with these arguments, and wait until the node is ready."""
-        command = [sys.executable, "-m", "depthcache", *arguments, "--data-dir", str(self.folder), "--json"]
+        command = [sys.executable, "-m", "depthcache", *arguments, *self.options]
+        command += ["--data-dir", str(self.folder), "--json"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: ASYNC220 - it only begins here
                 [*self._within, *command],
@@ -211,12 +213,12 @@ class Processes:
 
     async def start(self, name: str, *options: str) -> NodeProcess:
         """The first node."""
-        return await self._run(name, "cluster", "start", *options)
+        return await self._run(name, options, "cluster", "start")
 
     async def join(self, name: str, *options: str, issuer: str = "a") -> NodeProcess:
         """One more node, let in by another one."""
         invitation = await self.nodes[issuer].ask("POST", "/tokens/join", {})
-        return await self._run(name, *invitation["command"], *options)
+        return await self._run(name, options, *invitation["command"])
 
     async def settled(self) -> None:
         """Wait until all nodes that are up see each other, and all books are synced as wanted."""
@@ -228,8 +230,9 @@ class Processes:
         for each in self.nodes.values():
             each.end()
 
-    async def _run(self, name: str, *arguments: str) -> NodeProcess:
+    async def _run(self, name: str, options: Sequence[str], *arguments: str) -> NodeProcess:
         node = self.nodes[name] = NodeProcess(self.folder / name, self.environment)
+        node.options = tuple(options)
         await node.start(*arguments, "--port", "0", "--node-port", "0")
         return node
 

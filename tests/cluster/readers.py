@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
@@ -42,18 +43,22 @@ def wrong_levels(sides: Sequence[Sequence[Sequence[Any]]], truth: Truth, update_
 class Reader:
     """One reader of some books of a cluster."""
 
-    def __init__(self, cluster: Processes, symbols: Sequence[str]) -> None:
-        self.cluster, self.symbols = cluster, tuple(symbols)
-        self.compared = 0
-        """Answers and messages that were compared with the exchange."""
+    stays = False
+    """Whether it stays at one node as long as it can."""
+
+    def __init__(self, cluster: Processes, symbols: Sequence[str], first: int = 0) -> None:
+        """`first`: the number of the node to which it goes first."""
+        self.cluster, self.symbols, self.first = cluster, tuple(symbols), first
+        self.compared: Counter[str] = Counter()
+        """Answers and messages that were compared with the exchange, by symbol."""
         self.moved = 0
         """Times that it went to the next node."""
         self.faults: list[str] = []
-        self._turn = itertools.count()
+        self._turn = itertools.count(first)
 
     @property
     def name(self) -> str:
-        return type(self).__name__
+        return f"{type(self).__name__} {self.first}"
 
     async def run(self) -> None:
         """Read for ever."""
@@ -67,8 +72,11 @@ class Reader:
         """A synced book of at least LEVELS levels a side, exact."""
         wrong = wrong_levels(sides, self.cluster.truth(symbol), update_id)
         if wrong:
+            self.on_wrong(symbol, sides, update_id)
             self.fault(f"{symbol}: {wrong} wrong levels at id {update_id}")
-        self.compared += 1
+        self.compared[symbol] += 1
+
+    def on_wrong(self, symbol: str, sides: Any, update_id: int) -> None: ...
 
     async def moving(self, follow: Callable[[NodeProcess], Any]) -> None:
         """Follow a node until its connection is lost, then the next one that is up, for ever."""
@@ -103,14 +111,16 @@ async def session(cluster: Processes) -> AsyncIterator[aiohttp.ClientSession]:
 class OwnClient(Reader):
     """`connect(server=…)` with all nodes."""
 
+    stays = True
     last: dict[str, int]
     unsynced: dict[str, str]
 
     async def run(self) -> None:
         cluster = self.cluster
         self.last, self.unsynced = {}, {}
+        urls = cluster.urls[self.first :] + cluster.urls[: self.first]
         async with depthcache.connect(
-            SPOT, self.symbols, server=cluster.urls, token=cluster.read_token, ca=cluster.authority
+            SPOT, self.symbols, server=urls, token=cluster.read_token, ca=cluster.authority
         ) as books:
             await books.wait_synced(DEADLINE_S)
             async for update in books.updates("every", levels=None, on_stale="serve"):
@@ -136,7 +146,7 @@ class OwnClient(Reader):
         wrong = differences(update, self.cluster.truth(symbol))
         if wrong:
             self.fault(f"{symbol}: {wrong} wrong levels at id {update_id}")
-        self.compared += 1
+        self.compared[symbol] += 1
 
 
 class RestReader(Reader):
@@ -224,7 +234,7 @@ class OldReader(RestReader):
         found = json.loads(body) if status == 200 else {}
         if found.get("result") != "OK" or len(found["asks"]) != LEVELS:
             self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")
-        self.compared += 1
+        self.compared[symbol] += 1
 
 
 class Mirror:
@@ -260,6 +270,8 @@ class Mirror:
 class SocketReader(Reader):
     """`/v1/ws` of one node after the other, all books, resumed by the ids it has."""
 
+    stays = True
+
     async def run(self) -> None:
         self.mirrors = {symbol: Mirror() for symbol in self.symbols}
         self.resumed = self.reset = 0
@@ -276,7 +288,8 @@ class SocketReader(Reader):
         async with asked.ws_connect(f"{url}/v1/ws", max_msg_size=0) as socket:
             await socket.send_json(subscribe)
             while True:
-                received = await asyncio.wait_for(socket.receive(), SILENT_S)
+                async with asyncio.timeout(SILENT_S):
+                    received = await socket.receive()
                 if received.type is not aiohttp.WSMsgType.TEXT:
                     raise EOFError(received.type.name, socket.close_code, received.extra)
                 self.on_message(received.json())
@@ -306,6 +319,9 @@ class EventReader(SocketReader):
 
     _last = ""
 
+    def __init__(self, cluster: Processes, symbols: Sequence[str], first: int = 0) -> None:
+        super().__init__(cluster, symbols[:1], first)
+
     async def _follow(self, asked: aiohttp.ClientSession, node: NodeProcess) -> None:
         query = urlencode({"symbols": self.symbols[0], "mode": "every", "levels": LEVELS})
         headers = {"Last-Event-ID": self._last} if self._last else {}
@@ -324,6 +340,8 @@ class EventReader(SocketReader):
 class ExchangeStreamReader(Reader):
     """The exchange's diffs and snapshots, as a strict client of the exchange keeps its book."""
 
+    stays = True
+
     async def run(self) -> None:
         async with session(self.cluster) as asked:
             await self.moving(lambda node: self._follow(asked, node))
@@ -334,7 +352,8 @@ class ExchangeStreamReader(Reader):
         url = f"{node.url.replace('http', 'ws', 1)}/{SPOT}/stream?streams={streams}"
         async with asked.ws_connect(url, max_msg_size=0) as socket:
             while True:
-                received = await asyncio.wait_for(socket.receive(), SILENT_S)
+                async with asyncio.timeout(SILENT_S):
+                    received = await socket.receive()
                 if received.type is not aiohttp.WSMsgType.TEXT:
                     raise EOFError(received.type.name, socket.close_code, received.extra)
                 diff = received.json()["data"]
@@ -377,19 +396,23 @@ class Readers:
         self.readers = tuple(readers)
         self._tasks = [asyncio.create_task(each.run(), name=each.name) for each in self.readers]
 
-    async def progress(self, count: int = 10) -> None:
-        """Wait until each compared so many answers more."""
-        before = {each: each.compared for each in self.readers}
+    async def progress(self, count: int = 5) -> None:
+        """Wait until each compared so many answers more of each symbol."""
+        goals = [(each, symbol, each.compared[symbol] + count) for each in self.readers for symbol in each.symbols]
+        behind: list[str] = []
         try:
             async with asyncio.timeout(DEADLINE_S):
-                while behind := [each for each in self.readers if each.compared < before[each] + count]:
+                while behind := [
+                    f"{each.name} {symbol}: {each.compared[symbol]} of {goal}"
+                    for each, symbol, goal in goals
+                    if each.compared[symbol] < goal
+                ]:
                     for task in self._tasks:
                         if task.done():
                             task.result()
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            words = [f"{each.name}: {each.compared - before[each]}, {each.faults}" for each in behind]
-            raise AssertionError(f"no progress: {words}") from None
+            raise AssertionError(f"no progress: {behind}; faults: {self.faults}") from None
 
     @property
     def faults(self) -> list[str]:
@@ -408,7 +431,10 @@ async def reading(
     cluster: Processes, symbols: Sequence[str], kinds: Sequence[type[Reader]] = ALL
 ) -> AsyncIterator[Readers]:
     """Readers that have begun; at the end none of them has noticed a fault."""
-    readers = Readers(kind(cluster, symbols) for kind in kinds)
+    numbers = range(len(cluster.nodes))
+    readers = Readers(
+        kind(cluster, symbols, number) for kind in kinds for number in (numbers if kind.stays else (0,))
+    )
     try:
         await readers.progress()
         yield readers

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.server import exchanging
 from tests.server.asking import ADMIN, DEADLINE_S, diff
 from tests.server.clustering import EXCHANGE, Cluster, as_node, issue
 from tests.server.exchanging import options
@@ -206,3 +207,20 @@ def test_no_answer_of_a_node_has_its_key(cluster: Cluster) -> None:
     node.native.set_holders(EXCHANGE, "ETHUSDT", [cluster.dead("dead")])
     for path in (PATH, "/v1/books", "/v1/stats", "/metrics", "/v1/books/binance.com/ETHUSDT"):
         assert b"PRIVATE KEY" not in node.ask(path).body
+
+
+async def test_a_node_continues_the_updates_of_a_reader_that_comes_from_another_one(cluster: Cluster) -> None:
+    """No reader was here before; it misses none of the updates, and gets none twice."""
+    [node] = cluster.nodes("near", exchange=options())
+    held = node.hold("BTCUSDT")
+    for update_id in range(101, 106):
+        held.apply(diff("BTCUSDT", update_id, update_id, [["999.99", f"{update_id}"]]))
+    async with exchanging.connected(node.native, f"/{EXCHANGE}/stream") as reader:
+        stream = "btcusdt@depth@100ms@state1"
+        await reader.inner.send_json(
+            {"method": "SUBSCRIBE", "params": [stream], "id": 1, "resume": {stream: 102}}
+        )
+        got = [await reader.json() for _ in range(5)]
+    events = [each["data"] for each in got if "data" in each]
+    assert [each["u"] for each in events if each["e"] == "depthUpdate"] == [103, 104, 105]
+    assert (events[-1]["e"], events[-1]["u"]) == ("bookState", 105)

@@ -99,6 +99,16 @@ impl Protocol for Exchange {
         })
     }
 
+    fn on_held(&self, shared: &Shared, book: &Book) {
+        let Some(venue) = self.venues.iter().find(|each| each.name == book.exchange) else {
+            return;
+        };
+        let mut feeds = self.feeds.lock();
+        feeds
+            .entry((book.exchange.clone(), book.symbol.clone()))
+            .or_insert_with(|| self.begin_feed(shared, book, venue));
+    }
+
     fn on_gone(&self, exchange: &str, symbol: &str) {
         let gone = self.feeds.lock().remove(&(exchange.into(), symbol.into()));
         if let Some(feed) = gone {
@@ -291,10 +301,20 @@ impl Exchange {
             return false;
         };
         let key = (book.exchange.clone(), book.symbol.clone());
-        let begin = || Feed::begin(book.clone(), venue.clone(), shared.instance.clone());
+        let begin = || self.begin_feed(shared, &book, venue);
         let feed = feeds.entry(key).or_insert_with(&begin);
         Feed::add_or_restart(feed, begin, name, stream.kind, reader, resume);
         true
+    }
+
+    fn begin_feed(&self, shared: &Shared, book: &Book, venue: &Arc<VenueRules>) -> Arc<Feed> {
+        let is_kept = shared.cluster.is_some();
+        Feed::begin(
+            book.clone(),
+            venue.clone(),
+            shared.instance.clone(),
+            is_kept,
+        )
     }
 
     /// One reader of a stream less.

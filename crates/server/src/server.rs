@@ -271,8 +271,15 @@ impl Server {
         if self.shared.exchange.is_some() {
             book.change(|market| market.keep_diffs());
         }
-        if let Some(before) = self.shared.registry.add(book) {
+        if let Some(before) = self.shared.registry.add(book.clone()) {
             self.on_gone(&before);
+        }
+        if self.shared.cluster.is_some()
+            && let Some(exchange) = &self.shared.exchange
+            && let Some(runtime) = self.runtime.lock().as_ref()
+        {
+            let _inside = runtime.enter();
+            exchange.on_held(&self.shared, &book);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::delegation::Delegation;
 use crate::joining::Joining;
 use crate::limits::Limits;
 use crate::peers::Peers;
-use crate::registry::Registry;
+use crate::registry::{Book, Registry};
 use crate::sender::Sender;
 use crate::statistics::Statistics;
 use crate::views::Backlog;
@@ -100,6 +100,9 @@ pub trait Protocol: Send + Sync {
 
     /// Answer a request.
     fn answer(self: Arc<Self>, request: ProtocolRequest) -> Answered;
+
+    /// A node serves a book from now on. Called inside the runtime.
+    fn on_held(&self, shared: &Shared, book: &Book);
 
     /// A book is served no longer.
     fn on_gone(&self, exchange: &str, symbol: &str);

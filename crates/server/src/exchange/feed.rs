@@ -5,7 +5,8 @@
 //! and bookTicker of the book. One copy of a diff serves all its readers.
 //!
 //! Readers that are clients of this library also get the states of the book, in order with the diffs (`states`). Recent
-//! diffs are kept for them, so that they can resume after a lost connection.
+//! diffs are kept for them, so that they can resume after a lost connection. A node of a cluster keeps them of every book,
+//! without a reader, too: readers come here when another node is lost.
 //!
 //! A new reader of diffs gets the newest one first. Without it a snapshot taken now would end where that diff ended, the
 //! next diff of futures begins later, and a reader that demands `U <= lastUpdateId <= u` could not begin.
@@ -71,6 +72,8 @@ enum Came {
 struct Inbox {
     noted: Mutex<Noted>,
     wake_up: Notify,
+    /// Nobody waits for what is noted: it is taken at the next look.
+    is_quiet: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +101,7 @@ impl Inbox {
             noted.came.push(came);
             noted.came.len() == 1
         };
-        if is_first {
+        if is_first && !self.is_quiet.load(Ordering::Relaxed) {
             self.wake_up.notify_one();
         }
     }
@@ -134,6 +137,8 @@ pub struct Feed {
     inbox: Arc<Inbox>,
     streams: Mutex<Streams>,
     is_over: AtomicBool,
+    /// Whether it keeps diffs for readers to come, and so never ends by itself.
+    is_kept: bool,
 }
 
 #[derive(Debug)]
@@ -187,15 +192,19 @@ struct Entry {
 }
 
 impl Feed {
-    /// The streams of a book, without readers. `server`: identifies this server.
-    pub fn begin(book: Book, venue: Arc<VenueRules>, server: Arc<str>) -> Arc<Feed> {
-        let feed = Arc::new(Feed::new(book, venue, server));
+    /// The streams of a book, without readers. `server`: identifies this server. `is_kept`: whether it keeps diffs for
+    /// readers to come.
+    pub fn begin(book: Book, venue: Arc<VenueRules>, server: Arc<str>, is_kept: bool) -> Arc<Feed> {
+        let feed = Arc::new(Feed::new(book, venue, server, is_kept));
         tokio::spawn(feed.clone().run());
         feed
     }
 
-    fn new(book: Book, venue: Arc<VenueRules>, server: Arc<str>) -> Feed {
-        let inbox = Arc::new(Inbox::default());
+    fn new(book: Book, venue: Arc<VenueRules>, server: Arc<str>, is_kept: bool) -> Feed {
+        let inbox = Arc::new(Inbox {
+            is_quiet: AtomicBool::new(is_kept),
+            ..Inbox::default()
+        });
         let (newest, held, state) = book.change(|market| {
             let newest = market.listen_to_diffs(inbox.clone());
             (newest, readable_id(market), State::of(market, server))
@@ -211,11 +220,12 @@ impl Feed {
                 began: Instant::now(),
                 entries: Vec::new(),
                 state,
-                ring: None,
-                left: None,
+                ring: is_kept.then(Ring::default),
+                left: is_kept.then(Instant::now),
                 beyond: Vec::new(),
             }),
             is_over: AtomicBool::new(false),
+            is_kept,
         }
     }
 
@@ -247,7 +257,9 @@ impl Feed {
         if self.is_over.load(Ordering::Acquire) {
             return false;
         }
+        self.take(&mut streams, Instant::now());
         streams.left = None;
+        self.inbox.is_quiet.store(false, Ordering::Relaxed);
         if kind.has_states() {
             streams.ring.get_or_insert_default();
             self.add_relayed(&mut streams, name, kind, reader, resume);
@@ -341,6 +353,7 @@ impl Feed {
         entries.retain(|entry| !entry.readers.is_empty());
         if entries.is_empty() {
             streams.left = Some(Instant::now());
+            self.inbox.is_quiet.store(self.is_kept, Ordering::Relaxed);
         }
     }
 
@@ -385,6 +398,18 @@ impl Feed {
     /// Take what came and send what is due; when to look again.
     fn turn(&self, now: Instant) -> Instant {
         let mut streams = self.streams.lock();
+        self.take(&mut streams, now);
+        self.send_due(&mut streams, now);
+        streams.send_state(&self.book.symbol, now, |entry| {
+            now - entry.sent >= HEARTBEAT
+        });
+        streams.end_waiting(&self.book.symbol, now);
+        self.look(&mut streams, now);
+        let due = streams.entries.iter().filter_map(|entry| entry.due);
+        due.chain([now + LOOK]).min().unwrap_or(now)
+    }
+
+    fn take(&self, streams: &mut Streams, now: Instant) {
         for came in self.inbox.take() {
             match came {
                 Came::Diff(diff) => streams.on_diff(diff, now),
@@ -406,14 +431,6 @@ impl Feed {
         if streams.reached.is_none() && streams.state.status == Status::Synced {
             streams.reached = self.book.look(readable_id); // else a reader that is behind it would not see that
         }
-        self.send_due(&mut streams, now);
-        streams.send_state(&self.book.symbol, now, |entry| {
-            now - entry.sent >= HEARTBEAT
-        });
-        streams.end_waiting(&self.book.symbol, now);
-        self.look(&mut streams, now);
-        let due = streams.entries.iter().filter_map(|entry| entry.due);
-        due.chain([now + LOOK]).min().unwrap_or(now)
     }
 
     fn send_due(&self, streams: &mut Streams, now: Instant) {
@@ -458,6 +475,7 @@ impl Feed {
     /// What no notification shows: a closed book, and a gap that no diff has shown.
     fn look(&self, streams: &mut Streams, now: Instant) {
         if let Some(left) = streams.left
+            && !self.is_kept
             && is_forgotten(left, now)
         {
             self.is_over.store(true, Ordering::Release);
@@ -518,7 +536,8 @@ impl Streams {
         }
         self.reached = Some(diff.ids.last);
         if let Some(ring) = &mut self.ring {
-            ring.push(&diff, now);
+            let has_readers = self.left.is_none_or(|left| !is_forgotten(left, now));
+            ring.push(&diff, now, has_readers);
         }
         self.newest = Some(diff);
     }
@@ -703,7 +722,11 @@ mod tests {
             let book = OfflineBook::new("x", Some("BTCUSDT"), Continuity::Contiguous, 1 << 20);
             let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
             served.change(|market| market.keep_diffs());
-            let feed = Feed::new(served, Arc::new(venue("spot", 100)), "here".into());
+            FeedHarness::of(book, served, false)
+        }
+
+        fn of(book: OfflineBook, served: Book, is_kept: bool) -> FeedHarness {
+            let feed = Feed::new(served, Arc::new(venue("spot", 100)), "here".into(), is_kept);
             let began = feed.streams.lock().began;
             let harness = FeedHarness { book, feed, began };
             harness.load(10);
@@ -885,6 +908,45 @@ mod tests {
         assert_eq!(taken(&books), "book 10, book 29");
     }
 
+    fn kept() -> FeedHarness {
+        let book = OfflineBook::new("x", Some("BTCUSDT"), Continuity::Contiguous, 1 << 20);
+        let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
+        served.change(|market| market.keep_diffs());
+        FeedHarness::of(book, served, true)
+    }
+
+    #[test]
+    fn a_node_keeps_diffs_for_a_reader_that_comes_from_another_one() {
+        let harness = kept();
+        for id in 11..15 {
+            harness.apply(id, id);
+        }
+        harness.turn(20_000);
+        harness.apply(15, 15);
+        let reader = Arc::new(Outbox::new(1 << 20, false));
+        assert!(harness.feed.add(&"a".into(), RELAYED, &reader, Some(12)));
+        let sent = taken(&reader);
+        assert!(sent.starts_with("13-13, 14-14, 15-15, "), "{sent}");
+        harness.feed.remove("a", &reader);
+        harness.turn(60_000);
+        assert!(!harness.feed.is_over.load(Ordering::Acquire));
+        assert!(!harness.feed.is_idle());
+    }
+
+    #[test]
+    fn a_node_keeps_few_diffs_of_a_book_without_readers() {
+        let harness = kept();
+        harness.turn(20_000);
+        for (at, id) in [(20_000, 11), (24_000, 12), (28_000, 13)] {
+            harness.apply(id, id);
+            harness.turn(at);
+        }
+        let ring = &harness.feed.streams.lock().ring;
+        let diffs = &ring.as_ref().expect("kept").diffs;
+        let ids: Vec<i64> = diffs.iter().map(|(_, diff)| diff.ids.last).collect();
+        assert_eq!(ids, [12, 13]);
+    }
+
     #[test]
     fn a_task_that_is_dropped_leaves_nothing_in_the_book() {
         let harness = FeedHarness::new();
@@ -892,6 +954,7 @@ mod tests {
             harness.feed.book.clone(),
             harness.feed.venue.clone(),
             "here".into(),
+            false,
         ));
         let mut task = Box::pin(feed.clone().run());
         let runtime = tokio::runtime::Builder::new_current_thread()

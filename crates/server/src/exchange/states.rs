@@ -30,6 +30,10 @@ pub const BEHIND: Duration = Duration::from_secs(5);
 const KEPT: Duration = Duration::from_secs(15);
 const KEPT_BYTES: usize = 256 << 10;
 
+/// The same of a node's books without readers: for those that move here from another node.
+const SPARE: Duration = Duration::from_secs(5);
+const SPARE_BYTES: usize = 64 << 10;
+
 /// The state of the book, as of the last diff that was sent.
 #[derive(Debug)]
 pub struct State {
@@ -87,12 +91,17 @@ impl State {
 /// The newest diffs of a book, for readers that resume.
 #[derive(Debug, Default)]
 pub struct Ring {
-    diffs: VecDeque<(Instant, TappedDiff)>,
+    pub(super) diffs: VecDeque<(Instant, TappedDiff)>,
     bytes: usize,
 }
 
 impl Ring {
-    pub fn push(&mut self, diff: &TappedDiff, now: Instant) {
+    /// `has_readers`: whether there are any, or were a short time ago.
+    pub fn push(&mut self, diff: &TappedDiff, now: Instant, has_readers: bool) {
+        let (kept, kept_bytes) = match has_readers {
+            true => (KEPT, KEPT_BYTES),
+            false => (SPARE, SPARE_BYTES),
+        };
         let before = self.diffs.back().map(|(_, before)| before.ids.last);
         if before.is_some_and(|before| diff.ids.follows > before) {
             self.clear();
@@ -100,7 +109,7 @@ impl Ring {
         self.bytes += diff.event.len();
         self.diffs.push_back((now, diff.clone()));
         while let Some((at, oldest)) = self.diffs.front()
-            && (now.duration_since(*at) > KEPT || self.bytes > KEPT_BYTES)
+            && (now.duration_since(*at) > kept || self.bytes > kept_bytes)
         {
             self.bytes -= oldest.event.len();
             self.diffs.pop_front();
@@ -120,7 +129,7 @@ impl Ring {
     }
 }
 
-/// Whether a book keeps no more diffs now; `since`: when its last reader left.
+/// Whether a book keeps no more diffs now, or fewer; `since`: when its last reader left.
 pub fn is_forgotten(since: Instant, now: Instant) -> bool {
     now.duration_since(since) > KEPT
 }

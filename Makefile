@@ -74,6 +74,7 @@ soak: wheel  ## 10,000 resyncs on real sockets, 10,000 clients that break off, t
 	tools/environment.sh $(TEST_ENV) test
 	$(TEST_ENV)/bin/python -m benches.soak --resyncs 10000 --cycles 1000
 	$(TEST_ENV)/bin/python -m benches.server_soak --connects 10000 --kills 10
+	$(TEST_ENV)/bin/python -m pytest -q -p no:cacheprovider -m processes
 	first=$${SCHEDULES_SEED:-$$(date +%s)}; echo "$(SCHEDULES) schedules of faults from seed $$first"; \
 		SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$$first HYPOTHESIS_PROFILE=soak \
 		$(TEST_ENV)/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/properties

@@ -18,7 +18,7 @@ say "quick tests"
 
 first=${SCHEDULES_SEED:-1}
 say "slow tests (schedules of faults: seeds $first to $((first + ${SCHEDULES:-5000} - 1)))"
-"$python" -m pytest -q -p no:cacheprovider -n 2 -m "slow and not rivals and not browser"
+"$python" -m pytest -q -p no:cacheprovider -n 2 -m "slow and not rivals and not browser and not processes"
 
 say "other clients against the embedded exchange"
 "$python" -m pytest -q -p no:cacheprovider -m rivals

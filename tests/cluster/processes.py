@@ -122,7 +122,10 @@ class NodeProcess:
         """Wait for its end; the exit code."""
         self.is_down = True
         assert self._process is not None
-        return await asyncio.to_thread(self._process.wait, DEADLINE_S)
+        assert self._process.stdout is not None
+        code = await asyncio.to_thread(self._process.wait, DEADLINE_S)
+        self._process.stdout.close()
+        return code
 
     def end(self) -> None:
         """End the process, whatever its state."""
@@ -241,7 +244,7 @@ class Processes:
 async def running(
     folder: Path, names: str = "abc", *options: str, symbols: Sequence[str] = SYMBOLS, replicas: int = 2
 ) -> AsyncIterator[Processes]:
-    """A cluster whose nodes see each other and whose books are synced; all processes are killed at the end."""
+    """A cluster whose nodes see each other and whose books are synced; all processes end with it."""
     with exchange(symbols=tuple(symbols)) as server:
         cluster = Processes(folder, server)
         try:

@@ -191,10 +191,10 @@ class ClusterNode:
             self._timer.cancel()
         if hasattr(self, "runner"):
             await self.runner.close()
+        if hasattr(self, "server"):
+            await self.server.aclose()  # before any book ends: its readers go on at other nodes
         if hasattr(self, "following"):
             await self.following.close()
-        if hasattr(self, "server"):
-            await self.server.aclose()
         if hasattr(self, "books"):
             await self.books.aclose()
 

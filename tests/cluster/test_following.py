@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from depthcache import Status
 from depthcache.cluster.core.placement import BookKey
-from depthcache.cluster.following import LINGER_S, Following
+from depthcache.cluster.following import LINGER_S, UNFED_S, Following
 
 BOOK, OTHER = BookKey("binance.com", "BTCUSDT"), BookKey("binance.com", "ETHUSDT")
 
@@ -126,6 +127,35 @@ async def test_a_closed_book_is_begun_again_and_other_nodes_get_another_client()
     node.following.look(1)
     await node.following.close()
     assert all(client.is_closed for client in node.clients)
+
+
+async def test_a_book_that_is_not_fed_is_begun_again_at_the_nodes_that_hold_it_now() -> None:
+    """Nodes that lost its holder would otherwise follow it from each other, and wait for ever."""
+    node = Node()
+    await node.ask()
+    former = node.shown[BOOK]
+    former.status, node.servers = Status.STALE, ("http://c3", "http://b2")
+    node.following.check(UNFED_S / 2)
+    node.following.check(UNFED_S / 2)
+    await asyncio.gather(*node.following._tasks)
+    assert [client.servers for client in node.clients] == [("http://b2", "http://c3"), node.servers]
+    assert node.shown[BOOK] is node.clients[1].books[BOOK] is not former
+    assert node.clients[0].books == {}
+    node.following.check(UNFED_S)
+    await asyncio.gather(*node.following._tasks)
+    assert len(node.clients) == 2, "it is at the right nodes already"
+
+
+async def test_a_held_book_takes_the_place_of_one_that_is_not_fed_at_once() -> None:
+    node = Node()
+    await node.ask()
+    node.shown[BOOK].status, node.read[BOOK] = Status.SYNCED, 1
+    node.held.add(BOOK)
+    node.following.check(UNFED_S)
+    assert set(node.shown) == {BOOK}
+    node.shown[BOOK].status = Status.DISCONNECTED
+    node.following.check(0.1)
+    assert node.shown == {}
 
 
 @pytest.mark.parametrize("route", ["begin_book", "follow"])

@@ -80,6 +80,20 @@ async def test_a_node_that_was_frozen_for_long_serves_nothing_old(tmp_path: Path
 
 
 @pytest.mark.processes
+async def test_readers_of_a_book_whose_only_node_is_lost_get_it_from_the_next_one(tmp_path: Path) -> None:
+    """They notice, but nothing wrong is shown; and no two nodes wait for each other."""
+    async with running(tmp_path, "abc", *OLD_CLIENTS, replicas=1) as cluster:
+        with pytest.raises(AssertionError) as caught:
+            async with reading(cluster, SYMBOLS) as readers:
+                await cluster["c"].kill()
+                await cluster.settled()
+                await readers.progress()
+        assert "no progress" not in str(caught.value)
+        own = [line for line in str(caught.value).splitlines() if not line.startswith("ExchangeStream")]
+        assert not [line for line in own if "wrong levels" in line]
+
+
+@pytest.mark.processes
 async def test_all_nodes_at_once_are_killed_and_come_back_with_all_books(tmp_path: Path) -> None:
     async with running(tmp_path, "abc", *OLD_CLIENTS) as cluster:
         for name in "abc":

@@ -10,11 +10,12 @@ begins a new client; the former ends with its last book.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
+from depthcache import logs
 from depthcache.client.aio import Books
 from depthcache.client.live_book import LiveBook
 from depthcache.cluster.core.placement import BookKey
@@ -25,6 +26,8 @@ __all__ = ["LINGER_S", "Following"]
 
 LINGER_S = 30.0
 """How long a book is followed after its last reader."""
+UNFED_S = 0.5
+"""After so long without sync a book is begun again from the nodes that hold it now."""
 
 
 class Shown(Protocol):
@@ -47,6 +50,8 @@ class _Followed:
     book: LiveBook
     idle_s: float = 0.0
     """For how long nobody has read it."""
+    unfed_s: float = 0.0
+    """For how long it has not been synced."""
 
 
 class Following:
@@ -63,7 +68,7 @@ class Following:
         """`servers_of`: URLs of the nodes that have a book, the best first, then of all others. `connect`:
         makes and starts a client of these. `is_held`: whether the node holds a book itself."""
         self._shown, self._servers_of, self._connect, self._is_held = shown, servers_of, connect, is_held
-        self._clients: dict[frozenset[str], Books] = {}
+        self._clients: dict[frozenset[str] | tuple[str, ...], Books] = {}
         self._former: list[Books] = []
         """Clients of an earlier certificate, or without books."""
         self._followed: dict[BookKey, _Followed] = {}
@@ -124,7 +129,41 @@ class Following:
                 self._former.remove(books)
                 self._spawn(books)
 
+    def check(self, passed_s: float) -> None:
+        """So much time has passed: end the wait of readers of books that are not fed any more.
+
+        Nodes that follow a book from each other, because all that held it are lost, would wait for each
+        other for ever.
+        """
+        for key, followed in tuple(self._followed.items()):
+            if followed.book.status is Status.SYNCED:
+                followed.unfed_s = 0.0
+                continue
+            followed.unfed_s += passed_s
+            if self._is_held(key):
+                self._end(key)  # this node's own book takes its place
+            elif followed.unfed_s >= UNFED_S:
+                followed.unfed_s = 0.0
+                self._run(self._begin_again(key, followed))
+
     # --- helpers ---------------------------------------------------------------------------
+
+    async def _begin_again(self, key: BookKey, former: _Followed) -> None:
+        async with self._lock:
+            servers = self._servers_of(key)
+            if (
+                self._followed.get(key) is not former
+                or not servers
+                or self._clients.get(servers) is former.books
+            ):
+                return
+            try:
+                self._followed[key] = begun = await self._begin(key, servers, servers)
+            except DepthCacheError as error:
+                logs.unexpected(where="following a book of other nodes", error=error)
+                return
+            begun.idle_s = former.idle_s
+            former.books.remove(key.symbol, key.exchange)
 
     def _is_cut_off(self, followed: _Followed) -> bool:
         """Whether a client of an earlier certificate is cut off: readers begin the book again."""
@@ -142,13 +181,19 @@ class Following:
         servers = self._servers_of(key)
         if not servers:
             return False
-        books = self._clients.get(frozenset(servers))
-        if books is None:
-            books = self._clients[frozenset(servers)] = await self._connect(servers)
-        book = books.add(key.symbol, key.exchange)
-        self._followed[key] = _Followed(books, book)
-        self._shown.show(key, book)
+        self._followed[key] = await self._begin(key, servers, frozenset(servers))
         return True
+
+    async def _begin(
+        self, key: BookKey, servers: tuple[str, ...], client: frozenset[str] | tuple[str, ...]
+    ) -> _Followed:
+        """Follow a book, and show it. `client`: which one follows it; that of a tuple asks in this order."""
+        books = self._clients.get(client)
+        if books is None:
+            books = self._clients[client] = await self._connect(servers)
+        book = books.add(key.symbol, key.exchange)
+        self._shown.show(key, book)
+        return _Followed(books, book)
 
     def _end(self, key: BookKey) -> None:
         followed = self._followed.pop(key)
@@ -157,7 +202,10 @@ class Following:
             followed.books.remove(key.symbol, key.exchange)
 
     def _spawn(self, books: Books) -> None:
-        task = asyncio.get_running_loop().create_task(books.aclose())
+        self._run(books.aclose())
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -51,6 +51,8 @@ __all__ = ["ClusterNode", "NodeOptions"]
 
 _MOST_REPLICAS = 64
 _LOOK_S = 5.0
+_CHECK_S = 0.25
+"""How often books that are followed from other nodes are checked: for so long readers may wait."""
 _CERTIFICATE_MS = 8 * 86_400_000
 """Longer than the certificate of a node is valid."""
 
@@ -105,6 +107,7 @@ class ClusterNode:
         self._on_removed, self._on_left = on_removed, on_left
         self._leaving: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._check_timer: asyncio.TimerHandle | None = None
         self._state = "new"
         self._moves = Moves(options.folder / "moves.jsonl")
         self._addresses: dict[str, str] = {}
@@ -187,8 +190,9 @@ class ClusterNode:
         if self._state == "closed":
             return
         self._state = "closed"
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._check_timer):
+            if timer is not None:
+                timer.cancel()
         if hasattr(self, "runner"):
             await self.runner.close()
         if hasattr(self, "server"):
@@ -323,12 +327,17 @@ class ClusterNode:
         )
         await self.runner.start()
         self._look()
+        self._check()
 
     def _look(self, passed_s: float = 0.0) -> None:
         """End what was kept for readers that have gone."""
         self.host.look(passed_s)
         self.following.look(passed_s)
         self._timer = self._clock.call_later(_LOOK_S, partial(self._look, _LOOK_S))
+
+    def _check(self, passed_s: float = 0.0) -> None:
+        self.following.check(passed_s)
+        self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
 
     def _readers(self, key: BookKey) -> int:
         """Of a book that the cluster keeps."""

@@ -232,7 +232,7 @@ def routes(cluster: Cluster, peer: str) -> dict[BookKey, tuple[tuple[str, ...], 
     return cluster.nodes[peer].books.routes
 
 
-def test_readers_are_sent_to_nodes_that_have_the_book_and_are_not_suspect() -> None:
+def test_readers_are_sent_to_nodes_that_have_the_book_and_last_to_suspect_ones() -> None:
     async def test(cluster: Cluster) -> None:
         await three(cluster)
         await cluster.until(
@@ -245,7 +245,10 @@ def test_readers_are_sent_to_nodes_that_have_the_book_and_are_not_suspect() -> N
         cluster.freeze("b2")
         core = cluster.nodes["a1"].core
         await cluster.until(lambda: not core.members.is_alive("b2"))
-        assert all("b2" not in routes(cluster, "a1")[book][0] for book in BOOKS)
+        of_suspect = [nodes for nodes, _ in routes(cluster, "a1").values() if "b2" in nodes]
+        assert of_suspect
+        assert all(nodes.index("b2") == len(nodes) - 1 for nodes in of_suspect)
+        assert (("c3", "b2"), True) in [routes(cluster, "a1")[book] for book in BOOKS]
         cluster.thaw("b2")
         await cluster.until(lambda: is_whole(cluster, 2))
         await cluster.nodes["a1"].runner.stop(*BOOKS)

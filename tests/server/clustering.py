@@ -6,7 +6,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -99,6 +99,16 @@ class Cluster:
         """A holder whose host takes connections and never answers, as a frozen process does."""
         frozen = self._stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
         return name, f"127.0.0.1:{frozen.getsockname()[1]}"
+
+    def frozen(self, name: str) -> tuple[tuple[str, str], Callable[[], None]]:
+        """The same, and a call that waits until it is connected to."""
+        listener = self._stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=64))
+        listener.settimeout(DEADLINE_S)
+
+        def accepted() -> None:
+            self._stack.enter_context(listener.accept()[0])
+
+        return (name, f"127.0.0.1:{listener.getsockname()[1]}"), accepted
 
     def dead(self, name: str) -> tuple[str, str]:
         """A holder whose host refuses connections, as after a crash."""

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -167,6 +168,36 @@ def test_a_frozen_holder_delays_a_read_by_a_moment(cluster: Cluster) -> None:
     near.native.set_holders(EXCHANGE, "BTCUSDT", [cluster.silent("frozen"), far.holder])
     assert told(near.ask(PATH)) == (200, "far")
     assert near.counts() == {"node": "near", "forwarded": 1, "hedged": 1, "failed": 0}
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/books?symbols=BTCUSDT"])
+def test_a_read_of_a_frozen_holder_goes_to_one_that_is_named_meanwhile(cluster: Cluster, path: str) -> None:
+    near, far = cluster.nodes("near", "far")
+    frozen, accepted = cluster.frozen("frozen")
+    near.native.set_holders(EXCHANGE, "BTCUSDT", [frozen])
+    far.hold("BTCUSDT")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(near.ask, path)
+        accepted()
+        near.native.set_holders(EXCHANGE, "BTCUSDT", [far.holder, frozen])
+        answer = reading.result(DEADLINE_S)
+    (found,) = answer.json.get("books", [answer.json])
+    assert (answer.status, found["node"]) == (200, "far")
+    assert near.counts()["failed"] == 0, "the frozen one was not waited for"
+
+
+def test_a_holder_that_refused_is_asked_again_once_it_has_the_book(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far")
+    frozen, accepted = cluster.frozen("frozen")
+    lose(far.hold("BTCUSDT"))
+    near.native.set_holders(EXCHANGE, "BTCUSDT", [far.holder, frozen])
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(near.ask, PATH)
+        accepted()  # the first one has refused
+        far.native.remove(EXCHANGE, "BTCUSDT")
+        far.hold("BTCUSDT")
+        near.native.set_holders(EXCHANGE, "BTCUSDT", [far.holder, frozen])
+        assert told(reading.result(DEADLINE_S)) == (200, "far")
 
 
 def test_a_dead_holder_is_passed_over(cluster: Cluster) -> None:

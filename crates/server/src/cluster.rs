@@ -113,17 +113,77 @@ impl Cluster {
         let _ = denied.wait_for(|denied| denied.contains(node)).await;
     }
 
-    /// Put a question to holders of a book, the best first.
-    pub async fn ask(&self, holders: &[Holder], question: &Question) -> Outcome {
-        let others = holders
-            .iter()
-            .filter(|holder| holder.node != self.node && !self.is_denied(&holder.node));
-        let nodes = others.filter_map(|holder| self.nodes.node(holder).ok());
-        let (hedged, failed) = (&self.hedged, &self.failed);
-        let outcome = hedging::ask(nodes.collect(), question, (hedged, failed)).await;
+    /// Put a question about some books to these holders of them, the best first, and to those that the owner names
+    /// meanwhile.
+    pub async fn ask(
+        &self,
+        books: &[Arc<ClusterBook>],
+        holders: &[Holder],
+        question: &Question,
+    ) -> Outcome {
+        let mut changes = self.holders.changes();
+        changes.mark_changed(); // they may be older than that
+        let table = CurrentHolders {
+            changes,
+            cluster: self,
+            books,
+            holders: holders.to_vec(),
+            known: books.to_vec(),
+        };
+        let outcome = hedging::ask(table, question, (&self.hedged, &self.failed)).await;
         if let Outcome::Answered(_) = &outcome {
             self.forwarded.fetch_add(1, Ordering::Relaxed);
         }
         outcome
+    }
+}
+
+/// Who holds some books, as long as a question about them runs.
+struct CurrentHolders<'a> {
+    cluster: &'a Cluster,
+    /// As they were.
+    books: &'a [Arc<ClusterBook>],
+    /// As they are.
+    known: Vec<Arc<ClusterBook>>,
+    holders: Vec<Holder>,
+    changes: watch::Receiver<u64>,
+}
+
+impl hedging::Table for CurrentHolders<'_> {
+    fn nodes(&self) -> Vec<Arc<nodes::Node>> {
+        let cluster = self.cluster;
+        let others = self
+            .holders
+            .iter()
+            .filter(|holder| holder.node != cluster.node && !cluster.is_denied(&holder.node));
+        others
+            .filter_map(|holder| cluster.nodes.node(holder).ok())
+            .collect()
+    }
+
+    async fn changed(&mut self) {
+        loop {
+            if self.changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let all = &self.cluster.holders;
+            let known: Vec<_> = self
+                .books
+                .iter()
+                .filter_map(|book| all.find(&book.exchange, &book.symbol))
+                .collect();
+            let is_same = |(one, other): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(one, other);
+            if known.len() == self.known.len() && known.iter().zip(&self.known).all(is_same) {
+                continue;
+            }
+            let mut seen = HashSet::new();
+            let named = known.iter().flat_map(|book| &book.holders);
+            self.holders = named
+                .filter(|holder| seen.insert(*holder))
+                .cloned()
+                .collect();
+            self.known = known;
+            return;
+        }
     }
 }

@@ -78,7 +78,9 @@ pub async fn one_book(call: &Call<'_>) -> Result<Option<Response>, Problem> {
     if let Some(tags) = call.request.headers.get(IF_NONE_MATCH) {
         question.headers.insert(IF_NONE_MATCH, tags.clone());
     }
-    let mut outcome = cluster.ask(&held.holders, &question).await;
+    let mut outcome = cluster
+        .ask(std::slice::from_ref(&held), &held.holders, &question)
+        .await;
     if let Outcome::Answered(answer) = outcome {
         return Ok(Some(answer.into_response()));
     }
@@ -93,7 +95,9 @@ pub async fn one_book(call: &Call<'_>) -> Result<Option<Response>, Problem> {
     if patience.policy.serve_stale || patience.most.is_some() {
         question.target = target(path, &call.query.without(&[]));
         question.most += patience.most.unwrap_or(Duration::ZERO);
-        outcome = cluster.ask(&held.holders, &question).await;
+        outcome = cluster
+            .ask(std::slice::from_ref(&held), &held.holders, &question)
+            .await;
     }
     match outcome {
         Outcome::Answered(answer) | Outcome::Refused(answer) => Ok(Some(answer.into_response())),
@@ -158,7 +162,10 @@ async fn current(
         most: Question::USUAL,
         may_be_bad: false,
     };
-    match cluster.ask(&held.holders, &question).await {
+    match cluster
+        .ask(std::slice::from_ref(&held), &held.holders, &question)
+        .await
+    {
         Outcome::Answered(answer) => Ok(Some(answer)),
         _ if own.is_some() => Ok(None),
         Outcome::Refused(_) => Err(format!(

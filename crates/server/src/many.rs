@@ -480,7 +480,9 @@ impl Batch<'_> {
             most: self.most,
             may_be_bad: false,
         };
-        let outcome = self.cluster.ask(&part[0].holders, &question).await;
+        let books: Vec<_> = part.iter().map(|each| each.book.clone()).collect();
+        let holders = &part[0].holders;
+        let outcome = self.cluster.ask(&books, holders, &question).await;
         (part, outcome)
     }
 }

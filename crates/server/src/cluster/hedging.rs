@@ -1,5 +1,6 @@
 //! The first good answer of several nodes. The next one is asked as soon as one fails or refuses, and when none answered
-//! within a moment: a node that died, froze or was cut off delays a read no longer than that.
+//! within a moment: a node that died, froze or was cut off delays a read no longer than that. A node that becomes a holder
+//! meanwhile is asked at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,18 +26,30 @@ pub enum Outcome {
     Silent(Vec<String>),
 }
 
-/// Ask nodes, the best first. `counts`: of those that are asked besides the first, and of those that give no answer.
+/// The nodes to ask, as the owner says now.
+pub trait Table {
+    /// The best first.
+    fn nodes(&self) -> Vec<Arc<Node>>;
+
+    /// Wait until they may be others.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Ask nodes, the best first, and those that the table names while none has answered. `counts`: of those that are asked
+/// besides the first, and of those that give no answer.
 pub async fn ask(
-    nodes: Vec<Arc<Node>>,
+    mut table: impl Table,
     question: &Question,
     (hedged, failed): (&AtomicU64, &AtomicU64),
 ) -> Outcome {
-    let mut rest = ordered(nodes);
+    let mut rest = ordered(table.nodes());
     let mut running = FuturesUnordered::new();
+    let mut asked: Vec<Arc<Node>> = Vec::new(); // but for those that refused
     let mut newest: Option<Arc<Node>> = None;
     let mut refused: Option<Answer> = None;
     let mut silent = Vec::new();
     let mut hedge = Instant::now();
+    let until = hedge + question.most;
     loop {
         // Each turn begins one more: a node failed, or was silent for a moment.
         if let Some(node) = rest.pop_front() {
@@ -44,22 +57,24 @@ pub async fn ask(
                 hedged.fetch_add(1, Ordering::Relaxed);
             }
             newest = Some(node.clone());
-            running.push(async move { node.ask(question).await });
+            asked.push(node.clone());
+            running.push(async move { (node.ask(question).await, node) });
             hedge = Instant::now() + HEDGE;
         }
         tokio::select! {
             done = running.next() => match done {
                 None => break,
-                Some(Ok(answer)) if question.is_settled_by(answer.status) => {
+                Some((Ok(answer), _)) if question.is_settled_by(answer.status) => {
                     return Outcome::Answered(answer);
                 }
-                Some(Ok(answer)) => {
+                Some((Ok(answer), node)) => {
+                    asked.retain(|other| !Arc::ptr_eq(other, &node));
                     let tells_more = |other: &Answer| weight(&answer) > weight(other);
                     if refused.as_ref().is_none_or(tells_more) {
                         refused = Some(answer);
                     }
                 }
-                Some(Err(Silent(why))) => {
+                Some((Err(Silent(why)), _)) => {
                     failed.fetch_add(1, Ordering::Relaxed);
                     silent.push(why);
                 }
@@ -68,6 +83,10 @@ pub async fn ask(
                 if let Some(slow) = &newest {
                     slow.doubt();
                 }
+            }
+            () = table.changed(), if Instant::now() < until => {
+                let is_new = |node: &Arc<Node>| !asked.iter().any(|other| Arc::ptr_eq(other, node));
+                rest = ordered(table.nodes().into_iter().filter(is_new).collect());
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use depthcache_book::status::Status;
 use depthcache_wire::writer::{Object, string};
 use parking_lot::RwLock;
+use tokio::sync::watch;
 
 /// A node that holds a book.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -88,12 +89,15 @@ type Symbols = BTreeMap<Arc<str>, Arc<ClusterBook>>;
 
 /// All books of a cluster that other nodes hold.
 #[derive(Debug, Default)]
-pub struct Holders(RwLock<BTreeMap<Arc<str>, Symbols>>);
+pub struct Holders {
+    books: RwLock<BTreeMap<Arc<str>, Symbols>>,
+    changes: watch::Sender<u64>,
+}
 
 impl Holders {
     /// What is known of a book from now on; without holders it is forgotten.
     pub fn set(&self, book: ClusterBook) {
-        let mut exchanges = self.0.write();
+        let mut exchanges = self.books.write();
         if !book.holders.is_empty() {
             let symbols = exchanges.entry(book.exchange.clone()).or_default();
             symbols.insert(book.symbol.clone(), Arc::new(book));
@@ -103,23 +107,30 @@ impl Holders {
                 exchanges.remove(&book.exchange);
             }
         }
+        drop(exchanges);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Says when any book changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// The book of these names; the symbol in any case.
     pub fn find(&self, exchange: &str, symbol: &str) -> Option<Arc<ClusterBook>> {
-        get(self.0.read().get(exchange)?, symbol).cloned()
+        get(self.books.read().get(exchange)?, symbol).cloned()
     }
 
     /// The books of a symbol on any exchange.
     pub fn of_symbol(&self, symbol: &str) -> Vec<Arc<ClusterBook>> {
-        let exchanges = self.0.read();
+        let exchanges = self.books.read();
         let found = exchanges.values().filter_map(|all| get(all, symbol));
         found.cloned().collect()
     }
 
     /// All of them, by exchange and symbol.
     pub fn all(&self) -> Vec<Arc<ClusterBook>> {
-        let exchanges = self.0.read();
+        let exchanges = self.books.read();
         let all = exchanges.values().flat_map(BTreeMap::values);
         all.cloned().collect()
     }
@@ -159,6 +170,6 @@ pub mod tests {
         assert_eq!(holders.of_symbol("BTCUSDT").len(), 1);
         holders.set(book("BTCUSDT", &[]));
         assert!(holders.find("binance.com", "BTCUSDT").is_none());
-        assert!(holders.0.read().is_empty());
+        assert!(holders.books.read().is_empty());
     }
 }

@@ -9,7 +9,7 @@ knows:
 * A node that owns a book no longer keeps serving it until every owner has reported it synced (handover).
   So a move is never seen by readers, and a book that no other node can get is not given up.
 * Readers are sent to nodes that are alive and have reported the book synced (`holders`). A suspect node
-  gets no readers, but stays owner until it is dead.
+  is asked after all others, and stays owner until it is dead.
 
 Every node tells the others the states of its replicas. States arrive late; a late one costs a further try
 or a further copy, never a wrong answer, because every answer carries the state of the replica that made it.
@@ -122,10 +122,8 @@ class Ownership:
 
     def holders(self, key: BookKey) -> tuple[str, ...]:
         """The nodes that can answer for a book now: this one first if it can, then owners, then others."""
-        synced = ReplicaState.SYNCED
-        found = [peer for peer, states in self._reports.items() if states.get(key) is synced]
-        found = [peer for peer in found if self._members.is_alive(peer)]
-        owners = self.owners(key)
+        synced, owners = ReplicaState.SYNCED, self.owners(key)
+        found = list(filter(self._members.is_alive, self._synced(key)))
         found.sort(key=lambda peer: (owners.index(peer) if peer in owners else len(owners), peer))
         own = self._replicas.get(key)
         return (self._members.me.id, *found) if own is not None and own.state is synced else tuple(found)
@@ -237,13 +235,18 @@ class Ownership:
     # --- helpers ---------------------------------------------------------------------------
 
     def _route(self, key: BookKey, *, is_wanted: bool) -> tuple[tuple[Node, ...], bool]:
-        """The other nodes to ask for a book, and whether any node has it synced."""
+        """The other nodes to ask for a book, suspect ones last, and whether any that is alive has it synced."""
         if not is_wanted:
             return _NO_ROUTE
         holders = self.holders(key)
         peers = holders or tuple(filter(self._members.is_alive, self.owners(key)))
+        peers += tuple(sorted(self._synced(key) - {*peers, self._members.me.id}))
         nodes = (self._members.node(peer) for peer in peers if peer != self._members.me.id)
         return tuple(node for node in nodes if node is not None), bool(holders)
+
+    def _synced(self, key: BookKey) -> set[str]:
+        """The other nodes that have reported a book synced, also suspect ones."""
+        return {peer for peer, states in self._reports.items() if states.get(key) is ReplicaState.SYNCED}
 
     def _decide(self, key: BookKey, book: WantedBook | None, commands: list[Command], now_ns: int) -> None:
         if book is None:

@@ -275,7 +275,7 @@ class ClusterNode:
         me = self.identity.node
         wanted, disk = WantedSet(me.id), WantedFile(self.options.folder / "wanted.journal")
         load(wanted, await asyncio.to_thread(disk.load))
-        self.host = BookHost(
+        self.host: BookHost = BookHost(
             sink=lambda: self.runner,
             source_of=lambda key: self.runner.core.books.source(key),
             is_tls=lambda: self._is_tls,
@@ -292,7 +292,7 @@ class ClusterNode:
             copy_from=self.host.copy_from,
         )
         self.host.attach(client)
-        self.books = await Books(client.config, client=client)
+        self.books: Books = await Books(client.config, client=client)
         self.server: BookServer = serve(self.books, self.options.server)
         if self._is_tls:
             identity = self.identity
@@ -304,7 +304,7 @@ class ClusterNode:
             }
         await self.server.__aenter__()
         self._native = NativeServer(self.server._native, is_node=self._is_tls)  # noqa: SLF001
-        self.following = Following(
+        self.following: Following = Following(
             _Shown(self.server, self._native),
             servers_of=self._servers_of,
             connect=self._connect,
@@ -315,9 +315,9 @@ class ClusterNode:
         if port in ("", "0"):
             me = replace(me, address=f"{host or '127.0.0.1'}:{self.server.port}")
             self.identity = replace(self.identity, node=me)
-        self.network = self._make_engine(tuple(sorted(wanted.denied())))
+        self.network: ClusterNetwork = self._make_engine(tuple(sorted(wanted.denied())))
         self.network.watch(self._on_member)
-        self.runner = NodeRunner(
+        self.runner: NodeRunner = NodeRunner(
             NodeCore(me, wanted),
             self.network,
             disk=disk,

@@ -62,7 +62,8 @@ class ContractError(Exception):
 
     def __init__(self, error_id: str, message: str) -> None:
         super().__init__(message)
-        self.error_id, self.message = error_id, message
+        self.error_id: str = error_id
+        self.message: str = message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -235,7 +235,7 @@ class Ownership:
     # --- helpers ---------------------------------------------------------------------------
 
     def _route(self, key: BookKey, *, is_wanted: bool) -> tuple[tuple[Node, ...], bool]:
-        """The other nodes to ask for a book, suspect ones last, and whether any that is alive has it synced."""
+        """The other nodes to ask for a book, suspect ones last; whether any that is alive has it synced."""
         if not is_wanted:
             return _NO_ROUTE
         holders = self.holders(key)

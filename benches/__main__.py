@@ -24,6 +24,7 @@ from rich.console import Console
 import depthcache
 from benches import (
     captures,
+    cluster,
     columns,
     cpu,
     depth,
@@ -225,6 +226,21 @@ SECTIONS = {
         "frames a second, in turns. CPU is that of the reading process for a received frame.",
         "of a direct connection",
         lambda options: remote.run(rounds=options.rounds, seconds=remote.SECONDS),
+        data=False,
+    ),
+    "cluster": Plan(
+        "A cluster",
+        f"Three nodes on this machine keep {cluster.BOOKS:,} books twice; they connect to an embedded "
+        "exchange that sends little: twenty books change ten times a second, the others once. Times run "
+        "until both copies of every book are synced, as the last node sees it. Meanwhile a program "
+        "follows the quick books over all nodes and compares each update with the exchange's book; "
+        "another reads all books through one node, ten times a second. A cut takes the link of a node "
+        "down, in network namespaces. Reads are compared with a bare axum handler and, through another "
+        "node, with a bare axum relay in front of one; both hops are over kept connections with mutual "
+        "TLS. Figures of reads are p50 / p99. `python -m benches.cluster --large` measures "
+        f"{cluster.LARGE:,} books.",
+        "of the limit",
+        lambda options: cluster.run(rounds=options.rounds),
         data=False,
     ),
     "freshness": Plan(

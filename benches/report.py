@@ -18,7 +18,7 @@ from rich.table import Table
 from benches.measure import MISSED, WITHIN_NOISE, Row, number, span
 from benches.reasons import reason_of
 
-MOST_SECONDS = 720
+MOST_SECONDS = 810
 """The time limit of a complete run on two cores."""
 
 CAVEATS = (

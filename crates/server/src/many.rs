@@ -98,7 +98,6 @@ pub async fn read(call: &Call<'_>) -> Result<Response, Problem> {
 }
 
 /// What became of one book.
-#[allow(clippy::large_enum_variant)] // most are of the largest: boxes would cost an allocation for each
 enum Found {
     Here(Box<Frozen>),
     /// A message of another node, whole.

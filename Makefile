@@ -75,10 +75,10 @@ soak: wheel  ## 10,000 resyncs on real sockets, 10,000 clients that break off, 5
 	$(TEST_ENV)/bin/python -m benches.soak --resyncs 10000 --cycles 1000
 	$(TEST_ENV)/bin/python -m benches.server_soak --connects 10000 --kills 10
 	$(TEST_ENV)/bin/python -m pytest -q -p no:cacheprovider -m processes
-	$(TEST_ENV)/bin/python -m benches.cluster_soak --joins 500 --changes 10000
 	first=$${SCHEDULES_SEED:-$$(date +%s)}; echo "$(SCHEDULES) schedules of faults from seed $$first"; \
 		SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$$first HYPOTHESIS_PROFILE=soak \
 		$(TEST_ENV)/bin/python -m pytest -q -n 2 -p no:cacheprovider tests/properties
+	$(TEST_ENV)/bin/python -m benches.cluster_soak --joins 500 --changes 10000
 
 endurance: wheel  ## 5,000 frames a second for MINUTES=10: nothing lost, wrong or leaked
 	tools/environment.sh $(BENCH_ENV) bench

@@ -168,13 +168,13 @@ class RestReader(Reader):
                 if not node.is_down:
                     self.fault(f"{symbol}: a node that is up gave no answer: {type(error).__name__}: {error}")
                 continue
-            self.on_answer(symbol, response.status, body)
+            self.on_response(symbol, response.status, body)
             return
 
     def _url(self, node: NodeProcess, symbol: str) -> str:
         return node.url + self.path.format(symbol=symbol)
 
-    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+    def on_response(self, symbol: str, status: int, body: bytes) -> None:
         """Every answer has a book."""
         if status != 200:
             self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")
@@ -197,7 +197,7 @@ class BatchReader(RestReader):
     def _url(self, node: NodeProcess, symbol: str) -> str:
         return f"{node.url}/v1/books?" + urlencode({"symbols": ",".join(self.symbols), "levels": LEVELS})
 
-    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+    def on_response(self, symbol: str, status: int, body: bytes) -> None:
         """All books are there."""
         found = json.loads(body) if status == 200 else {}
         books = found.get("books", [])
@@ -212,7 +212,7 @@ class ExchangeRestReader(RestReader):
 
     path = f"/{SPOT}/api/v3/depth?symbol={{symbol}}&limit={LEVELS}"
 
-    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+    def on_response(self, symbol: str, status: int, body: bytes) -> None:
         if status != 200:
             self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")
             return
@@ -227,7 +227,7 @@ class OldReader(RestReader):
         [url] = node.facts["compat_urls"]
         return f"{url}/get_asks?exchange={SPOT}&market={symbol}&limit_count={LEVELS}"
 
-    def on_answer(self, symbol: str, status: int, body: bytes) -> None:
+    def on_response(self, symbol: str, status: int, body: bytes) -> None:
         found = json.loads(body) if status == 200 else {}
         if found.get("result") != "OK" or len(found["asks"]) != LEVELS:
             self.fault(f"{symbol}: status {status}: {body.decode(errors='replace')[:300]}")

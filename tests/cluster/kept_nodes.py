@@ -37,6 +37,10 @@ class NoBooks:
 
     def set_budget_share(self, share: float) -> None: ...
 
+    def set_holders(self, *_: object, is_synced: bool) -> None: ...
+
+    def set_denied(self, nodes: frozenset[str]) -> None: ...
+
 
 class KeptNode:
     """One process of a node."""

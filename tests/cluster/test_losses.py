@@ -83,7 +83,7 @@ async def test_a_node_that_was_frozen_for_long_serves_nothing_old(tmp_path: Path
 async def test_readers_of_a_book_whose_only_node_is_lost_get_it_from_the_next_one(tmp_path: Path) -> None:
     """They notice, but nothing wrong is shown; and no two nodes wait for each other."""
     async with running(tmp_path, "abc", *OLD_CLIENTS, replicas=1) as cluster:
-        with pytest.raises(AssertionError) as caught:  # noqa: PT012 - readers fail when they end
+        with pytest.raises(AssertionError) as caught:  # noqa: PT012 - raised at the end
             async with reading(cluster, SYMBOLS) as readers:
                 await cluster["c"].kill()
                 await cluster.settled()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from depthcache import blocking, server, simulator
+from tests.cluster.processes import Processes
 from tests.rivals import judging
 from tests.rivals.test_ubdcc import made_environment
 
@@ -57,6 +59,26 @@ def served(release: str, folder: Path) -> Iterator[tuple[simulator.Server, dict[
             yield exchange, {"port": port, "rest": ends.rest, "websocket": ends.websocket}
 
 
+@asynccontextmanager
+async def clustered(release: str, folder: Path) -> AsyncIterator[tuple[Processes, dict[str, Any]]]:
+    """Three nodes, and what a client of the one that was started last must know."""
+    option = f"--{RELEASES[release].replace('_', '-')}"
+    with simulator.serve(seed=3) as exchange:
+        cluster = Processes(folder, exchange)
+        try:
+            await cluster.start("a", "--compat-manage", option, "127.0.0.1:0")
+            for name in "bc":
+                await cluster.join(name, "--compat-manage", option, "127.0.0.1:0")
+            body = {"exchange": "binance.com", "symbols": ["BTCUSDT"], "replicas": 1}
+            await cluster["a"].ask("POST", "/books", body)
+            await cluster.settled()
+            ends = exchange.settings.endpoints["binance.com"]
+            port = int(cluster["c"].facts["compat_urls"][0].rpartition(":")[2])
+            yield cluster, {"port": port, "rest": ends.rest, "websocket": ends.websocket}
+        finally:
+            cluster.end()
+
+
 def told_by(release: str, program: str, task: dict[str, Any]) -> Iterator[Any]:
     """What a program prints that uses the library."""
     python, modules = library(release)
@@ -67,7 +89,18 @@ def told_by(release: str, program: str, task: dict[str, Any]) -> Iterator[Any]:
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_call_of_the_old_library_is_answered(release: str, tmp_path: Path) -> None:
     with served(release, tmp_path) as (_, task):
-        told = [tuple(each["told"]) for each in told_by(release, "old_cluster_client.py", task)]
+        check_every_call(release, task)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+async def test_every_call_of_the_old_library_is_answered_by_a_cluster(release: str, tmp_path: Path) -> None:
+    """Whichever node it asks, and wherever the book is."""
+    async with clustered(release, tmp_path) as (_, task):
+        await asyncio.to_thread(check_every_call, release, task)
+
+
+def check_every_call(release: str, task: dict[str, Any]) -> None:
+    told = [tuple(each["told"]) for each in told_by(release, "old_cluster_client.py", task)]
     assert told.pop(0) == ("version", [], release)
     connected = [answer for name, _, answer in told if name.startswith("test_connection")]
     assert connected == [True, True]

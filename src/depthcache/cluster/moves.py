@@ -6,6 +6,7 @@ A line that cannot be written is lost: the history is no part of the state.
 from __future__ import annotations
 
 import json
+import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -70,15 +71,20 @@ class Moves:
             if self._lines >= 2 * _MOST:
                 self._rewrite(self._path)
             else:
-                with self._path.open("a", encoding="utf-8") as file:
+                with open(self._path, "a", encoding="utf-8", opener=_private) as file:
                     file.write(_line(move))
                 self._lines += 1
 
     def _rewrite(self, path: Path) -> None:
         draft = path.with_name(f".{path.name}.new")
-        draft.write_text("".join(map(_line, self._moves)), encoding="utf-8")
+        with open(draft, "w", encoding="utf-8", opener=_private) as file:
+            file.writelines(map(_line, self._moves))
         draft.replace(path)
         self._lines = len(self._moves)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _line(move: Move) -> str:

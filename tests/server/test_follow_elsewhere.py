@@ -138,3 +138,18 @@ async def test_the_streams_of_the_exchange_wait_for_their_books(cluster: Cluster
             refused = await client.ask("SUBSCRIBE", "nousdt@depth@100ms")
             assert refused["error"]["code"] == 2
     assert sorted(symbol for _, _, symbol in owner.asked) == ["BTCUSDT", "ETHUSDT", "LTCUSDT"]
+
+
+async def test_readers_of_a_book_that_another_one_replaces_are_not_told_that_it_is_closed(
+    cluster: Cluster,
+) -> None:
+    """A node that held a book for its readers alone gets it as its own."""
+    node = cluster.node("near")
+    node.hold("BTCUSDT")
+    async with following.connected(node.port) as client:
+        await client.subscribe("BTCUSDT", levels=5)
+        assert (await client.until("snapshot"))["id"] == 100
+        node.hold("BTCUSDT")
+        told = await client.until("state")
+        assert (told["status"], told["reason"]) == ("buffering", "another book takes its place")
+        assert (await client.until("snapshot"))["status"] == "synced"

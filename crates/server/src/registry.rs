@@ -10,6 +10,7 @@ use depthcache_book::follow::FollowSpec;
 use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::query::ReadPolicy;
 use depthcache_book::router::{Follower, Router};
+use depthcache_book::status::Status;
 use depthcache_wire::Numbers;
 use http::StatusCode;
 use parking_lot::{Mutex, RwLock};
@@ -188,7 +189,9 @@ impl Registry {
         if let Some(former) = &former {
             arrivals.books.remove(&former.serial);
             self.departures.fetch_add(1, Ordering::AcqRel);
-            former.hub.end("another book took its place");
+            former
+                .hub
+                .end(Status::Buffering, "another book takes its place");
         }
         arrivals.readers.retain(|reader| match reader.upgrade() {
             Some(reader) => {
@@ -250,7 +253,9 @@ impl Registry {
         if let Some(former) = &former {
             self.departures.fetch_add(1, Ordering::AcqRel);
             self.arrivals.lock().books.remove(&former.serial);
-            former.hub.end("the book is not served any more");
+            former
+                .hub
+                .end(Status::Closed, "the book is not served any more");
         }
         former
     }

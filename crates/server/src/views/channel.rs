@@ -241,18 +241,19 @@ impl Channel {
         }
     }
 
-    /// The book is served no longer.
-    pub fn end(&self, reason: &str) {
+    /// The book is served no longer. `status`: what its readers are told; closed where no other takes its place.
+    pub fn end(&self, status: Status, reason: &str) {
         let mut state = self.state.lock();
         if state.is_over {
             return;
         }
         let moment = Moment {
-            status: Status::Closed,
+            status,
             reason: reason.into(),
             ..state.moment.clone()
         };
         state.lose(moment, OnStale::Raise);
+        state.is_over = true;
         state.trim(&self.claim);
         drop(state);
         self.wake();
@@ -809,7 +810,7 @@ mod tests {
         let rig = Rig::new(Mode::Latest, 1 << 20);
         let mut cursor = Cursor::default();
         rig.read(&mut cursor);
-        rig.channel.end("a test");
+        rig.channel.end(Status::Closed, "a test");
         let take = |cursor: &mut Cursor| rig.channel.take(cursor, Format::Json, &rig.counts);
         assert!(matches!(take(&mut cursor), Taken::Last(_)));
         assert!(matches!(take(&mut cursor), Taken::Over));
@@ -821,7 +822,7 @@ mod tests {
         let mut rig = Rig::new(Mode::Every, 1 << 20);
         let mut cursor = Cursor::default();
         rig.read(&mut cursor);
-        rig.channel.end("a test");
+        rig.channel.end(Status::Closed, "a test");
         rig.update();
         let Taken::Last(last) = rig.channel.take(&mut cursor, Format::Json, &rig.counts) else {
             panic!("the end is the last message");

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use depthcache_book::follow::{FollowSpec, Mode};
+use depthcache_book::status::Status;
 use parking_lot::Mutex;
 use tokio::time::{sleep, sleep_until};
 
@@ -95,14 +96,14 @@ impl Hub {
         channels.iter().map(|channel| channel.readers()).sum()
     }
 
-    /// The book is served no longer.
-    pub fn end(&self, reason: &str) {
+    /// The book is served no longer. `status`: as of `Channel::end`.
+    pub fn end(&self, status: Status, reason: &str) {
         let mut state = self.0.lock();
         state.ended = Some(reason.to_owned());
         let channels = std::mem::take(&mut state.channels);
         drop(state);
         for channel in channels {
-            channel.end(reason);
+            channel.end(status, reason);
         }
     }
 

@@ -26,8 +26,9 @@ from depthcache.simulator import Truth, differences
 from tests.cluster.processes import DEADLINE_S, SPOT, NodeProcess, Processes
 
 LEVELS = 5
-SILENT_S = 1.5
-"""For how long a load balancer waits for a response or a message of a busy book."""
+SILENT_S = 2.5
+"""For how long a load balancer waits for a message of a busy book. A node that follows it from one that is
+frozen is silent for up to 2 s."""
 _MOST_FAULTS = 20
 _LOST = (aiohttp.ClientError, ConnectionError, TimeoutError, EOFError)
 

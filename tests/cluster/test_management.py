@@ -14,6 +14,8 @@ from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
 from depthcache.cluster.moves import Move
+from depthcache.cluster.runner import SystemClock
+from depthcache.cluster.running_node import ClusterNode
 from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeAdmission, FakeNode
 
 BOOKS = {"exchange": "binance.com", "symbols": ["btcusdt", "ETHUSDT"]}
@@ -205,6 +207,23 @@ def test_another_node_is_removed_and_refused_and_this_one_is_not() -> None:
     status, answer = ask(node, "remove_cluster_node", "a1")
     assert (status, answer["error"]["code"]) == (409, "own_node")
     assert node.core.wanted.registered() == {"a1"}
+
+
+def test_a_removed_node_is_refused_for_longer_than_its_certificate_lasts() -> None:
+    node, refused = FakeNode("b2"), list[tuple[str, int]]()
+
+    class Clock(SystemClock):
+        def wall_ms(self) -> int:
+            return WALL_MS
+
+    async def deny(peer: str, *, until_ms: int) -> int:
+        refused.append((peer, until_ms))
+        return 1
+
+    node._clock = Clock()
+    node.fake.deny = deny  # type: ignore[attr-defined]
+    asyncio.run(ClusterNode.remove(node, "b2"))
+    assert refused == [("b2", WALL_MS + 14 * 86_400_000)]
 
 
 # --- tokens ----------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ from depthcache.cluster.data_folder import DataFolder, Identity, make_secret, to
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.join_client import renew_certificate
 from depthcache.cluster.joining import Issuer
-from depthcache.cluster.runner import Clock, NodeRunner
+from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner
 from depthcache.errors import DepthCacheError, UsageError
 
 __all__ = ["Housekeeping", "NodeServer", "ReopenableNetwork", "renew_at"]
@@ -49,8 +49,6 @@ _EVERY_S = 1.0
 _RENEW_AFTER = timedelta(days=1)
 _JITTER = 0.1
 """Nodes that joined together do not renew together."""
-_DENIED_MS = 14 * 86_400_000
-"""Twice as long as a certificate lasts: a node that issues may learn of the removal days later."""
 _RETRY_NS = 60_000_000_000
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
@@ -176,7 +174,7 @@ class Housekeeping:
 
         Raises ChangeNotStored.
         """
-        await self._runner.deny(node, until_ms=self._clock.wall_ms() + _DENIED_MS)
+        await self._runner.deny(node, until_ms=self._clock.wall_ms() + DENIED_MS)
         self._serve_denied()
 
     # --- what happens by itself ----------------------------------------------------------------

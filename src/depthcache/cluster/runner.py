@@ -40,7 +40,11 @@ from depthcache.cluster.core.wanted_set import Changed, WantedBook, WantedSet
 from depthcache.cluster.errors import AskFailed, ChangeNotStored
 from depthcache.cluster.seam import ClusterNetwork
 
-__all__ = ["Clock", "Disk", "NodeRunner", "ReplicaHost", "ReplicaSink", "SystemClock"]
+__all__ = ["DENIED_MS", "Clock", "Disk", "NodeRunner", "ReplicaHost", "ReplicaSink", "SystemClock"]
+
+DENIED_MS = 14 * 86_400_000
+"""How long a removed node is refused: twice as long as a certificate lasts, because a node that issues may
+learn of the removal days later."""
 
 
 class ReplicaSink(Protocol):

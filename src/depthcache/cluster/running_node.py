@@ -35,7 +35,7 @@ from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
 from depthcache.cluster.replica_host import BookHost
-from depthcache.cluster.runner import Clock, NodeRunner, SystemClock
+from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner, SystemClock
 from depthcache.cluster.seam import ClusterNetwork
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
@@ -53,8 +53,6 @@ _MOST_REPLICAS = 64
 _LOOK_S = 5.0
 _CHECK_S = 0.25
 """How often books that are followed from other nodes are checked: for so long readers may wait."""
-_CERTIFICATE_MS = 8 * 86_400_000
-"""Longer than the certificate of a node is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,9 +242,9 @@ class ClusterNode:
         return keys
 
     async def remove(self, node: str) -> int:
-        """Remove a node and refuse it until its certificate has ended; returns as `NodeRunner.create`. Raises
-        ChangeNotStored."""
-        return await self.runner.deny(node, until_ms=self._clock.wall_ms() + _CERTIFICATE_MS)
+        """Remove a node and refuse it for longer than any certificate of it can last; returns as
+        `NodeRunner.create`. Raises ChangeNotStored."""
+        return await self.runner.deny(node, until_ms=self._clock.wall_ms() + DENIED_MS)
 
     def renew(self, identity: Identity) -> None:
         """Use another certificate, and trust other authorities, from now on: towards readers and nodes.

@@ -167,6 +167,14 @@ def test_tokens_go_to_stdout_and_words_to_stderr(commands: Commands) -> None:
     assert "earlier read tokens end at" in err
 
 
+def test_another_authority_takes_over(commands: Commands) -> None:
+    code, out, _ = commands.run("rotate-ca")
+    assert (code, out) == (
+        0, f"the authority {'5' * 16}… takes over: clients of other machines need the new one\n"
+    )  # fmt: skip
+    assert commands.json("rotate-ca") == {"authority": "5" * 64}
+
+
 # --- what is refused -------------------------------------------------------------------------
 
 

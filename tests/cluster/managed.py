@@ -22,6 +22,7 @@ from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
 from depthcache.cluster.moves import Move
 from depthcache.cluster.running_node import ClusterNode, NodeOptions
+from depthcache.errors import UsageError
 from depthcache.server import BookServer, ServerConfig
 from tests.server.asking import ADMIN, READ
 
@@ -140,6 +141,7 @@ class FakeAdmission:
     def __init__(self, *, can_issue: bool = True) -> None:
         self._can_issue = can_issue
         self.rotated: list[Role] = []
+        self.authorities: int = 0
 
     def invite(self) -> Invitation:
         if not self._can_issue:
@@ -149,6 +151,12 @@ class FakeAdmission:
     async def rotate_token(self, role: Role) -> NewToken:
         self.rotated.append(role)
         return NewToken(secret=NEW_TOKEN, old_until_ms=WALL_MS + 3_600_000)
+
+    async def rotate_authority(self) -> str:
+        if not self._can_issue:
+            raise UsageError("this node has no key of the authority: ask a node that has it")
+        self.authorities += 1
+        return "5" * 64
 
 
 @asynccontextmanager

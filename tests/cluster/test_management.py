@@ -251,6 +251,17 @@ def test_access_tokens_are_rotated_by_role() -> None:
     assert ask(node, "rotate_cluster_token", "admin")[0] == 400
 
 
+def test_another_authority_takes_over() -> None:
+    admission = FakeAdmission()
+    answer = ask(FakeNode(), "rotate_cluster_authority", admission=admission)
+    assert answer == (202, {"authority": "5" * 64})
+    assert ask(FakeNode(), "rotate_cluster_authority", body={"days": 3})[0] == 400
+    assert admission.authorities == 1
+    status, refused = ask(FakeNode(), "rotate_cluster_authority", admission=FakeAdmission(can_issue=False))
+    assert (status, refused["error"]["code"]) == (409, "refused")
+    assert "ask a node that has it" in refused["error"]["message"]
+
+
 def test_secrets_are_in_no_repr() -> None:
     shown = repr(NewToken(secret=NEW_TOKEN, old_until_ms=1)) + repr(
         Invitation(command=(JOIN_TOKEN,), valid_s=1)

@@ -60,6 +60,8 @@ def test_books_and_nodes_are_managed_over_http(tmp_path: Path) -> None:
             node.core.register("c3", now_ns=0, wall_ms=WALL_MS)
             node.see("c3", MemberState.ALIVE)
             assert (await call(running, "POST", "/v1/cluster/leave")).status == 202
+            found = await call(running, "POST", "/v1/cluster/authority")
+            assert (found.status, found.json) == (202, {"authority": "5" * 64})
 
     asyncio.run(run())
 

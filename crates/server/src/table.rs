@@ -573,6 +573,16 @@ pub const ROUTES: &[Route] = &[
         )
     },
     Route {
+        successes: &[202],
+        errors: &[400, 404, 409, 503],
+        ..cluster(
+            "POST",
+            "/v1/cluster/authority",
+            "rotate_cluster_authority",
+            "Let a new authority take over; all nodes get certificates of it by themselves.",
+        )
+    },
+    Route {
         method: "POST",
         errors: &[400, 403, 404, 503],
         ..get(

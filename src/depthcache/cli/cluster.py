@@ -477,6 +477,26 @@ def token(role: str, as_json: bool, **where: Any) -> int:
     return 0
 
 
+@cluster.command("rotate-ca", short_help="Let a new authority take over.")
+@_asking
+def rotate_ca(as_json: bool, **where: Any) -> int:
+    """Let a new certificate authority take over, such as after its key may have been seen.
+
+    Nodes get certificates of it by themselves, one after another, without a loss: within seconds if all run;
+    one that is away holds the rotation up until it is back or removed. Clients of other machines then need
+    the new authority.pem. Ask a node that has the key of the authority.
+
+    \b
+    depthcache cluster rotate-ca
+
+    Exit code 0: it has begun. 2: it could not be done.
+    """
+    found = _node(where, manages=True).ask("POST", "/authority", {})
+    words = f"the authority {found['authority'][:16]}… takes over: clients of other machines need the new one"
+    _tell(found, words, as_json=as_json)
+    return 0
+
+
 # --- helpers -----------------------------------------------------------------------------------
 
 

@@ -57,6 +57,10 @@ class ManagedNode(Protocol):
         """As `ClusterNode.status`."""
         ...
 
+    def book_status(self, key: BookKey) -> Mapping[str, Any]:
+        """As `ClusterNode.book_status`."""
+        ...
+
     def moves(self) -> Sequence[Move]:
         """As `ClusterNode.moves`."""
         ...
@@ -126,6 +130,10 @@ class Admission(Protocol):
         """Make a new access token. Raises ChangeNotStored."""
         ...
 
+    async def rotate_authority(self) -> str:
+        """As `Housekeeping.rotate_authority`."""
+        ...
+
 
 class _Refused(Exception):
     """A request cannot be carried out."""
@@ -150,6 +158,7 @@ class ClusterManagement:
             "drain_cluster_node": self._drain,
             "remove_cluster_node": self._remove,
             "rotate_cluster_token": self._rotate,
+            "rotate_cluster_authority": self._rotate_authority,
             "leave_cluster": self._leave,
             "begin_book": self._begin_one,
             "end_book": self._end_one,
@@ -307,6 +316,11 @@ class ClusterManagement:
         else:
             raise InvalidArgument(name="role", value=role, allowed="read, manage or join")
         return HTTPStatus.CREATED, compact_json({"role": role, **facts})
+
+    async def _rotate_authority(self, _first: str, _second: str, body: bytes) -> Answer:
+        _object(body or b"{}")
+        digest = await self._admission.rotate_authority()
+        return HTTPStatus.ACCEPTED, compact_json({"authority": digest})
 
     async def _leave(self, _first: str, _second: str, body: bytes) -> Answer:
         _object(body or b"{}")

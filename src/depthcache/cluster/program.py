@@ -146,6 +146,10 @@ class NodeProgram:
         secret = await self._housekeeping.rotate_token(role, overlap_s=OVERLAP_S)
         return NewToken(secret=secret, old_until_ms=until_ms)
 
+    async def rotate_authority(self) -> str:
+        """As `management.Admission.rotate_authority`."""
+        return await self._housekeeping.rotate_authority()
+
     async def answer_join(self, route: str, body: bytes) -> tuple[int, bytes]:
         """Answer a node that joins or renews its certificate."""
         return await join_service.answer(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.server import exchanging, following
 from tests.server.asking import DEADLINE_S, READ, diff
-from tests.server.clustering import EXCHANGE, Cluster, Owner
+from tests.server.clustering import EXCHANGE, Cluster, Owner, as_node, issue
 from tests.server.exchanging import options
 
 pytest.importorskip("cryptography")
@@ -68,15 +71,80 @@ async def test_all_readers_of_a_book_begin_it_once(cluster: Cluster) -> None:
     assert sorted(owner.asked) == [("follow", EXCHANGE, "BTCUSDT"), ("follow", EXCHANGE, "ETHUSDT")]
 
 
-async def test_states_of_a_pattern_begin_no_books(cluster: Cluster) -> None:
+def state_of(message: Any) -> tuple[str, str, str]:
+    return message["symbol"], message["status"], message["reason"]
+
+
+@pytest.mark.parametrize("protocol", [following.JSON, following.MESSAGE_PACK])
+async def test_states_of_a_pattern_are_those_of_all_nodes_and_begin_no_books(
+    cluster: Cluster, protocol: str
+) -> None:
     near, far = cluster.nodes("near", "far")
-    near.knows("BTCUSDT", far)
+    near.knows("BTCUSDT", far, status="buffering", reason="no node has the book yet")
     near.hold("ETHUSDT")
     with Owner(near) as owner:
-        async with following.connected(near.port) as client:
+        async with following.connected(near.port, protocol=protocol) as client:
             reply = await client.subscribe("*/*", mode="status")
-            assert reply["books"] == ["binance.com/ETHUSDT"]
+            assert sorted(reply["books"]) == ["binance.com/BTCUSDT", "binance.com/ETHUSDT"]
+            first = {state_of(await client.until("state")) for _ in range(2)}
+            waiting = ("BTCUSDT", "buffering", "no node has the book yet")
+            assert {each[:2] for each in first} == {waiting[:2], ("ETHUSDT", "synced")}
+            assert waiting in first
+            near.knows("BTCUSDT", far)
+            message = await client.until("state")
+            assert state_of(message) == ("BTCUSDT", "synced", "")
+            assert (message["view"], message["id"], message["since_time_us"]) == ("status", None, None)
+            near.knows("BTCUSDT", far)  # says nothing new
+            near.knows("BNBUSDT", far)
+            assert state_of(await client.until("state")) == ("BNBUSDT", "synced", "")
+            near.native.set_holders(EXCHANGE, "BTCUSDT", [])
+            gone = await client.until("state")
+            assert (gone["symbol"], gone["status"]) == ("BTCUSDT", "closed")
+            await client.send(op="unsubscribe", request="end")
+            assert (await client.until("unsubscribed"))["request"] == "end"
+            near.knows("BTCUSDT", far)
+            assert (await client.ask(op="list"))["subscriptions"] == []
     assert owner.asked == []
+
+
+async def test_the_state_of_a_book_that_comes_and_goes_is_that_of_who_holds_it(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far")
+    near.knows("BTCUSDT", far)
+    async with following.connected(near.port) as client:
+        await client.subscribe("*", mode="status")
+        assert state_of(await client.until("state")) == ("BTCUSDT", "synced", "")
+        own = near.hold("BTCUSDT")
+        assert (await client.until("state"))["status"] == "synced"
+        own.apply(diff("BTCUSDT", 900, 901, []))
+        assert (await client.until("state"))["status"] == "buffering"
+        near.knows("BTCUSDT", far, reason="not said of a book that is here")
+        near.native.remove(EXCHANGE, "BTCUSDT")
+        assert (await client.until("state"))["status"] == "closed"
+        assert (await client.until("state"))["status"] == "synced"
+
+
+async def test_a_node_hears_of_the_books_of_the_asked_one_alone(cluster: Cluster, tmp_path: Path) -> None:
+    near, far = cluster.nodes("near", "far")
+    near.knows("BTCUSDT", far)
+    with as_node(near.port, issue(cluster.authority, "far"), tmp_path) as connection:
+        connection.request("GET", "/v1/stream?symbols=*&mode=status")
+        answer = connection.getresponse()
+        near.knows("ETHUSDT", far)
+        near.hold("BNBUSDT")
+        lines = iter(answer.readline, b"")
+        data = next(line for line in lines if line.startswith(b"data:"))
+        assert json.loads(data[5:])["symbol"] == "BNBUSDT"
+
+
+async def test_a_stream_of_events_has_the_states_of_other_nodes(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far")
+    near.knows("BTCUSDT", far, status="bridging", reason="taken over")
+    url = f"http://127.0.0.1:{near.port}/v1/stream?symbols=*&mode=status"
+    async with aiohttp.ClientSession(trust_env=False) as session, session.get(url, headers=BEARER) as answer:
+        read: Any = lambda: asyncio.wait_for(answer.content.readline(), DEADLINE_S)  # noqa: E731
+        assert await read() == b"event: state\n"
+        assert state_of(json.loads((await read())[5:])) == ("BTCUSDT", "bridging", "taken over")
+        assert await read() == b"\n"
 
 
 async def test_a_subscription_of_too_many_books_is_refused(cluster: Cluster) -> None:

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 
 pub use follows::{Followed, Follows};
 pub use hedging::Outcome;
-pub use holders::{ClusterBook, Holder, Holders};
+pub use holders::{BookName, ClusterBook, Holder, Holders};
 pub use nodes::{Answer, Question};
 
 use crate::certificate::Certificate;

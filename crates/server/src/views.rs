@@ -19,7 +19,7 @@ mod ready;
 mod view;
 
 pub use backlog::{Backlog, Subscriber};
-pub use channel::{Channel, Cursor, Resume, Taken};
+pub use channel::{Channel, Cursor, Resume, Taken, state};
 pub use format::{Format, Writer};
 pub use hub::{Hub, NoChannel};
 pub use messages::{Label, Moment};

@@ -1,12 +1,14 @@
 //! Which nodes hold the books of a cluster, as the owner of the server says.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Weak};
 
 use depthcache_book::status::Status;
 use depthcache_wire::writer::{Object, string};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
+
+use crate::views::Ready;
 
 /// A node that holds a book.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -92,11 +94,25 @@ type Symbols = BTreeMap<Arc<str>, Arc<ClusterBook>>;
 pub struct Holders {
     books: RwLock<BTreeMap<Arc<str>, Symbols>>,
     changes: watch::Sender<u64>,
+    order: Mutex<Order>,
+}
+
+/// Exchange and symbol.
+pub type BookName = (Arc<str>, Arc<str>);
+
+/// Books by the order in which they changed, also those that are forgotten; and who wants to know of the next change.
+#[derive(Debug, Default)]
+struct Order {
+    last: u64,
+    names: BTreeMap<u64, BookName>,
+    serials: HashMap<BookName, u64>,
+    readers: Vec<Weak<Ready>>,
 }
 
 impl Holders {
     /// What is known of a book from now on; without holders it is forgotten.
     pub fn set(&self, book: ClusterBook) {
+        let name = (book.exchange.clone(), book.symbol.clone());
         let mut exchanges = self.books.write();
         if !book.holders.is_empty() {
             let symbols = exchanges.entry(book.exchange.clone()).or_default();
@@ -108,7 +124,39 @@ impl Holders {
             }
         }
         drop(exchanges);
+        self.note(name);
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn note(&self, name: BookName) {
+        let mut order = self.order.lock();
+        order.last += 1;
+        let last = order.last;
+        if let Some(former) = order.serials.insert(name.clone(), last) {
+            order.names.remove(&former);
+        }
+        order.names.insert(last, name);
+        order.readers.retain(|reader| match reader.upgrade() {
+            Some(reader) => {
+                reader.mark_books();
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Tell a reader of every change, for as long as it is there.
+    pub fn tell(&self, reader: &Arc<Ready>) {
+        let mut order = self.order.lock();
+        order.readers.retain(|reader| reader.strong_count() > 0);
+        order.readers.push(Arc::downgrade(reader));
+    }
+
+    /// The books that changed after a change of that number, and the number of the last; 0 for all.
+    pub fn since(&self, serial: u64) -> (Vec<BookName>, u64) {
+        let order = self.order.lock();
+        let names = order.names.range(serial + 1..);
+        (names.map(|(_, name)| name.clone()).collect(), order.last)
     }
 
     /// Says when any book changed.

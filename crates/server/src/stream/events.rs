@@ -49,7 +49,12 @@ pub async fn stream(call: &Call<'_>) -> Result<Response, Problem> {
         following::follow_all(shared, unfollowed(&fields, shared)?).await?;
     }
     let address = call.sender().map(|sender| sender.address);
-    let mut reader = Reader::new(shared.clone(), Format::Events, address);
+    let mut reader = Reader::new(
+        shared.clone(),
+        Format::Events,
+        address,
+        call.cluster().cloned(),
+    );
     reader.subscribe(SubscriptionSpec::parse(&fields, &shared.registry)?)?;
     shared.statistics.streams.fetch_add(1, Ordering::Relaxed);
     let mut ending = shared.ending.subscribe();

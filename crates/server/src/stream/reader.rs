@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
+use depthcache_book::follow::Mode;
 use depthcache_book::query::Reading;
 use depthcache_wire::Numbers;
 use http::StatusCode;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
+use super::elsewhere::Elsewhere;
 use super::reply::{reply, written};
 use super::request::{Selectors, SubscriptionSpec};
+use crate::cluster::{BookName, Cluster};
 use crate::peers;
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
@@ -46,6 +49,8 @@ pub struct Reader {
     /// Sent before the messages of books: errors for new books that cannot be followed, and the ends of books that were
     /// replaced.
     notices: VecDeque<Message>,
+    /// Of books that other nodes hold; None where there are none.
+    elsewhere: Option<Elsewhere>,
 }
 
 /// Exchange, symbol and view, as in messages: clients identify a book by nothing else.
@@ -78,12 +83,18 @@ struct Followed {
 }
 
 impl Reader {
-    /// `address`: where its connection comes from.
-    pub fn new(shared: Arc<Shared>, format: Format, address: Option<IpAddr>) -> Reader {
+    /// `address`: where its connection comes from. `cluster`: whose books it may hear of.
+    pub fn new(
+        shared: Arc<Shared>,
+        format: Format,
+        address: Option<IpAddr>,
+        cluster: Option<Arc<Cluster>>,
+    ) -> Reader {
         let period = shared.limits.heartbeat;
         let mut heartbeat = interval_at(Instant::now() + period, period);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Reader {
+            elsewhere: cluster.map(|cluster| Elsewhere::new(shared.clone(), cluster)),
             shared,
             ready: Arc::new(Ready::new(subscriber(address))),
             format,
@@ -114,7 +125,12 @@ impl Reader {
             .iter()
             .flatten()
             .filter(|followed| followed.subscription == subscription);
-        of_it.map(|followed| followed.book.name()).collect()
+        let here = of_it.map(|followed| followed.book.name());
+        let elsewhere = self
+            .elsewhere
+            .iter()
+            .flat_map(|all| all.books(subscription));
+        here.chain(elsewhere).collect()
     }
 
     /// Subscribe. Nothing is done if that fails.
@@ -156,6 +172,10 @@ impl Reader {
             name: name.clone(),
         };
         self.subscriptions.insert(number, subscription);
+        if let Err(why) = self.hear_of_all() {
+            self.unsubscribe(number);
+            return Err(why);
+        }
         Ok(Subscribed {
             number,
             view: name,
@@ -193,6 +213,7 @@ impl Reader {
                 self.follow_all(left); // another subscription may name the same books
             }
             self.look_for_books();
+            let _ = self.hear_of_all(); // there are fewer than before
         }
         was_there
     }
@@ -213,6 +234,13 @@ impl Reader {
             if let Some(notice) = self.notices.pop_front() {
                 return Poll::Ready(notice);
             }
+            if let Some(elsewhere) = &mut self.elsewhere
+                && let Some(message) = elsewhere.take(self.format)
+            {
+                let counts = &self.shared.statistics;
+                counts.messages.fetch_add(1, Ordering::Relaxed);
+                return Poll::Ready(message);
+            }
             if self.heartbeat.poll_tick(context).is_ready() {
                 if let Some(message) = self.beat() {
                     return Poll::Ready(message);
@@ -220,7 +248,10 @@ impl Reader {
                 continue;
             }
             match ready!(self.ready.poll_next(context)) {
-                Due::Books => self.look_for_books(),
+                Due::Books => {
+                    self.look_for_books();
+                    self.look_elsewhere();
+                }
                 Due::Read(key) => {
                     if let Some(message) = self.take(key) {
                         self.shared
@@ -245,12 +276,16 @@ impl Reader {
                 Some(message)
             }
             Taken::Last(message) => {
+                let (exchange, symbol, _) = followed.name.clone();
                 self.drop_key(key);
+                let _ = self.hear_of(vec![(exchange, symbol)]); // it went to another node
                 Some(message)
             }
             Taken::Nothing => None,
             Taken::Over => {
+                let (exchange, symbol, _) = followed.name.clone();
                 self.drop_key(key);
+                let _ = self.hear_of(vec![(exchange, symbol)]);
                 None
             }
         }
@@ -261,6 +296,56 @@ impl Reader {
         let (books, last) = self.shared.registry.since(self.seen);
         self.seen = last;
         self.follow_all(books);
+    }
+
+    /// Hear of books that other nodes hold, and that changed.
+    fn look_elsewhere(&mut self) {
+        let names = self.elsewhere.as_mut().map(Elsewhere::changed);
+        if let Err(why) = self.hear_of(names.unwrap_or_default()) {
+            self.is_beyond = true;
+            let message = reply(None, Err(why));
+            self.notices
+                .push_back(written(&message, "error", self.format));
+        }
+    }
+
+    /// Hear of all books that other nodes hold and whose states are subscribed to.
+    fn hear_of_all(&mut self) -> Result<(), Problem> {
+        let is_of_states = |each: &Subscription| each.view.mode == Mode::Status;
+        let Some(elsewhere) = &mut self.elsewhere else {
+            return Ok(());
+        };
+        if !self.subscriptions.values().any(is_of_states) {
+            return Ok(());
+        }
+        elsewhere.begin(&self.ready);
+        let names = elsewhere.all();
+        self.hear_of(names)
+    }
+
+    /// Hear of those of these books that other nodes hold and whose states are subscribed to.
+    fn hear_of(&mut self, names: Vec<BookName>) -> Result<(), Problem> {
+        let Some(elsewhere) = &mut self.elsewhere else {
+            return Ok(());
+        };
+        let most = self.shared.limits.followed;
+        for name in names {
+            for (number, each) in &self.subscriptions {
+                let full_name = (name.0.clone(), name.1.clone(), each.name.clone());
+                let is_meant = each.view.mode == Mode::Status
+                    && each.selectors.match_pattern(&name.0, &name.1)
+                    && !self.known.contains_key(&full_name); // its last state comes first
+                if is_meant
+                    && elsewhere.offer(&name, &each.name, *number)
+                    && self.known.len() + elsewhere.len() > most
+                {
+                    elsewhere.forget(&name, &each.name);
+                    let message = format!("a connection follows at most {most} books");
+                    return Err(too_many("too_many_books", message, most));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Follow those of `books` that are subscribed to.
@@ -326,7 +411,7 @@ impl Reader {
             Err(why) => {
                 self.free.push(key);
                 return match why {
-                    NoChannel::Ended => Ok(()),
+                    NoChannel::Ended => self.hear_of(vec![(full_name.0, full_name.1)]),
                     NoChannel::TooMany => {
                         let (symbol, most) = (&book.symbol, limits.views);
                         let message = format!(
@@ -349,6 +434,9 @@ impl Reader {
         };
         if let Some(former) = former {
             self.replace(former);
+        }
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.forget(&(book.exchange.clone(), book.symbol.clone()), name);
         }
         self.known.insert(full_name.clone(), key);
         self.shared
@@ -389,6 +477,9 @@ impl Reader {
 
     /// Follow nothing for a subscription any more; returns the books that were followed for it.
     fn leave(&mut self, subscription: u64) -> Vec<Book> {
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.leave(subscription);
+        }
         let mut left = Vec::new();
         for key in 0..self.followed.len() {
             let is_of_it = self.followed[key]

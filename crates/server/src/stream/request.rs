@@ -104,11 +104,15 @@ impl Selectors {
             let name = (book.exchange.clone(), book.symbol.clone());
             !self.names.is_empty() && self.names.contains(&name)
         };
-        is_named()
-            || self.patterns.iter().any(|(exchange, symbol)| {
-                let of_exchange = |pattern: &Pattern| pattern.matches(&book.exchange);
-                exchange.as_ref().is_none_or(of_exchange) && symbol.matches(&book.symbol)
-            })
+        is_named() || self.match_pattern(&book.exchange, &book.symbol)
+    }
+
+    /// Whether a book is meant by a pattern.
+    pub fn match_pattern(&self, exchange: &str, symbol: &str) -> bool {
+        self.patterns.iter().any(|(of_exchange, of_symbol)| {
+            let is_of = |pattern: &Pattern| pattern.matches(exchange);
+            of_exchange.as_ref().is_none_or(is_of) && of_symbol.matches(symbol)
+        })
     }
 
     /// How many patterns there are: each is compared with every book.

@@ -46,7 +46,12 @@ pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
         };
         Client {
             shared: shared.clone(),
-            reader: Reader::new(shared.clone(), format, address),
+            reader: Reader::new(
+                shared.clone(),
+                format,
+                address,
+                shared.cluster.clone().filter(|_| !is_node),
+            ),
             format,
             replies: VecDeque::new(),
             held: 0,

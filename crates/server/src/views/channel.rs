@@ -557,6 +557,11 @@ impl State {
     }
 }
 
+/// A message of the type `state`, of a book that has no channel.
+pub fn state(label: &Label, moment: &Moment, format: Format) -> Message {
+    message(messages::state(label, moment, format), format)
+}
+
 fn message(bytes: Vec<u8>, format: Format) -> Message {
     match format {
         Format::MessagePack => Message::Binary(bytes.into()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 import weakref
@@ -379,9 +380,9 @@ class BookServer(OneProcess):
 
     def _on_request(self, request: tuple[int, str, str, str, bytes]) -> None:
         """On the thread of requests."""
-        number, route, exchange, *_ = request
+        number, route, exchange, _, body = request
         if route == "exchange_info":  # waits for the exchange
-            asking = (number, exchange)
+            asking = (number, exchange, body)
             threading.Thread(target=self._answer_exchange_info, args=asking, daemon=True).start()
             return
         if self._loop is None:
@@ -390,10 +391,10 @@ class BookServer(OneProcess):
         with suppress(RuntimeError):  # the loop has ended: the sender gets status 503
             self._loop.call_soon_threadsafe(self._answer, *request)
 
-    def _answer_exchange_info(self, number: int, exchange: str) -> None:
-        symbols = {symbol for name, symbol in self._served if name == exchange}
+    def _answer_exchange_info(self, number: int, exchange: str, held: bytes) -> None:
+        """`held`: the symbols that are served here or by other nodes, as JSON; empty if all are wanted."""
         try:
-            status, body = self._exchange_info.answer(exchange, symbols)
+            status, body = self._exchange_info.answer(exchange, set(json.loads(held or b"[]")))
         except Exception as error:  # noqa: BLE001 - the sender gets a status, the log the error
             logs.unexpected(where="exchangeInfo of the book server", error=error)
             status, body = 500, b""

@@ -2,6 +2,7 @@
 //! symbols, and a request for a symbol that is not in it never reaches the exchange.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::task::spawn_blocking;
 use super::merging::Keys;
 use super::refusal::Refusal;
 use super::rules::VenueRules;
+use crate::books::lines;
 use crate::delegation::DelegatedRequest;
 use crate::shared::Shared;
 
@@ -60,7 +62,7 @@ impl Kept {
 #[derive(Debug)]
 struct Fetched {
     at: Instant,
-    /// The books when it was fetched: others need another.
+    /// What tells its books from others, which need another.
     books: u64,
     listed: Arc<IndexedInfo>,
 }
@@ -126,10 +128,9 @@ impl Listings {
         let listing = self.0.lock().entry(venue.name.clone()).or_default().clone();
         let mut kept = listing.lock_owned().await;
         // exchangeInfo of all symbols does not depend on the books: a book that a request begins costs no fetch.
-        let books = if is_whole {
-            0
-        } else {
-            shared.registry.changes()
+        let (books, body) = match is_whole {
+            true => (0, Bytes::new()),
+            false => held(shared, &venue.name),
         };
         if let Some(fetched) = &kept.fetched
             && fetched.books == books
@@ -147,7 +148,7 @@ impl Listings {
         );
         // A task of its own: if a reader disconnects, the next one does not fetch again.
         let fetching = tokio::spawn(async move {
-            fetch(&mut kept, &shared, &name, key, books).await;
+            fetch(&mut kept, &shared, &name, key, (books, body)).await;
             kept.last()
         });
         let draining = |_| Refusal::later("The server is shutting down.");
@@ -155,14 +156,39 @@ impl Listings {
     }
 }
 
+/// The symbols of an exchange that are held here or by other nodes of the cluster, as a list, and what tells two such
+/// lists apart. It does not depend on where in the cluster a book is.
+fn held(shared: &Shared, exchange: &str) -> (u64, Bytes) {
+    let mut list = vec![b'['];
+    for line in lines(shared, shared.cluster.as_deref()) {
+        let (of_exchange, symbol) = line.names();
+        if **of_exchange == *exchange {
+            if list.len() > 1 {
+                list.push(b',');
+            }
+            string(&mut list, symbol);
+        }
+    }
+    list.push(b']');
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&list);
+    (hasher.finish(), list.into())
+}
+
 /// Ask the owner, for all requests that wait.
-async fn fetch(kept: &mut Kept, shared: &Shared, name: &str, key: String, books: u64) {
+async fn fetch(
+    kept: &mut Kept,
+    shared: &Shared,
+    name: &str,
+    key: String,
+    (books, body): (u64, Bytes),
+) {
     let make = |number| DelegatedRequest {
         number,
         route: "exchange_info",
         exchange: name.to_owned(),
         symbol: String::new(),
-        body: Bytes::new(),
+        body,
     };
     let answered = shared.delegation.ask(make, shared.limits.delegation).await;
     let at = Instant::now();

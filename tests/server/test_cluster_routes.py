@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from depthcache.cluster.compat_credentials import SharedCredentials
 from depthcache.cluster.core.members import MemberState
 from depthcache.cluster.core.ownership import ReplicaState
@@ -153,7 +155,9 @@ def test_old_clients_create_and_stop_books_of_the_cluster(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
-def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Path) -> None:
+def test_old_clients_see_every_book_of_the_cluster_with_its_copies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         node = FakeNode("b2", "c3")
         await node.fake.create(BTC, replicas=3, settings={"speed_ms": 1_000})
@@ -180,12 +184,14 @@ def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Pat
             }
             states = {each["POD_UID"]: each["STATUS"] for each in book["DISTRIBUTION"].values()}
             assert states == {"a1": "starting", "b2": "running", "c3": "out_of_sync"}
+            monkeypatch.setattr(node, "status", lambda: 1 / 0)  # it is about one book
             info = await old(running, "get_depthcache_info", exchange=SPOT, market="btcusdt", debug="true")
             assert info["depthcache_info"] == book
             assert info["debug"]["url"].endswith("debug=true")
             missing = await old(running, "get_depthcache_info", exchange=SPOT, market="ETHUSDT")
             assert missing["error_id"] == "#7000"
             assert (await old(running, "get_depthcache_info"))["error_id"] == "#1006"
+            monkeypatch.undo()
             node.see("c3", MemberState.LEFT)
             answer = await old(running, "get_cluster_info")
             assert answer["version"] == "0.9.1"
@@ -193,7 +199,13 @@ def test_old_clients_see_every_book_of_the_cluster_with_its_copies(tmp_path: Pat
             assert database["depthcaches"][SPOT].keys() == {"BTCUSDT"}
             assert database["timestamp"] == 1_800.0
             pods = database["pods"]
-            assert sorted(pods) == ["a1", "a1-restapi", "b2", "b2-restapi"], "c3 is not there"
+            assert sorted(pods) == [
+                f"{node}{role}" for node in ("a1", "b2", "c3") for role in ("", "-restapi")
+            ]
+            assert pods["a1"].keys() == pods["c3"].keys()
+            assert (pods["c3"]["IP"], pods["c3"]["API_PORT_REST"]) == ("", 0)
+            assert [pods[node]["STATUS"] for node in ("a1", "b2", "c3")] == ["running", "running", "away"]
+            assert [pods[node]["LAST_SEEN"] for node in ("b2", "c3")] == [1_800.0, 0.0]
             assert (pods["b2"]["IP"], pods["b2"]["API_PORT_REST"]) == ("10.0.0.178", 42081)
             assert {each["ROLE"] for each in pods.values()} == {"ubdcc-dcn", "ubdcc-restapi"}
             assert database["credentials"] == []

@@ -391,6 +391,61 @@ def test_a_depth_snapshot_of_the_exchange_comes_from_a_holder(cluster: Cluster) 
     assert (near.ask(f"{path}5").status, near.ask(f"{path}5").json["code"]) == (503, -1001)
 
 
+def test_exchange_info_is_asked_for_the_books_of_all_nodes(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far", exchange=options())
+    near.hold("BTCUSDT")
+    near.knows("ETHUSDT", far)
+    near.knows("ETHUSD", far, exchange="binance.us")
+    rows = [{"symbol": "BTCUSDT"}, {"symbol": "ETHUSDT"}]
+    asked: list[Any] = []
+
+    def answer() -> None:
+        while not near.native.is_over:
+            if (request := near.native.take_request(0.05)) is not None:
+                asked.append(request[1:])
+                near.native.respond(request[0], 200, json.dumps({"symbols": rows}).encode())
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(answer)
+        path = "/binance.com/api/v3/exchangeInfo"
+        assert near.ask(f"{path}?symbol=ETHUSDT").json == {"symbols": [{"symbol": "ETHUSDT"}]}
+        near.knows("ETHUSDT", far, status="buffering")
+        near.hold("ETHUSDT")
+        assert near.ask(path).json == {"symbols": rows}
+        assert asked == [("exchange_info", EXCHANGE, "", b'["BTCUSDT","ETHUSDT"]')], "a move fetches nothing"
+        near.knows("BNBUSDT", far)
+        near.ask(path)
+        assert json.loads(asked[1][3]) == ["BNBUSDT", "BTCUSDT", "ETHUSDT"]
+        near.native.drain(0)
+
+
+def test_old_clients_read_all_books_at_once(cluster: Cluster) -> None:
+    compat = [("127.0.0.1", 0, "ubdcc-restapi", [], False)]
+    near, far = cluster.nodes("near", "far", compat=compat)
+    near.hold("BTCUSDT")
+    far.hold("ETHUSDT")
+    lose(far.hold("BNBUSDT"))
+    for symbol in ("ETHUSDT", "BNBUSDT"):
+        near.knows(symbol, far)
+    (old,) = near.native.compat_ports
+    answer: Any = _Port(old).ask("/get_all_depthcaches?levels=2").json
+    assert (answer["event"], answer["result"]) == ("GET_ALL_DEPTHCACHES", "OK")
+    assert list(answer["depthcaches"]) == [EXCHANGE]
+    assert sorted(answer["depthcaches"][EXCHANGE]) == ["BTCUSDT", "ETHUSDT"]
+    for symbol, book in answer["depthcaches"][EXCHANGE].items():
+        query = f"exchange={EXCHANGE}&market={symbol}&limit_count=2"
+        for side in ("asks", "bids"):
+            same = _Port(old).ask(f"/get_{side}?{query}").json
+            assert (book[side], book["last_update_id"]) == (same[side], same["last_update_id"])
+        assert book.keys() == {"asks", "bids", "event_time_us", "last_update_id", "received_time_us"}
+    [missing] = answer["missing"]
+    assert (missing["exchange"], missing["market"], missing["error_id"]) == (EXCHANGE, "BNBUSDT", "#6000")
+    assert len(_Port(old).ask("/get_all_depthcaches").json["depthcaches"][EXCHANGE]["BTCUSDT"]["asks"]) == 20
+    for levels in ("0", "1001", "x", "-1"):
+        assert _Port(old).ask(f"/get_all_depthcaches?levels={levels}").json["error_id"] == "#1025"
+    assert "debug" in _Port(old).ask("/get_all_depthcaches?debug=true").json
+
+
 def test_old_clients_read_the_books_of_all_nodes(cluster: Cluster) -> None:
     compat = [("127.0.0.1", 0, "ubdcc-restapi", [], False)]
     near, one, two = cluster.nodes("near", "one", "two", compat=compat)

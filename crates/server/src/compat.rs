@@ -5,6 +5,7 @@
 //! status 200; `result` says what became of it. What the contract's own server got wrong is not copied:
 //! `docs/how-to/old-clients.md` lists it. Reads are answered here; what begins or ends a book is the owner's.
 
+mod all;
 mod answers;
 mod parameters;
 
@@ -151,6 +152,7 @@ async fn respond(both: &Both, endpoint: &'static Endpoint, request: Request) -> 
         Kind::Cluster => json(answers::cluster(&asked, shared).await),
         Kind::List => json(answers::list(&asked, shared).await),
         Kind::Info => json(answers::info(&asked, shared)),
+        Kind::All => json(all::answer(&asked, shared).await),
         Kind::Test => json(answers::test(&asked)),
         Kind::License => json(answers::license(&asked)),
         Kind::Managing if !compat.options.manages => json(answers::unmanaged(&asked)),

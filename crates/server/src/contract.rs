@@ -10,6 +10,8 @@ pub enum Kind {
     Cluster,
     List,
     Info,
+    /// All books in one answer; the old cluster had none.
+    All,
     Test,
     /// Gone with release 2.9, and without effect before.
     License,
@@ -89,6 +91,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "GET_DEPTHCACHE_INFO",
         "compat_get_depthcache_info",
         Kind::Info,
+    ),
+    endpoint(
+        "/get_all_depthcaches",
+        "GET_ALL_DEPTHCACHES",
+        "compat_get_all_depthcaches",
+        Kind::All,
     ),
     endpoint("/test", "TEST", "compat_test", Kind::Test),
     endpoint(

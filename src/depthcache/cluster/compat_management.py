@@ -146,17 +146,16 @@ class ClusterCompat:
     async def _info(self, given: Given) -> Given:
         exchange, market = required(given, "#1006", "exchange", "market")
         key = self._key(exchange, market)
-        for book in self._node.status()["books"]:
-            if BookKey(book["exchange"], book["symbol"]) == key:
-                return {"depthcache_info": self._cache(book, self._changes().get(key, []))}
-        raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
+        if key not in self._node.runner.core.wanted.books():
+            raise ContractError("#7000", f"DepthCache '{market}' for '{exchange}' not found!")
+        return {"depthcache_info": self._cache(self._node.book_status(key), self._changes().get(key, []))}
 
     async def _cluster(self, _: Given) -> Given:
         status, now_s = self._node.status(), self._wall_s()
         pods: Given = {}
         for node in status["nodes"]:
-            if node["address"] is None:
-                continue  # it is away
+            if node["state"] == "removed":
+                continue
             for role, uid in (("ubdcc-dcn", node["id"]), ("ubdcc-restapi", f"{node['id']}-restapi")):
                 pods[uid] = _pod(node, role, uid, now_s)
         database: Given = {
@@ -215,15 +214,16 @@ def _copy(node: str, state: str, created_s: float) -> Given:
 
 
 def _pod(node: Mapping[str, Any], role: str, uid: str, now_s: float) -> Given:
-    host, _, port = str(node["address"]).rpartition(":")
+    host, _, port = (node["address"] or "").rpartition(":")
+    is_away = node["state"] == "away"
     return {
         "API_PORT_REST": int(port) if port.isdigit() else 0,
         "IP": host.strip("[]"),
-        "LAST_SEEN": now_s,
+        "LAST_SEEN": 0.0 if is_away else now_s,
         "NAME": f"depthcache {node['id']}",
         "NODE": node["id"],
         "ROLE": role,
-        "STATUS": "suspect" if node["state"] == "suspect" else "running",
+        "STATUS": node["state"] if node["state"] in ("away", "suspect") else "running",
         "UID": uid,
         "VERSION": _CONTRACT,
     }

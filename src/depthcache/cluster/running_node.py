@@ -142,8 +142,24 @@ class ClusterNode:
             "cluster": self.identity.cluster,
             "node": self.identity.node.id,
             "nodes": [self._node_status(peer) for peer in self._known_nodes()],
-            "books": [self._book_status(key) for key in sorted(core.wanted.books())],
+            "books": [self.book_status(key) for key in sorted(core.wanted.books())],
             "weight": self._weight(),
+        }
+
+    def book_status(self, key: BookKey) -> dict[str, Any]:
+        """What `status` has of one book that the cluster keeps. Raises KeyError for any other."""
+        core = self.runner.core
+        book, states = core.wanted.books()[key], core.books.all_states(key)
+        return {
+            "exchange": key.exchange,
+            "symbol": key.symbol,
+            "replicas": book.replicas,
+            "settings": dict(book.settings),
+            "owners": list(core.books.owners(key)),
+            "holders": {peer: state.value for peer, state in states.items()},
+            "synced": len(core.books.holders(key)),
+            "reason": self.host.reason(key),
+            "why": core.books.why(key),
         }
 
     # --- running ---------------------------------------------------------------------------
@@ -468,22 +484,6 @@ class ClusterNode:
                 "run": node.run,
             }
         return facts
-
-    def _book_status(self, key: BookKey) -> dict[str, Any]:
-        core = self.runner.core
-        book, states = core.wanted.books()[key], core.books.all_states(key)
-        reason = self.host.reason(key)
-        return {
-            "exchange": key.exchange,
-            "symbol": key.symbol,
-            "replicas": book.replicas,
-            "settings": dict(book.settings),
-            "owners": list(core.books.owners(key)),
-            "holders": {peer: state.value for peer, state in states.items()},
-            "synced": len(core.books.holders(key)),
-            "reason": reason,
-            "why": core.books.why(key),
-        }
 
     def _weight(self) -> list[dict[str, Any]]:
         egress, stats = self.identity.node.egress, self.books.stats()

@@ -9,6 +9,7 @@ use depthcache_book::market::Market;
 use depthcache_book::query::{NumberLevel, ReadPolicy, Reading, Side};
 use depthcache_book::status::{Refusal, Status};
 use depthcache_wire::writer::{self, Numbers, Object};
+use http::Extensions;
 use http::header::HOST;
 
 use super::Compat;
@@ -23,7 +24,7 @@ use crate::shared::Shared;
 const CONTRACT: &str = "0.9.1";
 
 /// Levels of a side at most: as many as the old library holds.
-const MOST_LEVELS: usize = 1_000;
+pub const MOST_LEVELS: usize = 1_000;
 
 /// A request, and what its answer repeats of it.
 pub struct Asked<'a> {
@@ -50,7 +51,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn answer(&self, write: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    pub fn answer(&self, write: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
         let mut out = Vec::new();
         let mut message = Object::begin(&mut out);
         message.text("event", self.event);
@@ -60,6 +61,11 @@ impl<'a> Asked<'a> {
         }
         message.end();
         out
+    }
+
+    /// What is known of its connection.
+    pub fn extensions(&self) -> &'a Extensions {
+        &self.parts.extensions
     }
 
     fn debug(&self, message: &mut Object<'_>) {

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from rich.cells import cell_len
@@ -29,7 +30,7 @@ from depthcache.errors import ConnectionFailed, UsageError
 from tests.cli.programs import running
 from tests.cli.test_completion import completed
 from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeNode, serving
-from tests.server.asking import ADMIN, DEADLINE_S, READ
+from tests.server.asking import ADMIN, DEADLINE_S, READ, ask
 
 SPOT = "binance.com"
 
@@ -466,6 +467,11 @@ def test_a_cluster_of_two_processes_from_start_to_leave(
         start = ("cluster", "start", "--data-dir", str(tmp_path / "one"), *free)
         with running(*start, environment=environment) as one:
             ready = json.loads(one.line())
+            page, _, token = ready["page"].partition("#token=")
+            assert (page[:17], token) == ("http://127.0.0.1:", ready["read_token"]), (
+                "browsers know no authority"
+            )
+            assert b"<html" in ask(urlsplit(page).port or 0, "/", token=None).body
             assert asked("one", "add", "BTCUSDT", "--timeout", "60")["synced"] is True
             join = (*ready["join"], "--data-dir", str(tmp_path / "two"), *free)
             with running(*join, environment=environment) as two:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from depthcache.cluster.management import ClusterManagement, Invitation, NewToke
 from depthcache.cluster.moves import Move
 from depthcache.cluster.runner import SystemClock
 from depthcache.cluster.running_node import ClusterNode
+from depthcache.server import ServerConfig
 from tests.cluster.managed import BTC, ETH, JOIN_TOKEN, NEW_TOKEN, WALL_MS, FakeAdmission, FakeNode
 
 BOOKS = {"exchange": "binance.com", "symbols": ["btcusdt", "ETHUSDT"]}
@@ -268,6 +271,17 @@ def test_secrets_are_in_no_repr() -> None:
     )
     assert NEW_TOKEN not in shown
     assert JOIN_TOKEN not in shown
+
+
+@pytest.mark.parametrize(
+    ("listen", "page"), [("127.0.0.1", "http://"), ("::1", "http://"), ("10.0.0.1", "https://")]
+)
+def test_the_page_is_plain_http_where_only_this_machine_can_connect(listen: str, page: str) -> None:
+    proof = {"certificate": "node.pem", "key": "node.key"}
+    node = FakeNode()
+    node.options = replace(node.options, server=ServerConfig(listen=listen, port=42_081, **proof))
+    node.server = SimpleNamespace(url=f"https://{listen}:42081")  # type: ignore[assignment]
+    assert node.page_url == f"{page}{listen}:42081"
 
 
 # --- status ----------------------------------------------------------------------------------

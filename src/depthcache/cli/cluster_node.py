@@ -181,6 +181,7 @@ def _ready_line(program: NodeProgram) -> str:
     invitation, folder = _invitation(program), program.folder
     facts: dict[str, Any] = {
         "url": program.node.url,
+        "page": f"{program.node.page_url}/#token={program.node.read_token}",
         "read_token": program.node.read_token,
         "admin_token_file": str(folder.path / "admin.token"),
         "node": program.node.identity.node.id,
@@ -203,9 +204,9 @@ def _ready_lines(program: NodeProgram) -> list[str]:
     joined = node.runner.core.wanted.joined()
     number = joined.index(node.identity.node.id) + 1
     is_shown = sys.stdout.isatty()
-    page = f"{node.url}/#token={node.read_token}    read only" if is_shown else None
+    page = f"{node.page_url}/#token={node.read_token}    read only" if is_shown else None
     rows = [
-        ("page", page or f"{node.url}/    enter the token of {_short(folder / 'read.token')}"),
+        ("page", page or f"{node.page_url}/    enter the token of {_short(folder / 'read.token')}"),
         ("admin", f"token in {_short(folder / 'admin.token')} (0600)"),
         ("trust", f"{_short(folder / 'authority.pem')}    for clients of other machines"),
         *(("ubdcc", f"{url}    clients of the old cluster, no token") for url in node.server.compat_urls),

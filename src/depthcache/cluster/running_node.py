@@ -121,6 +121,13 @@ class ClusterNode:
         return self.server.url
 
     @property
+    def page_url(self) -> str:
+        """Where a browser shows the books, without a token. Plain HTTP where only programs of this machine
+        can connect: browsers do not know the cluster's authority. Raises UsageError before it runs."""
+        url = self.url
+        return url.replace("https:", "http:", 1) if self.options.server.is_loopback else url
+
+    @property
     def read_token(self) -> str:
         """The secret of readers. Raises UsageError before it runs."""
         return self.server.read_token

@@ -95,12 +95,23 @@ class Served:
 
 @contextmanager
 def served(
-    *symbols: str, port: int = 0, token: str = READ, exchange: str | None = None, **limits: float
+    *symbols: str,
+    port: int = 0,
+    token: str = READ,
+    exchange: str | None = None,
+    cluster: Mapping[str, str] | None = None,
+    **limits: float,
 ) -> Iterator[Served]:
     """A server of these books with the live page."""
     found = documents()
     with serving(
-        documents=found, gzipped=gzipped(found), port=port, read_token=token, exchange=exchange, **limits
+        documents=found,
+        gzipped=gzipped(found),
+        port=port,
+        read_token=token,
+        exchange=exchange,
+        cluster=cluster,
+        **limits,
     ) as native:
         made = Served(native, token)
         for symbol in symbols:

@@ -231,6 +231,15 @@ impl BookServer {
         self.inner.set_holders(book).map_err(PyValueError::new_err)
     }
 
+    /// Where the servers of all nodes are, this one included: clients that can move are told. Raises ValueError for a server
+    /// that is no node.
+    fn set_nodes(&self, addresses: Vec<String>) -> PyResult<()> {
+        let addresses = addresses.into_iter().map(Into::into).collect();
+        self.inner
+            .set_nodes(addresses)
+            .map_err(PyValueError::new_err)
+    }
+
     /// The nodes that are refused from now on, and no others; their connections end. Raises ValueError for a server that
     /// is no node.
     fn set_denied(&self, nodes: Vec<String>) -> PyResult<()> {

@@ -55,6 +55,10 @@ pub struct Cluster {
     nodes: Nodes,
     authority: RwLock<Authority>,
     denied: watch::Sender<HashSet<String>>,
+    /// The addresses of the servers of all nodes that are there, this one included.
+    nodes_there: watch::Sender<Vec<Arc<str>>>,
+    /// Books that are served here for readers, and held by other nodes.
+    followed: RwLock<HashSet<(Arc<str>, Arc<str>)>>,
     /// Which books the owner is asked to begin here.
     pub follows: Follows,
     /// Reads that other nodes answered.
@@ -77,6 +81,8 @@ impl Cluster {
             nodes: Nodes::new(options.certificate, authority.clone())?,
             authority: RwLock::new(authority),
             denied: watch::Sender::default(),
+            nodes_there: watch::Sender::default(),
+            followed: RwLock::default(),
             follows: Follows::default(),
             forwarded: AtomicU64::new(0),
             hedged: AtomicU64::new(0),
@@ -100,6 +106,36 @@ impl Cluster {
     pub fn deny(&self, nodes: HashSet<String>) {
         self.nodes.forget(|node| nodes.contains(node));
         self.denied.send_replace(nodes);
+    }
+
+    /// The addresses of all nodes that are there from now on.
+    pub fn set_nodes(&self, addresses: Vec<Arc<str>>) {
+        self.nodes_there.send_if_modified(|known| {
+            let is_new = *known != addresses;
+            *known = addresses;
+            is_new
+        });
+    }
+
+    /// The addresses of all nodes that are there, and each change of them.
+    pub fn nodes_there(&self) -> watch::Receiver<Vec<Arc<str>>> {
+        self.nodes_there.subscribe()
+    }
+
+    /// Whether a book is served here only for its readers.
+    pub fn is_followed(&self, exchange: &Arc<str>, symbol: &Arc<str>) -> bool {
+        let key = (exchange.clone(), symbol.clone());
+        self.followed.read().contains(&key)
+    }
+
+    /// A book is served here only for its readers, or no longer.
+    pub fn set_followed(&self, exchange: &Arc<str>, symbol: &Arc<str>, is_followed: bool) {
+        let key = (exchange.clone(), symbol.clone());
+        let mut followed = self.followed.write();
+        match is_followed {
+            true => followed.insert(key),
+            false => followed.remove(&key),
+        };
     }
 
     /// Whether a node is refused.

@@ -100,7 +100,7 @@ impl Protocol for Exchange {
     }
 
     fn on_held(&self, shared: &Shared, book: &Book) {
-        let Some(venue) = self.venues.iter().find(|each| each.name == book.exchange) else {
+        let Some(venue) = self.venue(&book.exchange) else {
             return;
         };
         let mut feeds = self.feeds.lock();
@@ -134,6 +134,10 @@ impl Exchange {
             feeds: Mutex::default(),
             begins: Semaphore::new(delegation::CAPACITY / 2),
         }
+    }
+
+    fn venue(&self, exchange: &str) -> Option<&Arc<VenueRules>> {
+        self.venues.iter().find(|venue| *venue.name == *exchange)
     }
 
     /// What a path is below an exchange: the exchange and the rest; None where its first segment names none.
@@ -333,6 +337,19 @@ impl Exchange {
 
 fn held(registry: &Registry, venue: &VenueRules, symbol: &str) -> Option<Book> {
     registry.find(Some(&venue.name), symbol, false).ok()
+}
+
+/// A book that a client which can move reads better at one of its other holders.
+fn better_elsewhere(shared: &Shared, venue: &VenueRules, symbol: &str) -> Option<Arc<ClusterBook>> {
+    let cluster = shared.cluster.as_ref()?;
+    let book = cluster.holders.find(&venue.name, symbol)?;
+    book.others(&cluster.node).next()?;
+    let is_here = held(&shared.registry, venue, symbol).is_some_and(|own| {
+        let is_synced = || own.look(|market| market.status_info().status == Status::Synced);
+        let is_replica = !cluster.is_followed(&own.exchange, &own.symbol);
+        is_replica && (book.status != Status::Synced || is_synced())
+    });
+    (!is_here).then_some(book)
 }
 
 /// A book that is not held, but by other nodes of the cluster.

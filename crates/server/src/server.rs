@@ -236,6 +236,14 @@ impl Server {
         Ok(())
     }
 
+    /// The addresses of the servers of all nodes that are there, this one included: clients that can move are told. Errors
+    /// are words for people.
+    pub fn set_nodes(&self, addresses: Vec<Arc<str>>) -> Result<(), String> {
+        let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
+        cluster.set_nodes(addresses);
+        Ok(())
+    }
+
     /// The nodes that are refused from now on, and no others: their connections end. Errors are words for people.
     pub fn set_denied(&self, nodes: HashSet<String>) -> Result<(), String> {
         let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
@@ -293,6 +301,9 @@ impl Server {
     }
 
     fn on_gone(&self, book: &Book) {
+        if let Some(cluster) = &self.shared.cluster {
+            cluster.set_followed(&book.exchange, &book.symbol, false);
+        }
         if let Some(exchange) = &self.shared.exchange {
             exchange.on_gone(&book.exchange, &book.symbol);
             book.change(|market| market.release_diffs());

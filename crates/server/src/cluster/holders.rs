@@ -40,6 +40,13 @@ impl ClusterBook {
         format!("{}/{}", self.exchange, self.symbol)
     }
 
+    /// Its holders besides this node.
+    pub fn others(&self, node: &str) -> impl Iterator<Item = &Holder> {
+        self.holders
+            .iter()
+            .filter(move |holder| *holder.node != *node)
+    }
+
     /// Its line in a list of books: as of one that is held here, without what only its holders know.
     pub fn summary(&self, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);

@@ -5,6 +5,7 @@
 //! the simulated exchange: `src/depthcache/simulator/commands.py`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use depthcache_wire::Family;
 use serde::Deserialize;
@@ -110,17 +111,24 @@ pub fn parse(family: Family, text: &str) -> Result<(Command, Value), Refused> {
     }
 }
 
-/// By stream, the last id of the client's book: `{"resume":{"btcusdt@depth@100ms@state1":123}}` beside `params`.
-pub fn resume_ids(text: &str) -> HashMap<String, i64> {
-    #[derive(Deserialize)]
-    struct Resume {
-        #[serde(default)]
-        resume: HashMap<String, i64>,
+/// What depthcache's own clients say beside `params`.
+#[derive(Debug, Default, Deserialize)]
+pub struct Extras {
+    /// By stream, the last id of the client's book: `"resume":{"btcusdt@depth@100ms@state1":123}`.
+    #[serde(default)]
+    pub resume: HashMap<String, i64>,
+    /// The client can connect to other nodes: `"moves":true`.
+    #[serde(default)]
+    pub moves: bool,
+}
+
+impl Extras {
+    pub fn of(text: &str) -> Extras {
+        if !text.contains("\"resume\"") && !text.contains("\"moves\"") {
+            return Extras::default();
+        }
+        serde_json::from_str(text).unwrap_or_default()
     }
-    if !text.contains("\"resume\"") {
-        return HashMap::new();
-    }
-    serde_json::from_str(text).map_or_else(|_| HashMap::new(), |Resume { resume }| resume)
 }
 
 /// Ids that a family takes: spot an integer of 64 bits, a text or null (docs 2026-07-21); the documents of futures say
@@ -187,6 +195,28 @@ pub fn refused_streams<'a>(why: &Refused, names: impl Iterator<Item = &'a str>) 
     let (code, words, id) = (why.code, Value::from(why.words.as_str()), &why.id);
     let names = Value::Array(names.map(Value::from).collect());
     format!(r#"{{"error":{{"code":{code},"msg":{words},"streams":{names}}},"id":{id}}}"#)
+}
+
+/// A refusal of streams whose books other nodes hold: where each is, the best address first.
+pub fn refused_moved<'a, A: Iterator<Item = &'a str>>(
+    why: &Refused,
+    holders: impl Iterator<Item = (&'a str, A)>,
+) -> String {
+    let (code, words, id) = (why.code, Value::from(why.words.as_str()), &why.id);
+    let holders: serde_json::Map<String, Value> = holders
+        .map(|(name, addresses)| (name.to_owned(), addresses.collect()))
+        .collect();
+    let names: Value = holders.keys().map(String::as_str).collect();
+    let holders = Value::Object(holders);
+    format!(
+        r#"{{"error":{{"code":{code},"msg":{words},"streams":{names},"holders":{holders}}},"id":{id}}}"#
+    )
+}
+
+/// Where the nodes of the cluster are, for clients that can move.
+pub fn nodes(addresses: &[Arc<str>]) -> String {
+    let addresses: Value = addresses.iter().map(|each| &**each).collect();
+    format!(r#"{{"e":"nodes","nodes":{addresses}}}"#)
 }
 
 /// A payload as combined connections get it: with its stream.

@@ -10,15 +10,19 @@ use axum::response::Response;
 use http::request::Parts;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::admission::Admission;
-use super::commands::{Command, Refused, done, parse, refused, refused_streams, resume_ids};
+use super::commands::{
+    Command, Extras, Refused, done, nodes, parse, refused, refused_moved, refused_streams,
+};
 use super::outbox::{Next, Outbox, TOO_SLOW};
 use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
-use super::{Exchange, elsewhere, held, states, time_ms};
+use super::{Exchange, better_elsewhere, elsewhere, held, states, time_ms};
+use crate::cluster::Cluster;
 use crate::following;
 use crate::percent::percent_decoded;
 use crate::shared::Shared;
@@ -96,6 +100,7 @@ pub async fn open(
         venue: venue.clone(),
         outbox: Arc::new(Outbox::new(shared.limits.held_bytes, url.is_combined)),
         subscribed: Mutex::default(),
+        telling: Mutex::default(),
     });
     let streams = reader.streams(&url.streams).map_err(|why| {
         let code = if why.code == 4 { -1003 } else { -1100 };
@@ -145,6 +150,8 @@ struct Reader {
     has_depth: bool,
     admission: Admission,
     subscribed: Mutex<Subscribed>,
+    /// Tells where the nodes are, if the client can move.
+    telling: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -170,8 +177,8 @@ impl Session for StreamSession {
         };
         match parse(self.reader.venue.family, text.as_str()) {
             Ok((command, id)) => {
-                let resume = resume_ids(text.as_str());
-                self.reader.perform(command, &id, resume);
+                let extras = Extras::of(text.as_str());
+                self.reader.perform(command, &id, extras);
             }
             Err(why) => self.reader.refuse(&why),
         }
@@ -202,6 +209,9 @@ impl Session for StreamSession {
 impl Drop for StreamSession {
     fn drop(&mut self) {
         self.reader.leave();
+        if let Some(telling) = self.reader.telling.lock().take() {
+            telling.abort();
+        }
     }
 }
 
@@ -209,9 +219,9 @@ impl Drop for StreamSession {
 type Named = (Arc<str>, Stream);
 
 impl Reader {
-    fn perform(self: &Arc<Self>, command: Command, id: &Value, resume: HashMap<String, i64>) {
+    fn perform(self: &Arc<Self>, command: Command, id: &Value, extras: Extras) {
         match command {
-            Command::Subscribe(names) => self.subscribe(&names, id, resume),
+            Command::Subscribe(names) => self.subscribe(&names, id, extras),
             Command::Unsubscribe(names) => {
                 for name in &names {
                     self.unsubscribe(name);
@@ -237,7 +247,7 @@ impl Reader {
     }
 
     /// Subscribe to all of the names or to none. Books that are not held are begun first, where that is allowed.
-    fn subscribe(self: &Arc<Self>, names: &[String], id: &Value, resume: HashMap<String, i64>) {
+    fn subscribe(self: &Arc<Self>, names: &[String], id: &Value, extras: Extras) {
         let streams = match self.streams(names) {
             Ok(streams) => streams,
             Err(why) => {
@@ -247,6 +257,10 @@ impl Reader {
                 });
             }
         };
+        if extras.moves && self.move_on(&streams, id) {
+            return;
+        }
+        let resume = extras.resume;
         let exchange = &self.exchange;
         let is_held =
             |stream: &Stream| held(&self.shared.registry, &self.venue, &stream.symbol).is_some();
@@ -271,6 +285,59 @@ impl Reader {
                 tokio::spawn(async move { reader.begin(streams, &id, resume).await });
             }
         }
+    }
+
+    /// Tell a client that can move where the nodes are, and refuse streams of books that others hold; whether it did.
+    fn move_on(self: &Arc<Self>, streams: &[Named], id: &Value) -> bool {
+        let Some(cluster) = &self.shared.cluster else {
+            return false;
+        };
+        if self.admission.is_node {
+            return false;
+        }
+        self.tell_nodes(cluster);
+        let of_states = streams
+            .iter()
+            .filter(|(_, stream)| stream.kind.has_states());
+        let moved: Vec<_> = of_states
+            .filter_map(|(name, stream)| {
+                let book = better_elsewhere(&self.shared, &self.venue, &stream.symbol)?;
+                Some((name, book))
+            })
+            .collect();
+        if moved.is_empty() {
+            return false;
+        }
+        let why = Refused {
+            code: states::HELD_ELSEWHERE,
+            words: "other nodes of the cluster hold the book".to_owned(),
+            id: id.clone(),
+        };
+        let holders = moved.iter().map(|(name, book)| {
+            let others = book.others(&cluster.node);
+            (&***name, others.map(|holder| &*holder.address))
+        });
+        self.reply(refused_moved(&why, holders));
+        true
+    }
+
+    /// Say once where the nodes are, and from then on each change.
+    fn tell_nodes(&self, cluster: &Cluster) {
+        let mut telling = self.telling.lock();
+        if telling.is_some() {
+            return;
+        }
+        let mut there = cluster.nodes_there();
+        self.reply(nodes(&there.borrow_and_update()));
+        let outbox = Arc::downgrade(&self.outbox);
+        *telling = Some(tokio::spawn(async move {
+            while there.changed().await.is_ok() {
+                let Some(outbox) = outbox.upgrade() else {
+                    return;
+                };
+                outbox.push(nodes(&there.borrow_and_update()).into());
+            }
+        }));
     }
 
     async fn begin(

@@ -20,6 +20,9 @@ pub const SUFFIX: &str = "@state1";
 /// The code of the error for such a stream if its book is not held.
 pub const NOT_HELD: u8 = 100;
 
+/// The code of the error for such a stream if other nodes hold its book, for clients that can move.
+pub const HELD_ELSEWHERE: u8 = 101;
+
 /// A state is sent after so long without a message.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
 

@@ -77,7 +77,7 @@ class Node:
 
 async def test_a_book_is_begun_once_and_ends_some_time_after_its_last_reader() -> None:
     node = Node()
-    assert await node.ask([BOOK, BOOK, OTHER]) == [200, 200, 200]
+    assert await node.ask([BOOK, BOOK, OTHER]) == [201, 201, 201]
     assert (set(node.shown), len(node.clients)) == ({BOOK, OTHER}, 1)
     node.read[BOOK] = 1
     for _ in range(20):
@@ -86,7 +86,7 @@ async def test_a_book_is_begun_once_and_ends_some_time_after_its_last_reader() -
     node.read[BOOK] = 0
     node.following.look(LINGER_S - 1)
     assert set(node.shown) == {BOOK}
-    assert await node.ask() == [200]
+    assert await node.ask() == [201]
     node.following.look(LINGER_S - 1)
     assert set(node.shown) == {BOOK}
     node.following.look(1)
@@ -98,7 +98,7 @@ async def test_a_book_is_begun_once_and_ends_some_time_after_its_last_reader() -
 async def test_a_held_book_needs_no_following_and_takes_over_when_there_is_no_reader() -> None:
     node = Node()
     node.held.add(OTHER)
-    assert await node.ask([BOOK, OTHER]) == [200, 200]
+    assert await node.ask([BOOK, OTHER]) == [201, 200]
     node.held.add(BOOK)
     node.read[BOOK] = 1
     node.following.look(5)
@@ -121,7 +121,7 @@ async def test_a_closed_book_is_begun_again_and_other_nodes_get_another_client()
     await node.ask()
     node.shown[BOOK].status = Status.CLOSED
     node.servers = ("http://b2",)
-    assert await node.ask() == [200]
+    assert await node.ask() == [201]
     assert [client.servers for client in node.clients] == [("http://b2", "http://c3"), ("http://b2",)]
     assert node.shown[BOOK].status is Status.BUFFERING
     node.following.look(1)
@@ -173,7 +173,7 @@ async def test_after_a_renewal_a_book_that_is_cut_off_is_begun_again_with_the_ne
     node.shown[BOOK].status = Status.DISCONNECTED
     node.following.look(5)
     assert set(node.shown) == {OTHER}
-    assert await node.ask() == [200]
+    assert await node.ask() == [201]
     assert len(node.clients) == 2
     node.read[OTHER] = 0
     node.following.look(LINGER_S)

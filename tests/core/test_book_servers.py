@@ -15,7 +15,7 @@ from depthcache.core.notices import Ending
 from depthcache.core.policy import Policy
 from depthcache.model import Status
 from depthcache.simulator import TINY, SimulatedExchange, differences
-from tests.support.relayed import Close, Cut, Server, Servers, reader_of, remote
+from tests.support.relayed import Close, Cut, Server, Servers, address, reader_of, remote
 
 SPOT = "binance.com"
 ENGINES = pytest.mark.parametrize("engine", [Router, reference.Router])
@@ -32,8 +32,10 @@ class Chain:
         latency_ns: int = 10_000_000,
         held: tuple[tuple[str, ...], ...] = (("BTCUSDT",),) * 3,
         engine: Any = Router,
+        named: int | None = None,
     ) -> None:
-        """`held`: the symbols of each server; the first one of the first server is the reader's."""
+        """`held`: the symbols of each server; the first one of the first server is the reader's.
+        `named`: how many servers the reader is given; None for all."""
         exchange = SimulatedExchange({SPOT: {"BTCUSDT": TINY, "ETHUSDT": TINY}}, seed=1, history=20_000)
         venue = venues.venue(SPOT)
         names = ("a", "b", "c")[:count]
@@ -41,7 +43,7 @@ class Chain:
         for server, symbols in zip(made, held, strict=False):
             for symbol in symbols:
                 server.add(venue, symbol)
-        self.venue = remote(venue, count)
+        self.venue = remote(venue, count if named is None else named)
         self.servers = Servers(exchange, made)
         self.reader = reader_of(self.servers, policy=Policy(), seed=3, latency_ns=latency_ns, router=engine())
         self.book: Any = self.reader.add(self.venue, held[0][0], depth=5)
@@ -305,3 +307,65 @@ def test_access_is_refused_when_every_server_refuses_the_token(status: int) -> N
     chain.reader.run_for(40)
     assert core.access_refused(1) == ""
     assert_true(chain, chain.book)
+
+
+class Nodes(Chain):
+    """Three nodes of one cluster with two books, each at two of them; the reader is given the first."""
+
+    def __init__(self, engine: Any, *, named: int = 1, **changes: Any) -> None:
+        super().__init__(3, held=(BTC, BOTH, ETH), engine=engine, named=named, **changes)
+        self.place({"BTCUSDT": (0, 1), "ETHUSDT": (1, 2)})
+        self.other: Any = self.reader.add(self.venue, "ETHUSDT", depth=5)
+        self.reader.run_for(1)
+        assert_true(self, self.book, self.other)
+
+    def place(self, holders: dict[str, tuple[int, ...]], there: tuple[int, ...] = (0, 1, 2)) -> None:
+        for number, server in enumerate(self.servers.servers):
+            server.nodes = [address(each) for each in there]
+            server.elsewhere = {
+                symbol: [address(each) for each in numbers]
+                for symbol, numbers in holders.items()
+                if number not in numbers
+            }
+
+    def lose(self, server: Server, how: Any = Cut()) -> None:  # noqa: B008
+        server.is_down = True
+        self.servers.end_sessions(how, server)
+
+    @property
+    def sessions(self) -> list[int]:
+        return [len(server.sessions) for server in self.servers.servers]
+
+    @property
+    def snapshots(self) -> list[int]:
+        return [book.counters["snapshots"] for book in (self.book, self.other)]
+
+    @property
+    def gaps(self) -> list[int]:
+        return [book.counters["gaps"] for book in (self.book, self.other)]
+
+
+@ENGINES
+def test_a_stream_moves_to_a_node_that_holds_its_book(engine: Any) -> None:
+    chain = Nodes(engine)
+    assert (chain.sessions, chain.snapshots) == ([1, 1, 0], [1, 1])
+    assert chain.reader.unexpected == ()
+
+
+@ENGINES
+@pytest.mark.parametrize(("how", "most_s"), [(Cut(), 0.3), (None, 1.9)])
+def test_the_streams_of_a_lost_node_continue_at_another_holder(engine: Any, how: Any, most_s: float) -> None:
+    chain = Nodes(engine)
+    _, second, third = chain.servers.servers
+    chain.place({"BTCUSDT": (0,), "ETHUSDT": (2,)})
+    before = chain.other.last_update_id
+    chain.lose(second, how)
+    began_ns = chain.reader.now_ns
+    while chain.other.last_update_id == before or not third.sessions:
+        chain.reader.run_for(0.01)
+        assert chain.reader.now_ns - began_ns < most_s * 1e9
+    chain.reader.run_for(0.2)
+    assert_true(chain, chain.book, chain.other)
+    assert chain.other.last_update_id > before
+    assert (chain.sessions, chain.snapshots, chain.gaps) == ([1, 0, 1], [1, 1], [0, 0])
+    assert chain.reader.unexpected == ()

@@ -84,7 +84,7 @@ class Session:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._out: list[Sent] = []
-        self.is_dead = False
+        self.is_dead = self.knows_nodes = False
 
     def push(self, message: Any) -> None:
         self._out.append(Text(message if isinstance(message, str) else json.dumps(message)))
@@ -100,6 +100,8 @@ class Session:
         names = asked.get("params", [])
         self._server.asked.append(asked["method"])
         if asked["method"] == "SUBSCRIBE":
+            if asked.get("moves") and self._move_on(names, asked["id"]):
+                return
             unknown = [name for name in names if self._server.find(name) is None]
             if unknown:
                 words = f"this server holds no book of x for {unknown[0]}"
@@ -111,6 +113,18 @@ class Session:
             self._server.forget(self, name)
             if asked["method"] == "SUBSCRIBE":
                 self._server.subscribe(self, name, asked.get("resume", {}).get(name), now_ns)
+
+    def _move_on(self, names: list[str], number: int) -> bool:
+        server = self._server
+        if server.nodes and not self.knows_nodes:
+            self.knows_nodes = True
+            self.push({"e": "nodes", "nodes": server.nodes})
+        found = {name: server.elsewhere.get(name.partition("@")[0].upper()) for name in names}
+        holders = {name: addresses for name, addresses in found.items() if addresses}
+        if holders:
+            error = {"code": 101, "msg": "elsewhere", "streams": list(holders), "holders": holders}
+            self.push({"error": error, "id": number})
+        return bool(holders)
 
     def on_pong(self, payload: bytes, now_ns: int) -> None:
         """Nothing is measured here."""
@@ -142,6 +156,10 @@ class Server:
         """The methods of all messages of readers."""
         self.names_streams = True
         """Whether a refused subscription names the streams that are not held."""
+        self.nodes: list[str] = []
+        """Where the nodes of its cluster are; none for a server by itself."""
+        self.elsewhere: dict[str, list[str]] = {}
+        """By symbol, where the holders of a book are that clients should read there."""
         self.handshake_status: int | None = None
         """With which HTTP status handshakes are refused."""
         self.router.look = self._look
@@ -294,6 +312,11 @@ def _levels(side: BookSide, limit: int) -> list[list[str]]:
     ]
 
 
+def address(number: int) -> str:
+    """Where that server is, as nodes say it."""
+    return URLS[number].removeprefix("https://")
+
+
 class Servers:
     """All servers of a reader, in the shape of an exchange (`simulator.interface.Exchange`)."""
 
@@ -384,4 +407,15 @@ def remote(venue: Venue, count: int) -> Venue:
     return made
 
 
-__all__ = ["URLS", "Close", "Cut", "Server", "Servers", "Session", "TappedRouter", "reader_of", "remote"]
+__all__ = [
+    "URLS",
+    "Close",
+    "Cut",
+    "Server",
+    "Servers",
+    "Session",
+    "TappedRouter",
+    "address",
+    "reader_of",
+    "remote",
+]

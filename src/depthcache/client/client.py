@@ -353,6 +353,7 @@ class Client(Generic[B]):
                 budgets=self._budgets(),
                 own_snapshots=self.config.snapshots is not None,
                 has_token=self.config.access is None or self.config.access.token is not None,
+                moves=self.config.access is None or self.config.access.fingerprint is None,
                 copy_from=self._copy_from,
             )
             self._runner = Runner(

@@ -88,14 +88,18 @@ class Following:
         return route == "follow"
 
     async def answer(self, route: str, first: str, second: str, body: bytes) -> tuple[int, bytes]:
-        """Follow the book `second` of the exchange `first`: status 200 as soon as it is served."""
+        """Follow the book `second` of the exchange `first`: status 201 as soon as it is served, 200 if the
+        node holds it itself."""
         del route, body
         try:
             async with self._lock:
                 is_there = await self._follow(BookKey(first, second))
         except DepthCacheError as error:
             return _refused(str(error))
-        return (HTTPStatus.OK, b"") if is_there else _refused("no other node has the book now")
+        if not is_there:
+            return _refused("no other node has the book now")
+        is_followed = BookKey(first, second) in self._followed
+        return HTTPStatus.CREATED if is_followed else HTTPStatus.OK, b""
 
     # --- running ---------------------------------------------------------------------------
 

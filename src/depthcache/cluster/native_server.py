@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from depthcache.cluster.core.members import Node
@@ -22,6 +23,11 @@ class NativeServer:
             addresses = [(node.id, node.address) for node in nodes]
             status, reason = ("synced", "") if is_synced else ("buffering", "no node has the book yet")
             self._native.set_holders(*key, addresses, status=status, reason=reason)
+
+    def set_nodes(self, addresses: Iterable[str]) -> None:
+        """Tell clients that can connect to other nodes where all nodes are."""
+        if self._is_node:
+            self._native.set_nodes(list(addresses))
 
     def set_denied(self, nodes: frozenset[str]) -> None:
         """Refuse the certificates of these nodes."""

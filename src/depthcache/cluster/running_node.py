@@ -347,6 +347,7 @@ class ClusterNode:
             on_stop=self._on_stop,
         )
         await self.runner.start()
+        self._tell_nodes()
         self._look()
         self._check()
 
@@ -407,6 +408,14 @@ class ClusterNode:
 
     def _on_member(self, member: Member) -> None:
         self._addresses[member.node.id] = member.node.address
+        asyncio.get_running_loop().call_soon(self._tell_nodes)
+
+    def _tell_nodes(self) -> None:
+        """Tell clients where the nodes are that can be asked now."""
+        if hasattr(self, "runner") and self._state != "closed":
+            members = self.runner.core.members
+            alive = (node for node in members.not_dead() if members.is_alive(node.id))
+            self._native.set_nodes(sorted(node.address for node in alive))
 
     async def _connect(self, servers: tuple[str, ...]) -> Books:
         """A client of other nodes."""

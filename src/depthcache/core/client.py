@@ -89,18 +89,20 @@ class ClientCore:
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
         has_token: bool = True,
+        moves: bool = True,
         copy_from: Callable[[str, str], str | None] = from_exchange,
     ) -> None:
         """`router`: the engine.
 
         `random`: numbers for jitter. `budgets`: those shared with other clients of the same address; None
         creates its own. `own_snapshots`: snapshots come from the user's own source, which may have cached
-        them for any time. `has_token`: requests to book servers carry a token. `copy_from`: whenever a book
+        them for any time. `has_token`: requests to book servers carry a token. `moves`:
+        servers that book servers name are used, too. `copy_from`: whenever a book
         of an exchange and symbol needs a first snapshot, the base URL of a book server to copy it from; None
         for the exchange.
         """
         self._budgets = budgets or Budgets()
-        servers = Servers(has_token=has_token)
+        servers = Servers(has_token=has_token, moves=moves)
         self._context = Context(
             router,
             policy,
@@ -149,7 +151,7 @@ class ClientCore:
     def access_refused(self, market: int) -> str:
         """Why no book server of a market accepts this client; empty if one may."""
         supervisor = self._markets.get(market)
-        return "" if supervisor is None else self._context.servers.refused(len(supervisor.venue.servers))
+        return "" if supervisor is None else self._context.servers.refused()
 
     def clock(self, market: int) -> Estimate | None:
         """The estimate of the clock of a market's exchange."""
@@ -167,6 +169,8 @@ class ClientCore:
         """
         if self._closed:
             raise InvalidArgument(name="symbol", value=symbol, allowed="no new symbols: the client is closed")
+        if venue.servers:
+            venue = self._context.servers.begin(venue)
         weight = venue.snapshot_weight(venue.snapshot_limit(depth))
         depth = int(depth)
         stream = venue.stream(symbol, speed_ms)

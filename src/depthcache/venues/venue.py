@@ -130,7 +130,7 @@ class Venue:
     connection_lifetime_s: float
     data_mirror: str | None = None
     """Exchange name with the same market data on hosts that also serve regions which these refuse."""
-    servers: tuple[Endpoints, ...] = ()
+    servers: Sequence[Endpoints] = ()
     """Book servers in place of the exchange, in the order in which they are tried; usually none."""
     recorded_as: str = ""
     """Its origin in recordings and reports of `verify`, which venues with the same messages share; empty for

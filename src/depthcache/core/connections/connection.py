@@ -17,12 +17,12 @@ from typing import Protocol
 from depthcache.core import reasons
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
 from depthcache.core.connections.arbitration import Feed
-from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
+from depthcache.core.connections.control_messages import Nodes, Reply, Shutdown, read_reply
 from depthcache.core.connections.subscriptions import Message, Subscriptions, blamed_of
 from depthcache.core.context import Context, HandshakeRefusal
 from depthcache.core.notices import AccessRefused
 from depthcache.core.policy import to_ns
-from depthcache.core.servers import Attempts, is_access_refused, server_hint
+from depthcache.core.servers import HELD_ELSEWHERE, Attempts, is_access_refused, server_hint
 from depthcache.core.timers import Timer
 from depthcache.venues.venue import Venue
 
@@ -39,6 +39,10 @@ _COME_BACK_CLOSE = 1012
 _FIRST_PAUSE_S = 0.05
 _SERVED_STABLE_S = 10.0
 """A connection to a book server that lasted this long costs no growing pause: no server bans an address."""
+_SIBLING_S = 0.75
+"""A node of a cluster that is silent for so long is asked for a sign of life, and left if none comes in as
+long again: another one has the same books."""
+_SIBLING_REPLY_S = 2.0
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
 
 
@@ -50,6 +54,9 @@ class SlotOwner(Protocol):
 
     def on_not_served(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
         """The book server of the connection refused this stream."""
+
+    def on_moved(self, slot: ConnectionSlot, name: str, addresses: tuple[str, ...], now_ns: int) -> None:
+        """The book server of the connection says that others hold the book of this stream."""
 
     def may_serve(self, slot: ConnectionSlot, server: int, now_ns: int) -> bool:
         """Whether a book server may hold any stream of a slot."""
@@ -68,14 +75,16 @@ class ConnectionSlot:
     def __init__(self, context: Context, venue: Venue, owner: SlotOwner, server: int = 0) -> None:
         """`server`: the number of the book server to connect to first, where the venue has any."""
         self.number: int = next(context.slot_numbers)
-        self.subscriptions: Subscriptions = Subscriptions(context, venue.names_per_message)
+        self.subscriptions: Subscriptions = Subscriptions(
+            context, venue.names_per_message, moves=bool(venue.servers) and context.servers.moves
+        )
         self._context = context
         self.venue = venue
         self._owner = owner
         self._budget = context.budgets.of(venue)
         self.server: int = server
         """The number of the book server that is used now or next."""
-        self._attempts = Attempts(len(venue.servers))
+        self._attempts = Attempts(context.servers)
         self.connection: int | None = None
         """The number of the current connection."""
         self._opened_ns: int | None = None
@@ -215,6 +224,11 @@ class ConnectionSlot:
         if isinstance(message, Shutdown):
             self.on_alive(now_ns)
             self._owner.on_end_of_life(self, now_ns)
+        elif isinstance(message, Nodes):
+            self.on_alive(now_ns)
+            if self.venue.servers and self.is_open:
+                self._context.servers.on_nodes(message.addresses, self.server)
+                self._context.deadlines.set(Timer.LIFE, self.number, now_ns + self._quiet_ns())
         elif isinstance(message, Reply):
             self._on_reply(message, now_ns)
 
@@ -257,7 +271,7 @@ class ConnectionSlot:
         self.connects += 1
         context.slots_by_connection[connection] = self
         context.deadlines.clear(self.number, Timer.CONNECT)
-        context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(context.policy.connect_timeout_s))
+        context.deadlines.set(Timer.OPENING, self.number, now_ns + to_ns(self._connect_timeout_s()))
         context.commands.append(OpenConnection(connection, self.venue.stream_url(self.server)))
 
     def _on_lost(self, reason: str, now_ns: int, *, is_refused: bool = False, stays: bool = False) -> None:
@@ -270,7 +284,7 @@ class ConnectionSlot:
         self._context.deadlines.clear(self.number, *_TIMERS)
         if self.venue.servers:
             reason = reasons.of_server(self.venue.server_name(self.server), reason)
-            self._on_server_lost(reason if is_refused else "")
+            self._on_server_lost(reason if is_refused else "", now_ns)
         stays = stays and self._attempts.is_first(self.server)
         self._attempts.on_failed(self.server, self._pause_ns, now_ns)
         # Arm the recovery before reporting the loss.
@@ -286,8 +300,8 @@ class ConnectionSlot:
             subscriber.on_disconnected(reason, now_ns)
         self._owner.on_lost(self, now_ns)
 
-    def _on_server_lost(self, refusal: str) -> None:
-        refused = self._context.servers.on_failed(self.server, len(self.venue.servers), refusal=refusal)
+    def _on_server_lost(self, refusal: str, now_ns: int) -> None:
+        refused = self._context.servers.on_failed(self.server, now_ns, refusal=refusal)
         if refused:
             self._context.notices.append(AccessRefused(refused))
 
@@ -342,8 +356,7 @@ class ConnectionSlot:
         pace = max(self.venue.messages_per_second * policy.limit_share, 0.1)
         self._next_message_ns = now_ns + to_ns(1.0 / pace)
         self._context.deadlines.clear(self.number, Timer.MESSAGE)
-        asked_for_life = message.method == "LIST_SUBSCRIPTIONS"
-        patience_s = policy.liveness_timeout_s if asked_for_life else policy.reply_timeout_s
+        patience_s = self._patience_s(message)
         self._context.deadlines.set(Timer.REPLY, self.number, now_ns + to_ns(patience_s))
 
     def _on_reply(self, reply: Reply, now_ns: int) -> None:
@@ -357,6 +370,9 @@ class ConnectionSlot:
         self._context.deadlines.clear(self.number, Timer.REPLY)
         if reply.error is None:
             self.subscriptions.on_done(now_ns)
+        elif reply.error.code == HELD_ELSEWHERE and self.venue.servers:
+            for name, addresses in self.subscriptions.on_moved(reply.error):
+                self._owner.on_moved(self, name, addresses, now_ns)
         else:
             names = self.subscriptions.on_refused(reply.error, now_ns)
             if reply.error.code == _TOO_MANY and names:
@@ -372,8 +388,7 @@ class ConnectionSlot:
         if awaited is None:
             return
         asked_for_life = awaited.method == "LIST_SUBSCRIPTIONS"
-        policy = self._context.policy
-        patience_s = policy.liveness_timeout_s if asked_for_life else policy.reply_timeout_s
+        patience_s = self._patience_s(awaited)
         timeout_ns = to_ns(patience_s)
         if self.subscriptions.proven(awaited) or (
             asked_for_life and self.last_alive_ns() > now_ns - timeout_ns
@@ -388,7 +403,27 @@ class ConnectionSlot:
 
     def _quiet_ns(self) -> int:
         """How long nothing may arrive before a sign of life is requested."""
-        return to_ns(self._context.policy.quiet_connection_s)
+        quiet_s = self._context.policy.quiet_connection_s
+        return to_ns(min(quiet_s, _SIBLING_S) if self._has_siblings else quiet_s)
+
+    @property
+    def _has_siblings(self) -> bool:
+        """Whether the server is a node of a cluster: another one has the same books."""
+        return bool(self.venue.servers) and self._context.servers.are_nodes
+
+    def _connect_timeout_s(self) -> float:
+        timeout_s = self._context.policy.connect_timeout_s
+        return min(timeout_s, _SIBLING_REPLY_S) if self._has_siblings else timeout_s
+
+    def _patience_s(self, message: Message) -> float:
+        """How long a response is waited for. A node may have to begin a book of streams that do not move."""
+        policy = self._context.policy
+        if message.method == "LIST_SUBSCRIPTIONS":
+            patience_s, most_s = policy.liveness_timeout_s, _SIBLING_S
+        else:
+            patience_s, most_s = policy.reply_timeout_s, _SIBLING_REPLY_S
+        waits = message.method == "SUBSCRIBE" and not message.moves
+        return min(patience_s, most_s) if self._has_siblings and not waits else patience_s
 
     def _check_liveness(self, now_ns: int) -> None:
         quiet_since_ns = self.last_alive_ns()

@@ -7,6 +7,8 @@ Replies are not wrapped on combined sockets, and errors come bare (documentation
     {"error":{"code":4,"msg":"Too many subscriptions"},"id":2}
     {"code":2,"msg":"Invalid request: invalid stream","id":3}
     {"error":{"code":100,"msg":"this server holds no book …","streams":["ethusdt@depth@100ms@state1"]},"id":4}
+    {"error":{"code":101,"msg":"…","streams":["a@depth@state1"],"holders":{"a@depth@state1":["host:42081"]}},"id":5}
+    {"e":"nodes","nodes":["host:42081","other:42081"]}
     {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}
 """
 
@@ -18,7 +20,7 @@ from typing import Any, NamedTuple, cast
 from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.foreign_text import clean
 
-__all__ = ["ErrorReply", "Reply", "Shutdown", "read_reply"]
+__all__ = ["ErrorReply", "Nodes", "Reply", "Shutdown", "read_reply"]
 
 _LONGEST_TEXT = 300
 _NUMBERS = range(1 << 63)
@@ -31,6 +33,8 @@ class ErrorReply(NamedTuple):
     text: str
     streams: tuple[str, ...] = ()
     """The streams because of which a book server refused a SUBSCRIBE, if it names them."""
+    holders: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """By stream, where its book is instead, the best address first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,14 @@ class Shutdown:
     """The exchange announces that it will close this connection soon."""
 
 
-def read_reply(payload: bytes) -> Reply | Shutdown | None:
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """A book server says where all nodes of its cluster are."""
+
+    addresses: tuple[str, ...]
+
+
+def read_reply(payload: bytes) -> Reply | Shutdown | Nodes | None:
     """Parse a control message; None for anything unknown. Never raises."""
     try:
         value = read_json(payload)
@@ -59,12 +70,15 @@ def read_reply(payload: bytes) -> Reply | Shutdown | None:
     event = cast("dict[str, Any]", inner).get("e") if isinstance(inner, dict) else None
     if "serverShutdown" in (message.get("e"), event):
         return Shutdown()
+    if message.get("e") == "nodes":
+        return Nodes(_names(message.get("nodes")))
     number = whole(message.get("id"), _NUMBERS)
     error = message.get("error", message)
     if isinstance(error, dict) and ("code" in error or "msg" in error):
         fault = cast("dict[str, Any]", error)
         text = clean(fault.get("msg", ""), most=_LONGEST_TEXT)
-        return Reply(number, ErrorReply(whole(fault.get("code")), text, _names(fault.get("streams"))))
+        streams, holders = _names(fault.get("streams")), _holders(fault.get("holders"))
+        return Reply(number, ErrorReply(whole(fault.get("code")), text, streams, holders))
     if "error" in message:
         return Reply(number, ErrorReply(None, clean(message["error"], most=_LONGEST_TEXT)))
     return Reply(number, None) if "result" in message else None
@@ -74,3 +88,9 @@ def _names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         return ()
     return tuple(each for each in cast("list[object]", value) if isinstance(each, str))
+
+
+def _holders(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        return ()
+    return tuple((name, _names(each)) for name, each in cast("dict[str, object]", value).items())

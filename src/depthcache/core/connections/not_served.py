@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from depthcache.core.context import Context
 from depthcache.core.policy import to_ns
+from depthcache.core.servers import in_turn_after
 
 __all__ = ["NotServed"]
 
@@ -19,8 +20,8 @@ class _Refusal:
 class NotServed:
     """The refusals of one pool of connections, by stream and by the number of the server."""
 
-    def __init__(self, context: Context, count: int) -> None:
-        self._context, self._count = context, count
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._refusals: dict[str, dict[int, _Refusal]] = {}
 
     def may_serve(self, name: str, server: int, now_ns: int) -> bool:
@@ -30,7 +31,9 @@ class NotServed:
 
     def other(self, name: str, server: int, now_ns: int) -> int | None:
         """The next server after this one that may be asked for a stream; None if there is none now."""
-        in_turn = ((server + step) % self._count for step in range(1, self._count))
+        servers = self._context.servers
+        numbers = [each for each in servers.numbers() if servers.is_proven(each)]
+        in_turn = (each for each in in_turn_after(numbers, server) if each != server)
         return next((each for each in in_turn if self.may_serve(name, each, now_ns)), None)
 
     def on_refused(self, name: str, server: int, now_ns: int) -> None:

@@ -53,7 +53,7 @@ class ConnectionPool:
         self._slot_of: dict[str, ConnectionSlot] = {}
         self._arbitrations: dict[str, Arbitration] = {}
         self._handovers: dict[int, _Handover] = {}
-        self._not_served = NotServed(context, len(venue.servers))
+        self._not_served = NotServed(context)
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -162,6 +162,31 @@ class ConnectionPool:
             del self._slot_of[name]
             self._leave(slot, name, now_ns)
             self._assign(self._arbitrations[name], now_ns, besides=slot, server=server)
+
+    def on_moved(self, slot: ConnectionSlot, name: str, addresses: tuple[str, ...], now_ns: int) -> None:
+        """A node says that others hold the book of a stream: it moves there, if one may be reached."""
+        is_placed = self._slot_of.get(name) is slot  # and on no successor
+        server = self._holder(name, addresses, slot, now_ns) if is_placed else None
+        if server is None:
+            slot.subscriptions.stay(name)
+            return
+        self._not_served.on_refused(name, slot.server, now_ns)
+        del self._slot_of[name]
+        self._leave(slot, name, now_ns)
+        self._assign(self._arbitrations[name], now_ns, besides=slot, server=server)
+
+    def _holder(self, name: str, addresses: tuple[str, ...], slot: ConnectionSlot, now_ns: int) -> int | None:
+        """The best of the nodes at these addresses: one that there is a connection to, or the first."""
+        servers = self._context.servers
+        usable = [
+            each
+            for each in servers.learn(addresses, slot.server)
+            if each != slot.server
+            and servers.may_move_to(each, now_ns)
+            and self._not_served.may_serve(name, each, now_ns)
+        ]
+        connected = {each.server for each in self._slots.values() if each.is_open}
+        return next((each for each in usable if each in connected), usable[0] if usable else None)
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection of a slot will end: prepare another one."""

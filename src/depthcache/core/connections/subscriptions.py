@@ -51,6 +51,8 @@ class Subscription:
     """The maximum number of names in a message that contains this one."""
     state: SubscriptionState = SubscriptionState.WANTED
     renew: bool = False
+    stays: bool = False
+    """Whether it is to come from this connection, although the book is held elsewhere."""
     refusals: int = 0
     not_before_ns: int = 0
 
@@ -64,21 +66,26 @@ class Message:
     names: tuple[str, ...]
     resume: tuple[tuple[str, int], ...] = ()
     """For a book server: streams with the update id from which their book continues."""
+    moves: bool = False
+    """For a book server: the streams can move to other nodes."""
 
     @property
     def text(self) -> str:
         """The frame. Names are sent as they are: raw UTF-8 is accepted (measured 2026-10-07)."""
         params = {"params": self.names} if self.names else {}
         resume = {"resume": dict(self.resume)} if self.resume else {}
-        message = {"method": self.method, **params, **resume, "id": self.number}
+        moves = {"moves": True} if self.moves else {}
+        message = {"method": self.method, **params, **resume, **moves, "id": self.number}
         return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
 class Subscriptions:
     """The streams of one slot, across its connections."""
 
-    def __init__(self, context: Context, names_per_message: int) -> None:
+    def __init__(self, context: Context, names_per_message: int, *, moves: bool = False) -> None:
+        """`moves`: streams can move to other book servers."""
         self._context = context
+        self._moves = moves
         self._names_per_message = names_per_message
         self._streams: dict[str, Subscription] = {}
         self._numbers = 0
@@ -157,7 +164,7 @@ class Subscriptions:
         self.awaiting = None
         self._streams = {name: each for name, each in self._streams.items() if each.subscriber}
         for stream in self._streams.values():
-            stream.state, stream.renew = SubscriptionState.WANTED, False
+            stream.state, stream.renew, stream.stays = SubscriptionState.WANTED, False, False
 
     def on_data(self, name: str, now_ns: int) -> None:
         """The first diff of a stream arrived."""
@@ -204,6 +211,20 @@ class Subscriptions:
         self._forget_unwanted(message.names)
         return message.names
 
+    def on_moved(self, error: ErrorReply) -> list[tuple[str, tuple[str, ...]]]:
+        """The pending message was refused because other nodes hold some of its books; returns these streams
+        with the addresses. All streams are asked for again."""
+        message, self.awaiting = self.awaiting, None
+        names = () if message is None else message.names
+        for name in filter(self._is_asked, names):
+            self._streams[name].state = SubscriptionState.WANTED
+        self._forget_unwanted(names)
+        return [(name, each) for name, each in error.holders if name in names and name in self._streams]
+
+    def stay(self, name: str) -> None:
+        """Take a stream from this connection, whoever holds its book."""
+        self._streams[name].stays = True
+
     # --- what to do next -------------------------------------------------------------------
 
     def next_message(self, now_ns: int) -> Message | None:
@@ -249,7 +270,9 @@ class Subscriptions:
             ):
                 resume.append((stream.name, known))
         self._numbers += 1
-        self.awaiting = Message(self._numbers, method, tuple(names), tuple(resume))
+        moves = self._moves and method == "SUBSCRIBE"
+        moves = moves and not any(self._streams[name].stays for name in names)
+        self.awaiting = Message(self._numbers, method, tuple(names), tuple(resume), moves)
         return self.awaiting
 
     def _batch(self, streams: list[Subscription]) -> list[Subscription]:
@@ -260,6 +283,8 @@ class Subscriptions:
             most = min(most, stream.together)
             length += len(stream.name.encode()) + 3
             if batch and (len(batch) >= most or length > _LONGEST_MESSAGE):
+                break
+            if batch and stream.stays != batch[0].stays:
                 break
             batch.append(stream)
         return batch

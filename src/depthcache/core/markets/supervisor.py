@@ -293,7 +293,9 @@ class Supervisor(Requester):
                 (each, at_ns) for each, at_ns in self._not_held.items() if now_ns - at_ns < _ONE_ROUND_NS
             )
             self._not_held = {**dict(recent), self.server() or 0: now_ns}
-        if is_missing and not self._was_synced and len(self._not_held) == len(self.venue.servers):
+        servers = self._context.servers
+        asked = [each for each in servers.numbers() if servers.is_proven(each)]
+        if is_missing and not self._was_synced and self._not_held.keys() >= set(asked):
             self._end_as_unknown(reason, now_ns)
         self.on_disconnected(reason, now_ns)
 

@@ -36,6 +36,16 @@ class Reader:
         self.last: dict[str, int] = {}
         books.on_update(self.on_update, "every", levels=None, on_stale="serve")
 
+    def breaks(self) -> dict[str, dict[str, int]]:
+        """What a loss of a node must not cost: by book, gaps, resets, and snapshots besides the first."""
+        most = {"gaps": 0, "resets": 0, "snapshots": 1}
+        counts = {book.symbol: book.counters for book in self.books}
+        found = {
+            symbol: {name: count[name] for name, few in most.items() if count[name] > few}
+            for symbol, count in counts.items()
+        }
+        return {symbol: each for symbol, each in found.items() if each}
+
     def on_update(self, update: Any) -> None:
         """No update comes twice or goes back, and the book of each that says synced is true."""
         try:
@@ -147,5 +157,6 @@ async def test_readers_notice_no_loss_of_a_node(tmp_path: Path) -> None:
             assert not polling.done(), polling.result()
             polling.cancel()
             assert (reader.errors, poller.errors) == ([], [])
+            assert reader.breaks() == {}
             assert reader.updates > 100
             assert 0 < poller.elsewhere < poller.answers

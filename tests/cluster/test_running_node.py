@@ -63,7 +63,7 @@ async def test_a_node_follows_a_book_that_it_does_not_hold(tmp_path: Path) -> No
         (holder,) = found.synced_on(key)
         node = next(each for name, each in found.nodes.items() if name != holder)
         await until(lambda: node.runner.core.books.holders(key) == (holder,))
-        assert (await node.following.answer("follow", *key, b""))[0] == 200
+        assert (await node.following.answer("follow", *key, b""))[0] == 201
         async with depthcache.connect(SPOT, [key.symbol], server=node.url) as books:
             await books.wait_synced()
             assert differences(books[key].freeze(), found.exchange.truth(SPOT, key.symbol)) == 0
@@ -108,7 +108,7 @@ async def test_a_followed_book_moves_to_a_node_that_was_away_when_it_began(tmp_p
         node = found.nodes[third]
         await until(lambda: node.runner.core.books.holders(key) == (first,))
         await found.stop(second)
-        assert (await node.following.answer("follow", *key, b""))[0] == 200
+        assert (await node.following.answer("follow", *key, b""))[0] == 201
         book = node.server._others[key]
         await until(lambda: book.status is depthcache.Status.SYNCED)
         await found.start(second)
@@ -238,7 +238,7 @@ async def test_a_followed_book_with_readers_is_not_replaced_by_a_replica(tmp_pat
         (holder,) = found.synced_on(key)
         node = one if holder == "b2" else two
         await until(lambda: node.runner.core.books.holders(key) == (holder,))
-        assert (await node.following.answer("follow", *key, b""))[0] == 200
+        assert (await node.following.answer("follow", *key, b""))[0] == 201
         followed, node._native.readers = node.server._others[key], lambda _: 1  # type: ignore[method-assign]
         await one.change_books(SPOT, [key.symbol], replicas=2)
         await until(lambda: found.is_whole(2))

@@ -13,6 +13,7 @@ from depthcache._native import Router
 from depthcache.core.client import ClientCore
 from depthcache.core.notices import Ending
 from depthcache.core.policy import Policy
+from depthcache.core.servers import Servers as ClientServers
 from depthcache.model import Status
 from depthcache.simulator import TINY, SimulatedExchange, differences
 from tests.support.relayed import Close, Cut, Server, Servers, address, reader_of, remote
@@ -369,3 +370,63 @@ def test_the_streams_of_a_lost_node_continue_at_another_holder(engine: Any, how:
     assert chain.other.last_update_id > before
     assert (chain.sessions, chain.snapshots, chain.gaps) == ([1, 0, 1], [1, 1], [0, 0])
     assert chain.reader.unexpected == ()
+
+
+@ENGINES
+def test_a_book_whose_holder_cannot_be_reached_comes_from_the_node_that_can(engine: Any) -> None:
+    chain = Chain(2, held=(BOTH, ETH), engine=engine, named=1)
+    first, second = chain.servers.servers
+    first.nodes = [address(0), address(1)]
+    first.elsewhere = {"ETHUSDT": [address(1)]}
+    second.is_down = True
+    other = chain.reader.add(chain.venue, "ETHUSDT", depth=5)
+    chain.reader.run_for(3)
+    assert_true(chain, chain.book, other)
+    assert len(first.sessions) == 1
+
+
+@ENGINES
+def test_a_node_that_joined_later_is_used_and_one_that_left_is_not(engine: Any) -> None:
+    chain = Nodes(engine)
+    first, second, third = chain.servers.servers
+    for key, served in second.books.items():
+        third.books.setdefault(key, served)  # the new node holds all
+    everywhere = {"BTCUSDT": (2,), "ETHUSDT": (2,)}
+    chain.place(everywhere, there=(0, 2))
+    for session in first.sessions:
+        session.push({"e": "nodes", "nodes": first.nodes})
+    chain.reader.run_for(0.1)
+    for lost in (first, second):
+        chain.lose(lost)
+    chain.reader.run_for(3)
+    assert_true(chain, chain.other)
+    assert chain.sessions[:2] == [0, 0]
+    assert third.sessions
+
+
+def test_addresses_of_nodes_are_used_as_far_as_the_client_trusts_them() -> None:
+    def learned(url: str, *addresses: str, moves: bool = True) -> list[str]:
+        servers = ClientServers(moves=moves)
+        servers.begin(venues.with_servers(venues.venue(SPOT), (url,)))
+        return [servers.url(number) for number in servers.learn(addresses, 0)]
+
+    far, near = "10.0.0.2:42081", "127.0.0.1:42082"
+    assert learned("https://a.test:1", far, near) == [f"https://{far}", f"https://{near}"]
+    assert learned("https://a.test:1", "a.test:1", far, far) == ["https://a.test:1", f"https://{far}"]
+    assert learned("http://127.0.0.1:1", far, near) == [f"http://{near}"], (
+        "no token to another host without TLS"
+    )
+    assert learned("https://a.test:1/proxied", far) == []
+    assert learned("https://a.test:1", far, moves=False) == [], "one certificate is trusted only"
+    hostile = (
+        "",
+        "x",
+        "u:p@b.test:1",
+        "b.test:1/k/x",
+        "b.test:1?q",
+        "b test:1",
+        "https://b.test:1",
+        "b.test:0",
+    )
+    assert learned("https://a.test:1", *hostile) == []
+    assert len(learned("https://a.test:1", *(f"b.test:{port}" for port in range(1, 2_000)))) == 256

@@ -160,7 +160,7 @@ class Owner:
             self.was_asked.set()
             if self._waits_for is not None:
                 self._waits_for.wait(DEADLINE_S)
-            if self._status == 200:
+            if self._status in (200, 201):
                 self._node.hold(symbol, exchange)
             native.respond(number, self._status, b"")
 

@@ -194,12 +194,13 @@ class _VenueServers(Sequence[Endpoints]):
 
 
 def _url_of(scheme: str, address: str) -> str:
-    """The base URL of a node; empty for what is no address, or would be asked without TLS on another host."""
+    """The base URL of a node; empty for what is no host with a port, or would be asked without TLS on another host."""
     try:
         (url,) = parse_servers([f"{scheme}://{address}"])
     except (InvalidArgument, ValueError):
         return ""
-    return url if url == f"{scheme}://{address}" else ""
+    is_plain = url == f"{scheme}://{address}" and urlsplit(url).port is not None
+    return url if is_plain else ""
 
 
 def in_turn_after(numbers: list[int], number: int) -> list[int]:

@@ -276,6 +276,26 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_can_move_learns_where_books_and_nodes_are() {
+        let extras = Extras::of(r#"{"method":"SUBSCRIBE","moves":true,"resume":{"a@depth":7}}"#);
+        assert!(extras.moves);
+        assert_eq!(extras.resume["a@depth"], 7);
+        assert!(!Extras::of(r#"{"method":"SUBSCRIBE","moves":1}"#).moves);
+        let why = Refused {
+            code: 101,
+            words: "elsewhere".to_owned(),
+            id: Value::from(7),
+        };
+        let holders = [("a@depth", ["h1:1", "h2:1"].into_iter())].into_iter();
+        assert_eq!(
+            refused_moved(&why, holders),
+            r#"{"error":{"code":101,"msg":"elsewhere","streams":["a@depth"],"holders":{"a@depth":["h1:1","h2:1"]}},"id":7}"#
+        );
+        let there: [Arc<str>; 2] = ["h1:1".into(), "h2:1".into()];
+        assert_eq!(nodes(&there), r#"{"e":"nodes","nodes":["h1:1","h2:1"]}"#);
+    }
+
+    #[test]
     fn errors_are_those_of_the_exchange() {
         let named =
             "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`";

@@ -1,0 +1,109 @@
+"""Clients that can move learn which nodes hold a book, and where all nodes are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.server import exchanging
+from tests.server.asking import DEADLINE_S, READ, diff
+from tests.server.clustering import EXCHANGE, Cluster, Node, Owner
+from tests.server.exchanging import Socket, options
+
+pytest.importorskip("cryptography")
+
+BTC = "btcusdt@depth@100ms@state1"
+ETH = "ethusdt@depth@100ms@state1"
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as made:
+        yield made
+
+
+def connected(node: Node) -> Any:
+    headers = {"Authorization": f"Bearer {READ}"}
+    return exchanging.connected(node.native, "/binance.com/stream", headers=headers)
+
+
+async def subscribe(client: Socket, *names: str, **extras: Any) -> Any:
+    """The reply, and the nodes that were named before it."""
+    await client.inner.send_json({"method": "SUBSCRIBE", "params": names, "id": 1, "moves": True} | extras)
+    there = None
+    while "id" not in (message := await client.json()):
+        there = message["nodes"] if message.get("e") == "nodes" else there
+    return message, there
+
+
+async def nodes(client: Socket) -> Any:
+    """The next list of nodes."""
+    while (message := await client.json()).get("e") != "nodes":
+        pass
+    return message["nodes"]
+
+
+def address(node: Node) -> str:
+    return node.holder[1]
+
+
+async def test_a_stream_of_another_node_s_book_is_refused_with_its_holders(cluster: Cluster) -> None:
+    near, far, third = cluster.nodes("near", "far", "third", exchange=options())
+    near.hold("ETHUSDT")
+    near.knows("BTCUSDT", third, far)
+    near.native.set_nodes([address(near), address(far)])
+    async with connected(near) as client:
+        reply, there = await subscribe(client, BTC, ETH)
+        error = reply["error"]
+        assert (error["code"], error["streams"]) == (101, [BTC])
+        assert error["holders"] == {BTC: [address(third), address(far)]}
+        assert there == [address(near), address(far)]
+        assert await subscribe(client, ETH) == ({"result": None, "id": 1}, None), "told once"
+        near.native.set_nodes([address(near)])
+        assert await asyncio.wait_for(nodes(client), DEADLINE_S) == [address(near)]
+
+
+async def test_a_client_that_stays_gets_a_followed_book(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far", exchange=options())
+    near.knows("BTCUSDT", far)
+    with Owner(near, status=201) as owner:
+        async with connected(near) as client:
+            assert await subscribe(client, BTC, moves=False) == ({"result": None, "id": 1}, None)
+        async with connected(near) as client:
+            reply, _ = await subscribe(client, BTC)
+            assert reply["error"]["code"] == 101, "a followed book is better read at its holder"
+    assert owner.asked == [("follow", EXCHANGE, "BTCUSDT")]
+
+
+@pytest.mark.parametrize("status", ["synced", "buffering"])
+async def test_an_own_replica_is_served_if_no_other_is_better(cluster: Cluster, status: str) -> None:
+    near, far = cluster.nodes("near", "far", exchange=options())
+    near.hold("BTCUSDT")
+    near.knows("BTCUSDT", far, status=status)
+    async with connected(near) as client:
+        assert (await subscribe(client, BTC))[0] == {"result": None, "id": 1}
+
+
+async def test_a_server_by_itself_moves_nobody() -> None:
+    with exchanging.serving() as native:
+        node = Node("alone", native)
+        node.hold("BTCUSDT")
+        async with connected(node) as client:
+            assert await subscribe(client, BTC) == ({"result": None, "id": 1}, None)
+
+
+async def test_a_stream_resumes_at_a_node_where_nobody_has_read_it(cluster: Cluster) -> None:
+    near = cluster.node("near", exchange=options())
+    made = near.hold("BTCUSDT")
+    for number in range(101, 104):
+        made.apply(diff("BTCUSDT", number, number, [["999.99", str(number)]]))
+    async with connected(near) as client:
+        await subscribe(client, BTC, resume={BTC: 101})
+        found = [(await client.json())["data"] for _ in range(3)]
+        assert [(each["e"], each["u"]) for each in found] == [
+            ("depthUpdate", 102), ("depthUpdate", 103), ("bookState", 103)
+        ], json.dumps(found)  # fmt: skip

@@ -16,7 +16,7 @@ from depthcache.core.policy import Policy
 from depthcache.core.servers import Servers as ClientServers
 from depthcache.model import Status
 from depthcache.simulator import TINY, SimulatedExchange, differences
-from tests.support.relayed import Close, Cut, Server, Servers, address, reader_of, remote
+from tests.support.relayed import URLS, Close, Cut, Server, Servers, address, reader_of, remote
 
 SPOT = "binance.com"
 ENGINES = pytest.mark.parametrize("engine", [Router, reference.Router])
@@ -430,3 +430,17 @@ def test_addresses_of_nodes_are_used_as_far_as_the_client_trusts_them() -> None:
     )
     assert learned("https://a.test:1", *hostile) == []
     assert len(learned("https://a.test:1", *(f"b.test:{port}" for port in range(1, 2_000)))) == 256
+
+
+def test_a_node_that_is_back_may_be_moved_to_at_once() -> None:
+    servers = ClientServers()
+    servers.begin(venues.with_servers(venues.venue(SPOT), URLS[:2]))
+    both, first = [address(0), address(1)], [address(0)]
+    servers.on_nodes(both, 0)
+    servers.on_failed(1, 10)
+    servers.on_nodes(both, 0)
+    assert not servers.may_move_to(1, 20), "the node has not noticed it yet"
+    servers.on_nodes(first, 0)
+    assert not servers.may_move_to(1, 30)
+    servers.on_nodes(both, 0)
+    assert servers.may_move_to(1, 40)

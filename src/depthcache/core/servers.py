@@ -72,6 +72,7 @@ class Servers:
         self.are_nodes: bool = False
         self._named: tuple[str, ...] = ()
         self._learned: list[_Learned] = []
+        self._there: set[int] = set()
         self._refusals: dict[int, str] = {}
         self._failed_ns: dict[int, int] = {}
 
@@ -144,6 +145,9 @@ class Servers:
         if not there:
             return
         self.are_nodes = len(there) > 1
+        for number in there - self._there:
+            self._failed_ns.pop(number, None)  # it is back
+        self._there = there
         for number, each in enumerate(self._learned, len(self._named)):
             each.is_there = number in there
 
@@ -194,7 +198,7 @@ class _VenueServers(Sequence[Endpoints]):
 
 
 def _url_of(scheme: str, address: str) -> str:
-    """The base URL of a node; empty for what is no host with a port, or would be asked without TLS on another host."""
+    """The base URL of a node; empty for what is no host with a port, or another host without TLS."""
     try:
         (url,) = parse_servers([f"{scheme}://{address}"])
     except (InvalidArgument, ValueError):

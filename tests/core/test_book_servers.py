@@ -406,7 +406,7 @@ def test_a_node_that_joined_later_is_used_and_one_that_left_is_not(engine: Any) 
 
 def test_addresses_of_nodes_are_used_as_far_as_the_client_trusts_them() -> None:
     def learned(url: str, *addresses: str, moves: bool = True) -> list[str]:
-        servers = ClientServers(moves=moves)
+        servers = ClientServers(node_url=venues.node_url if moves else None)
         servers.begin(venues.with_servers(venues.venue(SPOT), (url,)))
         return [servers.url(number) for number in servers.learn(addresses, 0)]
 
@@ -433,7 +433,7 @@ def test_addresses_of_nodes_are_used_as_far_as_the_client_trusts_them() -> None:
 
 
 def test_a_node_that_is_back_may_be_moved_to_at_once() -> None:
-    servers = ClientServers()
+    servers = ClientServers(node_url=venues.node_url)
     servers.begin(venues.with_servers(venues.venue(SPOT), URLS[:2]))
     both, first = [address(0), address(1)], [address(0)]
     servers.on_nodes(both, 0)

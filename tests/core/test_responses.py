@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from depthcache.core.connections.control_messages import Reply, Shutdown, read_reply
+from depthcache.core.connections.control_messages import ErrorReply, Nodes, Reply, Shutdown, read_reply
 from depthcache.core.requests.responses import ResponseAction, classify_response, used_weight
 
 SYMBOL = b'{"code":-1121,"msg":"Invalid symbol."}'
@@ -95,17 +95,26 @@ def test_judging_never_raises(status: int, headers: dict[str, str], body: bytes)
         (b'{"id":2,"result":null,"more":1}', Reply(2, None)),
         (
             b'{"error":{"code":4,"msg":"Too many subscriptions"},"id":2}',
-            Reply(2, (4, "Too many subscriptions", ())),
+            Reply(2, ErrorReply(4, "Too many subscriptions", ())),
         ),
-        (b'{"code":2,"msg":"Invalid request","id":3}', Reply(3, (2, "Invalid request", ()))),
-        (b'{"code":3,"msg":"Invalid JSON"}', Reply(None, (3, "Invalid JSON", ()))),
-        (b'{"error":"odd","id":5}', Reply(5, (None, "odd", ()))),
-        (b'{"error":{"code":"4"},"id":"5"}', Reply(None, (None, "", ()))),
+        (b'{"code":2,"msg":"Invalid request","id":3}', Reply(3, ErrorReply(2, "Invalid request", ()))),
+        (b'{"code":3,"msg":"Invalid JSON"}', Reply(None, ErrorReply(3, "Invalid JSON", ()))),
+        (b'{"error":"odd","id":5}', Reply(5, ErrorReply(None, "odd", ()))),
+        (b'{"error":{"code":"4"},"id":"5"}', Reply(None, ErrorReply(None, "", ()))),
         (
             b'{"error":{"code":100,"msg":"no","streams":["a@depth",1]},"id":6}',
-            Reply(6, (100, "no", ("a@depth",))),
+            Reply(6, ErrorReply(100, "no", ("a@depth",))),
         ),
-        (b'{"error":{"code":100,"msg":"no","streams":"a@depth"},"id":7}', Reply(7, (100, "no", ()))),
+        (
+            b'{"error":{"code":100,"msg":"no","streams":"a@depth"},"id":7}',
+            Reply(7, ErrorReply(100, "no", ())),
+        ),
+        (
+            b'{"error":{"code":101,"msg":"","streams":["a"],"holders":{"a":["h:1",2],"b":3}},"id":8}',
+            Reply(8, ErrorReply(101, "", ("a",), (("a", ("h:1",)), ("b", ())))),
+        ),
+        (b'{"e":"nodes","nodes":["h:1",2,"i:1"]}', Nodes(("h:1", "i:1"))),
+        (b'{"e":"nodes","nodes":7}', Nodes(())),
         (b'{"e":"serverShutdown","E":1}', Shutdown()),
         (b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1}}', Shutdown()),
         (b'{"stream":"x@trade","data":{"e":"trade"}}', None),

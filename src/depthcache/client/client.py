@@ -51,7 +51,7 @@ from depthcache.io.recording.recording_file import RecordingFile
 from depthcache.io.runner import BookNotice, Runner
 from depthcache.model import Audit, Lag, Status
 from depthcache.settings import Settings
-from depthcache.venues import Venue
+from depthcache.venues import Venue, node_url
 
 __all__ = ["BookRequest", "Client", "Key"]
 
@@ -353,7 +353,7 @@ class Client(Generic[B]):
                 budgets=self._budgets(),
                 own_snapshots=self.config.snapshots is not None,
                 has_token=self.config.access is None or self.config.access.token is not None,
-                moves=self.config.access is None or self.config.access.fingerprint is None,
+                node_url=self._node_url(),
                 copy_from=self._copy_from,
             )
             self._runner = Runner(
@@ -598,6 +598,11 @@ class Client(Generic[B]):
     def _tell_of_books(self) -> None:
         for tell in self.on_books:
             tell()
+
+    def _node_url(self) -> Callable[[str, str], str] | None:
+        """None with a fingerprint: the nodes that a server names have other certificates than that one."""
+        access = self.config.access
+        return node_url if access is None or access.fingerprint is None else None
 
     def _start_recording(self) -> None:
         settings = self.config.settings

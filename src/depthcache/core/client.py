@@ -32,7 +32,7 @@ from depthcache.core.requests.exchange_info import ExchangeInfoPoller
 from depthcache.core.requests.held_symbols import HeldSymbols
 from depthcache.core.requests.responses import classify_response
 from depthcache.core.requests.scheduler import PendingRequest, RequestScheduler
-from depthcache.core.servers import Servers
+from depthcache.core.servers import NodeUrl, Servers
 from depthcache.core.timers import Timer
 from depthcache.engine import Router
 from depthcache.errors import InvalidArgument, UnknownSymbol
@@ -89,20 +89,20 @@ class ClientCore:
         budgets: Budgets | None = None,
         own_snapshots: bool = False,
         has_token: bool = True,
-        moves: bool = True,
+        node_url: NodeUrl | None = None,
         copy_from: Callable[[str, str], str | None] = from_exchange,
     ) -> None:
         """`router`: the engine.
 
         `random`: numbers for jitter. `budgets`: those shared with other clients of the same address; None
         creates its own. `own_snapshots`: snapshots come from the user's own source, which may have cached
-        them for any time. `has_token`: requests to book servers carry a token. `moves`:
-        servers that book servers name are used, too. `copy_from`: whenever a book
-        of an exchange and symbol needs a first snapshot, the base URL of a book server to copy it from; None
-        for the exchange.
+        them for any time. `has_token`: requests to book servers carry a token. `node_url`: the
+        URL of a node that a book server names; None to use only the servers of the venue. `copy_from`:
+        whenever a book of an exchange and symbol needs a first snapshot, the base URL of a book server to
+        copy it from; None for the exchange.
         """
         self._budgets = budgets or Budgets()
-        servers = Servers(has_token=has_token, moves=moves)
+        servers = Servers(has_token=has_token, node_url=node_url)
         self._context = Context(
             router,
             policy,

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
+from typing import TypeAlias, overload
 from urllib.parse import urlsplit
 
 from depthcache.core import reasons
-from depthcache.errors import InvalidArgument
-from depthcache.venues.servers import parse_servers
 from depthcache.venues.venue import Endpoints, Venue
 
 __all__ = [
@@ -37,6 +35,10 @@ NOT_HELD = 100
 """The code of a stream of a symbol that the server does not hold (`crates/server/src/exchange/states.rs`)."""
 HELD_ELSEWHERE = 101
 """The code of a stream of a book that other nodes hold."""
+
+NodeUrl: TypeAlias = Callable[[str, str], str]
+"""The base URL of a node, from the scheme of the server that names it and its address, `host:port`; empty for
+one that is not to be used (`venues.servers.node_url`)."""
 
 _MOST_LEARNED = 256
 _LEFT_ALONE_NS = 5_000_000_000
@@ -61,14 +63,14 @@ class Servers:
     Attributes:
         current: the server of the next new connection, and of requests that concern no book.
         has_token: whether the client sends a token.
-        moves: whether the client uses servers that others name.
         are_nodes: whether the servers are nodes of a cluster: each has a sibling.
     """
 
-    def __init__(self, *, has_token: bool = True, moves: bool = True) -> None:
+    def __init__(self, *, has_token: bool = True, node_url: NodeUrl | None = None) -> None:
+        """`node_url`: the URL of a server that another one names; None to use only those of the user."""
         self.current: int = 0
         self.has_token: bool = has_token
-        self.moves: bool = moves
+        self._node_url = node_url
         self.are_nodes: bool = False
         self._named: tuple[str, ...] = ()
         self._learned: list[_Learned] = []
@@ -80,6 +82,11 @@ class Servers:
 
     def __len__(self) -> int:
         return len(self._named) + len(self._learned)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the client uses servers that others name."""
+        return self._node_url is not None
 
     def url(self, number: int) -> str:
         """The base URL of a server."""
@@ -154,9 +161,9 @@ class Servers:
     def learn(self, addresses: Iterable[str], told_by: int) -> list[int]:
         """The numbers of the servers at these addresses, `host:port` each, as another server names them."""
         told = urlsplit(self.url(told_by))
-        if not self.moves or told.path:
+        if self._node_url is None or told.path:
             return []  # behind a proxy the addresses of nodes mean nothing
-        urls = (_url_of(told.scheme, address) for address in addresses)
+        urls = (self._node_url(told.scheme, address) for address in addresses)
         numbers = (self._number(url) for url in urls if url)
         return list(dict.fromkeys(number for number in numbers if number is not None))
 
@@ -195,16 +202,6 @@ class _VenueServers(Sequence[Endpoints]):
             return self._named[number]
         url = self._servers.url(number)
         return Endpoints(rest=f"{url}/{self._venue}", websocket=f"ws{url.removeprefix('http')}/{self._venue}")
-
-
-def _url_of(scheme: str, address: str) -> str:
-    """The base URL of a node; empty for what is no host with a port, or another host without TLS."""
-    try:
-        (url,) = parse_servers([f"{scheme}://{address}"])
-    except (InvalidArgument, ValueError):
-        return ""
-    is_plain = url == f"{scheme}://{address}" and urlsplit(url).port is not None
-    return url if is_plain else ""
 
 
 def in_turn_after(numbers: list[int], number: int) -> list[int]:

@@ -125,7 +125,13 @@ class Pair(OneProcess, ExchangeControls):
         self._caught: dict[str, None] = {}
         self._loop: VirtualLoop | None = None
         generator = random.Random(self._seed)
-        core = ClientCore(self._router, random=generator.random, policy=self._policy, budgets=self._budgets)
+        core = ClientCore(
+            self._router,
+            random=generator.random,
+            policy=self._policy,
+            budgets=self._budgets,
+            node_url=venues.node_url,
+        )
         self._runner = Runner(
             core,
             self._router,

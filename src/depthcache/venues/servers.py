@@ -15,7 +15,7 @@ from depthcache.errors import InvalidArgument
 from depthcache.foreign_text import without_credentials
 from depthcache.venues.venue import Endpoints, Venue
 
-__all__ = ["STATES", "parse_servers", "with_servers"]
+__all__ = ["STATES", "node_url", "parse_servers", "with_servers"]
 
 STATES = "@state1"
 """The end of the name of a stream with states; the number is the version of the protocol."""
@@ -47,6 +47,20 @@ def parse_servers(given: str | Iterable[str] | None) -> tuple[str, ...]:
         raise InvalidArgument(name="server", value=given, allowed=_ALLOWED)
     found = [_base_url(text) for text in texts if not isinstance(text, str) or text.strip()]
     return tuple(dict.fromkeys(found))
+
+
+def node_url(scheme: str, address: str) -> str:
+    """The base URL of a node of a cluster, as another node names it: `host:port`.
+
+    `scheme`: of the URL of that other node. Empty for what is no host with a port, and for another host
+    without TLS.
+    """
+    try:
+        (url,) = parse_servers([f"{scheme}://{address}"])
+    except (InvalidArgument, ValueError):
+        return ""
+    is_plain = url == f"{scheme}://{address}" and urlsplit(url).port is not None
+    return url if is_plain else ""
 
 
 def with_servers(venue: Venue, servers: tuple[str, ...]) -> Venue:

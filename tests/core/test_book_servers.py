@@ -444,3 +444,12 @@ def test_a_node_that_is_back_may_be_moved_to_at_once() -> None:
     assert not servers.may_move_to(1, 30)
     servers.on_nodes(both, 0)
     assert servers.may_move_to(1, 40)
+
+
+def test_a_node_that_has_gone_is_forgotten_until_it_is_back() -> None:
+    servers = ClientServers(node_url=venues.node_url)
+    servers.begin(venues.with_servers(venues.venue(SPOT), URLS[:1]))
+    both, first = [address(0), address(1)], [address(0)]
+    for there, numbers in ((both, [0, 1]), (first, [0]), ([], [0]), (both, [0, 1]), ([address(2)], [0, 2])):
+        servers.on_nodes(there, 0)
+        assert servers.numbers() == numbers

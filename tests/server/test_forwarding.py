@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -405,8 +406,9 @@ def test_exchange_info_is_asked_for_the_books_of_all_nodes(cluster: Cluster) -> 
                 asked.append(request[1:])
                 near.native.respond(request[0], 200, json.dumps({"symbols": rows}).encode())
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, ExitStack() as stack:
         pool.submit(answer)
+        stack.callback(near.native.drain, 0)
         path = "/binance.com/api/v3/exchangeInfo"
         assert near.ask(f"{path}?symbol=ETHUSDT").json == {"symbols": [{"symbol": "ETHUSDT"}]}
         near.knows("ETHUSDT", far, status="buffering")
@@ -416,7 +418,6 @@ def test_exchange_info_is_asked_for_the_books_of_all_nodes(cluster: Cluster) -> 
         near.knows("BNBUSDT", far)
         near.ask(path)
         assert json.loads(asked[1][3]) == ["BNBUSDT", "BTCUSDT", "ETHUSDT"]
-        near.native.drain(0)
 
 
 def test_old_clients_read_all_books_at_once(cluster: Cluster) -> None:

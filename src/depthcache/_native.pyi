@@ -847,8 +847,8 @@ class BookServer:
         `status`, `reason`: those of its best replica, for the list of books. Raises ValueError for a status
         that does not exist, and for a server that is no node."""
     def set_nodes(self, addresses: Sequence[str]) -> None:
-        """Where the servers of all nodes are, `host:port` each, this one included: clients that can connect
-        to other nodes are told. Raises ValueError for a server that is no node."""
+        """Where the servers of all nodes are, this one included: clients that can move are told. `addresses`:
+        `host:port` each. Raises ValueError for a server that is no node."""
     def set_denied(self, nodes: Sequence[str]) -> None:
         """The nodes that are refused from now on, and no others; their open connections end. `nodes`: their
         ids. Raises ValueError for a server that is no node."""

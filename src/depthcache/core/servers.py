@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, overload
-from urllib.parse import urlsplit
 
 from depthcache.core import reasons
 from depthcache.venues.venue import Endpoints, Venue
@@ -160,10 +159,10 @@ class Servers:
 
     def learn(self, addresses: Iterable[str], told_by: int) -> list[int]:
         """The numbers of the servers at these addresses, `host:port` each, as another server names them."""
-        told = urlsplit(self.url(told_by))
-        if self._node_url is None or told.path:
+        scheme, _, authority = self.url(told_by).partition("://")
+        if self._node_url is None or "/" in authority:
             return []  # behind a proxy the addresses of nodes mean nothing
-        urls = (self._node_url(told.scheme, address) for address in addresses)
+        urls = (self._node_url(scheme, address) for address in addresses)
         numbers = (self._number(url) for url in urls if url)
         return list(dict.fromkeys(number for number in numbers if number is not None))
 

@@ -1157,22 +1157,6 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_of_a_node_keeps_diffs_without_readers() {
-        let mut harness = FeedHarness::synced();
-        harness.feed = harness.feed.kept();
-        for id in 11..=13 {
-            harness.apply(id, id);
-        }
-        harness.turn(10);
-        let first = harness.again(11);
-        assert_eq!(relayed(&first), "12-12, 13-13, synced 13");
-        harness.feed.remove("r", &first);
-        harness.turn(60_000);
-        assert!(!harness.feed.is_over.load(Ordering::Acquire));
-        assert!(!harness.feed.is_idle());
-    }
-
-    #[test]
     fn nothing_is_merged_over_a_gap() {
         let harness = FeedHarness::new();
         let reader = harness.reader("a", SLOW);

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.slow]
 OLD_CLIENTS = ("--compat-listen", "127.0.0.1:0")
 
 
+@pytest.mark.processes
 async def test_no_reader_notices_that_a_node_is_killed_and_another_one_frozen(tmp_path: Path) -> None:
     async with running(tmp_path, "abc", *OLD_CLIENTS) as cluster, reading(cluster, SYMBOLS) as readers:
         await cluster["b"].kill()

@@ -68,6 +68,7 @@ async def test_a_node_follows_a_book_that_it_does_not_hold(tmp_path: Path) -> No
             await books.wait_synced()
             assert differences(books[key].freeze(), found.exchange.truth(SPOT, key.symbol)) == 0
         assert key not in node.books
+        await until(lambda: node._native.readers(key) == 0)
         node.following.look(LINGER_S)
         async with depthcache.connect(SPOT, [key.symbol], server=node.url) as books:
             with pytest.raises(depthcache.UnknownSymbol):

@@ -1,7 +1,8 @@
 """Snapshots from the user: a callable replaces the client's own snapshot requests.
 
 A network that wraps the real one and sends snapshot requests to the callable, each on a separate thread. The
-callable can block neither the event loop nor the exit of the program. The core schedules and budgets these
+callable can block neither the event loop nor the exit of the program: calls that have not returned when the
+client ends are abandoned. The core schedules and budgets these
 requests like its own.
 """
 
@@ -17,7 +18,8 @@ from urllib.parse import parse_qs
 
 from depthcache import logs
 from depthcache.errors import RequestRejected
-from depthcache.io.network.interface import Callbacks, ClosableNetwork, Failure, FrameSink, Network, Response
+from depthcache.io.network.interface import ClosableNetwork, Failure, Response
+from depthcache.io.network.wrapping import WrappingNetwork
 from depthcache.naming import publish
 
 __all__ = ["OwnSnapshots", "SnapshotRequest", "SnapshotResponse", "SnapshotSource", "start_on_thread"]
@@ -61,7 +63,7 @@ SnapshotSource: TypeAlias = Callable[
 ]
 
 
-class OwnSnapshots(Network):
+class OwnSnapshots(WrappingNetwork):
     """A network that sends snapshot requests to the user's callable."""
 
     def __init__(
@@ -76,65 +78,18 @@ class OwnSnapshots(Network):
 
         `exchanges_by_url`: snapshot URL without a query to exchange name. `start`: starts a call of the
         source; None takes `start_on_thread`."""
-        self._inner, self._source, self._exchanges_by_url = inner, source, exchanges_by_url
+        super().__init__(inner)
+        self._source, self._exchanges_by_url = source, exchanges_by_url
         self._start = start or start_on_thread
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._calls = 0
-        self._closed = False
-
-    def attach(self, router: FrameSink, callbacks: Callbacks) -> None:
-        """Called once, before anything else."""
-        self._callbacks = callbacks
-        self._inner.attach(router, callbacks)
-
-    def now_ns(self) -> int:
-        """The clock of the inner network."""
-        return self._inner.now_ns()
-
-    def open(self, connection: int, url: str) -> None:
-        """Open a connection."""
-        self._inner.open(connection, url)
-
-    def send(self, connection: int, text: str) -> None:
-        """Send one text frame."""
-        self._inner.send(connection, text)
-
-    def close(self, connection: int) -> None:
-        """Close a connection."""
-        self._inner.close(connection)
-
-    def wake_at(self, at_ns: int | None) -> None:
-        """Replace the pending wake-up."""
-        self._inner.wake_at(at_ns)
 
     def fetch(self, request: int, url: str, *, timeout_s: float) -> None:
         """GET a URL, or call the source if it is a snapshot."""
         wanted = self._parse_request(url, timeout_s)
         if wanted is None:
-            self._inner.fetch(request, url, timeout_s=timeout_s)
+            super().fetch(request, url, timeout_s=timeout_s)
             return
-        task = self._loop.create_task(self._ask(request, url, wanted))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def aclose(self) -> None:
-        """Cancel every request; calls of the source that have not returned are abandoned."""
-        self._closed = True
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._inner.aclose()
-
-    def abandon_sessions(self) -> None:
-        """Release the HTTP sockets of the inner network."""
-        self._inner.abandon_sessions()
-
-    def end_without_loop(self) -> None:
-        """Close everything after the event loop has been closed."""
-        self._closed = True
-        self._inner.end_without_loop()
+        self._spawn(self._ask(request, url, wanted))
 
     # --- inside -------------------------------------------------------------------------------
 

@@ -55,6 +55,17 @@ def test_books_are_created_once_with_the_names_of_the_exchange() -> None:
     assert wanted[BTC].replicas == 2, "a second create changes nothing"
 
 
+@pytest.mark.parametrize("replicas", [0, 65, True, "2", None, 1.5])
+def test_replicas_are_checked_also_where_the_books_are_kept_already(replicas: object) -> None:
+    node = FakeNode("b2")
+    create(node, BTC)
+    body = {"exchange": "binance.com", "symbols": ["BTCUSDT"], "replicas": replicas}
+    status, answer = ask(node, "create_cluster_books", body=body)
+    assert (status, answer["error"]["code"]) == (400, "invalid_parameter"), answer
+    status, answer = ask(node, "begin_book", "binance.com", "BTCUSDT", body={"replicas": replicas})
+    assert (status, answer["error"]["code"]) == (400, "invalid_parameter"), answer
+
+
 def test_more_replicas_than_nodes_are_wanted_and_said() -> None:
     _, answer = ask(FakeNode(), "create_cluster_books", body={**BOOKS, "replicas": 3})
     assert answer["note"] == "3 replicas are wanted and 1 node may hold books: further nodes get the rest"

@@ -19,7 +19,7 @@ from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
-from depthcache.cluster.core.wanted_set import WantedBook
+from depthcache.cluster.core.wanted_set import WantedBook, parse_replicas
 from depthcache.cluster.errors import BookNotWanted, ChangeNotStored, JoinRefused
 from depthcache.cluster.moves import Move
 from depthcache.errors import DepthCacheError, InvalidArgument, UnknownExchange
@@ -203,7 +203,7 @@ class ClusterManagement:
         wanted = self._wanted()
         missing = [key.symbol for key in keys if key not in wanted]
         existing = [key.symbol for key in keys if key in wanted]
-        replicas, settings = given.get("replicas", _USUAL_REPLICAS), _settings(given)
+        replicas, settings = _replicas(given), _settings(given)
         if missing:
             await self._node.create_books(exchange, missing, replicas=replicas, settings=settings)
         return _OK, compact_json({"created": missing, "existing": existing} | self._notes(replicas))
@@ -232,7 +232,7 @@ class ClusterManagement:
         given = _object(body or b"{}", "depth", "replicas")
         [key] = self._node.keys(exchange, [symbol])
         settings = {} if given.get("depth") is None else {"depth": given["depth"]}
-        replicas = given.get("replicas", _USUAL_REPLICAS)
+        replicas = _replicas(given)
         held = self._wanted().get(key)
         if held is None:
             await self._node.create_books(key.exchange, [key.symbol], replicas=replicas, settings=settings)
@@ -377,6 +377,11 @@ def _object(body: bytes, *names: str) -> dict[str, Any]:
         allowed = ", ".join(names) or "no names"
         raise InvalidArgument(name="body", value=name[:100], allowed=allowed)
     return found
+
+
+def _replicas(given: Mapping[str, Any]) -> int:
+    """Those of a request, also where all its books are kept already."""
+    return parse_replicas(given.get("replicas", _USUAL_REPLICAS))
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Value]:

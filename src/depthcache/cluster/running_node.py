@@ -29,7 +29,7 @@ from depthcache.cluster.core.members import Member, Node
 from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
-from depthcache.cluster.core.wanted_set import WantedSet
+from depthcache.cluster.core.wanted_set import WantedSet, parse_replicas
 from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
@@ -49,7 +49,6 @@ from depthcache.settings import Settings
 
 __all__ = ["ClusterNode", "NodeOptions"]
 
-_MOST_REPLICAS = 64
 _LOOK_S = 5.0
 _CHECK_S = 0.25
 """How often books that are followed from other nodes are checked: for so long readers may wait."""
@@ -240,7 +239,7 @@ class ClusterNode:
         """
         keys = self.keys(exchange, symbols)
         parsed = self._settings(keys, settings)
-        await self.runner.create(*keys, replicas=_replicas(replicas), settings=parsed)
+        await self.runner.create(*keys, replicas=parse_replicas(replicas), settings=parsed)
         return keys
 
     async def change_books(
@@ -254,7 +253,7 @@ class ClusterNode:
         """Change some settings of books. Raises what `create_books` raises, and BookNotWanted."""
         keys = self.keys(exchange, symbols)
         parsed = self._settings(keys, settings)
-        most = None if replicas is None else _replicas(replicas)
+        most = None if replicas is None else parse_replicas(replicas)
         await self.runner.change(*keys, replicas=most, settings=parsed)
         return keys
 
@@ -559,12 +558,6 @@ class _Shown:
     def readers(self, key: BookKey) -> int:
         """As `following.Shown.readers`."""
         return self._native.readers(key)
-
-
-def _replicas(given: object) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MOST_REPLICAS:
-        raise InvalidArgument(name="replicas", value=given, allowed=f"1 to {_MOST_REPLICAS}")
-    return given
 
 
 def _free_port(host: str) -> int:

@@ -15,8 +15,9 @@ from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, Value, latest
 from depthcache.cluster.core.stamps import EARLIEST, HybridClock, Stamp
 from depthcache.cluster.errors import BookNotWanted
+from depthcache.errors import InvalidArgument
 
-__all__ = ["CertificateReport", "Changed", "NextAuthority", "WantedBook", "WantedSet"]
+__all__ = ["CertificateReport", "Changed", "NextAuthority", "WantedBook", "WantedSet", "parse_replicas"]
 
 _BOOK, _NODE, _DENIED, _TOKEN, _AUTHORITY = "book", "node", "denied", "token", "authority"
 _REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
@@ -24,6 +25,13 @@ _LISTEN, _TRUSTS, _ISSUER, _ISSUES = "listen", "trusts", "issuer", "issues"
 _PEM, _SIGNATURE, _IS_FINAL = "pem", "signature", "is_final"
 _MOST_REPLICAS = 64
 _ROLES: Mapping[Value, Role] = {each.value: each for each in Role}
+
+
+def parse_replicas(given: object) -> int:
+    """How many nodes are to hold a book. Raises InvalidArgument for anything but 1 to 64."""
+    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MOST_REPLICAS:
+        raise InvalidArgument(name="replicas", value=given, allowed=f"1 to {_MOST_REPLICAS}")
+    return given
 
 
 @dataclass(frozen=True, slots=True)

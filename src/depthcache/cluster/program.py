@@ -49,7 +49,7 @@ async def open_node(
     try:
         identity = folder.identity
         denied = tuple(sorted(folder.load_wanted().denied()))
-        engine = ZenohNetwork(_engine_settings(folder, identity, denied))
+        engine = ZenohNetwork(ZenohSettings.of(folder, denied=denied))
         network = SharingNetwork(
             engine, folder.credentials, is_denied=lambda peer: peer in node.runner.core.wanted.denied()
         )
@@ -198,20 +198,6 @@ class _Served:
 
     def _native(self) -> Any:
         return self._node.server._running()  # noqa: SLF001
-
-
-def _engine_settings(folder: DataFolder, identity: Identity, denied: tuple[str, ...]) -> ZenohSettings:
-    port = identity.listen.rpartition(":")[2]
-    host = f"[{identity.bind}]" if ":" in identity.bind else identity.bind
-    return ZenohSettings(
-        cluster=identity.cluster,
-        listen=f"{host}:{port}",
-        peers=identity.peers,
-        authority=folder.authority_file,
-        certificate=folder.certificate_file,
-        key=folder.key_file,
-        denied=denied,
-    )
 
 
 def _join_address(identity: Identity) -> str:

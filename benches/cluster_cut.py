@@ -3,7 +3,7 @@
     python -m benches.cluster_cut
 
 The exchange and the readers are in one namespace, each node in another, joined by a bridge. The link of one
-node goes down: no packet is refused, so nobody is told. It needs `unshare`, `nsenter` and `ip`, and the right
+node goes down: packets are dropped, not refused, so no socket reports an error. It needs `unshare`, `nsenter` and `ip`, and the right
 to make namespaces; elsewhere nothing is measured.
 """
 

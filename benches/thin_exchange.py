@@ -1,6 +1,6 @@
 """What the benchmarks of clusters read: thousands of books with little traffic, and a truth by formula.
 
-All symbols play the same period of `STEPS` states, forwards for ever: state `n % STEPS` is the book at update
+All symbols repeat the same sequence of `STEPS` states: state `n % STEPS` is the book at update
 id `FIRST_ID + n`. A few *quick* symbols change ten times a second, the others more rarely. So an exchange of
 thousands of books costs little, and a reader compares a book with the truth by its update id alone.
 

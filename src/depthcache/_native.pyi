@@ -847,7 +847,7 @@ class BookServer:
         `status`, `reason`: those of its best replica, for the list of books. Raises ValueError for a status
         that does not exist, and for a server that is no node."""
     def set_nodes(self, addresses: Sequence[str]) -> None:
-        """Where the servers of all nodes are, this one included: clients that can move are told. `addresses`:
+        """The servers of all nodes, this one included, for clients that can move to another one. `addresses`:
         `host:port` each. Raises ValueError for a server that is no node."""
     def set_denied(self, nodes: Sequence[str]) -> None:
         """The nodes that are refused from now on, and no others; their open connections end. `nodes`: their

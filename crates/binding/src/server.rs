@@ -231,7 +231,7 @@ impl BookServer {
         self.inner.set_holders(book).map_err(PyValueError::new_err)
     }
 
-    /// Where the servers of all nodes are, this one included: clients that can move are told. Raises ValueError for a server
+    /// The servers of all nodes, this one included, for clients that can move to another one. Raises ValueError for a server
     /// that is no node.
     fn set_nodes(&self, addresses: Vec<String>) -> PyResult<()> {
         let addresses = addresses.into_iter().map(Into::into).collect();

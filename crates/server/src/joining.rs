@@ -1,8 +1,8 @@
 //! What strangers may ask of a node of a cluster: the certificate of its authority, to join, and a new certificate.
 //!
-//! These routes take no token, also where nobody else may connect without one: who joins has none yet, and the secret in
-//! the body is the proof. So their bodies are bounded, each address has few turns, and few of them wait for the owner
-//! at once, so that strangers never fill its queue.
+//! These routes need no token, even where all others do: a joining node has none yet, and the secret in the body is its
+//! proof. Their bodies, their rate per address and the number that wait for the owner at once are limited, so that
+//! strangers never fill its queue.
 
 use bytes::Bytes;
 use http::StatusCode;

@@ -236,7 +236,7 @@ impl Server {
         Ok(())
     }
 
-    /// The addresses of the servers of all nodes that are there, this one included: clients that can move are told. Errors
+    /// The addresses of the servers of all nodes that are up, this one included, for clients that can move. Errors
     /// are words for people.
     pub fn set_nodes(&self, addresses: Vec<Arc<str>>) -> Result<(), String> {
         let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;

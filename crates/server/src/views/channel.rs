@@ -241,7 +241,7 @@ impl Channel {
         }
     }
 
-    /// The book is served no longer. `status`: what its readers are told; closed where no other takes its place.
+    /// The book is no longer served. `status`: sent to its readers; closed unless another book takes its place.
     pub fn end(&self, status: Status, reason: &str) {
         let mut state = self.state.lock();
         if state.is_over {

@@ -3,8 +3,8 @@
     python -m benches.cluster_cut
 
 The exchange and the readers are in one namespace, each node in another, joined by a bridge. The link of one
-node goes down: packets are dropped, not refused, so no socket reports an error. It needs `unshare`, `nsenter` and `ip`, and the right
-to make namespaces; elsewhere nothing is measured.
+node goes down: packets are dropped, not refused, so no socket reports an error. It needs `unshare`,
+`nsenter` and `ip`, and the right to make namespaces; elsewhere nothing is measured.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -21,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benches.asked_process import AskedProcess
 from depthcache import Policy, Settings
 from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.members import Node
@@ -170,24 +170,19 @@ async def _main(given: dict[str, Any]) -> None:
 # --- in the process of the measurement ----------------------------------------------------------------
 
 
-class NodeProcess:
+class NodeProcess(AskedProcess):
     """One node: start it, ask it, kill or freeze it."""
 
     def __init__(self, cluster: Nodes, name: str, host: str, ports: tuple[int, int]) -> None:
-        self.cluster, self.name, self.host, self.runs = cluster, name, host, 0
-        self.port, self.node_port = ports
         self.folder = cluster.folder / name
-        self._lock = asyncio.Lock()
+        super().__init__(name, deadline_s=DEADLINE_S + 10, log=self.folder / "log.txt")
+        self.cluster, self.host, self.runs = cluster, host, 0
+        self.port, self.node_port = ports
 
     @property
     def url(self) -> str:
         """Where readers reach it: plain on loopback."""
         return f"http{'' if self.host == HOST else 's'}://{self.host}:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """Of its process."""
-        return self._process.pid
 
     async def start(self) -> None:
         """Start the process, and wait until the node is ready."""
@@ -204,49 +199,11 @@ class NodeProcess:
                 f"{each.host}:{each.node_port}" for each in self.cluster.nodes.values() if each is not self
             ],
         }
-        log = (self.folder / "log.txt").open("ab")
-        self._process = await asyncio.create_subprocess_exec(
+        await self.begin(
             *self.cluster.before(self.name),
             *(sys.executable, "-m", "benches.cluster_nodes", json.dumps(given)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            limit=1 << 26,
-            env={**os.environ, **self.cluster.environment},
-            cwd=ROOT,
+            environment={**os.environ, **self.cluster.environment},
         )
-        log.close()
-        assert await self._line() == {"ready": self.name}
-
-    async def ask(self, call: str, *arguments: Any, **named: Any) -> Any:
-        """The result of a call of `Looks`."""
-        async with self._lock:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps([call, arguments, named]).encode() + b"\n")
-            return (await self._line())["result"]
-
-    def signal(self, number: int) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
-
-    async def kill(self) -> None:
-        """kill -9."""
-        self._process.kill()
-        await self._process.wait()
-
-    async def end(self) -> None:
-        """End the process, whatever its state."""
-        if hasattr(self, "_process") and self._process.returncode is None:
-            self.signal(signal.SIGCONT)
-            await self.kill()
-
-    async def _line(self) -> Any:
-        assert self._process.stdout is not None
-        async with asyncio.timeout(DEADLINE_S + 10):
-            line = await self._process.stdout.readline()
-        if not line:
-            raise AssertionError(f"{self.name} has ended: {(self.folder / 'log.txt').read_text()[-2000:]}")
-        return json.loads(line)
 
 
 class Nodes:

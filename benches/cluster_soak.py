@@ -53,8 +53,8 @@ PARTS = 10
 WARM = 0.3
 """The share after which nothing must grow any more."""
 BOOKS, STAYING = 100, 20
-"""Created and stopped together, and those that stay. Without the latter, every round would open new connections,
-which the exchange limits."""
+"""Created and stopped together, and those that stay. Without the latter, every round would open new
+connections, which the exchange limits."""
 DEADLINE_S = 60.0
 IDLE = 8
 """Threads of the engine that come and go with its load."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benches.asked_process import AskedProcess
 from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore
@@ -25,58 +25,22 @@ from tests.cluster.test_seam import free_ports
 WAIT_S = 30
 
 
-class Process:
+class Process(AskedProcess):
     """One node: start it, ask it, kill or stop it."""
 
     def __init__(self, cluster: Processes, name: str) -> None:
-        self.cluster, self.name, self.runs = cluster, name, 0
-        self._lock = asyncio.Lock()
+        super().__init__(name, deadline_s=WAIT_S)
+        self.cluster, self.runs = cluster, 0
         self.url: str = f"http://127.0.0.1:{cluster.ports[name]}"
 
     async def start(self) -> None:
         """Start the process, and wait until the node is ready."""
         self.runs += 1
         given = {**self.cluster.given(self.name), "run": self.runs}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.cluster.node_process",
-            json.dumps(given),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **self.cluster.environment},
-            cwd=Path(__file__).parents[2],
+        await self.begin(
+            *(sys.executable, "-m", "tests.cluster.node_process", json.dumps(given)),
+            environment={**os.environ, **self.cluster.environment},
         )
-        assert await self._line() == {"ready": self.name}
-
-    async def ask(self, call: str, *arguments: Any, **named: Any) -> Any:
-        """The result of a call of the node."""
-        async with self._lock:
-            assert self._process.stdin is not None
-            self._process.stdin.write(json.dumps([call, arguments, named]).encode() + b"\n")
-            return (await self._line())["result"]
-
-    def signal(self, number: int) -> None:
-        """Send a signal."""
-        self._process.send_signal(number)
-
-    async def kill(self) -> None:
-        """kill -9."""
-        self._process.kill()
-        await self._process.wait()
-
-    async def end(self) -> None:
-        """End the process, whatever its state."""
-        if hasattr(self, "_process") and self._process.returncode is None:
-            self.signal(signal.SIGCONT)
-            await self.kill()
-
-    async def _line(self) -> Any:
-        assert self._process.stdout is not None
-        async with asyncio.timeout(WAIT_S):
-            line = await self._process.stdout.readline()
-        assert line, "the process has ended"
-        return json.loads(line)
 
 
 class Processes:

@@ -237,8 +237,7 @@ SECTIONS = {
         "another reads all books through one node, ten times a second. A cut takes the link of a node "
         "down, in network namespaces. Reads are compared with a bare axum handler and, through another "
         "node, with a bare axum relay in front of one; both hops are over kept connections with mutual "
-        "TLS. Figures of reads are p50 / p99. `python -m benches.cluster --large` measures "
-        f"{cluster.LARGE:,} books.",
+        "TLS. Figures of reads are p50 / p99.",
         "of the limit",
         lambda options: cluster.run(rounds=options.rounds),
         data=False,

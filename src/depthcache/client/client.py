@@ -589,6 +589,7 @@ class Client(Generic[B]):
             market = self._markets[key]
             self._synced.discard(market)
             self._lost.pop(market, None)
+            self._waiting.forget(market)
             del self._keys[market]
         self._markets = {each: number for each, number in self._markets.items() if each not in gone}
         self.books = {each: book for each, book in self.books.items() if each not in gone}

@@ -61,7 +61,8 @@ class Waiting:
         self._check_loop, self._access_refused = check_loop, access_refused
         self._waiters: dict[_Waiter, None] = {}
         """In order of arrival, in which they are woken."""
-        self._endings: dict[int, StatusChanged] = {}
+        self._unknown: dict[int, StatusChanged] = {}
+        """Of books that are still there: what ended those whose symbol is unknown."""
 
     def __len__(self) -> int:
         """The number of waiters."""
@@ -71,8 +72,12 @@ class Waiting:
         """The status of a book has changed."""
         for waiter in tuple(self._waiters):
             waiter.on_notice(notice)
-        if notice.ending is not None:
-            self._endings[notice.market] = notice
+        if notice.ending is Ending.UNKNOWN_SYMBOL:
+            self._unknown[notice.market] = notice
+
+    def forget(self, market: int) -> None:
+        """A book was removed."""
+        self._unknown.pop(market, None)
 
     def on_access_refused(self) -> None:
         """No server accepts the client."""
@@ -171,15 +176,14 @@ class Waiting:
         ended = {market: book for market, book in books.items() if book.status is Status.CLOSED}
         if not ended:
             return
-        told = [(book, self._endings.get(market)) for market, book in ended.items()]
         unknown = [
-            _unknown(book, notice.near)
-            for book, notice in told
-            if notice is not None and notice.ending is Ending.UNKNOWN_SYMBOL
+            _unknown(book, self._unknown[market].near)
+            for market, book in ended.items()
+            if market in self._unknown
         ]
         if unknown:
             raise all_unknown(unknown)
-        book = told[0][0]
+        book = next(iter(ended.values()))
         raise BookClosed(exchange=book.exchange, symbol=book.symbol, reason=book.reason)
 
 

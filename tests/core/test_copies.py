@@ -253,3 +253,19 @@ def test_a_book_that_is_copied_needs_no_stream_of_the_best_levels(engine: Engine
     cluster.ticks(0.1)
     cluster.run_until(cluster.all_synced, within_s=1)
     assert cluster.subscribe_names() == ["btcusdt@depth@100ms"]
+
+
+def test_a_book_that_cannot_be_copied_takes_the_best_levels_at_no_weight(engine: Engine) -> None:
+    cluster = begun(engine, policy=Policy(bootstrap_from_depth20=True))
+    cluster.answer = lambda: (400, {}, b'{"code":-1121,"msg":"Invalid symbol."}')
+    cluster.run_until(lambda: bool(cluster.failures), within_s=1)
+    cluster.source = None
+    cluster.core.ask_again(cluster.ids["BTCUSDT"], cluster.now_ns)
+    cluster.run(0.5)
+    assert cluster.subscribe_names() == ["btcusdt@depth@100ms", "btcusdt@depth20@100ms"]
+    (socket,) = cluster.exchange.sockets.values()
+    body = json.loads(cluster.exchange.market("BTCUSDT").body())
+    cluster.exchange.say(socket, {"stream": "btcusdt@depth20@100ms", "data": body})
+    cluster.run(0.1)
+    assert cluster.status("BTCUSDT") is Status.SYNCED
+    assert cluster.exchange.requests == []

@@ -111,6 +111,8 @@ class Supervisor(Requester):
         )  # fmt: skip
         top = venue.top(spec.symbol) if context.policy.bootstrap_from_depth20 else None
         self.bootstrap: Bootstrap | None = None if top is None else Bootstrap(context, market, top, streams)
+        self._copies_instead = False
+        """Whether that stream was not begun because the book was to be copied."""
         self._pauses = Pauses(context)
         self._refusals = Refusals(self._pauses)
         self._bridging = Bridging(context, market, self._book)
@@ -460,6 +462,8 @@ class Supervisor(Requester):
                 return
             self._give_up_request()
         copied_from = self._copied_from()
+        if copied_from is None and self._copies_instead:
+            self.start_bootstrap(now_ns)
         if copied_from is None and self.bootstrap is not None and self.bootstrap.may_come(now_ns):
             return
         due_ns = max(self._pauses.not_before_ns, self._diffs.awaited_until_ns)
@@ -542,7 +546,10 @@ class Supervisor(Requester):
 
     def start_bootstrap(self, now_ns: int) -> None:
         """Wait for the stream of the best levels, unless the book is to be copied."""
-        if self.bootstrap is not None and self._copied_from() is None:
+        if self.bootstrap is None:
+            return
+        self._copies_instead = self._copied_from() is not None
+        if not self._copies_instead:
             self.bootstrap.start(now_ns)
 
     def _leave_bootstrap(self, now_ns: int) -> None:

@@ -110,6 +110,7 @@ impl Cluster {
 
     /// The addresses of all nodes that are there from now on.
     pub fn set_nodes(&self, addresses: Vec<Arc<str>>) {
+        self.nodes.forget_absent(&addresses);
         self.nodes_there.send_if_modified(|known| {
             let is_new = *known != addresses;
             *known = addresses;

@@ -1,6 +1,6 @@
 //! Which nodes hold the books of a cluster, as the owner of the server says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 
 use depthcache_book::status::Status;
@@ -107,21 +107,62 @@ pub struct Holders {
 /// Exchange and symbol.
 pub type BookName = (Arc<str>, Arc<str>);
 
-/// Books by the order in which they changed, also those that are forgotten; and who wants to know of the next change.
+/// How many forgotten books keep their place in the order of changes.
+const FORGOTTEN: usize = 1024;
+
+/// Books by the order in which they changed, also those that were forgotten lately; and who wants to know of the next
+/// change.
 #[derive(Debug, Default)]
 struct Order {
     last: u64,
     names: BTreeMap<u64, BookName>,
     serials: HashMap<BookName, u64>,
+    /// When books were forgotten, the oldest first; some are there again.
+    forgotten: VecDeque<u64>,
+    /// Up to this change, books may be missing that are forgotten.
+    complete_after: u64,
     readers: Vec<Weak<Ready>>,
+}
+
+/// What changed after some change.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The books, in the order of their last changes.
+    pub names: Vec<BookName>,
+    /// The number of the last change.
+    pub last: u64,
+    /// Whether further books may have been forgotten.
+    pub is_partial: bool,
+}
+
+impl Order {
+    fn note(&mut self, name: BookName, is_forgotten: bool) {
+        self.last += 1;
+        if let Some(former) = self.serials.insert(name.clone(), self.last) {
+            self.names.remove(&former);
+        }
+        self.names.insert(self.last, name);
+        if !is_forgotten {
+            return;
+        }
+        self.forgotten.push_back(self.last);
+        if self.forgotten.len() > FORGOTTEN
+            && let Some(oldest) = self.forgotten.pop_front()
+            && let Some(name) = self.names.remove(&oldest)
+        {
+            self.serials.remove(&name);
+            self.complete_after = oldest;
+        }
+    }
 }
 
 impl Holders {
     /// What is known of a book from now on; without holders it is forgotten.
     pub fn set(&self, book: ClusterBook) {
         let name = (book.exchange.clone(), book.symbol.clone());
+        let is_forgotten = book.holders.is_empty();
         let mut exchanges = self.books.write();
-        if !book.holders.is_empty() {
+        if !is_forgotten {
             let symbols = exchanges.entry(book.exchange.clone()).or_default();
             symbols.insert(book.symbol.clone(), Arc::new(book));
         } else if let Some(symbols) = exchanges.get_mut(&book.exchange) {
@@ -131,18 +172,13 @@ impl Holders {
             }
         }
         drop(exchanges);
-        self.note(name);
+        self.note(name, is_forgotten);
         self.changes.send_modify(|count| *count += 1);
     }
 
-    fn note(&self, name: BookName) {
+    fn note(&self, name: BookName, is_forgotten: bool) {
         let mut order = self.order.lock();
-        order.last += 1;
-        let last = order.last;
-        if let Some(former) = order.serials.insert(name.clone(), last) {
-            order.names.remove(&former);
-        }
-        order.names.insert(last, name);
+        order.note(name, is_forgotten);
         order.readers.retain(|reader| match reader.upgrade() {
             Some(reader) => {
                 reader.mark_books();
@@ -159,11 +195,15 @@ impl Holders {
         order.readers.push(Arc::downgrade(reader));
     }
 
-    /// The books that changed after a change of that number, and the number of the last; 0 for all.
-    pub fn since(&self, serial: u64) -> (Vec<BookName>, u64) {
+    /// The books that changed after a change of that number; 0 for all.
+    pub fn since(&self, serial: u64) -> Changes {
         let order = self.order.lock();
         let names = order.names.range(serial + 1..);
-        (names.map(|(_, name)| name.clone()).collect(), order.last)
+        Changes {
+            names: names.map(|(_, name)| name.clone()).collect(),
+            last: order.last,
+            is_partial: serial < order.complete_after,
+        }
     }
 
     /// Says when any book changed.
@@ -226,5 +266,38 @@ pub mod tests {
         holders.set(book("BTCUSDT", &[]));
         assert!(holders.find("binance.com", "BTCUSDT").is_none());
         assert!(holders.books.read().is_empty());
+    }
+
+    #[test]
+    fn books_that_come_and_go_leave_only_so_many_names() {
+        let holders = Holders::default();
+        holders.set(book("BTCUSDT", &["a"]));
+        let seen = holders.since(0).last;
+        for number in 0..3 * FORGOTTEN {
+            let symbol = format!("S{number}USDT");
+            holders.set(book(&symbol, &["a"]));
+            holders.set(book(&symbol, &[]));
+        }
+        let order = holders.order.lock();
+        assert_eq!(order.names.len(), FORGOTTEN + 1);
+        assert_eq!(order.serials.len(), FORGOTTEN + 1);
+        assert_eq!(order.forgotten.len(), FORGOTTEN);
+        drop(order);
+        let found = holders.since(seen);
+        assert!(found.is_partial && found.names.len() == FORGOTTEN);
+        let lately = holders.since(found.last - 2);
+        assert!(!lately.is_partial && lately.names.len() == 1);
+        assert_eq!(&*holders.since(0).names[0].1, "BTCUSDT");
+    }
+
+    #[test]
+    fn a_book_that_is_there_again_is_not_counted_as_forgotten() {
+        let holders = Holders::default();
+        for _ in 0..2 * FORGOTTEN {
+            holders.set(book("BTCUSDT", &[]));
+            holders.set(book("BTCUSDT", &["a"]));
+        }
+        let found = holders.since(0);
+        assert!(!found.is_partial && found.names.len() == 1);
     }
 }

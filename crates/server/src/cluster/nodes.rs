@@ -24,6 +24,9 @@ use crate::certificate::Certificate;
 /// A node that did not answer in time is asked after others for so long.
 const DOUBTED: Duration = Duration::from_secs(1);
 
+/// A node that is not there any more is forgotten after so long without a request.
+const UNUSED: Duration = Duration::from_secs(300);
+
 /// A read for other nodes; reads have no body.
 #[derive(Debug)]
 pub struct Question {
@@ -115,11 +118,15 @@ impl Nodes {
         known.retain(|holder, _| !is_gone(&holder.node));
     }
 
+    /// Forget nodes at other addresses that were not asked for a while.
+    pub fn forget_absent(&self, addresses: &[Arc<str>]) {
+        let is_there = |holder: &Holder| addresses.contains(&holder.address);
+        let mut known = self.known.lock();
+        known.retain(|holder, node| is_there(holder) || node.used.lock().elapsed() < UNUSED);
+    }
+
     /// The node of a holder.
     pub fn node(&self, holder: &Holder) -> Result<Arc<Node>, Silent> {
-        /// Forget those that were not used for a while once there are so many.
-        const MANY: usize = 256;
-        const UNUSED: Duration = Duration::from_secs(300);
         if let Some(node) = self.known.lock().get(holder) {
             return Ok(node.clone());
         }
@@ -133,11 +140,7 @@ impl Nodes {
             used: Mutex::new(Instant::now()),
             doubted: Mutex::default(),
         });
-        let mut known = self.known.lock();
-        if known.len() >= MANY {
-            known.retain(|_, node| node.used.lock().elapsed() < UNUSED);
-        }
-        known.insert(holder.clone(), node.clone());
+        self.known.lock().insert(holder.clone(), node.clone());
         Ok(node)
     }
 }

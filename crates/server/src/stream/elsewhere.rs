@@ -49,16 +49,20 @@ impl Elsewhere {
         }
     }
 
-    /// The books that changed since the last call.
+    /// The books that changed since the last call, and perhaps others.
     pub fn changed(&mut self) -> Vec<BookName> {
-        let (names, last) = self.cluster.holders.since(self.seen);
-        self.seen = last;
-        names
+        let mut found = self.cluster.holders.since(self.seen);
+        self.seen = found.last;
+        if found.is_partial {
+            let sent = self.sent.keys().map(|(name, _)| name.clone());
+            found.names.extend(sent);
+        }
+        found.names
     }
 
-    /// All books that ever were elsewhere.
+    /// All books that are elsewhere, and some that were.
     pub fn all(&self) -> Vec<BookName> {
-        self.cluster.holders.since(0).0
+        self.cluster.holders.since(0).names
     }
 
     /// How many books it speaks of, counted for each view.

@@ -228,6 +228,20 @@ async def test_a_node_leaves_after_its_books_were_handed_over(tmp_path: Path) ->
         assert not one.is_running
 
 
+@pytest.mark.slow
+async def test_a_node_remembers_the_addresses_of_nodes_that_are_away_and_of_none_that_left(
+    tmp_path: Path,
+) -> None:
+    async with cluster(tmp_path) as found:
+        one, *_ = await found.three()
+        await found.nodes.pop("c3").stop()
+        found.kill("b2")
+        address = one._addresses["b2"]
+        await until(lambda: one.runner.core.members.alive() == ())
+        await until(lambda: one._addresses == {"b2": address})
+        assert one._copies._is_node(address)
+
+
 async def test_a_followed_book_with_readers_is_not_replaced_by_a_replica(tmp_path: Path) -> None:
     async with cluster(tmp_path) as found:
         one = await found.start("a1")

@@ -90,8 +90,6 @@ class BookHost:
         self._on_holders, self._on_denied = on_holders, on_denied
         self._on_move, self._on_synced = on_move, on_synced
         self._replicas: dict[BookKey, _Replica] = {}
-        self._hosts: set[str] = set()
-        """Of nodes from which books were copied: host and port."""
         self._to_begin: dict[BookKey, _Replica] = {}
         self._to_end: set[BookKey] = set()
         self._flush: asyncio.Handle | None = None
@@ -105,10 +103,6 @@ class BookHost:
         client.on_copy_failed = self._on_copy_failed
 
     # --- getters ---------------------------------------------------------------------------
-
-    def is_node(self, host: str) -> bool:
-        """Whether a host with its port is that of a node from which books are copied."""
-        return host in self._hosts
 
     def reason(self, key: BookKey) -> str:
         """Why a replica is not synced; empty if it is, or if this node does not hold the book."""
@@ -135,7 +129,6 @@ class BookHost:
         source = self._source_of(key) if replica.was_synced else replica.source
         if not isinstance(source, FromSibling) or source.node in replica.failed:
             return None
-        self._hosts.add(source.address)
         return f"{'https' if self._is_tls() else 'http'}://{source.address}/{exchange}"
 
     # --- commands of the core --------------------------------------------------------------

@@ -108,7 +108,7 @@ class ClusterNode:
         self._state = "new"
         self._moves = Moves(options.folder / "moves.jsonl")
         self._addresses: dict[str, str] = {}
-        """Of the servers of all nodes that were seen."""
+        """Of the servers of all nodes of the cluster that were seen, also of those that are away."""
         self._began: dict[BookKey, tuple[float, str]] = {}
         """When replicas that were not synced yet began, and from where."""
 
@@ -373,7 +373,7 @@ class ClusterNode:
     def _make_network(self, settings: Settings) -> ClosableNetwork:
         make = self.options.make_network
         inner = real_network(settings) if make is None else make(settings)
-        self._copies = CopyNetwork(inner, self._make_sessions, self.host.is_node)
+        self._copies = CopyNetwork(inner, self._make_sessions, lambda host: host in self._addresses.values())
         return self._copies
 
     def _make_sessions(self) -> Sessions:
@@ -412,7 +412,10 @@ class ClusterNode:
     def _tell_nodes(self) -> None:
         """Tell clients where the nodes are that can be asked now."""
         if hasattr(self, "runner") and self._state != "closed":
-            members = self.runner.core.members
+            members, registered = self.runner.core.members, self.runner.core.wanted.registered()
+            gone = [peer for peer in self._addresses if peer not in registered and members.node(peer) is None]
+            for peer in gone:
+                del self._addresses[peer]
             alive = (node for node in members.not_dead() if members.is_alive(node.id))
             self._native.set_nodes(sorted(node.address for node in alive))
 

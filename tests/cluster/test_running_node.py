@@ -228,7 +228,6 @@ async def test_a_node_leaves_after_its_books_were_handed_over(tmp_path: Path) ->
         assert not one.is_running
 
 
-@pytest.mark.slow
 async def test_a_node_remembers_the_addresses_of_nodes_that_are_away_and_of_none_that_left(
     tmp_path: Path,
 ) -> None:

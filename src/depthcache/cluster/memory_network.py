@@ -97,6 +97,8 @@ class MemoryCluster:
         at_s = sender.last_s[receiver] = max(at_s, sender.last_s.get(receiver, 0.0) + _NEXT_S)
 
         def arrive() -> None:
+            if sender.last_s[receiver] == at_s:
+                del sender.last_s[receiver]
             found = self.networks.get(receiver)
             if found is not None and (sender.id, receiver) not in self.cuts:
                 found.run(lambda: deliver(found))
@@ -112,7 +114,7 @@ class MemoryNetwork:
         self.is_ended: bool = False
         self.id: str = ""
         self.last_s: dict[str, float] = {}
-        """When the last message to each node arrives."""
+        """When the last message that is under way to each node arrives."""
         self._cluster = cluster
         self.me: Node | None = None
         self._handler: Handler | None = None

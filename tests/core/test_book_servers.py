@@ -13,6 +13,7 @@ from depthcache._native import Router
 from depthcache.core.client import ClientCore
 from depthcache.core.notices import Ending
 from depthcache.core.policy import Policy
+from depthcache.core.servers import RoundTrips
 from depthcache.core.servers import Servers as ClientServers
 from depthcache.model import Status
 from depthcache.simulator import TINY, SimulatedExchange, differences
@@ -313,11 +314,13 @@ def test_access_is_refused_when_every_server_refuses_the_token(status: int) -> N
 class Nodes(Chain):
     """Three nodes of one cluster with two books, each at two of them; the reader is given the first."""
 
-    def __init__(self, engine: Any, *, named: int = 1, **changes: Any) -> None:
-        super().__init__(3, held=(BTC, BOTH, ETH), engine=engine, named=named, **changes)
+    def __init__(self, engine: Any, *, named: int = 1, latency_ns: int = 10_000_000, **changes: Any) -> None:
+        super().__init__(
+            3, held=(BTC, BOTH, ETH), engine=engine, named=named, latency_ns=latency_ns, **changes
+        )
         self.place({"BTCUSDT": (0, 1), "ETHUSDT": (1, 2)})
         self.other: Any = self.reader.add(self.venue, "ETHUSDT", depth=5)
-        self.reader.run_for(1)
+        self.reader.run_for(max(1, latency_ns * 16 / 1e9))
         assert_true(self, self.book, self.other)
 
     def place(self, holders: dict[str, tuple[int, ...]], there: tuple[int, ...] = (0, 1, 2)) -> None:
@@ -370,6 +373,50 @@ def test_the_streams_of_a_lost_node_continue_at_another_holder(engine: Any, how:
     assert chain.other.last_update_id > before
     assert (chain.sessions, chain.snapshots, chain.gaps) == ([1, 0, 1], [1, 1], [0, 0])
     assert chain.reader.unexpected == ()
+
+
+def quiet(chain: Chain, *symbols: str) -> None:
+    """Their books change no more; their servers know it."""
+    for symbol in symbols:
+        chain.servers.exchange.trouble.silence(SPOT, symbol)
+
+
+@pytest.mark.parametrize("round_trip_ms", [20, 800, 1_500])
+@ENGINES
+def test_a_steady_link_to_nodes_does_not_flap_however_slow_it_is(engine: Any, round_trip_ms: int) -> None:
+    chain = Nodes(engine, latency_ns=round_trip_ms * 500_000)
+    quiet(chain, *BOTH)
+    chain.reader.run_for(10)
+    connects = chain.servers.accepted
+    chain.reader.run_for(15)
+    assert chain.servers.accepted == connects
+    assert "LIST_SUBSCRIPTIONS" in chain.servers.servers[0].asked[-5:]
+
+
+@ENGINES
+def test_a_link_that_becomes_slow_costs_one_connection(engine: Any) -> None:
+    chain = Nodes(engine)
+    quiet(chain, *BOTH)
+    chain.reader.run_for(5)
+    connects = chain.servers.accepted
+    chain.reader._network._latency_ns = 600_000_000
+    chain.reader.run_for(25)
+    assert chain.servers.accepted - connects <= 2, "one for each of the two that it had"
+
+
+def test_a_far_node_has_time_and_a_silent_one_more_each_time() -> None:
+    trips, second = RoundTrips(), 1_000_000_000
+    assert trips.patience_ns(0, least_ns=second) == second
+    for took_ns in (5 * second, 2 * second, 3 * second):
+        trips.on_answer(0, took_ns)
+    assert trips.patience_ns(0, least_ns=second) == 6 * second, "three times the least"
+    assert trips.patience_ns(0, least_ns=second, trips=2) == 12 * second
+    assert trips.patience_ns(1, least_ns=second) == second, "another node"
+    for asked_ns, doubled in ((1, 2), (2, 2), (9, 4), (19, 4)):
+        trips.on_timeout(0, asked_ns, asked_ns + 5)
+        assert trips.patience_ns(0, least_ns=second) == doubled * second, "connections count once, together"
+    trips.on_answer(0, second // 10)
+    assert trips.patience_ns(0, least_ns=second) == second
 
 
 @ENGINES

@@ -327,6 +327,8 @@ class Servers:
         self.now_ns, self.epoch_ms = exchange.now_ns, exchange.epoch_ms
         self.half_open_until_ns = 0
         """A reader may not have noticed yet that its connection is dead."""
+        self.accepted = 0
+        """Connections, of all servers together."""
 
     def venues(self) -> tuple[str, ...]:
         return ()
@@ -368,6 +370,7 @@ class Servers:
             return Cut()
         if server.handshake_status is not None:
             return HttpResponse(server.handshake_status, b"{}")
+        self.accepted += 1
         session = Session(server)
         server.sessions.append(session)
         return session

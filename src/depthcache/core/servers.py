@@ -12,6 +12,7 @@ unless the client trusts one certificate only. Nodes that have gone are left out
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, overload
@@ -23,6 +24,7 @@ __all__ = [
     "HELD_ELSEWHERE",
     "NOT_HELD",
     "Attempts",
+    "RoundTrips",
     "Servers",
     "in_turn_after",
     "is_access_refused",
@@ -45,6 +47,10 @@ _LEFT_ALONE_NS = 5_000_000_000
 _UNPROVEN_NS = 60_000_000_000
 """The same for an address that was never reached: it may be one of another network."""
 _LAST_CHOICE_NS = 250_000_000
+_ANSWERS = 8
+_PATIENCE = 3
+"""An answer of a node is waited for as many times as long as the way takes."""
+_MOST_DOUBLINGS = 2
 
 
 @dataclass(slots=True)
@@ -63,6 +69,7 @@ class Servers:
         current: the server of the next new connection, and of requests that concern no book.
         has_token: whether the client sends a token.
         are_nodes: whether the servers are nodes of a cluster: each has a sibling.
+        round_trips: how far away each server is.
     """
 
     def __init__(self, *, has_token: bool = True, node_url: NodeUrl | None = None) -> None:
@@ -71,6 +78,7 @@ class Servers:
         self.has_token: bool = has_token
         self._node_url = node_url
         self.are_nodes: bool = False
+        self.round_trips: RoundTrips = RoundTrips()
         self._named: tuple[str, ...] = ()
         self._learned: list[_Learned] = []
         self._there: set[int] = set()
@@ -201,6 +209,38 @@ class _VenueServers(Sequence[Endpoints]):
             return self._named[number]
         url = self._servers.url(number)
         return Endpoints(rest=f"{url}/{self._venue}", websocket=f"ws{url.removeprefix('http')}/{self._venue}")
+
+
+class RoundTrips:
+    """How long the way to each server and back takes, by what it answered.
+
+    The least of its last answers counts: what a busy server adds to some of them is not the way. After a
+    timeout the former ones are forgotten, because the way may have become longer, and the next one has twice
+    the time.
+    """
+
+    def __init__(self) -> None:
+        self._took_ns: dict[int, deque[int]] = {}
+        self._timeouts: dict[int, tuple[int, int]] = {}
+        """How many in a row, and the time of the last one."""
+
+    def on_answer(self, number: int, took_ns: int) -> None:
+        """A server answered after so long."""
+        self._timeouts.pop(number, None)
+        self._took_ns.setdefault(number, deque(maxlen=_ANSWERS)).append(took_ns)
+
+    def on_timeout(self, number: int, asked_ns: int, now_ns: int) -> None:
+        """A server did not answer in time what it was asked at `asked_ns`."""
+        count, last_ns = self._timeouts.get(number, (0, 0))
+        if not count or asked_ns >= last_ns:  # those of several connections are one
+            self._timeouts[number] = min(count + 1, _MOST_DOUBLINGS), now_ns
+        self._took_ns.pop(number, None)
+
+    def patience_ns(self, number: int, *, least_ns: int, trips: int = 1) -> int:
+        """How long an answer is waited for that takes a server so many round trips, at least `least_ns`."""
+        round_trip_ns = min(self._took_ns.get(number, ()), default=0)
+        timeouts, _ = self._timeouts.get(number, (0, 0))
+        return max(least_ns, _PATIENCE * trips * round_trip_ns) << timeouts
 
 
 def in_turn_after(numbers: list[int], number: int) -> list[int]:

@@ -41,8 +41,10 @@ _SERVED_STABLE_S = 10.0
 """A connection to a book server that lasted this long costs no growing pause: no server bans an address."""
 _SIBLING_S = 0.75
 """A node of a cluster that is silent for so long is asked for a sign of life, and left if none comes in as
-long again: another one has the same books."""
+long again: another one has the same books. Far nodes have more time (`_sibling_patience_s`)."""
 _SIBLING_REPLY_S = 2.0
+_OPENING_TRIPS = 2
+"""TCP, TLS and the handshake are three; one is enough for a first guess of the way to a node."""
 _TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
 
 
@@ -88,6 +90,8 @@ class ConnectionSlot:
         self.connection: int | None = None
         """The number of the current connection."""
         self._opened_ns: int | None = None
+        self._asked_ns = 0
+        """When the connection, or the answer to the last message, was asked for."""
         self._alive_ns = 0
         self.connects: int = 0
         """The number of connection attempts."""
@@ -188,6 +192,7 @@ class ConnectionSlot:
         self._budget.on_connected(now_ns)
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
         self._context.servers.on_opened(self.server)
+        self._context.servers.round_trips.on_answer(self.server, (now_ns - self._asked_ns) // _OPENING_TRIPS)
         deadlines.clear(self.number, Timer.OPENING)
         # Slots opened together must not be renewed together.
         renew_s = lifetime_s * self._context.policy.renew_at * (1.0 - 0.1 * self._context.random())
@@ -242,6 +247,7 @@ class ConnectionSlot:
             case Timer.CONNECT:
                 self._connect(now_ns)
             case Timer.OPENING:
+                self._on_timeout(now_ns)
                 self.reconnect(reasons.NOT_OPENED, now_ns)
             case Timer.MESSAGE:
                 self._send_next(now_ns)
@@ -267,7 +273,7 @@ class ConnectionSlot:
             return
         connection = next(context.connection_numbers)
         context.router.open_connection(connection, server=self.venue.server_name(self.server))
-        self.connection = connection
+        self.connection, self._asked_ns = connection, now_ns
         self.connects += 1
         context.slots_by_connection[connection] = self
         context.deadlines.clear(self.number, Timer.CONNECT)
@@ -352,6 +358,7 @@ class ConnectionSlot:
         if self.connection is None:
             return
         self._context.commands.append(Send(self.connection, message.text))
+        self._asked_ns = now_ns
         # Pongs count towards the limit as well, so messages are spaced out.
         pace = max(self.venue.messages_per_second * policy.limit_share, 0.1)
         self._next_message_ns = now_ns + to_ns(1.0 / pace)
@@ -367,6 +374,8 @@ class ConnectionSlot:
         if reply.number is None and reply.error is None:
             return
         self.on_alive(now_ns)
+        if self._is_prompt(awaited):
+            self._context.servers.round_trips.on_answer(self.server, now_ns - self._asked_ns)
         self._context.deadlines.clear(self.number, Timer.REPLY)
         if reply.error is None:
             self.subscriptions.on_done(now_ns)
@@ -397,6 +406,7 @@ class ConnectionSlot:
             self._send_next(now_ns)
             return
         method = None if asked_for_life else awaited.method
+        self._on_timeout(now_ns)
         self.reconnect(reasons.connection_silent(method, patience_s), now_ns)
 
     # --- life ------------------------------------------------------------------------------
@@ -413,17 +423,32 @@ class ConnectionSlot:
 
     def _connect_timeout_s(self) -> float:
         timeout_s = self._context.policy.connect_timeout_s
-        return min(timeout_s, _SIBLING_REPLY_S) if self._has_siblings else timeout_s
+        return self._sibling_patience_s(_SIBLING_REPLY_S, timeout_s, trips=_OPENING_TRIPS)
 
     def _patience_s(self, message: Message) -> float:
-        """How long a response is waited for. A node may have to begin a book of streams that do not move."""
+        """How long a response is waited for."""
         policy = self._context.policy
         if message.method == "LIST_SUBSCRIPTIONS":
-            patience_s, most_s = policy.liveness_timeout_s, _SIBLING_S
-        else:
-            patience_s, most_s = policy.reply_timeout_s, _SIBLING_REPLY_S
-        waits = message.method == "SUBSCRIBE" and not message.moves
-        return min(patience_s, most_s) if self._has_siblings and not waits else patience_s
+            return self._sibling_patience_s(_SIBLING_S, policy.liveness_timeout_s)
+        if not self._is_prompt(message):
+            return policy.reply_timeout_s
+        return self._sibling_patience_s(_SIBLING_REPLY_S, policy.reply_timeout_s)
+
+    def _is_prompt(self, message: Message) -> bool:
+        """Whether nothing but the way delays a response: a node may have to begin a book of streams that do
+        not move."""
+        return message.method != "SUBSCRIBE" or message.moves
+
+    def _sibling_patience_s(self, least_s: float, most_s: float, *, trips: int = 1) -> float:
+        """How long a node has for an answer: longer if it is far away, and after each timeout; `most_s` for
+        a server without siblings."""
+        if not self._has_siblings:
+            return most_s
+        round_trips = self._context.servers.round_trips
+        return min(round_trips.patience_ns(self.server, least_ns=to_ns(least_s), trips=trips) / 1e9, most_s)
+
+    def _on_timeout(self, now_ns: int) -> None:
+        self._context.servers.round_trips.on_timeout(self.server, self._asked_ns, now_ns)
 
     def _check_liveness(self, now_ns: int) -> None:
         quiet_since_ns = self.last_alive_ns()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from depthcache import Book, FrozenBook, wire
-from tests.server.asking import DEADLINE_S, READ, Answer, diff
+from tests.server.asking import DEADLINE_S, READ, Answer, diff, snapshot
 from tests.server.clustering import EXCHANGE, Cluster, Node, names
 from tests.server.exchanging import options
 
@@ -136,6 +136,38 @@ def test_an_own_replica_that_is_stale_gives_way(cluster: Cluster) -> None:
     lose(own)
     assert told(near.ask(PATH)) == (200, "far")
     assert told(near.ask(f"{PATH}?on_stale=serve")) == (200, "far")
+
+
+@pytest.mark.slow
+def test_a_replica_that_ceases_to_be_current_during_a_read_gives_way(cluster: Cluster) -> None:
+    """Looks at it: one. Between two, it would refuse the reader although another node has the book."""
+    compat = [("127.0.0.1", 0, "ubdcc-restapi", [], False)]
+    near, far = cluster.nodes("near", "far", exchange=options(), compat=compat)
+    own = near.hold("BTCUSDT")
+    far.hold("BTCUSDT")
+    near.knows("BTCUSDT", far)
+    over, levels = threading.Event(), json.loads(snapshot())
+
+    def flicker() -> None:
+        last_id = 100
+        while not over.is_set():
+            last_id += 2
+            own.apply(diff("BTCUSDT", last_id, last_id, []))  # the one before is missing
+            own.load_snapshot(json.dumps(levels | {"lastUpdateId": last_id}), limit=100)
+
+    paths = [PATH, f"{PATH}/best", f"/{EXCHANGE}/api/v3/depth?symbol=BTCUSDT&limit=5"]
+    (old,) = near.native.compat_ports
+    with ThreadPoolExecutor(1) as pool:
+        flickering = pool.submit(flicker)
+        try:
+            for _ in range(150):
+                assert [answer.status for answer in map(near.ask, paths)] == [200] * 3
+                answer: Any = _Port(old).ask(f"/get_bids?exchange={EXCHANGE}&market=BTCUSDT").json
+                assert answer["result"] == "OK", answer
+        finally:
+            over.set()
+        flickering.result()
+    assert 0 < near.counts()["forwarded"] < 600, "both answer"
 
 
 def test_without_a_current_replica_the_reader_learns_why(cluster: Cluster) -> None:
@@ -392,6 +424,19 @@ def test_a_depth_snapshot_of_the_exchange_comes_from_a_holder(cluster: Cluster) 
     assert (near.ask(f"{path}5").status, near.ask(f"{path}5").json["code"]) == (503, -1001)
 
 
+def test_a_depth_snapshot_of_which_this_node_can_prove_nothing_comes_from_a_holder(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far", exchange=options())
+    own = near.hold("BTCUSDT")
+    far.hold("BTCUSDT")
+    near.knows("BTCUSDT", far)
+    path = "/binance.com/api/v3/depth?symbol=BTCUSDT&limit=5"
+    assert told(near.ask(path)) == (200, "near")
+    own.load_snapshot(b'{"lastUpdateId":100,"bids":[["9.00","1.00"]],"asks":[["11.00","1.00"]]}', limit=1)
+    own.apply(diff("BTCUSDT", 101, 101, [["9.00", "0"]], [["11.00", "0"]]))
+    assert (own.status, own.coverage) == ("synced", (0, 0))
+    assert told(near.ask(path)) == (200, "far")
+
+
 def test_exchange_info_is_asked_for_the_books_of_all_nodes(cluster: Cluster) -> None:
     near, far = cluster.nodes("near", "far", exchange=options())
     near.hold("BTCUSDT")
@@ -476,6 +521,9 @@ def test_old_clients_read_the_books_of_all_nodes(cluster: Cluster) -> None:
     near.knows("BTCUSDT", one, two, status="buffering")
     info = asked(old, f"/get_depthcache_info?{query}")["depthcache_info"]
     assert {each["STATUS"] for each in info["DISTRIBUTION"].values()} == {"out_of_sync"}
+    for wrong in ("limit_count=x", "threshold_volume=nan"):
+        assert asked(old, f"/get_asks?{query}&{wrong}") == asked(same, f"/get_asks?{query}&{wrong}")
+        assert asked(old, f"/get_asks?{query}&{wrong}")["error_id"] == "#1025"
     lose(two.books["BTCUSDT"])
     assert asked(old, f"/get_asks?{query}")["error_id"] == "#6000"
     assert asked(old, "/get_asks?exchange=binance.com&market=NO")["error_id"] == "#7000"

@@ -23,6 +23,7 @@ use bytes::Bytes;
 use depthcache_book::query::Side;
 use http::{Method, StatusCode};
 
+use self::answers::NoSide;
 use self::parameters::Given;
 use crate::access::{Origins, is_browser, is_forwarded};
 use crate::call::json;
@@ -160,26 +161,24 @@ async fn respond(both: &Both, endpoint: &'static Endpoint, request: Request) -> 
     }
 }
 
-/// One side of a book: of another node where that holds it.
+/// One side of a book: of another node where that holds it, or has it in a better state.
 async fn of_side((shared, compat): &Both, side: Side, asked: &answers::Asked<'_>) -> Response {
-    if !compat.is_for_nodes
-        && let Some((names, target)) = asked.forwarded()
-    {
-        match forwarding::old_client(shared, names, &target).await {
-            Ok(None) => {}
-            Ok(Some(answer)) => return json(answers::of_node(asked, &answer.body)),
-            Err(words) => return json(answers::refused(asked, "#6000", &words)),
-        }
+    let answer = match answers::side(asked, shared, side) {
+        Ok(answer) | Err(NoSide::Wrong(answer)) => return json(answer),
+        Err(NoSide::Unreadable(answer)) => answer,
+    };
+    if compat.is_for_nodes {
+        let mut response = json(answer);
+        *response.status_mut() = StatusCode::NOT_FOUND; // the next node may have a better one
+        return response;
     }
-    match answers::side(asked, shared, side) {
-        Ok(answer) => json(answer),
-        Err(answer) => {
-            let mut response = json(answer);
-            if compat.is_for_nodes {
-                *response.status_mut() = StatusCode::NOT_FOUND; // the next node may have a better one
-            }
-            response
-        }
+    let Some((names, target)) = asked.forwarded() else {
+        return json(answer);
+    };
+    match forwarding::old_client(shared, names, &target).await {
+        Ok(None) => json(answer),
+        Ok(Some(answer)) => json(answers::of_node(asked, &answer.body)),
+        Err(words) => json(answers::refused(asked, "#6000", &words)),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Reads of one book that its holders answer: of this API, of the exchange's REST, and of old clients.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use depthcache_book::query::{ReadPolicy, Reading};
+use depthcache_book::query::Reading;
 use http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -13,6 +14,10 @@ use crate::cluster::{Answer, Cluster, ClusterBook, NODE, Outcome, Question};
 use crate::problem::{Fact, Problem};
 use crate::registry::Book;
 use crate::shared::Shared;
+use crate::waiting::Patience;
+
+/// The parameters for books that are not current.
+const STALE: [&str; 2] = ["on_stale", "wait_s"];
 
 /// What a reader gets of the head of another node's answer.
 const HEADERS: [HeaderName; 4] = [
@@ -39,69 +44,92 @@ impl Answer {
     }
 }
 
-/// Whether a book can be read now, and is not too old.
-fn is_fresh(book: &Book, policy: ReadPolicy) -> bool {
-    let fresh = ReadPolicy {
-        serve_stale: false,
-        ..policy
-    };
-    book.look(|market| fresh.check(market, || book.now_ns()).is_ok())
+/// A read of one book of the cluster.
+pub struct OneBook<'a> {
+    cluster: &'a Cluster,
+    held: Arc<ClusterBook>,
+    own: Option<Book>,
+    patience: Patience,
 }
 
-/// The answer of a holder to a read of one book; None where this server answers itself: it holds the book in a state
-/// that can be read, or in a better one than the holders.
-pub async fn one_book(call: &Call<'_>) -> Result<Option<Response>, Problem> {
-    let Some(cluster) = call.cluster() else {
-        return Ok(None);
-    };
-    let registry = &call.shared.registry;
-    let exchange = registry.exchange(call.path("exchange"));
-    let symbol = call.path("symbol");
-    let Some(held) = cluster.holders.find(&exchange, symbol) else {
-        return Ok(None);
-    };
-    let own = registry.find(Some(&exchange), symbol, false).ok();
-    let patience = call.query.patience()?;
-    if own
-        .as_ref()
-        .is_some_and(|own| is_fresh(own, patience.policy))
-    {
-        return Ok(None);
+impl<'a> OneBook<'a> {
+    /// None for a book of this server alone.
+    pub fn of(call: &'a Call<'_>) -> Result<Option<OneBook<'a>>, Problem> {
+        let Some(cluster) = call.cluster() else {
+            return Ok(None);
+        };
+        let registry = &call.shared.registry;
+        let exchange = registry.exchange(call.path("exchange"));
+        let symbol = call.path("symbol");
+        let Some(held) = cluster.holders.find(&exchange, symbol) else {
+            return Ok(None);
+        };
+        Ok(Some(OneBook {
+            cluster,
+            held,
+            own: registry.find(Some(&exchange), symbol, false).ok(),
+            patience: call.query.patience()?,
+        }))
     }
-    let path = call.request.uri.path();
-    let mut question = Question {
-        target: target(path, &call.query.without(&["on_stale", "wait_s"])),
-        headers: HeaderMap::new(),
-        most: Question::USUAL,
-        may_be_bad: true,
-    };
-    if let Some(tags) = call.request.headers.get(IF_NONE_MATCH) {
-        question.headers.insert(IF_NONE_MATCH, tags.clone());
+
+    /// The call that reads this server's own replica if it is current. It looks at it once, so that nothing can happen
+    /// between a look and the read: where it `gives_way`, holders are asked. None without a replica.
+    pub fn of_own<'b>(&self, call: &Call<'b>) -> Option<Call<'b>> {
+        self.own.as_ref()?;
+        Some(Call {
+            shared: call.shared,
+            request: call.request,
+            query: call.query.dropping(&STALE),
+            path: call.path.clone(),
+        })
     }
-    let mut outcome = cluster
-        .ask(std::slice::from_ref(&held), &held.holders, &question)
-        .await;
-    if let Outcome::Answered(answer) = outcome {
-        return Ok(Some(answer.into_response()));
+
+    /// Whether another replica may be in a better state than the one that this is said of.
+    pub fn gives_way(why: &Problem) -> bool {
+        matches!(why.status.as_u16(), 404 | 410 | 425)
     }
-    // No replica is current.
-    let has_levels = |own: &Book| own.look(|market| market.last_update_id().is_some());
-    if own
-        .as_ref()
-        .is_some_and(|own| !patience.policy.serve_stale || has_levels(own))
-    {
-        return Ok(None);
-    }
-    if patience.policy.serve_stale || patience.most.is_some() {
-        question.target = target(path, &call.query.without(&[]));
-        question.most += patience.most.unwrap_or(Duration::ZERO);
-        outcome = cluster
+
+    /// The answer of a holder; None where this server's replica, which is not current, is as good as theirs.
+    pub async fn ask(self, call: &Call<'_>) -> Result<Option<Response>, Problem> {
+        let (cluster, held, own) = (self.cluster, self.held, self.own);
+        let path = call.request.uri.path();
+        let mut question = Question {
+            target: target(path, &call.query.without(&STALE)),
+            headers: HeaderMap::new(),
+            most: Question::USUAL,
+            may_be_bad: true,
+        };
+        if let Some(tags) = call.request.headers.get(IF_NONE_MATCH) {
+            question.headers.insert(IF_NONE_MATCH, tags.clone());
+        }
+        let mut outcome = cluster
             .ask(std::slice::from_ref(&held), &held.holders, &question)
             .await;
-    }
-    match outcome {
-        Outcome::Answered(answer) | Outcome::Refused(answer) => Ok(Some(answer.into_response())),
-        Outcome::Silent(why) => Err(unanswered(&held, &why)),
+        if let Outcome::Answered(answer) = outcome {
+            return Ok(Some(answer.into_response()));
+        }
+        // No replica is current.
+        let serves_stale = self.patience.policy.serve_stale;
+        let has_levels = |own: &Book| own.look(|market| market.last_update_id().is_some());
+        if own
+            .as_ref()
+            .is_some_and(|own| !serves_stale || has_levels(own))
+        {
+            return Ok(None);
+        }
+        if serves_stale || self.patience.most.is_some() {
+            question.target = target(path, &call.query.without(&[]));
+            question.most += self.patience.most.unwrap_or(Duration::ZERO);
+            outcome = cluster
+                .ask(std::slice::from_ref(&held), &held.holders, &question)
+                .await;
+        }
+        match outcome {
+            Outcome::Answered(answer) | Outcome::Refused(answer) => {
+                Ok(Some(answer.into_response()))
+            }
+            Outcome::Silent(why) => Err(unanswered(&held, &why)),
+        }
     }
 }
 
@@ -137,8 +165,8 @@ fn target(path: &str, query: &str) -> String {
     }
 }
 
-/// The answer of a holder to a request that has no parameter for books that are not current; None where this server
-/// answers itself.
+/// The answer of a holder to a request that has no parameter for books that are not current; None for a book of this
+/// server alone, or where no holder has a better replica. Who asks has looked at this server's own.
 async fn current(
     shared: &Shared,
     cluster: &Cluster,
@@ -149,13 +177,6 @@ async fn current(
     let Some(held) = cluster.holders.find(&exchange, symbol) else {
         return Ok(None);
     };
-    let own = shared.registry.find(Some(&exchange), symbol, false).ok();
-    if own
-        .as_ref()
-        .is_some_and(|own| is_fresh(own, ReadPolicy::default()))
-    {
-        return Ok(None);
-    }
     let question = Question {
         target: target(),
         headers: HeaderMap::new(),
@@ -167,7 +188,7 @@ async fn current(
         .await
     {
         Outcome::Answered(answer) => Ok(Some(answer)),
-        _ if own.is_some() => Ok(None),
+        _ if shared.registry.find(Some(&exchange), symbol, false).is_ok() => Ok(None),
         Outcome::Refused(_) => Err(format!(
             "no node has {} of {} in a state that can be read now",
             held.symbol, held.exchange

@@ -57,6 +57,13 @@ impl Query {
         out.finish()
     }
 
+    /// The same without some of its parameters.
+    pub fn dropping(&self, names: &[&str]) -> Query {
+        let kept = self.0.iter();
+        let kept = kept.filter(|(name, _)| !names.contains(&name.as_str()));
+        Query(kept.cloned().collect())
+    }
+
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())

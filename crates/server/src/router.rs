@@ -10,13 +10,14 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, StatusCode};
 
 use crate::call::Call;
+use crate::forwarding::OneBook;
 use crate::parameters::Query;
 use crate::problem::{Problem, shortened};
 use crate::secrets::shown_path;
 use crate::sender::Sender;
 use crate::shared::Shared;
-use crate::table::{Endpoint, ROUTES, Route};
-use crate::{analytics, books, forwarding, managing, many, operation, strangers, stream};
+use crate::table::{BookRead, Endpoint, ROUTES, Route};
+use crate::{analytics, books, managing, many, operation, strangers, stream};
 
 /// The router of all routes.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -74,22 +75,10 @@ async fn respond(
             .collect(),
         request: &parts,
     };
-    if route.endpoint.is_of_book()
-        && let Some(response) = forwarding::one_book(&call).await?
-    {
-        return Ok(response);
-    }
     match route.endpoint {
         Endpoint::Books if call.query.get("symbols").is_some() => many::read(&call).await,
         Endpoint::Books => books::list(&call).await,
-        Endpoint::Book => books::read(&call).await,
-        Endpoint::Best => books::best(&call).await,
-        Endpoint::Fill => analytics::fill(&call).await,
-        Endpoint::Depth => analytics::depth(&call).await,
-        Endpoint::Imbalance => analytics::imbalance(&call).await,
-        Endpoint::Prices => analytics::prices(&call).await,
-        Endpoint::SizeToMove => analytics::size_to_move(&call).await,
-        Endpoint::Grouped => analytics::grouped(&call).await,
+        Endpoint::OfBook(read) => of_book(&call, read).await,
         Endpoint::Stats => Ok(operation::stats(shared)),
         Endpoint::Metrics => Ok(operation::metrics(shared).await),
         Endpoint::Healthy => Ok(operation::healthy()),
@@ -100,6 +89,36 @@ async fn respond(
         Endpoint::Authority => strangers::authority(&call),
         Endpoint::Joining => strangers::delegate(&call, route, body).await,
         Endpoint::Delegated => managing::delegate(&call, route, body).await,
+    }
+}
+
+/// Read one book: here if this server has a current replica, else at another node that has one.
+async fn of_book(call: &Call<'_>, read: BookRead) -> Result<Response, Problem> {
+    let Some(book) = OneBook::of(call)? else {
+        return of_book_here(call, read).await;
+    };
+    if let Some(own) = book.of_own(call) {
+        match of_book_here(&own, read).await {
+            Err(why) if OneBook::gives_way(&why) => {}
+            found => return found,
+        }
+    }
+    match book.ask(call).await? {
+        Some(response) => Ok(response),
+        None => of_book_here(call, read).await,
+    }
+}
+
+async fn of_book_here(call: &Call<'_>, read: BookRead) -> Result<Response, Problem> {
+    match read {
+        BookRead::Levels => books::read(call).await,
+        BookRead::Best => books::best(call).await,
+        BookRead::Fill => analytics::fill(call).await,
+        BookRead::Depth => analytics::depth(call).await,
+        BookRead::Imbalance => analytics::imbalance(call).await,
+        BookRead::Prices => analytics::prices(call).await,
+        BookRead::SizeToMove => analytics::size_to_move(call).await,
+        BookRead::Grouped => analytics::grouped(call).await,
     }
 }
 

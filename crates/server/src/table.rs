@@ -63,14 +63,8 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Books,
-    Book,
-    Best,
-    Fill,
-    Depth,
-    Imbalance,
-    Prices,
-    SizeToMove,
-    Grouped,
+    /// A read of the book that the path names.
+    OfBook(BookRead),
     Stats,
     Metrics,
     Healthy,
@@ -83,15 +77,17 @@ pub(crate) enum Endpoint {
     Delegated,
 }
 
-impl Endpoint {
-    /// Whether it reads one book, which the path names.
-    pub(crate) fn is_of_book(self) -> bool {
-        use Endpoint::{Best, Book, Depth, Fill, Grouped, Imbalance, Prices, SizeToMove};
-        matches!(
-            self,
-            Book | Best | Fill | Depth | Imbalance | Prices | SizeToMove | Grouped
-        )
-    }
+/// What is read of one book.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BookRead {
+    Levels,
+    Best,
+    Fill,
+    Depth,
+    Imbalance,
+    Prices,
+    SizeToMove,
+    Grouped,
 }
 
 const fn path(name: &'static str, words: &'static str) -> Parameter {
@@ -270,7 +266,7 @@ pub const ROUTES: &[Route] = &[
             "read_book",
             "Read both sides of a book at one update id.",
             Access::Read,
-            Endpoint::Book,
+            Endpoint::OfBook(BookRead::Levels),
         )
     },
     Route {
@@ -307,7 +303,7 @@ pub const ROUTES: &[Route] = &[
             "read_best",
             "Read the best bid and ask of one update id.",
             Access::Read,
-            Endpoint::Best,
+            Endpoint::OfBook(BookRead::Best),
         )
     },
     Route {
@@ -335,7 +331,7 @@ pub const ROUTES: &[Route] = &[
             "read_fill",
             "What a market order would get.",
             Access::Read,
-            Endpoint::Fill,
+            Endpoint::OfBook(BookRead::Fill),
         )
     },
     Route {
@@ -346,7 +342,7 @@ pub const ROUTES: &[Route] = &[
             "read_depth",
             "What rests within a distance of the mid.",
             Access::Read,
-            Endpoint::Depth,
+            Endpoint::OfBook(BookRead::Depth),
         )
     },
     Route {
@@ -357,7 +353,7 @@ pub const ROUTES: &[Route] = &[
             "read_imbalance",
             "How the sides compare, from -1 to 1; of the best level unless levels or bps is given.",
             Access::Read,
-            Endpoint::Imbalance,
+            Endpoint::OfBook(BookRead::Imbalance),
         )
     },
     Route {
@@ -368,7 +364,7 @@ pub const ROUTES: &[Route] = &[
             "read_prices",
             "Best bid and ask, mid, microprice, spread and spread in basis points.",
             Access::Read,
-            Endpoint::Prices,
+            Endpoint::OfBook(BookRead::Prices),
         )
     },
     Route {
@@ -379,7 +375,7 @@ pub const ROUTES: &[Route] = &[
             "read_size_to_move",
             "What a market order takes that moves the best price by a distance.",
             Access::Read,
-            Endpoint::SizeToMove,
+            Endpoint::OfBook(BookRead::SizeToMove),
         )
     },
     Route {
@@ -402,7 +398,7 @@ pub const ROUTES: &[Route] = &[
             "read_grouped",
             "Levels summed at multiples of a price, best first; levels are groups of each side.",
             Access::Read,
-            Endpoint::Grouped,
+            Endpoint::OfBook(BookRead::Grouped),
         )
     },
     Route {

@@ -105,7 +105,8 @@ impl<'a> Asked<'a> {
     /// The book of these names. Err: the answer that there is none.
     fn book(&self, shared: &Shared, error_id: &str) -> Result<Book, Vec<u8>> {
         let (exchange, market) = self.names(error_id)?;
-        let found = shared.registry.find(Some(exchange), market, true);
+        let hints = elsewhere(self, shared).is_none();
+        let found = shared.registry.find(Some(exchange), market, hints);
         found.map_err(|why| {
             let (market, exchange) = (shortened(market), shortened(exchange));
             let words = format!(
@@ -141,22 +142,31 @@ pub fn unmanaged(asked: &Asked<'_>) -> Vec<u8> {
     refused(asked, "#1014", words)
 }
 
-/// The best levels of one side, with what tells whether they are those of another answer. Err: the answer that there
-/// are none.
-pub fn side(asked: &Asked<'_>, shared: &Shared, side: Side) -> Result<Vec<u8>, Vec<u8>> {
+/// The answer that there are no levels.
+#[derive(Debug)]
+pub enum NoSide {
+    /// Because of the request: it is the same at every node.
+    Wrong(Vec<u8>),
+    /// Because of the book, which another node may have.
+    Unreadable(Vec<u8>),
+}
+
+/// The best levels of one side, with what tells whether they are those of another answer.
+pub fn side(asked: &Asked<'_>, shared: &Shared, side: Side) -> Result<Vec<u8>, NoSide> {
     const MISSING: &str = "#1025";
-    let book = asked.book(shared, MISSING)?;
+    asked.names(MISSING).map_err(NoSide::Wrong)?;
     let invalid = |name: &str, value: &str, allowed: &str| {
         let words = format!("{name} is {:?}; allowed: {allowed}", shortened(value));
-        refused(asked, MISSING, &words)
+        NoSide::Wrong(refused(asked, MISSING, &words))
     };
     let limit = asked.given.limit();
     let limit = limit.map_err(|value| invalid("limit_count", value, "a whole number"))?;
     let threshold = asked.given.threshold();
     let threshold = threshold.map_err(|value| invalid("threshold_volume", value, "a number"))?;
+    let book = asked.book(shared, MISSING).map_err(NoSide::Unreadable)?;
     if threshold.is_some() && book.look(|market| market.inverse()) {
         let words = "threshold_volume is a value, and quantities of this exchange are contracts";
-        return Err(refused(asked, MISSING, words));
+        return Err(NoSide::Wrong(refused(asked, MISSING, words)));
     }
     let (levels, facts) = book
         .look(|market| {
@@ -164,7 +174,7 @@ pub fn side(asked: &Asked<'_>, shared: &Shared, side: Side) -> Result<Vec<u8>, V
             let found = taken(market, side, limit, threshold);
             Ok((found, Facts::of(market)))
         })
-        .map_err(|why: Refusal| unreadable(asked, &book, &why))?;
+        .map_err(|why: Refusal| NoSide::Unreadable(unreadable(asked, &book, &why)))?;
     Ok(asked.answer(|message| {
         let key = match side {
             Side::Asks => "asks",

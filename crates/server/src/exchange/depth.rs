@@ -14,7 +14,7 @@ use super::admission::Admission;
 use super::events::Head;
 use super::refusal::{JSON, Refusal};
 use super::rules::VenueRules;
-use super::{Exchange, time_ms};
+use super::{Exchange, held, time_ms};
 use crate::call::typed;
 use crate::forwarding;
 use crate::registry::Book;
@@ -29,7 +29,13 @@ pub async fn respond(
     admission: Admission,
 ) -> Result<Response, Refusal> {
     let (symbol, limit) = question(venue, query)?;
-    if !admission.is_node {
+    if shared.cluster.is_some() && !admission.is_node {
+        // Its own book in one look: between two of them it might cease to be readable.
+        if let Some(book) = held(&shared.registry, venue, &symbol)
+            && let Ok(read) = book.look(|market| read(market, &book, limit))
+        {
+            return Ok(encoded(venue, &book, &read));
+        }
         let names = (&*venue.name, symbol.as_str());
         let answered = forwarding::depth(shared, names, &venue.depth_path, limit).await;
         if let Some(response) = answered.map_err(Refusal::later)? {
@@ -39,6 +45,10 @@ pub async fn respond(
     let book = exchange.book(shared, venue, &symbol, admission).await?;
     exchange.wait_begun(shared, &book).await;
     let read = book.look(|market| read(market, &book, limit))?;
+    Ok(encoded(venue, &book, &read))
+}
+
+fn encoded(venue: &VenueRules, book: &Book, read: &Read) -> Response {
     let mut out = Vec::with_capacity(USUAL_BYTES * (read.bids.len() + read.asks.len()) + 128);
     let head = DepthSnapshot {
         family: venue.family,
@@ -50,7 +60,7 @@ pub async fn respond(
     depth_snapshot(&mut out, &head, read.bids.iter(), read.asks.iter());
     let mut response = typed(JSON, out);
     response.headers_mut().insert(LIMIT, read.limit.into());
-    Ok(response)
+    response
 }
 
 /// The limit of the response: lower than requested if the book is complete to fewer levels. Without it clients would

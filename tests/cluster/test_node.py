@@ -82,17 +82,32 @@ STORED = messages.encode(Stored())
 # --- what counts as stored -------------------------------------------------------------------
 
 
-def test_a_change_is_done_once_two_disks_have_it() -> None:
+def test_a_change_is_done_once_every_node_that_is_alive_has_it() -> None:
+    """The next request of a program may reach any of them."""
     core = node("b2", "c3")
     change, commands = create(core)
     first, second = only(Ask, commands)
-    assert done(core) == []
     core.on_persisted(change)
-    assert done(core) == []
     core.on_response(first.request, STORED, 0)
-    assert done(core) == [(2, 2, True)]
-    core.on_response(second.request, STORED, 0)
     assert done(core) == []
+    core.on_response(second.request, STORED, 0)
+    assert done(core) == [(3, 2, True)]
+
+
+@pytest.mark.parametrize("is_suspect", [True, False])
+def test_a_node_that_does_not_answer_is_not_waited_for_where_two_disks_have_a_change(
+    is_suspect: bool,
+) -> None:
+    core = node("b2", "c3")
+    change, commands = create(core)
+    first, second = only(Ask, commands)
+    core.on_persisted(change)
+    core.on_response(first.request, STORED, 0)
+    if is_suspect:
+        core.on_member(suspect("c3"), 0)
+    else:
+        core.on_ask_failed(second.request, "no answer")
+    assert done(core) == [(2, 2, True)]
 
 
 def test_two_other_disks_suffice_where_this_one_is_full() -> None:
@@ -147,8 +162,11 @@ def test_a_node_that_appears_meanwhile_is_asked_as_well() -> None:
     assert late.node == "c3"
     core.on_response(late.request, STORED, 0)
     core.on_persisted(change)
-    assert done(core) == [(2, 2, True)]
-    assert [ask.node for ask in only(Ask, commands)] == ["b2"]
+    assert done(core) == []
+    (early,) = only(Ask, commands)
+    assert early.node == "b2"
+    core.on_response(early.request, STORED, 0)
+    assert done(core) == [(3, 2, True)]
 
 
 def test_a_starting_node_acknowledges_nothing_before_it_has_seen_the_others() -> None:

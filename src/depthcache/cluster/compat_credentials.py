@@ -5,14 +5,16 @@ Order books need no keys. So of a key only its first and last characters are kep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from http import HTTPStatus
 from typing import Protocol
 
 from depthcache.server.compat_management import CompatCredential
 
-__all__ = ["SharedCredentials"]
+__all__ = ["CredentialRoutes", "SharedCredentials"]
 
 _PREFIX = "old client "
+_EDITS = frozenset({"compat_add_credentials", "compat_remove_credentials"})
 
 
 class Store(Protocol):
@@ -31,6 +33,25 @@ class Store(Protocol):
 
     def remove(self, name: str, *, wall_ms: int) -> None:
         """As `CredentialStore.remove`."""
+
+
+class CredentialRoutes:
+    """The edits of a node's credentials (`server.delegated.DelegatedRoutes`): answered once the other nodes
+    have them, because the next request of a program may reach any of them."""
+
+    def __init__(self, answer: Callable[[str, bytes], bytes], spread: Callable[[], Awaitable[None]]) -> None:
+        """`answer`: makes the edit (`CompatManagement.answer`). `spread`: lets the other nodes have it."""
+        self._answer, self._spread = answer, spread
+
+    def answers(self, route: str) -> bool:
+        """Whether a route is one of these."""
+        return route in _EDITS
+
+    async def answer(self, route: str, _first: str, _second: str, body: bytes) -> tuple[int, bytes]:
+        """As `CompatManagement.answer`, a little later."""
+        facts = self._answer(route, body)
+        await self._spread()
+        return HTTPStatus.OK, facts
 
 
 class SharedCredentials(MutableMapping[str, CompatCredential]):

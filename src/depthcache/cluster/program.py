@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from depthcache.cluster import join_service
-from depthcache.cluster.compat_credentials import SharedCredentials
+from depthcache.cluster.compat_credentials import CredentialRoutes, SharedCredentials
 from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.join_tokens import LIFE_NS
@@ -77,9 +77,10 @@ async def open_node(
                 on_secrets=network.share,
             )
             program = NodeProgram(folder, node, housekeeping, over)
-            node.server._keep_credentials_in(  # noqa: SLF001
+            edits = node.server._keep_credentials_in(  # noqa: SLF001
                 SharedCredentials(folder.credentials, wall_ms=SystemClock().wall_ms, on_change=network.share)
             )
+            node.server._delegate(CredentialRoutes(edits, network.spread))  # noqa: SLF001
             keeping = asyncio.get_running_loop().create_task(housekeeping.run())
             try:
                 yield program

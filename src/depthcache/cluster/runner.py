@@ -178,8 +178,9 @@ class NodeRunner:
     async def create(self, *keys: BookKey, replicas: int, settings: Mapping[str, Value]) -> int:
         """Want books: many in one call are one change.
 
-        Returns once two nodes have that on disk, or this one that is alone: the number of disks that have it.
-        Raises ChangeNotStored."""
+        Returns once two nodes have that on disk, or this one that is alone, and all others that are alive
+        have it, too: the number of disks that have it. Raises ChangeNotStored.
+        """
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         return await self._stored(
             self.core.create(*keys, replicas=replicas, settings=settings, now_ns=now_ns, wall_ms=wall_ms)

@@ -21,6 +21,8 @@ __all__ = ["SharingNetwork"]
 
 _TOLD, _ASKED = b"secrets digest ", b"secrets content "
 _EVERY_S, _ASK_S = 30.0, 5.0
+_SPREAD_S = 1.0
+"""After that, a node that is frozen is suspect."""
 
 
 class SharingNetwork:
@@ -39,6 +41,13 @@ class SharingNetwork:
         """Tell all nodes that the store changed."""
         for member in self._network.members():
             self._tell(member)
+
+    async def spread(self) -> None:
+        """The store changed: give it to all nodes, and wait for those that are alive, but never for long."""
+        peers = [each.node.id for each in self._network.members() if each.state is MemberState.ALIVE]
+        running = [self._spawn(self._give_and_take(peer)) for peer in peers if not self._is_denied(peer)]
+        if running:
+            await asyncio.wait(running, timeout=_SPREAD_S)
 
     # --- the seam --------------------------------------------------------------------------
 
@@ -108,10 +117,17 @@ class SharingNetwork:
             self.share()
 
     async def _exchange(self, node: str) -> None:
-        """Give and take; what fails is tried again with the next digest."""
+        """Give and take, once at a time."""
         if node in self._exchanging:
             return
         self._exchanging.add(node)
+        try:
+            await self._give_and_take(node)
+        finally:
+            self._exchanging.discard(node)
+
+    async def _give_and_take(self, node: str) -> None:
+        """What fails is tried again with the next digest."""
         try:
             answer = await self._network.ask(node, _ASKED + self._store.export(), timeout_s=_ASK_S)
             if self._store.merge(answer):
@@ -120,10 +136,9 @@ class SharingNetwork:
             return
         except (MalformedClusterMessage, OSError) as error:
             logs.unexpected(where="secrets of a node", error=error)
-        finally:
-            self._exchanging.discard(node)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

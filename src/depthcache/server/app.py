@@ -112,9 +112,12 @@ class BookServer(OneProcess):
         if any(each.answers(_COMPAT_LIST) for each in routes):
             self._running().delegate_lists()
 
-    def _keep_credentials_in(self, credentials: MutableMapping[str, CompatCredential]) -> None:
-        """Keep what is kept of the keys of old clients here."""
+    def _keep_credentials_in(
+        self, credentials: MutableMapping[str, CompatCredential]
+    ) -> Callable[[str, bytes], bytes]:
+        """Keep what is kept of the keys of old clients here. Returns what answers their requests."""
         self._compat.credentials = credentials
+        return self._compat.answer
 
     def _serve_other(self, key: tuple[str, str], book: Any) -> None:
         """Serve a book of another client; one of the same names that this client has waits until its end."""

@@ -1,4 +1,9 @@
-"""When a change of the wanted set counts as made: once two nodes have it on disk, or one that is alone."""
+"""When a change of the wanted set counts as made: once two nodes have it on disk, or one that is alone.
+
+It is said to be made a little later, once every node that is alive has it: the next request of the same
+program may reach another node. A node that does not answer is waited for until it is suspect, or until its
+time is over.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +67,9 @@ class Changes:
         done: list[ChangeDone] = []
         for number, each in tuple(self._changes.items()):
             needed = 2 if alive & each.asked else 1
-            if len(each.stored) >= needed:
+            if len(each.stored) >= needed and not each.pending & alive:
                 done.append(ChangeDone(number, len(each.stored), needed, ""))
-            elif not each.pending:
+            elif len(each.stored) < needed and not each.pending:
                 done.append(ChangeDone(number, len(each.stored), needed, each.reason or "no node answered"))
             else:
                 continue

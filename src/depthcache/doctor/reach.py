@@ -28,6 +28,8 @@ __all__ = ["Host", "examine_reach"]
 _TIMEOUT_S = 10.0
 _CLOCK_S = 1.0
 _EXPIRES_DAYS = 14
+_SERVER_EXPIRES_DAYS = 3
+"""The certificates of the nodes of a cluster last a week and are renewed daily."""
 _SLOW_S = 1.0
 _USUAL = ("BTCUSDT", "BTCUSD_PERP")
 
@@ -135,15 +137,14 @@ async def _examine_tls(host: Host, name: str, port: int) -> Finding:
     days = (
         ssl.cert_time_to_seconds(certificate.get("notAfter", "Jan 1 00:00:00 2100 GMT")) - time.time()
     ) / 86_400
-    issuer = dict(entry[0] for entry in certificate.get("issuer", ())).get("organizationName", "unknown")
-    severity = Severity.OK if days > _EXPIRES_DAYS else Severity.WARN
-    advice = (
-        ""
-        if severity is Severity.OK
-        else "check this host's clock; if it is right, the exchange must renew its certificate soon"
-    )
+    names = dict(entry[0] for entry in certificate.get("issuer", ()))
+    issuer = names.get("organizationName") or names.get("commonName", "unknown")
+    is_served = bool(host.venue.servers)
+    is_long = days > (_SERVER_EXPIRES_DAYS if is_served else _EXPIRES_DAYS)
+    owner = "book server" if is_served else "exchange"
+    advice = f"check this host's clock; if it is right, the {owner} must renew its certificate soon"
     measured = f"{tls.version()}, certificate issued by {issuer}, valid for {days:.0f} more days"
-    return Finding(check, severity, measured, advice)
+    return Finding(check, Severity.OK if is_long else Severity.WARN, measured, "" if is_long else advice)
 
 
 def _examine_pinned(check: str, tls: ssl.SSLObject, pinned: bytes) -> Finding:

@@ -379,6 +379,11 @@ impl Reader {
 
     fn unknown(&self, (name, stream): &Named, is_one_of_many: bool, id: &Value) -> Refused {
         let why = match self.exchange.options.most_begun {
+            _ if self.shared.cluster.is_some() => format!(
+                "nor does another node of the cluster: depthcache cluster add {} --exchange {}",
+                shown(&stream.symbol),
+                self.venue.name
+            ),
             0 => "and begins none for readers: name it when the server starts, PUT it with the admin token, or serve \
                   with --exchange-symbols any"
                 .to_owned(),

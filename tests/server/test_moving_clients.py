@@ -67,6 +67,14 @@ async def test_a_stream_of_another_node_s_book_is_refused_with_its_holders(clust
         assert await asyncio.wait_for(nodes(client), DEADLINE_S) == [address(near)]
 
 
+async def test_a_book_that_no_node_has_is_refused_with_the_command_that_adds_it(cluster: Cluster) -> None:
+    near = cluster.node("near", exchange=options())
+    async with connected(near) as client:
+        reply, _ = await subscribe(client, BTC)
+    assert reply["error"]["code"] == 100
+    assert "depthcache cluster add BTCUSDT --exchange binance.com" in reply["error"]["msg"]
+
+
 async def test_a_client_that_stays_gets_a_followed_book(cluster: Cluster) -> None:
     near, far = cluster.nodes("near", "far", exchange=options())
     near.knows("BTCUSDT", far)

@@ -69,7 +69,8 @@ async def test_every_command_takes_its_books_from_the_cluster(cluster: Processes
     assert "synced" in await prints(0, "watch", BOOK, "--seconds", "3")
     assert '"status":"synced"' in await prints(0, "watch", BOOK, "--seconds", "3", "--json")
     assert f"{BOOK} on {SPOT}: right" in await prints(0, "audit", BOOK, "--minutes", "0")
-    assert all(symbol in await prints(0, "symbols", SPOT) for symbol in SYMBOLS)
+    listed = await prints(0, "symbols", SPOT)
+    assert all(symbol in listed for symbol in SYMBOLS)
     folder = program.folder / "recordings"
     assert "0 lines lost" in await prints(0, "record", BOOK, "--out", str(folder), "--seconds", "2")
     [recording] = folder.iterdir()

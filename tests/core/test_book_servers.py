@@ -17,6 +17,7 @@ from depthcache.core.servers import RoundTrips
 from depthcache.core.servers import Servers as ClientServers
 from depthcache.model import Status
 from depthcache.simulator import TINY, SimulatedExchange, differences
+from depthcache.venues.servers import STATES
 from tests.support.relayed import URLS, Close, Cut, Server, Servers, address, reader_of, remote
 
 SPOT = "binance.com"
@@ -372,6 +373,81 @@ def test_the_streams_of_a_lost_node_continue_at_another_holder(engine: Any, how:
     assert_true(chain, chain.book, chain.other)
     assert chain.other.last_update_id > before
     assert (chain.sessions, chain.snapshots, chain.gaps) == ([1, 0, 1], [1, 1], [0, 0])
+    assert chain.reader.unexpected == ()
+
+
+def keep(server: Server, symbol: str, *holders: int) -> None:
+    """The server says to all its readers that it keeps a book for them alone, and where it is."""
+    name = f"{symbol.lower()}@depth@100ms{STATES}"
+    for session in server.sessions:
+        session.push({"e": "holders", "holders": {name: [address(each) for each in holders]}})
+
+
+class Statuses:
+    """Every status of the reader's books while it runs."""
+
+    def __init__(self, chain: Nodes) -> None:
+        self.chain = chain
+
+    def run(self, seconds: float) -> set[Status]:
+        found: set[Status] = set()
+        for _ in range(round(seconds / 0.01)):
+            self.chain.reader.run_for(0.01)
+            found |= {self.chain.book.status, self.chain.other.status}
+        return found
+
+
+@ENGINES
+@pytest.mark.parametrize("is_quiet", [False, True])
+def test_a_stream_of_a_book_that_is_kept_for_readers_moves_unnoticed(engine: Any, is_quiet: bool) -> None:
+    chain = Nodes(engine)
+    _, second, third = chain.servers.servers
+    if is_quiet:
+        quiet(chain, *BOTH)
+        chain.reader.run_for(1)
+    chain.place({"BTCUSDT": (0,), "ETHUSDT": (2,)})
+    before = chain.other.last_update_id
+    for _ in range(3):
+        keep(second, "ETHUSDT", 2)  # it repeats that
+        assert Statuses(chain).run(2) == {Status.SYNCED}
+    (served,) = (each for key, each in second.books.items() if key[1] == "ETHUSDT")
+    assert served.readers == []
+    assert len(third.sessions) == 1
+    assert is_quiet or chain.other.last_update_id > before
+    assert_true(chain, chain.book, chain.other)
+    assert (chain.snapshots, chain.gaps) == ([1, 1], [0, 0])
+    assert chain.reader.unexpected == ()
+
+
+@ENGINES
+def test_a_stream_stays_at_a_node_that_keeps_its_book_if_no_holder_can_be_reached(engine: Any) -> None:
+    chain = Nodes(engine)
+    _, second, third = chain.servers.servers
+    chain.place({"BTCUSDT": (0,), "ETHUSDT": (2,)})
+    chain.lose(third)
+    for _ in range(8):
+        keep(second, "ETHUSDT", 2)
+        assert Statuses(chain).run(5) == {Status.SYNCED}
+    third.is_down = False
+    chain.reader.run_for(60)
+    keep(second, "ETHUSDT", 2)
+    assert Statuses(chain).run(5) == {Status.SYNCED}
+    assert len(third.sessions) == 1
+    assert_true(chain, chain.book, chain.other)
+
+
+@ENGINES
+@pytest.mark.parametrize("loses_holder", [False, True])
+def test_a_node_that_is_lost_while_a_stream_moves_costs_no_update(engine: Any, loses_holder: bool) -> None:
+    chain = Nodes(engine)
+    _, second, third = chain.servers.servers
+    chain.place({"BTCUSDT": (0,), "ETHUSDT": (1, 2)})
+    keep(second, "ETHUSDT", 2)
+    chain.reader.run_for(0.08)
+    chain.lose(third if loses_holder else second)
+    chain.reader.run_for(3)
+    assert_true(chain, chain.book, chain.other)
+    assert (chain.snapshots, chain.gaps) == ([1, 1], [0, 0])
     assert chain.reader.unexpected == ()
 
 

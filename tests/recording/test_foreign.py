@@ -423,6 +423,7 @@ def test_a_line_of_no_known_shape_is_counted_with_its_shape(tmp_path: Path, line
         make.trade(),
         b'{"stream":"!miniTicker@arr","data":[{"e":"24hrMiniTicker","E":1,"s":"ABC"}]}',
         b'[{"e":"24hrMiniTicker","E":1,"s":"ABC"}]',
+        b'{"e":"holders","holders":{"btcusdt@depth@100ms@state1":["10.0.0.1:42081"]}}',
         b'{"e":"nodes","nodes":["10.0.0.1:42081","10.0.0.2:42081"]}',
         b'{"e":"serverShutdown","E":1700000000000}',
         b'{"e":"kline","E":1,"s":"ABCUSDT","k":{"t":1}}',

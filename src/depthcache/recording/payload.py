@@ -163,8 +163,9 @@ def _about(payload: _Payload) -> Diff | Ticker | None:
 
 
 def _is_event(payload: _Payload) -> bool:
-    """Whether it is another event of the exchange, which has a type and a time, or the nodes of a cluster."""
-    if payload.e == "nodes":  # of a book server, without a time
+    """Whether it is another event of the exchange, which has a type and a time, or a node of a cluster that says where
+    others are."""
+    if payload.e in ("nodes", "holders"):  # without a time
         return True
     return isinstance(payload.e, str) and payload.E is not UNSET and payload.e not in ("", "depthUpdate")
 

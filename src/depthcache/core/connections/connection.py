@@ -17,7 +17,7 @@ from typing import Protocol
 from depthcache.core import reasons
 from depthcache.core.commands import CloseConnection, OpenConnection, Send
 from depthcache.core.connections.arbitration import Feed
-from depthcache.core.connections.control_messages import Nodes, Reply, Shutdown, read_reply
+from depthcache.core.connections.control_messages import Holders, Nodes, Reply, Shutdown, read_reply
 from depthcache.core.connections.subscriptions import Message, Subscriptions, blamed_of
 from depthcache.core.context import Context, HandshakeRefusal
 from depthcache.core.notices import AccessRefused
@@ -59,6 +59,9 @@ class SlotOwner(Protocol):
 
     def on_moved(self, slot: ConnectionSlot, name: str, addresses: tuple[str, ...], now_ns: int) -> None:
         """The book server of the connection says that others hold the book of this stream."""
+
+    def on_kept(self, slot: ConnectionSlot, name: str, addresses: tuple[str, ...], now_ns: int) -> None:
+        """The book server of the connection keeps the book of this stream for its readers alone."""
 
     def may_serve(self, slot: ConnectionSlot, server: int, now_ns: int) -> bool:
         """Whether a book server may hold any stream of a slot."""
@@ -234,6 +237,11 @@ class ConnectionSlot:
             if self.venue.servers and self.is_open:
                 self._context.servers.on_nodes(message.addresses, self.server)
                 self._context.deadlines.set(Timer.LIFE, self.number, now_ns + self._quiet_ns())
+        elif isinstance(message, Holders):
+            self.on_alive(now_ns)
+            if self.venue.servers and self.is_open:
+                for name, addresses in message.holders:
+                    self._owner.on_kept(self, name, addresses, now_ns)
         elif isinstance(message, Reply):
             self._on_reply(message, now_ns)
 

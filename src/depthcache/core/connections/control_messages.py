@@ -9,6 +9,7 @@ Replies are not wrapped on combined sockets, and errors come bare (documentation
     {"error":{"code":100,"msg":"this server holds no book …","streams":["ethusdt@depth@100ms@state1"]},"id":4}
     {"error":{"code":101,"msg":"…","streams":["a@depth@state1"],"holders":{"a@depth@state1":["host:42081"]}},"id":5}
     {"e":"nodes","nodes":["host:42081","other:42081"]}
+    {"e":"holders","holders":{"a@depth@state1":["host:42081"]}}
     {"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}
 """
 
@@ -20,7 +21,7 @@ from typing import Any, NamedTuple, cast
 from depthcache.core.bodies import UnreadableBody, read_json, whole
 from depthcache.foreign_text import clean
 
-__all__ = ["ErrorReply", "Nodes", "Reply", "Shutdown", "read_reply"]
+__all__ = ["ErrorReply", "Holders", "Nodes", "Reply", "Shutdown", "read_reply"]
 
 _LONGEST_TEXT = 300
 _NUMBERS = range(1 << 63)
@@ -57,7 +58,15 @@ class Nodes:
     addresses: tuple[str, ...]
 
 
-def read_reply(payload: bytes) -> Reply | Shutdown | Nodes | None:
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """A node keeps books of these streams for their readers alone: where the books are, the best address
+    first."""
+
+    holders: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def read_reply(payload: bytes) -> Reply | Shutdown | Nodes | Holders | None:
     """Parse a control message; None for anything unknown. Never raises."""
     try:
         value = read_json(payload)
@@ -72,6 +81,8 @@ def read_reply(payload: bytes) -> Reply | Shutdown | Nodes | None:
         return Shutdown()
     if message.get("e") == "nodes":
         return Nodes(_names(message.get("nodes")))
+    if message.get("e") == "holders":
+        return Holders(_holders(message.get("holders")))
     number = whole(message.get("id"), _NUMBERS)
     error = message.get("error", message)
     if isinstance(error, dict) and ("code" in error or "msg" in error):

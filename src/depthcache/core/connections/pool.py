@@ -8,7 +8,8 @@ book loses its position. A successor that does not get that far is given up, and
 the old connection lives.
 
 With book servers, each slot has one server. A stream that it does not hold moves to a slot of another server,
-and the streams of a lost connection join an open one to the next server, if there is one.
+and the streams of a lost connection join an open one to the next server, if there is one. A stream of a book
+that a node keeps for its readers alone comes from that node and a holder until the holder's suffices.
 
 `connection` keeps a slot connected, `arbitration` notifies subscribers.
 """
@@ -41,6 +42,14 @@ class _Handover:
     began_ns: int
 
 
+@dataclass(slots=True, eq=False)
+class _Move:
+    """A stream that comes to another slot, too, which is to replace the one that it has."""
+
+    to: ConnectionSlot
+    began_ns: int
+
+
 class ConnectionPool:
     """The slots of one venue, or one of the two sets of slots if every stream is redundant."""
 
@@ -53,6 +62,7 @@ class ConnectionPool:
         self._slot_of: dict[str, ConnectionSlot] = {}
         self._arbitrations: dict[str, Arbitration] = {}
         self._handovers: dict[int, _Handover] = {}
+        self._moves: dict[str, _Move] = {}
         self._not_served = NotServed(context)
 
     # --- getters ---------------------------------------------------------------------------
@@ -84,6 +94,7 @@ class ConnectionPool:
     def remove(self, name: str, now_ns: int) -> None:
         """Stop carrying a stream."""
         self._arbitrations.pop(name, None)
+        self._moves.pop(name, None)
         for slot in self._slots_of(name):
             self._leave(slot, name, now_ns)
         self._slot_of.pop(name, None)
@@ -97,6 +108,7 @@ class ConnectionPool:
         self._slot_of.clear()
         self._arbitrations.clear()
         self._handovers.clear()
+        self._moves.clear()
 
     def on_silent_stream(
         self, name: str, *, attempt: int, silent_since_ns: int, reason: str, now_ns: int
@@ -154,6 +166,7 @@ class ConnectionPool:
 
     def on_not_served(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
         """A book server refused a stream: another one may hold it."""
+        self._give_up_move(slot, name, now_ns)
         if self._slot_of.get(name) is not slot:
             return
         self._not_served.on_refused(name, slot.server, now_ns)
@@ -166,6 +179,8 @@ class ConnectionPool:
     def on_moved(self, slot: ConnectionSlot, name: str, addresses: tuple[str, ...], now_ns: int) -> None:
         """A node says that others hold the book of a stream: it moves there, if one may be reached."""
         is_placed = self._slot_of.get(name) is slot  # and on no successor
+        if self._give_up_move(slot, name, now_ns) and not is_placed:
+            return
         server = self._holder(name, addresses, slot, now_ns) if is_placed else None
         if server is None:
             slot.subscriptions.stay(name)
@@ -174,6 +189,20 @@ class ConnectionPool:
         del self._slot_of[name]
         self._leave(slot, name, now_ns)
         self._assign(self._arbitrations[name], now_ns, besides=slot, server=server)
+
+    def on_kept(self, slot: ConnectionSlot, name: str, addresses: tuple[str, ...], now_ns: int) -> None:
+        """A node keeps the book of a stream for its readers alone: the stream moves to a holder without an
+        interruption, if one can be reached. The node repeats what it says."""
+        if self._slot_of.get(name) is not slot or name in self._moves or self._is_in_handover(slot):
+            return
+        server = self._holder(name, addresses, slot, now_ns)
+        if server is not None:
+            arbitration = self._arbitrations[name]
+            diffs = arbitration.subscriber.takes_diffs
+            to = self._slot_with_room(slot, server, diffs=diffs)
+            self._moves[name] = _Move(to, now_ns)
+            self._look_again(to, now_ns)
+            to.add(name, arbitration.feed(), now_ns)
 
     def _holder(self, name: str, addresses: tuple[str, ...], slot: ConnectionSlot, now_ns: int) -> int | None:
         """The best of the nodes at these addresses: one that there is a connection to, or the first."""
@@ -190,12 +219,13 @@ class ConnectionPool:
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection of a slot will end: prepare another one."""
-        busy = slot.number in self._handovers or any(each.old is slot for each in self._handovers.values())
-        if busy or slot.number not in self._slots:
+        if self._is_in_handover(slot) or slot.number not in self._slots:
             return
         if slot.is_young(now_ns):
             slot.schedule_handover(_SOON_S, now_ns)
             return
+        for name in tuple(self._moves):
+            self._give_up_move(slot, name, now_ns)
         successor = self._make_slot(slot.server)
         self._handovers[successor.number] = _Handover(slot, now_ns)
         self._look_again(successor, now_ns)
@@ -208,11 +238,17 @@ class ConnectionPool:
             if handover.old is slot:
                 self._take_over(self._slots[number], handover, now_ns)
                 return
-        if self._venue.servers and slot.number not in self._handovers:
+        for name, move in tuple(self._moves.items()):
+            if self._slot_of.get(name) is slot:
+                self._finish_move(name, move, now_ns)
+            elif move.to is slot:
+                self._give_up_move(slot, name, now_ns)
+        if self._venue.servers and slot.number in self._slots and slot.number not in self._handovers:
             self._join(slot, now_ns)
 
     def on_look(self, successor: ConnectionSlot, now_ns: int) -> None:
         """Check whether a successor can take over."""
+        self._look_at_moves(successor, now_ns)
         handover = self._handovers.get(successor.number)
         if handover is None:
             return
@@ -264,6 +300,39 @@ class ConnectionPool:
     def _look_again(self, successor: ConnectionSlot, now_ns: int) -> None:
         self._context.deadlines.set(Timer.OVERLAP, successor.number, now_ns + _LOOK_NS)
 
+    def _is_in_handover(self, slot: ConnectionSlot) -> bool:
+        return slot.number in self._handovers or any(each.old is slot for each in self._handovers.values())
+
+    # --- moves of single streams -----------------------------------------------------------
+
+    def _look_at_moves(self, to: ConnectionSlot, now_ns: int) -> None:
+        """Let streams come from this slot alone that would lose nothing by it."""
+        for name, move in tuple(self._moves.items()):
+            feed = move.to.subscriptions.subscriber(name)
+            if move.to is not to or feed is None:
+                continue
+            if self._comes_over(to, self._slot_of[name], name, feed, now_ns):
+                self._finish_move(name, move, now_ns)
+            elif now_ns - move.began_ns >= to_ns(self._context.policy.overlap_cap_s):
+                self._give_up_move(to, name, now_ns)
+        if any(move.to is to for move in self._moves.values()):
+            self._look_again(to, now_ns)
+
+    def _finish_move(self, name: str, move: _Move, now_ns: int) -> None:
+        before = self._slot_of[name]
+        del self._moves[name]
+        self._slot_of[name] = move.to
+        self._leave(before, name, now_ns)
+
+    def _give_up_move(self, slot: ConnectionSlot, name: str, now_ns: int) -> bool:
+        """End the move of a stream, from this slot or to it; whether there was one."""
+        move = self._moves.get(name)
+        if move is None or slot not in (move.to, self._slot_of.get(name)):
+            return False
+        del self._moves[name]
+        self._leave(move.to, name, now_ns)
+        return True
+
     # --- places ----------------------------------------------------------------------------
 
     def _assign(
@@ -278,12 +347,14 @@ class ConnectionPool:
         diffs = arbitration.subscriber.takes_diffs
         if server is None:
             server = self._server_in_use()
-        fitting = (each for each in self._slots.values() if self._fits(each, besides, server, diffs=diffs))
-        slot = next(fitting, None)
-        if slot is None:
-            slot = self._make_slot(server)
+        slot = self._slot_with_room(besides, server, diffs=diffs)
         self._slot_of[arbitration.name] = slot
         slot.add(arbitration.name, arbitration.feed(), now_ns)
+
+    def _slot_with_room(self, besides: ConnectionSlot | None, server: int, *, diffs: bool) -> ConnectionSlot:
+        fitting = (each for each in self._slots.values() if self._fits(each, besides, server, diffs=diffs))
+        slot = next(fitting, None)
+        return self._make_slot(server) if slot is None else slot
 
     def _server_in_use(self) -> int:
         return self._context.servers.current if self._venue.servers else 0
@@ -304,6 +375,7 @@ class ConnectionPool:
         return slot
 
     def _move(self, name: str, now_ns: int) -> None:
+        self._give_up_move(self._slot_of[name], name, now_ns)
         before = self._slot_of.pop(name)
         feed = before.subscriptions.subscriber(name)
         if feed is not None:

@@ -96,6 +96,35 @@ async def test_an_own_replica_is_served_if_no_other_is_better(cluster: Cluster, 
         assert (await subscribe(client, BTC))[0] == {"result": None, "id": 1}
 
 
+async def test_readers_of_a_book_that_is_kept_for_them_are_told_where_it_is(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far", exchange=options())
+    near.hold("BTCUSDT")
+    near.knows("BTCUSDT", near, far)
+    async with connected(near) as client:
+        assert (await subscribe(client, BTC))[0]["result"] is None
+        near.native.keep_for_readers(EXCHANGE, "BTCUSDT", True)
+        while (message := await client.json()).get("e") != "holders":
+            pass
+        assert message["holders"] == {BTC: [address(far)]}
+        async with connected(near) as newcomer:
+            assert (await subscribe(newcomer, BTC))[0]["error"]["code"] == 101, "it is better read elsewhere"
+        near.native.keep_for_readers(EXCHANGE, "BTCUSDT", False)
+        async with connected(near) as newcomer:
+            assert (await subscribe(newcomer, BTC))[0]["result"] is None
+
+
+async def test_nobody_is_sent_to_holders_that_have_no_synced_book(cluster: Cluster) -> None:
+    near, far = cluster.nodes("near", "far", exchange=options())
+    made = near.hold("BTCUSDT")
+    near.knows("BTCUSDT", far, status="buffering")
+    async with connected(near) as client:
+        await subscribe(client, BTC, moves=False)
+        near.native.keep_for_readers(EXCHANGE, "BTCUSDT", True)
+        made.apply(diff("BTCUSDT", 101, 101, [["999.99", "1"]]))
+        while (message := await client.json()).get("data", {}).get("u") != 101:
+            assert message.get("e") != "holders", message
+
+
 async def test_a_server_by_itself_moves_nobody() -> None:
     with exchanging.serving() as native:
         node = Node("alone", native)

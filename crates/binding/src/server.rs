@@ -252,6 +252,13 @@ impl BookServer {
         self.inner.readers(exchange, symbol)
     }
 
+    /// A book is served here for its readers alone, because other nodes hold it now, or as a replica again. Raises
+    /// ValueError for a server that is no node.
+    fn keep_for_readers(&self, exchange: &str, symbol: &str, is_kept: bool) -> PyResult<()> {
+        let kept = self.inner.keep_for_readers(exchange, symbol, is_kept);
+        kept.map_err(PyValueError::new_err)
+    }
+
     /// Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
     fn set_authority(&self, authority: String) {
         self.inner.set_authority(authority.into());

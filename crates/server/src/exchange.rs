@@ -122,6 +122,13 @@ impl Protocol for Exchange {
         let feed = feeds.get(&(exchange.into(), symbol.into()));
         feed.map_or(0, |feed| feed.readers())
     }
+
+    fn tell_holders(&self, exchange: &str, symbol: &str, addresses: &[Arc<str>]) {
+        let feeds = self.feeds.lock();
+        if let Some(feed) = feeds.get(&(exchange.into(), symbol.into())) {
+            feed.tell_holders(addresses);
+        }
+    }
 }
 
 impl Exchange {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use depthcache_book::status::Status;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::runtime::{self, Runtime};
@@ -233,6 +234,27 @@ impl Server {
     pub fn set_holders(&self, book: ClusterBook) -> Result<(), String> {
         let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
         cluster.holders.set(book);
+        Ok(())
+    }
+
+    /// A book is served here for its readers alone, because other nodes hold it now, or as a replica again. Readers
+    /// that can move are told where it is, at each call. Errors are words for people.
+    pub fn keep_for_readers(
+        &self,
+        exchange: &str,
+        symbol: &str,
+        is_kept: bool,
+    ) -> Result<(), String> {
+        let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
+        cluster.set_followed(&exchange.into(), &symbol.into(), is_kept);
+        let held = cluster.holders.find(exchange, symbol);
+        if let (true, Some(protocol)) = (is_kept, &self.shared.exchange)
+            && let Some(book) = held.filter(|book| book.status == Status::Synced)
+        {
+            let others = book.others(&cluster.node);
+            let addresses: Vec<Arc<str>> = others.map(|holder| holder.address.clone()).collect();
+            protocol.tell_holders(exchange, symbol, &addresses);
+        }
         Ok(())
     }
 

@@ -109,6 +109,9 @@ pub trait Protocol: Send + Sync {
 
     /// Connections that follow a book.
     fn readers(&self, exchange: &str, symbol: &str) -> usize;
+
+    /// A book is served here for its readers alone: tell those that can move where the holders are.
+    fn tell_holders(&self, exchange: &str, symbol: &str, addresses: &[Arc<str>]);
 }
 
 /// The response to a request, in time.

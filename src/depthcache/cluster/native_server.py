@@ -34,6 +34,12 @@ class NativeServer:
         if self._is_node:
             self._native.set_denied(sorted(nodes))
 
+    def keep_for_readers(self, key: BookKey, *, is_kept: bool) -> None:
+        """A book is served for its readers alone, or as a replica again: those that can move are told where
+        it is, at each call."""
+        if self._is_node:
+            self._native.keep_for_readers(*key, is_kept)
+
     def readers(self, key: BookKey) -> int:
         """How many connections follow a book."""
         count: int = self._native.readers(*key)

@@ -73,6 +73,7 @@ class BookHost:
         source_of: Callable[[BookKey], Source],
         is_tls: Callable[[], bool],
         readers: Callable[[BookKey], int],
+        on_kept: Callable[[BookKey, bool], None],
         on_holders: Callable[[BookKey, tuple[Node, ...], bool], None],
         on_denied: Callable[[frozenset[str]], None],
         on_move: Callable[[BookKey, Source | None], None],
@@ -82,11 +83,12 @@ class BookHost:
 
         `sink`: whom to report to. `source_of`: where a book that was synced is to come from. `is_tls`:
         whether the servers of nodes speak TLS. `readers`: how many connections follow a book here.
+        `on_kept`: whether a book is kept for its readers alone; said again for as long as that is so.
         `on_holders`, `on_denied`: as `SetHolders` and `SetDenied`. `on_move`: a replica began from a source,
         or ended (None). `on_synced`: one is synced for the first time.
         """
         self._sink, self._source_of, self._is_tls = sink, source_of, is_tls
-        self._readers = readers
+        self._readers, self._on_kept = readers, on_kept
         self._on_holders, self._on_denied = on_holders, on_denied
         self._on_move, self._on_synced = on_move, on_synced
         self._replicas: dict[BookKey, _Replica] = {}
@@ -146,6 +148,8 @@ class BookHost:
             return
         kept = self._kept.pop(key, None)
         replica = self._replicas[key] = _Replica(book, source, settings)
+        if kept is not None:
+            self._on_kept(key, False)
         if kept is not None and kept.settings == settings and key in self._client.books:
             replica.was_synced = self._client.books[key].status is Status.SYNCED
             if replica.was_synced:
@@ -178,6 +182,7 @@ class BookHost:
         self._on_move(key, None)
         if key in self._client.books and self._readers(key):
             self._kept[key] = replica
+            self._on_kept(key, True)
         else:
             self._end(key)
 
@@ -188,6 +193,8 @@ class BookHost:
             if replica.idle_s >= LINGER_S:
                 del self._kept[key]
                 self._end(key)
+            elif not replica.idle_s:
+                self._on_kept(key, True)
 
     def set_budget_share(self, share: float) -> None:
         """As `SetBudgetShare`."""

@@ -300,6 +300,7 @@ class ClusterNode:
             source_of=lambda key: self.runner.core.books.source(key),
             is_tls=lambda: self._is_tls,
             readers=self._readers,
+            on_kept=lambda key, is_kept: self._native.keep_for_readers(key, is_kept=is_kept),
             on_holders=self._on_holders,
             on_denied=self._on_denied,
             on_move=self._on_move,

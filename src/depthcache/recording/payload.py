@@ -163,8 +163,8 @@ def _about(payload: _Payload) -> Diff | Ticker | None:
 
 
 def _is_event(payload: _Payload) -> bool:
-    """Whether it is another event of the exchange, which has a type and a time, or a node of a cluster that says where
-    others are."""
+    """Whether it is another event of the exchange, which has a type and a time, or what a node of a cluster
+    says of other nodes."""
     if payload.e in ("nodes", "holders"):  # without a time
         return True
     return isinstance(payload.e, str) and payload.E is not UNSET and payload.e not in ("", "depthUpdate")

@@ -219,6 +219,13 @@ pub fn nodes(addresses: &[Arc<str>]) -> String {
     format!(r#"{{"e":"nodes","nodes":{addresses}}}"#)
 }
 
+/// Where the book of a stream is that is served here for its readers alone.
+pub fn holders(stream: &str, addresses: &[Arc<str>]) -> String {
+    let stream = Value::from(stream);
+    let addresses: Value = addresses.iter().map(|each| &**each).collect();
+    format!(r#"{{"e":"holders","holders":{{{stream}:{addresses}}}}}"#)
+}
+
 /// A payload as combined connections get it: with its stream.
 pub fn wrapped(stream: &str, event: &str) -> String {
     let stream = Value::from(stream);

@@ -26,7 +26,7 @@ use tokio::time::sleep_until;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::commands::wrapped;
+use super::commands::{holders, wrapped};
 use super::events::Top;
 use super::merging::Merger;
 use super::outbox::Outbox;
@@ -362,6 +362,18 @@ impl Feed {
         let streams = self.streams.lock();
         let of_entries = streams.entries.iter().map(|entry| entry.readers.len());
         of_entries.sum::<usize>() + streams.beyond.len()
+    }
+
+    /// Tell the readers of streams with states, which can move, where the holders of the book are.
+    pub fn tell_holders(&self, addresses: &[Arc<str>]) {
+        let streams = self.streams.lock();
+        let entries = streams.entries.iter();
+        for entry in entries.filter(|entry| entry.kind.has_states()) {
+            let message: Utf8Bytes = holders(&entry.name, addresses).into();
+            for reader in &entry.readers {
+                reader.push(message.clone());
+            }
+        }
     }
 
     /// Whether there is no reader, and none may resume.

@@ -555,6 +555,13 @@ def test_addresses_of_nodes_are_used_as_far_as_the_client_trusts_them() -> None:
     assert len(learned("https://a.test:1", *(f"b.test:{port}" for port in range(1, 2_000)))) == 256
 
 
+def test_a_client_that_learns_no_servers_moves_between_those_that_it_was_given() -> None:
+    servers = ClientServers()
+    servers.begin(venues.with_servers(venues.venue(SPOT), ("https://a.test:1", "https://b.test:1")))
+    assert servers.learn(["b.test:1", "c.test:1"], 0) == []
+    assert servers.named(["c.test:1", "b.test:1"], 0) == [1]
+
+
 def test_a_node_that_is_back_may_be_moved_to_at_once() -> None:
     servers = ClientServers(node_url=venues.node_url)
     servers.begin(venues.with_servers(venues.venue(SPOT), URLS[:2]))

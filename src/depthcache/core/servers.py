@@ -174,6 +174,12 @@ class Servers:
         numbers = (self._number(url) for url in urls if url)
         return list(dict.fromkeys(number for number in numbers if number is not None))
 
+    def named(self, addresses: Iterable[str], told_by: int) -> list[int]:
+        """The numbers of the servers at these addresses, as far as the user named them."""
+        scheme, _, _ = self.url(told_by).partition("://")
+        urls = (f"{scheme}://{address}" for address in addresses)
+        return [self._named.index(url) for url in urls if url in self._named]
+
     def _number(self, url: str) -> int | None:
         known = [*self._named, *(each.url for each in self._learned)]
         if url not in known:

@@ -209,7 +209,7 @@ class ConnectionPool:
         servers = self._context.servers
         usable = [
             each
-            for each in servers.learn(addresses, slot.server)
+            for each in servers.learn(addresses, slot.server) or servers.named(addresses, slot.server)
             if each != slot.server
             and servers.may_move_to(each, now_ns)
             and self._not_served.may_serve(name, each, now_ns)

@@ -58,7 +58,10 @@ class KeptNode:
         memory = cluster.wire.network()
         wanted = folder.load_wanted()
         self.network = SharingNetwork(
-            memory, folder.credentials, is_denied=lambda peer: peer in self.runner.core.wanted.denied()
+            memory,
+            folder.credentials,
+            is_denied=lambda peer: peer in self.runner.core.wanted.denied(),
+            is_sealed=self.is_sealed,
         )
         clock = ProcessClock(cluster.clock, memory, 0)
         disk = cluster.disks.setdefault(self.id, MemoryDisk())
@@ -93,6 +96,11 @@ class KeptNode:
         wanted = self.folder.wanted_file
         wanted.rewrite(self.runner.core.snapshot())
         self.folder.close()
+
+    def is_sealed(self) -> bool:
+        """Whether its session refuses all removed nodes."""
+        refused = self.reopened[-1][1] if self.reopened else ()
+        return self.runner.core.wanted.denied() <= set(refused)
 
     # --- `housekeeping.NodeServer` and `housekeeping.ReopenableNetwork` ---
 

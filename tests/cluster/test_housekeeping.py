@@ -19,7 +19,7 @@ from depthcache.cluster.errors import AskRefused, JoinRefused
 from depthcache.cluster.housekeeping import renew_at
 from depthcache.cluster.secret_files import read_secret, write_secret
 from depthcache.errors import UsageError
-from tests.cluster.kept_nodes import BEGAN, KeptCluster
+from tests.cluster.kept_nodes import BEGAN, KeptCluster, KeptNode
 
 
 @pytest.fixture
@@ -84,6 +84,38 @@ def test_a_removed_node_gets_no_secrets(cluster: KeptCluster) -> None:
         assert removed.folder.credentials.get("exchange x") == {}
         with pytest.raises(AskRefused):  # a hostile one asks by itself
             await removed.network.ask(first.id, b"secrets content {}", timeout_s=1)
+
+    cluster.run(test)
+
+
+def test_secrets_wait_until_the_session_refuses_a_removed_node(
+    cluster: KeptCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then that node could listen to requests for others."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(4)
+        first, second, third, removed = cluster.nodes
+        kept, sealed = (first, second, third), []
+
+        def watch(node: KeptNode) -> None:
+            ask = node.network._network.ask
+
+            async def asked(peer: str, payload: bytes, *, timeout_s: float) -> bytes:
+                if payload.startswith(b"secrets content"):
+                    sealed.append(node.is_sealed())
+                return await ask(peer, payload, timeout_s=timeout_s)
+
+            monkeypatch.setattr(node.network._network, "ask", asked)
+
+        for node in kept:
+            watch(node)
+        await first.housekeeping.remove(removed.id)
+        assert not first.is_sealed()
+        new = await first.housekeeping.rotate_token(Role.READ, overlap_s=60)
+        await cluster.until(lambda: all(node.folder.token("read") == new for node in kept))
+        assert sealed
+        assert all(sealed)
 
     cluster.run(test)
 

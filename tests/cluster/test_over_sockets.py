@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import signal
 import sys
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +22,7 @@ from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedBook, WantedSet
+from depthcache.cluster.message_proofs import MessageProofs
 from depthcache.cluster.runner import NodeRunner, SystemClock
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork
@@ -137,6 +142,87 @@ def test_a_removed_node_with_a_valid_certificate_sees_and_is_seen_by_nobody(tmp_
         await other.until(lambda: other.told == [("a1", b"known")])
         assert removed.network.members() == ()
         assert {each.node.id for each in one.network.members()} == {"b2"}
+
+    sockets.run(test)
+
+
+def test_a_node_cannot_speak_in_the_name_of_another_one(tmp_path: Path) -> None:
+    """It has a certificate of the cluster and an open session, as a removed node until the others reopen."""
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one, other, hostile = [await engine.start(name) for name in NAMES]
+        await one.sees("b2", "c3")
+        await other.sees("a1", "c3")
+        session, proofs = sockets.networks[2]._session, sockets.networks[2]._proofs
+        assert session is not None
+        assert proofs is not None
+        overheard: list[tuple[bytes, bytes]] = []
+
+        def record(sample: Any) -> None:
+            overheard.append((sample.payload.to_bytes(), sample.attachment.to_bytes()))
+
+        session.declare_subscriber("depthcache/test/tell/a1/b2", record)
+        told = 0
+        async with asyncio.timeout(10):
+            while not overheard:  # the subscription takes a moment to reach b2
+                told += 1
+                other.network.tell("a1", b"real")
+                await one.until(lambda: len(one.told) == told)  # noqa: B023 - called at once
+        payload, proof = overheard[0]
+        own = proofs.sign("tell/a1/b2", b"forged")
+        for key in ("tell/a1/b2", "bye/a1/b2"):
+            session.put(f"depthcache/test/{key}", b"forged")
+            session.put(f"depthcache/test/{key}", b"forged", attachment=own)
+            session.put(f"depthcache/test/{key}", b"forged", attachment=proof)
+            session.put(f"depthcache/test/{key}", b"forged", attachment=b"\xff\xffno certificate")
+        session.put("depthcache/test/tell/b2/a1", payload, attachment=proof)  # to another node
+        session.put("depthcache/test/tell/a1/b2", payload, attachment=proof)  # again
+        session.liveliness().declare_token(forged_token(proofs))
+        for node in (one, other):
+            hostile.network.tell(node.name, b"last")
+            await node.until(lambda node=node: ("c3", b"last") in node.told)  # type: ignore[misc]
+        assert one.told == [("b2", b"real")] * told + [("c3", b"last")]
+        assert other.told == [("c3", b"last")]
+        assert {each.node for each in one.network.members()} == {facts("b2", 1), facts("c3", 1)}
+        assert one.alive() == {"b2", "c3"}
+
+    sockets.run(test)
+
+
+def forged_token(proofs: MessageProofs) -> str:
+    """A token that says that b2 started again, elsewhere."""
+    moved = json.dumps(asdict(replace(facts("b2", 7), address="evil.example:1"))).encode()
+    key = f"member/b2/7/{zenoh_network._text(moved)}"
+    return f"depthcache/test/{key}/{zenoh_network._text(proofs.sign(key, b''))}"
+
+
+def test_a_node_cannot_answer_in_the_name_of_another_one(tmp_path: Path) -> None:
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one, other, _ = [await engine.start(name) for name in NAMES]
+        await one.sees("b2", "c3")
+        session, proofs = sockets.networks[2]._session, sockets.networks[2]._proofs
+        assert session is not None
+        assert proofs is not None
+        caught: list[bytes] = []
+
+        def answer(query: Any) -> None:
+            caught.append(query.payload.to_bytes())
+            request = hashlib.sha256(query.attachment.to_bytes()).hexdigest()
+            for kind in ("answer", "refusal"):
+                signed = proofs.sign(f"{kind}/b2/{request}", b"forged")
+                query.reply(query.key_expr, b"forged", attachment=signed)
+            query.reply(query.key_expr, b"forged")
+            query.reply_err(b"forged")
+            query.drop()
+
+        session.declare_queryable("depthcache/test/ask/b2/*", answer, complete=True)
+        async with asyncio.timeout(10):
+            while not caught:
+                assert await one.network.ask("b2", b"question", timeout_s=5) == b"question"
+        assert {said for _, said in other.asked} == {b"question"}
 
     sockets.run(test)
 

@@ -51,7 +51,10 @@ async def open_node(
         denied = tuple(sorted(folder.load_wanted().denied()))
         engine = ZenohNetwork(ZenohSettings.of(folder, denied=denied))
         network = SharingNetwork(
-            engine, folder.credentials, is_denied=lambda peer: peer in node.runner.core.wanted.denied()
+            engine,
+            folder.credentials,
+            is_denied=lambda peer: peer in node.runner.core.wanted.denied(),
+            is_sealed=lambda: engine.refuses(node.runner.core.wanted.denied()),
         )
         over = asyncio.Event()
         node = ClusterNode(

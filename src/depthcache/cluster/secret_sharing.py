@@ -2,7 +2,8 @@
 
 `SharingNetwork` is a `seam.ClusterNetwork` around another. A node tells a digest of its secrets to every
 node that appears, and to all every half minute. One with another digest asks for an exchange, after which
-both have the newest edits of both. Over Zenoh all this is inside mutual TLS; removed nodes get no answer.
+both have the newest edits of both. Over Zenoh all this is inside mutual TLS; removed nodes get no answer, and
+nothing is sent before the session refuses all of them, because until then they could listen.
 """
 
 from __future__ import annotations
@@ -29,10 +30,17 @@ class SharingNetwork:
     """`seam.ClusterNetwork` whose nodes share a store. Call `share` after an edit of the store."""
 
     def __init__(
-        self, network: ClusterNetwork, store: CredentialStore, *, is_denied: Callable[[str], bool]
+        self,
+        network: ClusterNetwork,
+        store: CredentialStore,
+        *,
+        is_denied: Callable[[str], bool],
+        is_sealed: Callable[[], bool],
     ) -> None:
-        """`is_denied`: whether a node was removed."""
+        """`is_denied`: whether a node was removed. `is_sealed`: whether the session refuses all removed
+        nodes."""
         self._network, self._store, self._is_denied = network, store, is_denied
+        self._is_sealed = is_sealed
         self._handler: Handler | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._exchanging: set[str] = set()
@@ -128,6 +136,8 @@ class SharingNetwork:
 
     async def _give_and_take(self, node: str) -> None:
         """What fails is tried again with the next digest."""
+        if not self._is_sealed():
+            return
         try:
             answer = await self._network.ask(node, _ASKED + self._store.export(), timeout_s=_ASK_S)
             if self._store.merge(answer):

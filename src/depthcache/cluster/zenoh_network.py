@@ -16,18 +16,23 @@ why each setting below is as it is (measured 2026-11 with 1.10):
   hold for a second, until its link is closed.
 
 Callbacks come on Zenoh's threads and are moved to the event loop.
+
+Zenoh checks certificates when a session opens, and does not say whose message it delivers. So every message
+carries a proof of its sender (`message_proofs`), answers and facts of members too; one without it is dropped.
+Requests go to all who offer to answer in a node's name, and only that node's answer counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -36,6 +41,7 @@ from depthcache import logs
 from depthcache.cluster.core.members import Member, MemberState, Node
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import AskRefused, AskTimeout, NodeUnreachable
+from depthcache.cluster.message_proofs import MessageProofs
 from depthcache.cluster.seam import Handler
 from depthcache.errors import ConnectionFailed, PackageMissing
 
@@ -52,7 +58,10 @@ _GRACE_S = 2.0
 """A request may wait for so long behind a node that takes nothing."""
 _CLOSE_AFTER_US = 1_000_000
 _MOST_BYTES = 64 << 20
-_REFUSED = b"refused: "
+_ANSWERED, _REFUSED = "answer", "refusal"
+_NUMBER = ">QQ"
+"""Before the proof of what is told: the sender's run, and the number of the message."""
+_NUMBER_BYTES = struct.calcsize(_NUMBER)
 _ALL = [
     "put",
     "delete",
@@ -121,6 +130,12 @@ class ZenohNetwork:
         self._prefix = f"depthcache/{settings.cluster}"
         self._session: zenoh.Session | None = None
         self._token: zenoh.LivelinessToken | None = None
+        self._proofs: MessageProofs | None = None
+        """Made with the files that the session was opened with."""
+        self._sent = 0
+        """Messages that this process told, over all sessions."""
+        self._newest: dict[str, tuple[int, int]] = {}
+        """Run and number of the last message of each sender: a recorded one counts only once."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._me: Node | None = None
         self._handler: Handler | None = None
@@ -159,21 +174,26 @@ class ZenohNetwork:
         if member is None or member.state is not MemberState.ALIVE or session is None:
             raise NodeUnreachable(node=node)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-        def on_reply(reply: zenoh.Reply) -> None:
-            if reply.ok is not None:
-                self._post(_settle, answer, reply.ok.payload.to_bytes())
-            elif reply.err is not None:
-                self._post(_settle, answer, _failure(node, reply.err.payload.to_bytes(), timeout_s))
+        key = f"ask/{node}/{self._id}"
 
         def on_end() -> None:
             self._post(_settle, answer, AskTimeout(node=node, timeout_s=timeout_s))
 
         def send() -> None:
+            proof = self._sign(key, payload)
+
+            def on_reply(reply: zenoh.Reply) -> None:
+                result = None if reply.ok is None else self._result(node, proof, reply.ok)
+                if result is not None:
+                    self._post(_settle, answer, result)
+
             session.get(
-                f"{self._prefix}/ask/{node}/{self._id}",
+                f"{self._prefix}/{key}",
                 self._zenoh.handlers.Callback(on_reply, on_end),
+                target=self._zenoh.QueryTarget.ALL,
+                consolidation=self._zenoh.ConsolidationMode.NONE,
                 payload=payload,
+                attachment=proof,
                 timeout=timeout_s,
                 congestion_control=self._zenoh.CongestionControl.BLOCK,
             )
@@ -225,6 +245,10 @@ class ZenohNetwork:
                 raise ConnectionFailed(url=f"tls://{settings.listen}", reason=str(error)) from None
             asyncio.get_running_loop().call_later(_CONFIRM_S, self._suspect_unconfirmed, self._confirmed)
 
+    def refuses(self, nodes: Iterable[str]) -> bool:
+        """Whether the session has refused all these nodes since it opened."""
+        return set(nodes) <= set(self._settings.denied)
+
     async def lose(self) -> None:
         """End without a goodbye, as a process that was killed: for tests."""
         session, self._session = self._session, None
@@ -247,13 +271,21 @@ class ZenohNetwork:
     def _open(self, me: Node) -> None:
         if self._sender is None:
             self._sender = ThreadPoolExecutor(1, thread_name_prefix="depthcache cluster")
+        given = self._settings
+        self._proofs = MessageProofs(
+            authority=given.authority.read_text(),
+            certificate=given.certificate.read_text(),
+            key=given.key.read_text(),
+        )
         session = self._session = self._zenoh.open(self._config(me))
         session.declare_subscriber(f"{self._prefix}/tell/{me.id}/*", self._on_put)
         session.declare_subscriber(f"{self._prefix}/bye/{me.id}/*", self._on_bye)
         session.declare_queryable(f"{self._prefix}/ask/{me.id}/*", self._on_query)
         session.liveliness().declare_subscriber(f"{self._prefix}/member/**", self._on_token, history=True)
-        facts = urlsafe_b64encode(json.dumps(asdict(me)).encode()).decode().rstrip("=")
-        self._token = session.liveliness().declare_token(f"{self._prefix}/member/{me.id}/{me.run}/{facts}")
+        facts = _text(json.dumps(asdict(me)).encode())
+        key = f"member/{me.id}/{me.run}/{facts}"
+        proof = _text(self._sign(key, b""))
+        self._token = session.liveliness().declare_token(f"{self._prefix}/{key}/{proof}")
 
     async def _end(self, session: zenoh.Session) -> None:
         """Answer nobody any more, send what waits, and close."""
@@ -313,8 +345,20 @@ class ZenohNetwork:
 
     def _put(self, session: zenoh.Session, key: str, payload: bytes) -> None:
         put: Callable[..., None] = session.put  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        block = self._zenoh.CongestionControl.BLOCK
-        self._send(partial(put, f"{self._prefix}/{key}", payload, congestion_control=block), len(payload))
+
+        run = 0 if self._me is None else self._me.run
+
+        def send() -> None:
+            self._sent += 1
+            number = struct.pack(_NUMBER, run, self._sent)
+            put(
+                f"{self._prefix}/{key}",
+                payload,
+                attachment=number + self._sign(key, number + payload),
+                congestion_control=self._zenoh.CongestionControl.BLOCK,
+            )
+
+        self._send(send, len(payload))
 
     def _send(self, send: Callable[[], None], size: int) -> bool:
         """Do this on the sending thread, in order. False if too much waits there already."""
@@ -345,20 +389,71 @@ class ZenohNetwork:
         except RuntimeError:  # the loop is closed
             return
 
+    # --- proofs, on threads of this class and of Zenoh -----------------------------------------
+
+    def _sign(self, key: str, payload: bytes) -> bytes:
+        assert self._proofs is not None  # noqa: S101 - made before the session
+        return self._proofs.sign(key, payload)
+
+    def _is_signed(self, node: str, proof: zenoh.ZBytes | bytes | None, key: str, payload: bytes) -> bool:
+        """Whether the node signed that."""
+        if self._proofs is None or proof is None:
+            return False
+        given = proof if isinstance(proof, bytes) else proof.to_bytes()
+        return self._proofs.signer(given, key, payload) == node
+
+    def _received(self, sample: zenoh.Sample) -> tuple[str, bytes] | None:
+        """Sender and payload of a message; None if the sender is not proven, or it came before."""
+        key, payload = self._own_key(sample.key_expr), sample.payload.to_bytes()
+        proof = b"" if sample.attachment is None else sample.attachment.to_bytes()
+        sender, number = _last(key), proof[:_NUMBER_BYTES]
+        if not self._is_signed(sender, proof[_NUMBER_BYTES:], key, number + payload):
+            return None
+        run, count = struct.unpack(_NUMBER, number.rjust(_NUMBER_BYTES, b"\0"))
+        with self._lock:
+            if (run, count) <= self._newest.get(sender, (0, 0)):
+                return None
+            self._newest[sender] = run, count
+        return sender, payload
+
+    def _result(self, node: str, request: bytes, reply: zenoh.Sample) -> bytes | AskRefused | None:
+        """What a node answered to a request with this proof; None if the answer is not the node's."""
+        payload = reply.payload.to_bytes()
+        if self._is_signed(node, reply.attachment, self._answer_key(_ANSWERED, node, request), payload):
+            return payload
+        if self._is_signed(node, reply.attachment, self._answer_key(_REFUSED, node, request), payload):
+            return AskRefused(node=node, reason=payload.decode("utf-8", "replace"))
+        return None
+
+    def _answer_key(self, kind: str, node: str, request: bytes) -> str:
+        """What an answer signs beside its payload: the request, whose proof is another one every time."""
+        return f"{kind}/{node}/{hashlib.sha256(request).hexdigest()}"
+
+    def _own_key(self, key: object) -> str:
+        return str(key).removeprefix(f"{self._prefix}/")
+
     # --- on Zenoh's threads ------------------------------------------------------------------
 
     def _on_put(self, sample: zenoh.Sample) -> None:
-        self._post(self._told, _last(sample.key_expr), sample.payload.to_bytes())
+        received = self._received(sample)
+        if received is not None:
+            self._post(self._told, *received)
 
     def _on_bye(self, sample: zenoh.Sample) -> None:
-        self._post(self._seen, _last(sample.key_expr), None, MemberState.LEFT)
+        received = self._received(sample)
+        if received is not None:
+            self._post(self._seen, received[0], None, MemberState.LEFT)
 
     def _on_query(self, query: zenoh.Query) -> None:
-        self._post(self._asked, query)
+        key, proof = self._own_key(query.key_expr), query.attachment
+        payload = b"" if query.payload is None else query.payload.to_bytes()
+        if proof is not None and self._is_signed(_last(key), proof, key, payload):
+            self._post(self._asked, query, payload, proof.to_bytes())
 
     def _on_token(self, sample: zenoh.Sample) -> None:
-        node = _node_of(str(sample.key_expr))
-        if node is not None:
+        key, _, proof = self._own_key(sample.key_expr).rpartition("/")
+        node = _node_of(key)
+        if node is not None and self._is_signed(node.id, _bytes(proof), key, b""):
             is_there = sample.kind == self._zenoh.SampleKind.PUT
             self._post(self._seen, node.id, node, MemberState.ALIVE if is_there else MemberState.SUSPECT)
 
@@ -368,24 +463,23 @@ class ZenohNetwork:
         if self._handler is not None and self._session is not None:
             self._handler.on_tell(sender, payload)
 
-    def _asked(self, query: zenoh.Query) -> None:
+    def _asked(self, query: zenoh.Query, payload: bytes, proof: bytes) -> None:
         if self._session is None:
             return
-        task = asyncio.get_running_loop().create_task(self._serve(query))
+        task = asyncio.get_running_loop().create_task(self._serve(query, payload, proof))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, query: zenoh.Query) -> None:
+    async def _serve(self, query: zenoh.Query, payload: bytes, proof: bytes) -> None:
         if self._handler is None:
             return
-        payload = b"" if query.payload is None else query.payload.to_bytes()
+        kind = _ANSWERED
         try:
             answer = await self._handler.on_ask(_last(query.key_expr), payload)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises
-            refusal = _REFUSED + str(error).encode()
-            self._send(partial(_respond, query, refusal, is_refused=True), len(refusal))
-        else:
-            self._send(partial(_respond, query, answer, is_refused=False), len(answer))
+            kind, answer = _REFUSED, str(error).encode()
+        key = self._answer_key(kind, self._id, proof)
+        self._send(lambda: _respond(query, answer, self._sign(key, answer)), len(answer))
 
     def _suspect_unconfirmed(self, confirmed: set[str]) -> None:
         """What ended while the session was closed: nobody said so."""
@@ -445,18 +539,9 @@ def _settle(answer: asyncio.Future[bytes], result: bytes | Exception) -> None:
         answer.set_exception(result)
 
 
-def _respond(query: Any, payload: bytes, *, is_refused: bool) -> None:
+def _respond(query: Any, payload: bytes, proof: bytes) -> None:
     with query:  # the asker gets the response when the query is let go of
-        if is_refused:
-            query.reply_err(payload)
-        else:
-            query.reply(query.key_expr, payload)
-
-
-def _failure(node: str, payload: bytes, timeout_s: float) -> AskRefused | AskTimeout:
-    if payload.startswith(_REFUSED):
-        return AskRefused(node=node, reason=payload.removeprefix(_REFUSED).decode("utf-8", "replace"))
-    return AskTimeout(node=node, timeout_s=timeout_s)
+        query.reply(query.key_expr, payload, attachment=proof)
 
 
 def _last(key: object) -> str:
@@ -466,9 +551,21 @@ def _last(key: object) -> str:
 def _node_of(key: str) -> Node | None:
     """The facts in the key of a token; None if it is of no release that this one knows."""
     try:
-        facts = key.rpartition("/")[2]
-        found = json.loads(urlsafe_b64decode(facts + "=" * (-len(facts) % 4)))
+        found = json.loads(_bytes(_last(key)))
         known = {name: found[name] for name in ("id", "run", "address", "zone", "capacity", "egress")}
         return replace(Node(**known), capacity=float(known["capacity"]))
     except (ValueError, LookupError, TypeError):
         return None
+
+
+def _text(content: bytes) -> str:
+    """Bytes as a part of a key."""
+    return urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes:
+    """What `_text` made a text of; empty for another text."""
+    try:
+        return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return b""

@@ -864,8 +864,9 @@ class BookServer:
         `join_cluster` and `renew_node_certificate` come from `take_request`.
         """
     def set_tokens(self, tokens: Sequence[tuple[str, bytes, int | None]]) -> None:
-        """Take these tokens from now on, and no others: role (`read` or `manage`), SHA-256 of the secret, and
-        when it ends, in milliseconds since 1970 (None: never). Raises ValueError."""
+        """Take these tokens from now on, and no others: role (`read`, `manage`, or `exchange` for keys of the
+        exchange's protocol), SHA-256 of the secret, and when it ends, in milliseconds since 1970 (None:
+        never). Connections that were opened with a token end with it. Raises ValueError."""
     def set_metrics(self, text: bytes) -> None:
         """What `/metrics` says beside what the server knows itself: text of Prometheus, of other families."""
     def set_versions(self, running: str, installed: str) -> None:

@@ -57,6 +57,23 @@ def test_a_rotated_token_is_good_on_all_nodes_before_the_old_one_ends(cluster: K
     cluster.run(test)
 
 
+def test_the_key_of_the_exchange_s_protocol_is_rotated_like_a_token(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first, second = cluster.nodes
+        old = str(first.folder.token("exchange"))
+        new = await second.housekeeping.rotate_token(Role.EXCHANGE, overlap_s=60)
+        assert new.startswith("dcx_")
+        await cluster.until(lambda: first.folder.token("exchange") == new)
+        for node in cluster.nodes:
+            assert valid(node, old, cluster) == valid(node, new, cluster) == "exchange"
+        await cluster.pass_s(61)
+        for node in cluster.nodes:
+            assert (valid(node, old, cluster), valid(node, new, cluster)) == (None, "exchange")
+
+    cluster.run(test)
+
+
 def test_a_credential_reaches_all_nodes_and_those_that_come_back(cluster: KeptCluster) -> None:
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(3)

@@ -208,6 +208,25 @@ async def test_the_streams_of_the_exchange_wait_for_their_books(cluster: Cluster
     assert sorted(symbol for _, _, symbol in owner.asked) == ["BTCUSDT", "ETHUSDT", "LTCUSDT"]
 
 
+async def test_clients_of_the_exchange_connect_again_where_a_node_loses_their_book(cluster: Cluster) -> None:
+    """Close 1008 would say that they did something wrong, and some of them give up."""
+    near, far = cluster.nodes("near", "far", exchange=options())
+    near.hold("BTCUSDT")
+    near.knows("ETHUSDT", far)
+    path = "/binance.com/ws/btcusdt@depth@100ms"
+    async with exchanging.connected(near.native, path, headers=BEARER) as client:
+        assert near.native.remove(EXCHANGE, "BTCUSDT")
+        code, reason = await client.closed()
+        assert code == 1012
+        assert "connect again" in reason
+    with Owner(near, status=503):
+        async with exchanging.connected(near.native, "/binance.com/ws", headers=BEARER) as client:
+            await client.inner.send_json({"method": "SUBSCRIBE", "params": ["ethusdt@depth"], "id": 1})
+            code, reason = await client.closed()
+            assert code == 1013
+            assert "connect again in some seconds" in reason
+
+
 async def test_readers_of_a_book_that_another_one_replaces_are_not_told_that_it_is_closed(
     cluster: Cluster,
 ) -> None:

@@ -352,7 +352,8 @@ fn token((role, secret): (String, String)) -> PyResult<Token> {
 }
 
 fn role_of(role: &str) -> PyResult<Role> {
-    let allowed = || PyValueError::new_err("the role of a token must be 'read' or 'manage'");
+    let allowed =
+        || PyValueError::new_err("the role of a token must be 'read', 'manage' or 'exchange'");
     Role::parse(role).ok_or_else(allowed)
 }
 

@@ -4,15 +4,17 @@
 //! the host that a request names must be an address, `localhost` or a name that the owner allows (against DNS
 //! rebinding), and what a browser sends for another origin is refused. No response allows another origin (CORS).
 
-use std::time::SystemTime;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
 
 use axum::http::request::Parts;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN, REFERER, USER_AGENT};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, StatusCode};
-use parking_lot::RwLock;
 use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::problem::{Problem, shortened};
 use crate::table::Access;
@@ -20,6 +22,8 @@ use crate::table::Access;
 /// What the holder of a token may do; each may do what the ones before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// Read books in the exchange's own protocol: a key that clients have in their paths.
+    Exchange,
     /// Read books and statistics.
     Read,
     /// The same, as another node of the cluster: what it reads is of this server alone. No token has it.
@@ -32,6 +36,7 @@ impl Role {
     /// The word of the role.
     pub fn as_str(self) -> &'static str {
         match self {
+            Role::Exchange => "exchange",
             Role::Read => "read",
             Role::Node => "node",
             Role::Manage => "manage",
@@ -40,7 +45,7 @@ impl Role {
 
     /// The role of a token by its word, if there is one.
     pub fn parse(word: &str) -> Option<Role> {
-        [Role::Read, Role::Manage]
+        [Role::Exchange, Role::Read, Role::Manage]
             .into_iter()
             .find(|role| role.as_str() == word)
     }
@@ -59,7 +64,7 @@ pub struct SharedToken {
     /// What it permits.
     pub role: Role,
     /// SHA-256 of the secret.
-    pub digest: [u8; 32],
+    pub digest: Digest,
     /// When it ends; None for never.
     pub until: Option<SystemTime>,
 }
@@ -68,35 +73,37 @@ pub struct SharedToken {
 pub struct Tokens {
     given: Vec<Token>,
     /// These alone count, once there are some.
-    shared: RwLock<Option<Vec<SharedToken>>>,
+    shared: watch::Sender<Option<Vec<SharedToken>>>,
 }
+
+/// Ends when what a sender showed is not good any more.
+pub type Lease = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Digest = [u8; 32];
 
 impl Tokens {
     pub fn new(given: Vec<Token>) -> Tokens {
         Tokens {
             given,
-            shared: RwLock::default(),
+            shared: watch::Sender::default(),
         }
     }
 
     /// Take these from now on, and no others.
     pub fn replace(&self, tokens: Vec<SharedToken>) {
-        *self.shared.write() = Some(tokens);
+        self.shared.send_replace(Some(tokens));
     }
 
     /// The role of the sender; None without a token that is known. Each known token is compared in full, in a
     /// time that does not depend on how much of it is right.
     pub fn role(&self, headers: &HeaderMap) -> Option<Role> {
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        let (first, second) = (given.next()?, given.next());
-        let secret = bearer(first.as_bytes()).filter(|_| second.is_none())?;
-        self.role_of(secret)
+        self.role_of(secret_of(headers)?)
     }
 
     /// The role of a secret that was sent otherwise than in a header.
     pub fn role_of(&self, secret: &[u8]) -> Option<Role> {
-        if let Some(tokens) = &*self.shared.read() {
-            return role_of_shared(tokens, secret);
+        if let Some(tokens) = &*self.shared.borrow() {
+            return role_of_shared(tokens, &digest_of(secret)).map(|(role, _)| role);
         }
         let mut found = None;
         for token in &self.given {
@@ -106,6 +113,50 @@ impl Tokens {
             }
         }
         found
+    }
+
+    /// Whether a secret is a key of the exchange's protocol; None where the nodes of a cluster share no such keys.
+    pub fn is_exchange_key(&self, secret: &[u8]) -> Option<bool> {
+        let shared = self.shared.borrow();
+        let tokens = shared.as_ref()?;
+        let has_keys = tokens.iter().any(|token| token.role == Role::Exchange);
+        let found = role_of_shared(tokens, &digest_of(secret));
+        has_keys.then(|| found.is_some_and(|(role, _)| role == Role::Exchange))
+    }
+
+    /// What a sender showed in a header is good until then; None where it showed nothing.
+    pub fn lease(&self, headers: &HeaderMap) -> Option<Lease> {
+        secret_of(headers).map(|secret| self.lease_of(secret))
+    }
+
+    /// The same of a secret. Tokens of a server by itself never end.
+    pub fn lease_of(&self, secret: &[u8]) -> Lease {
+        /// The system's clock may be set meanwhile.
+        const LOOK: Duration = Duration::from_secs(60);
+        let (digest, mut changes) = (digest_of(secret), self.shared.subscribe());
+        Box::pin(async move {
+            loop {
+                let found = changes
+                    .borrow_and_update()
+                    .as_ref()
+                    .map(|tokens| role_of_shared(tokens, &digest).map(|(_, until)| until));
+                let until = match found {
+                    Some(None) => return,
+                    Some(Some(until)) => until,
+                    None => None,
+                };
+                let left = until.map(|until| until.duration_since(SystemTime::now()));
+                let left = left.map(|left| left.unwrap_or_default().min(LOOK));
+                let changed = changes.changed();
+                let is_over = match left {
+                    None => changed.await.is_err(),
+                    Some(left) => timeout(left, changed).await.is_ok_and(|each| each.is_err()),
+                };
+                if is_over {
+                    return std::future::pending().await; // the server has ended
+                }
+            }
+        })
     }
 
     /// Whether a sender may use a route. `proven`: the role of its connection, where that has one.
@@ -138,16 +189,27 @@ impl Tokens {
     }
 }
 
-/// The digest, not the secret, is compared: how much of it is right tells nothing.
-fn role_of_shared(tokens: &[SharedToken], secret: &[u8]) -> Option<Role> {
-    let digest = digest(&SHA256, secret);
+fn secret_of(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    let (first, second) = (given.next()?, given.next());
+    bearer(first.as_bytes()).filter(|_| second.is_none())
+}
+
+fn digest_of(secret: &[u8]) -> Digest {
+    let made = digest(&SHA256, secret);
+    made.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// What a token permits, and when that ends. The digest, not the secret, is compared: how much of it is right tells
+/// nothing.
+fn role_of_shared(tokens: &[SharedToken], digest: &Digest) -> Option<(Role, Option<SystemTime>)> {
     let now = SystemTime::now();
     tokens
         .iter()
-        .filter(|token| digest.as_ref() == token.digest)
+        .filter(|token| token.digest == *digest)
         .filter(|token| token.until.is_none_or(|until| now < until))
-        .map(|token| token.role)
-        .max()
+        .map(|token| (token.role, token.until))
+        .max_by_key(|(role, _)| *role)
 }
 
 fn bearer(header: &[u8]) -> Option<&[u8]> {
@@ -298,8 +360,6 @@ impl Origins {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use axum::http::Request;
 
     use super::*;

@@ -50,7 +50,7 @@ use crate::secrets::shown_path;
 use crate::shared::{Answered, Protocol, ProtocolRequest, Shared};
 use crate::statistics::EXCHANGE;
 use crate::waiting::Patience;
-use admission::Admission;
+use admission::{Admission, Admitted};
 use feed::Feed;
 use listing::Listings;
 use outbox::Outbox;
@@ -156,7 +156,7 @@ impl Exchange {
     }
 
     async fn respond(self: &Arc<Self>, request: ProtocolRequest) -> Result<Response, Refusal> {
-        let admission = admission::check(&self.options, &request)?;
+        let Admitted { admission, lease } = admission::check(&self.options, &request)?;
         let ProtocolRequest { shared, parts, .. } = &request;
         let nothing = || Refusal::no_path("There is nothing at this path.");
         let (venue, path) = self.target(parts.uri.path()).ok_or_else(nothing)?;
@@ -175,7 +175,8 @@ impl Exchange {
                 let status = StatusCode::UPGRADE_REQUIRED;
                 return Err(Refusal { status, ..refusal });
             }
-            return session::open(self, shared, venue, &socket, (parts, admission)).await;
+            let sender = (parts, admission, lease);
+            return session::open(self, shared, venue, &socket, sender).await;
         }
         let mut response = self.read(shared, venue, (path, query), admission).await?;
         let headers = response.headers_mut();

@@ -39,6 +39,20 @@ impl Closing {
         reason: "the server is shutting down",
     };
 
+    /// What the client showed to be let in is not good any more (3000, "Unauthorized" in the registry of IANA).
+    pub const UNAUTHORIZED: Closing = Closing {
+        code: CloseCode::Library(3000),
+        reason: "the token is not valid any more: connect with the present one",
+    };
+
+    /// The client should connect again after a while (1013).
+    pub const fn later(reason: &'static str) -> Closing {
+        Closing {
+            code: CloseCode::Again,
+            reason,
+        }
+    }
+
     /// The client did what is not allowed (1008).
     pub const fn policy(reason: &'static str) -> Closing {
         Closing {

@@ -537,7 +537,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         parameters: &[path(
             "role",
-            "read or manage: a new access token; join: a token for one further node.",
+            "read, manage or exchange: a new access token; join: a token for one further node.",
         )],
         successes: &[201],
         errors: &[400, 404, 409, 503],

@@ -443,13 +443,15 @@ def leave(timeout: float, as_json: bool, **where: Any) -> int:
 
 
 @cluster.command(short_help="Make a new token.")
-@click.argument("role", type=click.Choice(["read", "manage", "join"]))
+@click.argument("role", type=click.Choice(["read", "manage", "exchange", "join"]))
 @_asking
 def token(role: str, as_json: bool, **where: Any) -> int:
-    """Make a new token: for one more node (join), for readers (read), or for those who manage (manage).
+    """Make a new token: for one more node (join), for readers (read), for clients of the exchange's own
+    protocol (exchange: the key in their paths), or for those who manage (manage).
 
     With join, it prints the command for the new node; it works once, within 30 minutes, at the node that was
-    asked. With read and manage, the earlier tokens of the role end after an hour.
+    asked. The earlier tokens of the other roles end after an hour, and so do connections that were opened
+    with them.
 
     \b
     depthcache cluster token join

@@ -555,7 +555,7 @@ def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
     wall_ms = time.time_ns() // 1_000_000
     wanted = WantedSet(facts.id)
     wanted.register(facts.id, listen=facts.at(facts.node_port), wall_ms=wall_ms)
-    for name, role in (("read", Role.READ), ("admin", Role.MANAGE)):
+    for name, role in (("read", Role.READ), ("admin", Role.MANAGE), ("exchange", Role.EXCHANGE)):
         wanted.rotate_token(digest_of(tokens[name]), role=role, old_until_ms=0, wall_ms=wall_ms)
     return NodeCore(Node(id=facts.id, run=0, address=""), wanted).snapshot()
 

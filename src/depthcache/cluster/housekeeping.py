@@ -53,8 +53,8 @@ _RETRY_NS = 60_000_000_000
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
 one is unseen."""
-_FILES = {Role.READ: "read", Role.MANAGE: "admin"}
-_ROLES = {Role.READ: "read", Role.MANAGE: "manage", Role.JOIN: "manage"}
+_FILES = {Role.READ: "read", Role.MANAGE: "admin", Role.EXCHANGE: "exchange"}
+_ROLES = {Role.EXCHANGE: "exchange", Role.READ: "read", Role.MANAGE: "manage", Role.JOIN: "manage"}
 """What a token may do at the native server."""
 _SIGNED = b"depthcache authority\n"
 
@@ -134,7 +134,7 @@ class Housekeeping:
         return issuer.issue(secret=secret, now_ns=self._clock.now_ns())
 
     async def rotate_token(self, role: Role, *, overlap_s: float) -> str:
-        """The secret of a new token for reading or managing; earlier ones of the role end after `overlap_s`.
+        """The secret of a new token for any role but joining; earlier ones of it end after `overlap_s`.
 
         All nodes accept it before this returns or soon after. Raises ChangeNotStored, UsageError.
         """

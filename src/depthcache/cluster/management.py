@@ -310,11 +310,11 @@ class ClusterManagement:
         if role == Role.JOIN.value:
             invitation = self._admission.invite()
             facts: dict[str, object] = {"command": invitation.command, "valid_s": invitation.valid_s}
-        elif role in (Role.READ.value, Role.MANAGE.value):
+        elif role in (Role.READ.value, Role.MANAGE.value, Role.EXCHANGE.value):
             made = await self._admission.rotate_token(Role(role))
             facts = {"token": made.secret, "old_until_ms": made.old_until_ms}
         else:
-            raise InvalidArgument(name="role", value=role, allowed="read, manage or join")
+            raise InvalidArgument(name="role", value=role, allowed="read, manage, exchange or join")
         return HTTPStatus.CREATED, compact_json({"role": role, **facts})
 
     async def _rotate_authority(self, _first: str, _second: str, body: bytes) -> Answer:

@@ -9,8 +9,15 @@ use subtle::ConstantTimeEq;
 
 use super::refusal::Refusal;
 use super::rules::ExchangeOptions;
-use crate::access::{is_browser, is_forwarded};
+use crate::access::{Lease, is_browser, is_forwarded};
 use crate::shared::ProtocolRequest;
+
+/// Who was let in.
+pub struct Admitted {
+    pub admission: Admission,
+    /// How long that lasts; None where nothing of it ends.
+    pub lease: Option<Lease>,
+}
 
 /// What a sender may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,35 +39,41 @@ impl Admission {
 }
 
 /// Whether a sender is answered.
-pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Admission, Refusal> {
+pub fn check(options: &ExchangeOptions, request: &ProtocolRequest) -> Result<Admitted, Refusal> {
+    let admitted = |admission, lease| Ok(Admitted { admission, lease });
     if request.sender.is_node() {
-        return Ok(Admission {
+        let node = Admission {
             begins: false,
             is_node: true,
-        });
+        };
+        return admitted(node, None);
     }
-    let headers = &request.parts.headers;
+    let (headers, tokens) = (&request.parts.headers, &request.shared.tokens);
     if let Some(key) = &request.key {
         let known = options.key.as_ref();
         let known = known.map_or(&[][..], |known| known.0.as_bytes());
-        let is_known = bool::from(known.ct_eq(key.as_bytes())) && !known.is_empty();
-        return match is_known {
-            true => Ok(Admission::of(true)),
+        let is_own = bool::from(known.ct_eq(key.as_bytes())) && !known.is_empty();
+        let is_shared = tokens.is_exchange_key(key.as_bytes());
+        return match is_shared.unwrap_or(is_own) {
+            true => admitted(
+                Admission::of(true),
+                is_shared.map(|_| tokens.lease_of(key.as_bytes())),
+            ),
             false => Err(Refusal::forbidden("The key in the path is not known here.")),
         };
     }
-    let has_token = request.shared.tokens.role(headers).is_some();
+    let has_token = tokens.role(headers).is_some();
     if !has_token && headers.contains_key(AUTHORIZATION) {
         return Err(Refusal::forbidden("The token is not known here."));
     }
     let mut networks = options.allow.iter();
     // A proxy on this machine may have any client.
-    let is_admitted = (options.is_open && !is_forwarded(headers))
-        || networks.any(|network| network.has(request.sender.address))
-        || has_token;
-    if is_admitted {
+    let is_neighbour = (options.is_open && !is_forwarded(headers))
+        || networks.any(|network| network.has(request.sender.address));
+    if is_neighbour || has_token {
         let begins = has_token || !is_browser(headers);
-        return Ok(Admission::of(begins));
+        let lease = tokens.lease(headers).filter(|_| !is_neighbour);
+        return admitted(Admission::of(begins), lease);
     }
     Err(Refusal::forbidden(
         "Programs on other machines need a token, or a key in the path, /k/<key>/<exchange>/…, unless the owner of this \

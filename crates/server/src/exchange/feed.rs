@@ -47,6 +47,9 @@ const RESET: Closing = restarted("the book was rebuilt: take a new snapshot");
 const HOLE: Closing = restarted("updates are missing: take a new snapshot");
 const GONE: Closing = Closing::policy("the server does not hold the book any more");
 const LEFT: Closing = restarted("the server does not hold the book any more");
+/// Other nodes have the book, or this one has it again in a moment.
+const MOVED: Closing =
+    restarted("the node does not hold the book any more: connect again, here or to another node");
 const CLOSED: Closing = restarted("the exchange does not trade the symbol any more");
 
 const fn restarted(reason: &'static str) -> Closing {
@@ -392,8 +395,9 @@ impl Feed {
     /// continue with their other books.
     pub fn end_all_readers(&self) {
         let mut streams = self.streams.lock();
+        let others = if self.is_kept { &MOVED } else { &GONE };
         streams.end_readers(&LEFT, Kind::has_states);
-        streams.end_readers(&GONE, |kind| !kind.has_states());
+        streams.end_readers(others, |kind| !kind.has_states());
     }
 
     async fn run(self: Arc<Feed>) {

@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 use super::rules::VenueRules;
 use super::streams::{Stream, shown};
 use super::{Exchange, better_elsewhere, elsewhere, held, states, time_ms};
+use crate::access::Lease;
 use crate::cluster::Cluster;
 use crate::following;
 use crate::percent::percent_decoded;
@@ -83,7 +84,7 @@ pub async fn open(
     shared: &Arc<Shared>,
     venue: &Arc<VenueRules>,
     url: &Url,
-    (request, admission): (&Parts, Admission),
+    (request, admission, lease): (&Parts, Admission, Option<Lease>),
 ) -> Result<Response, Refusal> {
     let unit = parameter(request.uri.query().unwrap_or_default(), "timeUnit");
     if unit.eq_ignore_ascii_case("MICROSECOND") {
@@ -115,7 +116,11 @@ pub async fn open(
     let every = Duration::from_secs(venue.ping_s.max(1));
     let mut pings = interval_at(tokio::time::Instant::now() + every, every);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let session = StreamSession { reader, pings };
+    let session = StreamSession {
+        reader,
+        pings,
+        lease,
+    };
     let begun = socket::open(shared, request, &[], |_| {
         session.reader.attach(streams, &HashMap::new());
         session
@@ -168,6 +173,7 @@ struct Subscribed {
 struct StreamSession {
     reader: Arc<Reader>,
     pings: Interval,
+    lease: Option<Lease>,
 }
 
 impl Session for StreamSession {
@@ -203,6 +209,10 @@ impl Session for StreamSession {
                     Outgoing::Close(closing)
                 }
             })
+    }
+
+    fn lease(&mut self) -> Option<&mut Lease> {
+        self.lease.as_mut()
     }
 }
 
@@ -354,8 +364,8 @@ impl Reader {
                 .await;
             if begun.is_err() {
                 if elsewhere(&self.shared, &self.venue, &asked.1.symbol, self.admission).is_some() {
-                    let why = "a book of other nodes cannot be followed here now";
-                    return self.outbox.end(Closing::policy(why));
+                    let why = "no other node gives the book now: connect again in some seconds";
+                    return self.outbox.end(Closing::later(why));
                 }
                 return self.refuse_unknown(asked, &[], id);
             }
@@ -458,8 +468,8 @@ impl Reader {
                 subscribed.streams.push((name, stream));
             } else {
                 // It was held a moment ago: what was acknowledged must not be silent.
-                self.outbox.end(Closing::policy(
-                    "the server does not hold the book any more",
+                self.outbox.end(Closing::later(
+                    "the server does not hold the book any more: connect again in some seconds",
                 ));
             }
         }

@@ -4,7 +4,7 @@
 //! and a small buffer. A client that takes nothing for `Limits::idle` is closed (the stream below gives up) and
 //! counted as slow.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 use super::{Closing, Outgoing};
+use crate::access::Lease;
 use crate::limits::Limits;
 use crate::peers::Bucket;
 use crate::shared::Shared;
@@ -38,6 +39,9 @@ pub trait Session: Send + 'static {
     /// What to do next. Asked only while the client takes more; when there is nothing, the task is to be woken once
     /// there is something, or a time of the session's own has come.
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Outgoing>;
+
+    /// What lets the client in; None where nothing of it ends. It is closed when that ends, whatever waits for it.
+    fn lease(&mut self) -> Option<&mut Lease>;
 }
 
 /// So long a client may take to answer the end of a socket.
@@ -155,6 +159,10 @@ impl<S: Session> Driver<'_, S> {
 
     /// Send while the client takes it, and read.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        let lease = self.session.lease();
+        if lease.is_some_and(|lease| lease.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(Event::Close(Closing::UNAUTHORIZED));
+        }
         let mut has_more = true;
         for _ in 0..BURST {
             let mut socket = Pin::new(&mut self.socket);

@@ -17,10 +17,13 @@ use http_body::Frame;
 use serde_json::{Map, Value};
 
 use super::reader::Reader;
+use super::reply::{reply, written};
 use super::request::{FIELDS, SubscriptionSpec, unfollowed};
+use crate::access::Lease;
 use crate::call::Call;
 use crate::following;
 use crate::problem::Problem;
+use crate::sender::Sender;
 use crate::shared::Shared;
 use crate::views::Format;
 
@@ -58,8 +61,14 @@ pub async fn stream(call: &Call<'_>) -> Result<Response, Problem> {
     reader.subscribe(SubscriptionSpec::parse(&fields, &shared.registry)?)?;
     shared.statistics.streams.fetch_add(1, Ordering::Relaxed);
     let mut ending = shared.ending.subscribe();
+    let is_node = call.sender().is_some_and(Sender::is_node);
     let events = Events {
         reader,
+        lease: shared
+            .tokens
+            .lease(&call.request.headers)
+            .filter(|_| !is_node),
+        is_over: false,
         ending: Box::pin(async move {
             let _ = ending.wait_for(|ending| *ending).await;
         }),
@@ -81,6 +90,9 @@ pub async fn stream(call: &Call<'_>) -> Result<Response, Problem> {
 /// The body of a stream.
 struct Events {
     reader: Reader,
+    /// What the token of the client permits.
+    lease: Option<Lease>,
+    is_over: bool,
     ending: Pin<Box<dyn Future<Output = ()> + Send>>,
     shared: Arc<Shared>,
     /// When the client took something last, and whether it had all there was then.
@@ -97,8 +109,15 @@ impl http_body::Body for Events {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.polled = Instant::now();
-        if self.ending.as_mut().poll(context).is_ready() {
+        if self.is_over || self.ending.as_mut().poll(context).is_ready() {
             return Poll::Ready(None);
+        }
+        let lease = self.lease.as_mut();
+        if lease.is_some_and(|lease| lease.as_mut().poll(context).is_ready()) {
+            self.is_over = true;
+            let last = reply(None, Err(Problem::unauthorized()));
+            let last = written(&last, "error", Format::Events);
+            return Poll::Ready(Some(Ok(Frame::data(last.into_data()))));
         }
         let next = self.reader.poll_next(context);
         self.is_waiting = next.is_pending();

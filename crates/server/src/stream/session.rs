@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 use super::reader::Reader;
 use super::reply::{Reply, reply, texts, written};
 use super::request::{FIELDS, SubscriptionSpec, check_names, refused, unfollowed, whole};
+use crate::access::{Lease, Role};
 use crate::call::Call;
 use crate::cluster::ClusterBook;
 use crate::following;
@@ -59,6 +60,7 @@ pub fn socket(call: &Call<'_>) -> Result<Response, Problem> {
             pending: None,
             deferred: VecDeque::new(),
             stranger: (!is_known).then(|| Box::pin(sleep(shared.limits.idle))),
+            lease: shared.tokens.lease(&request.headers).filter(|_| !is_node),
         }
     })
 }
@@ -79,6 +81,8 @@ struct Client {
     deferred: VecDeque<Message>,
     /// How long a client that sent no token yet may go on so.
     stranger: Option<Pin<Box<Sleep>>>,
+    /// What its token permits; None for a node, and before it sent one.
+    lease: Option<Lease>,
 }
 
 /// A subscription, once its books are here.
@@ -128,6 +132,10 @@ impl Session for Client {
                 .map(|()| Outgoing::Close(Closing::policy("no token came in time")));
         }
         self.reader.poll_next(context).map(Outgoing::Message)
+    }
+
+    fn lease(&mut self) -> Option<&mut Lease> {
+        self.lease.as_mut()
     }
 }
 
@@ -248,10 +256,12 @@ impl Client {
 
     fn authenticate(&mut self, token: Option<&Value>) -> Result<Reply, Problem> {
         let secret = token.and_then(Value::as_str).unwrap_or_default();
-        match self.shared.tokens.role_of(secret.as_bytes()) {
-            None => Err(Problem::unauthorized()),
+        let tokens = &self.shared.tokens;
+        match tokens.role_of(secret.as_bytes()) {
+            None | Some(Role::Exchange) => Err(Problem::unauthorized()),
             Some(role) => {
                 self.stranger = None;
+                self.lease = Some(tokens.lease_of(secret.as_bytes()));
                 let mut out = b",\"role\":".to_vec();
                 string(&mut out, role.as_str());
                 Ok(("authenticated", out))

@@ -19,6 +19,8 @@ __all__ = ["AccessToken", "Role", "digest_of", "role_of"]
 class Role(Enum):
     """What a token allows; each allows what those before it do."""
 
+    EXCHANGE = "exchange"
+    """Books in the exchange's own protocol: the key in the paths of its clients."""
     READ = "read"
     """Books and their states."""
     MANAGE = "manage"

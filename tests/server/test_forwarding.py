@@ -243,6 +243,8 @@ def test_a_dead_holder_is_passed_over(cluster: Cluster) -> None:
     answer = near.ask("/v1/books/binance.com/ETHUSDT")
     assert (answer.status, answer.error["code"]) == (503, "no_holder_answers")
     assert (answer.error["holders"], answer.headers["retry-after"]) == (["dead"], "1")
+    words = "no node that holds ETHUSDT on binance.com answers: "
+    assert answer.error["message"] == words + "node dead refuses connections: its process may have ended"
 
 
 def test_a_holder_that_restarted_is_asked_on_a_new_connection(cluster: Cluster) -> None:

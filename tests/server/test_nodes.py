@@ -74,9 +74,14 @@ def test_nobody_else_can_answer_for_a_node(cluster: Cluster) -> None:
     with Cluster() as other:
         stranger = other.node("stranger")
         stranger.hold("BTCUSDT")
-        for holder in (("other", far.holder[1]), ("stranger", stranger.holder[1])):
+        for holder, words in (
+            (("other", far.holder[1]), "node other is not at its address: another node answers there"),
+            (("stranger", stranger.holder[1]), "node stranger has no certificate of this cluster"),
+        ):
             near.native.set_holders(EXCHANGE, "BTCUSDT", [holder])
-            assert near.ask(PATH).error["code"] == "no_holder_answers"
+            error = near.ask(PATH).error
+            assert error["code"] == "no_holder_answers"
+            assert error["message"].endswith(words)
         assert (far.reads("read_book"), stranger.reads("read_book")) == (0, 0)
     near.knows("BTCUSDT", far)
     assert near.ask(PATH).status == 200
@@ -169,7 +174,9 @@ def test_a_renewed_certificate_and_another_authority_are_used_both_ways(cluster:
         far.native.replace_certificate(proof.certificate, proof.key, cluster.authority.certificate)
         near.native.set_denied(["far"])
         near.native.set_denied([])
-        assert near.ask(PATH).error["code"] == "no_holder_answers"
+        error = near.ask(PATH).error
+        assert error["code"] == "no_holder_answers"
+        assert error["message"].endswith("node far has no certificate of this cluster")
         for bad in ((proof.certificate, "no key"), ("no certificate", proof.key)):
             with pytest.raises(ValueError, match=r"key|certificate"):
                 far.native.replace_certificate(*bad)

@@ -13,6 +13,7 @@ mod hedging;
 mod holders;
 pub mod identity;
 mod nodes;
+mod silence;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -161,6 +161,10 @@ pub fn io(error: &io::Error) -> String {
             "the server does not speak TLS".to_owned()
         }
         Some(why) => format!("TLS failed: {why}"),
+        // rustls says so with the address of its documentation.
+        None if error.to_string().contains("close_notify") => {
+            "the peer closed the connection".to_owned()
+        }
         None => error.to_string(),
     }
 }

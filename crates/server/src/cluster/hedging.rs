@@ -74,9 +74,9 @@ pub async fn ask(
                         refused = Some(answer);
                     }
                 }
-                Some((Err(Silent(why)), _)) => {
+                Some((Err(Silent(why)), node)) => {
                     failed.fetch_add(1, Ordering::Relaxed);
-                    silent.push(why);
+                    silent.push(format!("node {} {why}", node.name()));
                 }
             },
             () = sleep_until(hedge), if !rest.is_empty() => {

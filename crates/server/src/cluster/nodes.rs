@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 
 use super::holders::Holder;
 use super::identity::{Authority, Credentials, client_config};
+use super::silence::{self, LATE, NO_ADDRESS, STOPPED, TOO_LONG};
 use crate::certificate::Certificate;
 
 /// A node that did not answer in time is asked after others for so long.
@@ -62,13 +63,9 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Why a node gave no answer, for people.
+/// Why a node gave no answer, for people: what follows its name.
 #[derive(Debug)]
-pub struct Silent(pub String);
-
-fn silent(why: impl ToString) -> Silent {
-    Silent(why.to_string())
-}
+pub struct Silent(pub &'static str);
 
 /// All nodes that were asked lately.
 pub struct Nodes {
@@ -135,7 +132,7 @@ impl Nodes {
             .and_then(|own| client_config(own, &identity.authority, &holder.node));
         let node = Arc::new(Node {
             holder: holder.clone(),
-            tls: TlsConnector::from(Arc::new(made.map_err(silent)?)),
+            tls: TlsConnector::from(Arc::new(made.map_err(|_| Silent(NO_ADDRESS))?)),
             idle: Mutex::default(),
             used: Mutex::new(Instant::now()),
             doubted: Mutex::default(),
@@ -146,6 +143,11 @@ impl Nodes {
 }
 
 impl Node {
+    /// Its id.
+    pub fn name(&self) -> &str {
+        &self.holder.node
+    }
+
     /// Whether it did not answer in time a moment ago.
     pub fn is_doubted(&self) -> bool {
         self.doubted
@@ -182,11 +184,11 @@ impl Node {
             }
             let mut made = self.connect().await?;
             let response = made.send_request(self.request(question)?).await;
-            Ok((made, response.map_err(silent)?))
+            Ok((made, response.map_err(broken)?))
         };
         let (connection, response) = tokio::time::timeout_at(until, head)
             .await
-            .map_err(|_| silent("no answer in time"))??;
+            .map_err(|_| Silent(LATE))??;
         let (head, body) = response.into_parts();
         let body = whole(body).await?;
         self.keep(connection);
@@ -199,10 +201,10 @@ impl Node {
     }
 
     fn request(&self, question: &Question) -> Result<Request<Empty<Bytes>>, Silent> {
-        let host = HeaderValue::from_str(&self.holder.address).map_err(silent)?;
+        let host = HeaderValue::from_str(&self.holder.address).map_err(unusable)?;
         let mut request = Request::get(&question.target)
             .body(Empty::new())
-            .map_err(silent)?;
+            .map_err(unusable)?;
         *request.headers_mut() = question.headers.clone();
         request.headers_mut().insert(HOST, host);
         Ok(request)
@@ -212,13 +214,14 @@ impl Node {
         let address = &*self.holder.address;
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned()).map_err(silent)?;
-        let stream = TcpStream::connect(address).await.map_err(silent)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(unusable)?;
+        let failed = |why| Silent(silence::io(&why));
+        let stream = TcpStream::connect(address).await.map_err(failed)?;
         let _ = stream.set_nodelay(true);
-        let stream = self.tls.connect(name, stream).await.map_err(silent)?;
+        let stream = self.tls.connect(name, stream).await.map_err(failed)?;
         let (connection, driven) = http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(silent)?;
+            .map_err(broken)?;
         tokio::spawn(driven);
         Ok(connection)
     }
@@ -241,6 +244,14 @@ impl Node {
     }
 }
 
+fn broken(why: hyper::Error) -> Silent {
+    Silent(silence::http(&why))
+}
+
+fn unusable<E>(_: E) -> Silent {
+    Silent(NO_ADDRESS)
+}
+
 /// A whole body, of which parts keep coming.
 async fn whole(mut body: Incoming) -> Result<Bytes, Silent> {
     const MOST: usize = 256 << 20;
@@ -250,9 +261,9 @@ async fn whole(mut body: Incoming) -> Result<Bytes, Silent> {
     loop {
         let frame = timeout(STALLED, body.frame())
             .await
-            .map_err(|_| silent("its answer stopped"))?;
+            .map_err(|_| Silent(STOPPED))?;
         let Some(frame) = frame else { break };
-        let Ok(part) = frame.map_err(silent)?.into_data() else {
+        let Ok(part) = frame.map_err(broken)?.into_data() else {
             continue; // trailers
         };
         if first.is_empty() {
@@ -264,7 +275,7 @@ async fn whole(mut body: Incoming) -> Result<Bytes, Silent> {
         }
         joined.extend_from_slice(&part);
         if joined.len() > MOST {
-            return Err(silent("its answer is too long"));
+            return Err(Silent(TOO_LONG));
         }
     }
     match joined.is_empty() {

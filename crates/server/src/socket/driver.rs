@@ -4,7 +4,7 @@
 //! and a small buffer. A client that takes nothing for `Limits::idle` is closed (the stream below gives up) and
 //! counted as slow.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -3,7 +3,9 @@
 Anything a program must react to is an exception or a status, never only a log line. Lost sync, a connection
 that breaks or cannot be opened, and a failed request are WARNING, with the host and the reason. Recovery and
 normal operation are INFO. Internal errors and exceptions in callbacks are ERROR. Lines about books,
-connections and requests appear only in programs that configure logging. Nothing is logged per frame or per
+connections and requests appear only in programs that configure logging. Lines about a node of a cluster are
+on the logger `depthcache.cluster` below it, one for many books; `depthcache cluster` writes them to stderr.
+Nothing is logged per frame or per
 read. The arguments of a function are also attributes of its log record. At most 100 lines of each kind are
 written within ten seconds; a later line gives the number suppressed.
 """
@@ -17,11 +19,17 @@ from threading import Lock
 from time import monotonic
 
 __all__ = [
+    "access_tokens_changed",
+    "authority_replaced",
+    "authority_trusted",
     "book_ended",
     "book_late",
     "book_lost",
     "book_recovered",
     "book_status",
+    "books_given_up",
+    "books_in_sync_again",
+    "books_lost_sync",
     "callback_failed",
     "callback_still_fails",
     "certificate_refused",
@@ -31,13 +39,23 @@ __all__ = [
     "connection_closed",
     "connection_failed",
     "connection_open",
+    "copies_failed",
     "copy_failed",
     "flight_dump_saved",
     "limit_refused",
     "loop_ended",
     "loop_was_blocked",
+    "node_away",
+    "node_back",
+    "node_certificate_renewed",
+    "node_draining",
     "node_housekeeping_failed",
+    "node_joined",
+    "node_left",
+    "node_refused",
     "node_removed",
+    "node_started",
+    "node_suspect",
     "not_native",
     "not_written",
     "recording_resumed",
@@ -45,10 +63,16 @@ __all__ = [
     "request_failed",
     "resumed",
     "snapshot_source_failed",
+    "take_over_began",
+    "take_over_done",
+    "take_over_waits",
     "unexpected",
+    "wanted_set_not_saved",
+    "wanted_set_saved",
 ]
 
 _LOGGER = logging.getLogger("depthcache")
+_OF_NODES = logging.getLogger("depthcache.cluster")
 _MOST, _WINDOW_S = 100, 10.0
 
 
@@ -59,8 +83,8 @@ class _Limited:
     would print warnings on stderr.
     """
 
-    def __init__(self, most: int = _MOST, *, quiet: bool = False) -> None:
-        self._lock, self._most, self._quiet = Lock(), most, quiet
+    def __init__(self, most: int = _MOST, *, quiet: bool = False, logger: logging.Logger = _LOGGER) -> None:
+        self._lock, self._most, self._quiet, self._logger = Lock(), most, quiet, logger
         self._began = self._written = self._left_out = 0.0
 
     def write(
@@ -71,7 +95,8 @@ class _Limited:
         facts: Mapping[str, object],
         error: BaseException | None = None,
     ) -> None:
-        if not _LOGGER.isEnabledFor(level) or (self._quiet and not _LOGGER.hasHandlers()):
+        logger = self._logger
+        if not logger.isEnabledFor(level) or (self._quiet and not logger.hasHandlers()):
             return
         with self._lock:
             now = monotonic()
@@ -84,8 +109,9 @@ class _Limited:
                 self._left_out += 1
                 return
         if left_out:
-            _write(level, "%d similar lines were suppressed", left_out, facts={"suppressed": int(left_out)})
-        _write(level, text, *values, facts=facts, error=error)
+            words, suppressed = "%d similar lines were suppressed", {"suppressed": int(left_out)}
+            _write(level, words, left_out, facts=suppressed, logger=logger)
+        _write(level, text, *values, facts=facts, error=error, logger=logger)
 
 
 def _write(
@@ -94,6 +120,7 @@ def _write(
     *values: object,
     facts: Mapping[str, object],
     error: BaseException | None = None,
+    logger: logging.Logger = _LOGGER,
 ) -> None:
     """Write one line, with its `facts` as attributes of the record. A logging handler or filter that raises
     must not interrupt the caller."""
@@ -101,11 +128,12 @@ def _write(
         # `logging` refuses facts that the program's own record factory sets, such as `host`, with KeyError.
         taken = vars(logging.makeLogRecord({}))
         extra = {name: value for name, value in facts.items() if name not in taken}
-        _LOGGER.log(level, text, *values, exc_info=error, extra=extra)
+        logger.log(level, text, *values, exc_info=error, extra=extra)
 
 
 _BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quiet=True) for _ in range(5))
 _LIMITS, _FLIGHTS, _SOURCES, _RARE, _SIMULATOR = (_Limited() for _ in range(5))
+_NODES, _NODE_BOOKS, _NODE_UPKEEP = (_Limited(logger=_OF_NODES) for _ in range(3))
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
 """Lines per place and exception type in ten seconds; lower than the rest, because each has a traceback."""
@@ -315,7 +343,7 @@ def copy_failed(*, exchange: str, symbol: str, host: str, reason: str) -> None:
 
 def replica_refused(*, exchange: str, symbol: str, error: BaseException) -> None:
     """This node cannot hold a book that the cluster is to keep, such as with a depth that is not allowed."""
-    _RARE.write(
+    _NODE_BOOKS.write(
         logging.ERROR,
         "this node cannot hold %s on %s: %s",
         symbol,
@@ -327,7 +355,7 @@ def replica_refused(*, exchange: str, symbol: str, error: BaseException) -> None
 
 def node_removed(*, node: str, reason: str) -> None:
     """This node was removed from its cluster and serves nobody any more."""
-    _RARE.write(logging.ERROR, "node %s ends: %s", node, reason, facts={"node": node, "reason": reason})
+    _NODES.write(logging.ERROR, "node %s ends: %s", node, reason, facts={"node": node, "reason": reason})
 
 
 def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:
@@ -451,14 +479,259 @@ def certificate_refused(*, path: str, error: Exception) -> None:
 
 
 def node_housekeeping_failed(*, what: str, error: Exception) -> None:
-    """A node of a cluster could not renew its certificate, or follow what the cluster agreed on. It tries
-    again."""
-    _write(
+    """A node of a cluster could not renew its certificate, save secrets, or follow what the cluster
+    agreed on.
+    It tries again. Logged once a minute as long as the reason is the same."""
+    _NODE_UPKEEP.write(
         logging.WARNING,
         "%s failed on this node of a cluster; it is tried again: %s",
         what,
         error,
         facts={"what": what, "error_type": type(error).__name__},
+    )
+
+
+def node_started(*, node: str, cluster: str, nodes: int, books: int) -> None:
+    """A node of a cluster runs; the numbers are those that the cluster knows."""
+    _NODES.write(
+        logging.INFO,
+        "node %s of the cluster %s runs: %d nodes are registered, %d books are wanted",
+        node,
+        cluster,
+        nodes,
+        books,
+        facts={"node": node, "cluster": cluster, "nodes": nodes, "books": books},
+    )
+
+
+def node_joined(*, node: str) -> None:
+    """Another node was let into the cluster."""
+    _NODES.write(
+        logging.INFO,
+        "node %s has joined the cluster",
+        node,
+        facts={"node": node},
+    )
+
+
+def node_left(*, node: str) -> None:
+    """Another node has left the cluster for good."""
+    _NODES.write(
+        logging.INFO,
+        "node %s has left the cluster for good",
+        node,
+        facts={"node": node},
+    )
+
+
+def node_refused(*, node: str) -> None:
+    """Another node was removed from the cluster. Nothing of it is accepted any more."""
+    _NODES.write(
+        logging.WARNING,
+        "node %s was removed from the cluster and is refused from now on",
+        node,
+        facts={"node": node},
+    )
+
+
+def node_draining(*, node: str, is_draining: bool) -> None:
+    """A node, maybe this one, is to hold no books, or may hold books again."""
+    _NODES.write(
+        logging.INFO,
+        "node %s %s",
+        node,
+        "hands its books over" if is_draining else "may hold books again",
+        facts={"node": node, "is_draining": is_draining},
+    )
+
+
+def node_suspect(*, node: str) -> None:
+    """The connection to another node broke, or nothing came for a second. It is asked last."""
+    _NODES.write(
+        logging.WARNING,
+        "node %s is suspect: its connection broke, or it is silent",
+        node,
+        facts={"node": node},
+    )
+
+
+def node_away(*, node: str, reason: str) -> None:
+    """Another node is not there any more. Other nodes own its books until it is back."""
+    _NODES.write(
+        logging.WARNING,
+        "node %s is away, other nodes own its books: %s",
+        node,
+        reason,
+        facts={"node": node, "reason": reason},
+    )
+
+
+def node_back(*, node: str, address: str) -> None:
+    """Another node is there, for the first time since this one started, or again."""
+    _NODES.write(
+        logging.INFO,
+        "node %s is there, its server is at %s",
+        node,
+        address,
+        facts={"node": node, "address": address},
+    )
+
+
+def take_over_began(*, books: int, reason: str) -> None:
+    """This node begins to hold books: new ones, those of a node that is away, or its share after nodes
+    came."""
+    count = _books(books)
+    _NODE_BOOKS.write(
+        logging.INFO,
+        "this node takes %s: %s",
+        count,
+        reason,
+        facts={"books": books, "reason": reason},
+    )
+
+
+def take_over_done(*, books: int, copied: int, took_s: float) -> None:
+    """All books that this node took are synced; some were copied from other nodes, which costs no request
+    weight."""
+    count = _books(books)
+    _NODE_BOOKS.write(
+        logging.INFO,
+        "all that this node took is synced after %.1f s: %s, %d of them copied from other nodes",
+        took_s,
+        count,
+        copied,
+        facts={"books": books, "copied": copied, "took_s": took_s},
+    )
+
+
+def take_over_waits(*, books: int, exchange: str, symbol: str, reason: str) -> None:
+    """Books that this node took are not synced after a minute, with the reason of one. Logged once for
+    each take-over."""
+    count = _books(books)
+    _NODE_BOOKS.write(
+        logging.WARNING,
+        "not synced a minute after this node took them: %s, such as %s on %s: %s",
+        count,
+        symbol,
+        exchange,
+        reason,
+        facts={"books": books, "exchange": exchange, "symbol": symbol, "reason": reason},
+    )
+
+
+def _books(number: int) -> str:
+    return "1 book" if number == 1 else f"{number:,} books"
+
+
+def books_given_up(*, books: int, reason: str) -> None:
+    """This node holds books no longer."""
+    count = _books(books)
+    _NODE_BOOKS.write(
+        logging.INFO,
+        "this node gave up %s: %s",
+        count,
+        reason,
+        facts={"books": books, "reason": reason},
+    )
+
+
+def copies_failed(*, books: int, host: str, reason: str) -> None:
+    """Another node did not give its books; further nodes are asked, or the exchange."""
+    count = _books(books)
+    _NODE_BOOKS.write(
+        logging.WARNING,
+        "%s could not be copied from %s: %s",
+        count,
+        host,
+        reason,
+        facts={"books": books, "host": host, "reason": reason},
+    )
+
+
+def books_lost_sync(*, books: int, of: int, exchange: str, symbol: str, reason: str) -> None:
+    """Books of this node lost sync, with the reason of one. They resync by themselves. Logged again when
+    they have doubled."""
+    _NODE_BOOKS.write(
+        logging.WARNING,
+        "%d of %d books of this node are not synced any more, such as %s on %s: %s",
+        books,
+        of,
+        symbol,
+        exchange,
+        reason,
+        facts={"books": books, "of": of, "exchange": exchange, "symbol": symbol, "reason": reason},
+    )
+
+
+def books_in_sync_again(*, after_s: float) -> None:
+    """All books of this node that had lost sync are synced again."""
+    _NODE_BOOKS.write(
+        logging.INFO,
+        "all books of this node that had lost sync are synced again after %.1f s",
+        after_s,
+        facts={"after_s": after_s},
+    )
+
+
+def node_certificate_renewed(*, until: str) -> None:
+    """A node of a cluster has a new certificate; the time is when it ends."""
+    _NODE_UPKEEP.write(
+        logging.INFO,
+        "this node has a new certificate, which ends at %s",
+        until,
+        facts={"until": until},
+    )
+
+
+def access_tokens_changed(*, roles: str) -> None:
+    """New access tokens of a cluster are accepted; earlier ones of these roles end within the hour."""
+    _NODE_UPKEEP.write(
+        logging.INFO,
+        "there are new access tokens of the cluster, roles: %s",
+        roles,
+        facts={"roles": roles},
+    )
+
+
+def authority_trusted(*, authority: str) -> None:
+    """A new authority of the cluster, by its hash, begins to take over. Certificates of it are accepted."""
+    _NODE_UPKEEP.write(
+        logging.INFO,
+        "this node trusts a further authority, which takes over: %s",
+        authority,
+        facts={"authority": authority},
+    )
+
+
+def authority_replaced(*, authority: str) -> None:
+    """A new authority of the cluster, by its hash, has taken over. Certificates of the earlier one are
+    refused."""
+    _NODE_UPKEEP.write(
+        logging.INFO,
+        "the authority %s has taken over; the earlier one is trusted no longer",
+        authority,
+        facts={"authority": authority},
+    )
+
+
+def wanted_set_not_saved(*, reason: str) -> None:
+    """The wanted set could not be written, for example because the disk is full. Changes are refused with
+    this reason; it is written as soon as that is possible. Logged once."""
+    _NODE_UPKEEP.write(
+        logging.ERROR,
+        "what the cluster keeps cannot be saved on this node: %s",
+        reason,
+        facts={"reason": reason},
+    )
+
+
+def wanted_set_saved(*, after_s: float) -> None:
+    """The wanted set could not be written for so long, and now it is saved."""
+    _NODE_UPKEEP.write(
+        logging.INFO,
+        "what the cluster keeps is saved again on this node after %.1f s",
+        after_s,
+        facts={"after_s": after_s},
     )
 
 

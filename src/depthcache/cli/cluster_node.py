@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,28 @@ def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bo
     from depthcache.server import ServerConfig
 
     config = ServerConfig(**{name: options[name] for name in _OF_SERVER if options[name] not in (None, ())})
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, _written_log():
         return asyncio.run(_run(opening, config, interrupt, depth=depth, as_json=as_json))
+
+
+@contextmanager
+def _written_log() -> Iterator[None]:
+    """Write what concerns the node to stderr: service managers and containers keep it."""
+    import logging
+    import time
+
+    logger, handler = logging.getLogger("depthcache.cluster"), logging.StreamHandler()
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 async def _run(

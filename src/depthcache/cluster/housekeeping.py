@@ -33,7 +33,7 @@ from depthcache.cluster.authority import (
     pem_blocks,
     sign,
 )
-from depthcache.cluster.core.access_tokens import Role, digest_of
+from depthcache.cluster.core.access_tokens import AccessToken, Role, digest_of
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
 from depthcache.cluster.core.wanted_set import CertificateReport, NextAuthority
 from depthcache.cluster.data_folder import DataFolder, Identity, make_secret, token_name
@@ -50,6 +50,7 @@ _RENEW_AFTER = timedelta(days=1)
 _JITTER = 0.1
 """Nodes that joined together do not renew together."""
 _RETRY_NS = 60_000_000_000
+_TELL_AGAIN_NS = 60_000_000_000
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
 one is unseen."""
@@ -111,11 +112,13 @@ class Housekeeping:
         self._folder, self._runner, self._network, self._server = folder, runner, network, server
         self._clock, self._on_secrets, self._renew = clock, on_secrets, renew
         self._tokens = JoinTokens()
-        self._served: tuple[object, ...] = ()
+        self._served: tuple[AccessToken, ...] = ()
         self._told: Identity | None = None
         self._refused: frozenset[str] | None = None
         self._secrets = ""
         self._next_try_ns = 0
+        self._failed: tuple[str, int] = ("", 0)
+        """Why the last look failed, and when that was written."""
         self._opened = self._wanted_session(frozenset(denied))
 
     # --- for management ------------------------------------------------------------------------
@@ -166,6 +169,7 @@ class Housekeeping:
         successor = Authority.create(given.cluster, now=self._now())
         both = successor.certificate + given.authority
         self._folder.write_authorities((successor, *own), trusted=both)
+        logs.authority_trusted(authority=successor.hash)
         await self._announce()
         return successor.hash
 
@@ -184,9 +188,16 @@ class Housekeeping:
         while True:
             try:
                 await self.look()
+                self._failed = ("", 0)
             except (DepthCacheError, OSError) as error:
-                logs.node_housekeeping_failed(what="housekeeping", error=error)
+                self._on_failed(error)
             await asyncio.sleep(_EVERY_S)
+
+    def _on_failed(self, error: Exception) -> None:
+        now_ns, (before, at_ns) = self._clock.now_ns(), self._failed
+        if str(error) != before or now_ns - at_ns >= _TELL_AGAIN_NS:
+            self._failed = str(error), now_ns
+            logs.node_housekeeping_failed(what="housekeeping", error=error)
 
     async def look(self) -> None:
         """Do what is due. Raises OSError; what failed is tried again."""
@@ -207,6 +218,10 @@ class Housekeeping:
     def _serve_tokens(self) -> None:
         tokens = tuple(self._runner.core.wanted.tokens())
         if tokens != self._served and tokens:
+            known = {each.digest for each in self._served}
+            roles = sorted({each.role.value for each in tokens if each.digest not in known})
+            if roles and known:
+                logs.access_tokens_changed(roles=", ".join(roles))
             self._server.set_tokens(
                 [(_ROLES[each.role], bytes.fromhex(each.digest), each.until_ms) for each in tokens]
             )
@@ -246,6 +261,8 @@ class Housekeeping:
             logs.node_housekeeping_failed(what="taking the new certificate", error=error)
         else:
             self._next_try_ns = 0
+            until = node_of(self._folder.identity.certificate)[1]
+            logs.node_certificate_renewed(until=f"{until:%Y-%m-%d %H:%M} UTC")
 
     def _needs_certificate(self) -> bool:
         given = self._folder.identity
@@ -279,10 +296,12 @@ class Housekeeping:
             trusted = authority_hashes(given.authority)
             if each.hash not in trusted and _is_vouched_for(each, given.authority):
                 self._folder.write_trusted(each.certificate + given.authority)
+                logs.authority_trusted(authority=each.hash)
             is_used = issuer_of(given.authority, given.certificate) == each.hash
             if each.hash in trusted and len(trusted) > 1 and each.is_final and is_used:
                 own = tuple(known for known in self._folder.authorities() if known.hash == each.hash)
                 self._folder.write_authorities(own, trusted=each.certificate)
+                logs.authority_replaced(authority=each.hash)
 
     def _newest_trusted_by_all(self) -> str | None:
         """The authority that certificates should be of; None if that may be any that this node trusts."""

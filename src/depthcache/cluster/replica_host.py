@@ -19,6 +19,7 @@ from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedBook
 from depthcache.cluster.following import LINGER_S
+from depthcache.cluster.node_log import NodeLog
 from depthcache.cluster.runner import ReplicaSink
 from depthcache.core.notices import StatusChanged
 from depthcache.errors import DepthCacheError
@@ -78,6 +79,7 @@ class BookHost:
         on_denied: Callable[[frozenset[str]], None],
         on_move: Callable[[BookKey, Source | None], None],
         on_synced: Callable[[BookKey], None],
+        log: NodeLog,
     ) -> None:
         """What a host asks and tells.
 
@@ -86,11 +88,12 @@ class BookHost:
         `on_kept`: whether a book is kept for its readers alone; said again for as long as that is so.
         `on_holders`, `on_denied`: as `SetHolders` and `SetDenied`. `on_move`: a replica began from a source,
         or ended (None). `on_synced`: one is synced for the first time.
+        `log`: what the node writes.
         """
         self._sink, self._source_of, self._is_tls = sink, source_of, is_tls
         self._readers, self._on_kept = readers, on_kept
         self._on_holders, self._on_denied = on_holders, on_denied
-        self._on_move, self._on_synced = on_move, on_synced
+        self._on_move, self._on_synced, self._log = on_move, on_synced, log
         self._replicas: dict[BookKey, _Replica] = {}
         self._to_begin: dict[BookKey, _Replica] = {}
         self._to_end: set[BookKey] = set()
@@ -154,6 +157,7 @@ class BookHost:
             replica.was_synced = self._client.books[key].status is Status.SYNCED
             if replica.was_synced:
                 self._on_synced(key)
+                self._log.on_synced(key)
             self._report(replica)
             return
         if kept is not None:
@@ -219,6 +223,9 @@ class BookHost:
                 self._on_synced(replica.book.key)
             replica.was_synced = True
             replica.failed.clear()
+            self._log.on_synced(replica.book.key)
+        else:
+            self._log.on_not_synced(replica.book.key, notice.reason, was_synced=replica.was_synced)
         self._report(replica)
 
     def _on_copy_failed(self, key: Key, copied_from: str, reason: str) -> None:
@@ -226,7 +233,9 @@ class BookHost:
         replica = self._replicas.get(BookKey(exchange, symbol))
         if replica is None:
             return
-        logs.copy_failed(exchange=exchange, symbol=symbol, host=host_of(copied_from), reason=reason)
+        host = host_of(copied_from)
+        logs.copy_failed(exchange=exchange, symbol=symbol, host=host, reason=reason)
+        self._log.on_copy_failed(host, reason)
         source = self._source_of(replica.book.key) if replica.was_synced else replica.source
         if not isinstance(source, FromSibling) or source.address not in copied_from:
             return  # there is another source already
@@ -266,6 +275,7 @@ class BookHost:
             ]
             for (exchange, symbol), error in self._client.begin_all(asked).items():
                 begins[BookKey(exchange, symbol)].refused = str(error)
+                self._log.on_not_synced(BookKey(exchange, symbol), str(error), was_synced=False)
                 logs.replica_refused(exchange=exchange, symbol=symbol, error=error)
 
     def _report(self, replica: _Replica) -> None:

@@ -152,6 +152,8 @@ class NodeRunner:
         self._changes: dict[int, asyncio.Future[ChangeDone]] = {}
         self._writes: list[Persist] = []
         self._is_writing = self._is_closed = False
+        self._full_since_ns: int | None = None
+        """Since when the wanted set cannot be written."""
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -379,7 +381,14 @@ class NodeRunner:
             else:
                 await self._clock.run(partial(self._disk.append, payloads))
         except OSError as error:
-            return f"disk: {error.strerror}"
+            reason = f"disk: {error.strerror or error}"
+            if self._full_since_ns is None:
+                self._full_since_ns = self._clock.now_ns()
+                logs.wanted_set_not_saved(reason=reason)
+            return reason
+        if self._full_since_ns is not None:
+            logs.wanted_set_saved(after_s=(self._clock.now_ns() - self._full_since_ns) / 1e9)
+            self._full_since_ns = None
         return None
 
     def _settle(self, request: int, answer: bytes | Exception) -> None:

@@ -34,6 +34,7 @@ from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
+from depthcache.cluster.node_log import NodeLog
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner, SystemClock
 from depthcache.cluster.seam import ClusterNetwork
@@ -107,6 +108,7 @@ class ClusterNode:
         self._check_timer: asyncio.TimerHandle | None = None
         self._state = "new"
         self._moves = Moves(options.folder / "moves.jsonl")
+        self._log = NodeLog(now_ns=self._clock.now_ns)
         self._addresses: dict[str, str] = {}
         """Of the servers of all nodes of the cluster that were seen, also of those that are away."""
         self._began: dict[BookKey, tuple[float, str]] = {}
@@ -200,7 +202,7 @@ class ClusterNode:
         try:
             await self.stop()
         except DepthCacheError as error:
-            logs.unexpected(where="leaving the cluster", error=error)
+            logs.node_housekeeping_failed(what="leaving the cluster", error=error)
             self._leaving = None
             return
         self._on_left()
@@ -305,6 +307,7 @@ class ClusterNode:
             on_denied=self._on_denied,
             on_move=self._on_move,
             on_synced=self._on_synced,
+            log=self._log,
         )
         client: Client[LiveBook] = Client(
             self._config(),
@@ -346,6 +349,7 @@ class ClusterNode:
             clock=self._clock,
             on_stop=self._on_stop,
         )
+        self._log.begin(self.runner.core, self.identity.cluster)
         await self.runner.start()
         self._tell_nodes()
         self._look()
@@ -359,6 +363,7 @@ class ClusterNode:
 
     def _check(self, passed_s: float = 0.0) -> None:
         self.following.check(passed_s)
+        self._log.look(len(self.host.keys()))
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
 
     def _readers(self, key: BookKey) -> int:
@@ -418,6 +423,7 @@ class ClusterNode:
             for peer in gone:
                 del self._addresses[peer]
             alive = (node for node in members.not_dead() if members.is_alive(node.id))
+            self._log.look(len(self.host.keys()))
             self._native.set_nodes(sorted(node.address for node in alive))
 
     async def _connect(self, servers: tuple[str, ...]) -> Books:
@@ -526,11 +532,14 @@ class ClusterNode:
             self._began.pop(key, None)
             is_wanted = key in core.wanted.books()
             owners = ", ".join(core.books.owners(key))
-            self._note(key, "ended", why=f"handed over to {owners}" if is_wanted else "no longer wanted")
+            why = f"handed over to {owners}" if is_wanted else "no longer wanted"
+            self._note(key, "ended", why=why)
+            self._log.on_ended(key, why)
             return
         name = source.node if isinstance(source, FromSibling) else "exchange"
         self._began[key] = (time.monotonic(), name)
         self._note(key, "began", source=name, why=core.books.why(key))
+        self._log.on_began(key, source, core.books.why(key))
 
     def _on_synced(self, key: BookKey) -> None:
         began_s, source = self._began.pop(key, (time.monotonic(), ""))

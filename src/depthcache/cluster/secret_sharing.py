@@ -145,7 +145,7 @@ class SharingNetwork:
         except AskFailed:
             return
         except (MalformedClusterMessage, OSError) as error:
-            logs.unexpected(where="secrets of a node", error=error)
+            logs.node_housekeeping_failed(what=f"taking the shared secrets of node {node}", error=error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -87,6 +87,8 @@ class Served:
                 if symbol not in self.books:
                     self.add(symbol, exchange)
                 self.native.respond(number, 201, b"{}")
+            elif route == "read_cluster":
+                self.native.respond(number, 404, b'{"error":{"code":"no_cluster","message":"no node"}}')
             else:
                 self.native.remove(exchange, symbol)
                 self.books.pop(symbol, None)

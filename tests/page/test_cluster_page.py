@@ -58,3 +58,21 @@ def test_the_buttons_of_the_page_create_and_stop_books_of_the_cluster(visit: Vis
         page.click("#notices button:has-text('Undo')")
         seen.until("Removed BTCUSDT on binance.com.", "#notices")
         assert node.core.wanted.books() == {}
+
+
+@pytest.mark.browser
+def test_undo_brings_a_removed_book_back_with_all_that_it_had(visit: Visits, tmp_path: Path) -> None:
+    node = FakeNode("b2")
+    settings = {"depth": 500, "speed_ms": 1_000}
+    node.core.create(BTC, replicas=3, settings=settings, now_ns=0, wall_ms=1)
+    with served_node(node, tmp_path) as url:
+        seen = visit()
+        page = seen.open(f"{url}/#token={ADMIN}", waits=False)
+        book = {"exchange": EXCHANGE, "symbol": "BTCUSDT"}
+        page.evaluate("(book) => import('/page/dialogs.js').then((page) => page.removeBooks([book]))", book)
+        seen.until("Removed BTCUSDT on binance.com.", "#notices")
+        assert node.core.wanted.books() == {}
+        page.click("#notices button:has-text('Undo')")
+        seen.until("Added BTCUSDT on binance.com.", "#notices")
+        back = node.core.wanted.books()[BTC]
+        assert (back.replicas, dict(back.settings)) == (3, settings)

@@ -467,6 +467,7 @@ def test_a_read_token_sees_no_buttons_and_the_admin_token_adds_and_removes_with_
         assert server.asked == [
             ("begin_book", "NEXOUSDT"),
             ("begin_book", "SOLUSDT"),
+            ("read_cluster", ""),
             ("end_book", "ETHUSDT"),
             ("begin_book", "ETHUSDT"),
         ]

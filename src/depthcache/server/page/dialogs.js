@@ -21,7 +21,7 @@ async function each(list, method) {
   const failed = [];
   for (const book of list) {
     try {
-      await session.json(pathOf(book), { method });
+      await session.json(...(method === "PUT" && book.kept ? restoring(book) : [pathOf(book), { method }]));
       done.push(book);
     } catch (error) {
       failed.push(why(error));
@@ -33,11 +33,23 @@ async function each(list, method) {
   return done;
 }
 
+/** The request that begins a book of a cluster with all that it had. */
+function restoring({ exchange, symbol, kept: { replicas, settings } }) {
+  return ["/v1/cluster/books", { method: "POST", body: JSON.stringify({ exchange, symbols: [symbol], replicas, settings }) }];
+}
+
+/** How the cluster keeps its books, by name; empty where the server is no node. */
+async function keptBooks() {
+  const found = await session.json("/v1/cluster").catch(() => null);
+  return new Map((found?.books ?? []).map((book) => [`${book.exchange}/${book.symbol}`, book]));
+}
+
 const named = (list) => (list.length === 1 ? `${list[0].symbol} on ${list[0].exchange}` : plural(list.length, "book"));
 
 /** Remove books at once, and offer to begin them again. */
 export async function removeBooks(list) {
-  const gone = list.map(({ exchange, symbol }) => ({ exchange, symbol }));
+  const kept = await keptBooks();
+  const gone = list.map(({ exchange, symbol }) => ({ exchange, symbol, kept: kept.get(`${exchange}/${symbol}`) }));
   const done = await each(gone, "DELETE");
   for (const { exchange, symbol } of done) books.rows.delete(`${exchange}/${symbol}`);
   books.version += 1;

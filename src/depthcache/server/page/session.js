@@ -125,9 +125,9 @@ class Session {
   }
 
   /** Ask for a path; `method` other than GET uses the admin token, where there is one. Throws Refused, TypeError. */
-  async ask(path, { method = "GET", signal } = {}) {
+  async ask(path, { method = "GET", body, signal } = {}) {
     const secret = method === "GET" ? this.#token : this.#admin ?? this.#token;
-    const response = await this.#send(path, method, secret, signal);
+    const response = await this.#send(path, method, secret, signal, body);
     if (response.status === 401 && secret === this.#token) this.refuse();
     return response;
   }
@@ -140,9 +140,9 @@ class Session {
     return body;
   }
 
-  #send(path, method, secret, signal) {
+  #send(path, method, secret, signal, body) {
     const headers = secret === null ? {} : { Authorization: `Bearer ${secret}` };
-    return fetch(path, { method, headers, signal, credentials: "omit", redirect: "error", cache: "no-store" });
+    return fetch(path, { method, headers, signal, body, credentials: "omit", redirect: "error", cache: "no-store" });
   }
 }
 

@@ -6,15 +6,23 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from depthcache.cluster import data_folder as module
 from depthcache.cluster.authority import Authority, hosts_of, make_node_key, node_of, trusts
 from depthcache.cluster.core.access_tokens import Role, role_of
-from depthcache.cluster.data_folder import DataFolder, NodeOptions, clusters_root, find_folder
+from depthcache.cluster.data_folder import (
+    DataFolder,
+    NodeOptions,
+    check_empty,
+    clusters_root,
+    find_folder,
+)
 from depthcache.cluster.errors import DataFolderUnusable, JoinRefused
 from depthcache.errors import InvalidArgument, UsageError
 
@@ -206,7 +214,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(module, "_write_facts", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DataFolderUnusable, match="cannot be made: No space"):
         DataFolder.create(None, FREE, now=NOW)
     assert list((tmp_path / "depthcache").iterdir()) == []
 
@@ -225,11 +233,60 @@ def test_a_start_overwrites_nothing(path: Path) -> None:
         {"capacity": 0},
         {"listen": ALL},
         {"port": 5, "node_port": 5},
+        *({"capacity": each} for each in (-1.0, float("nan"), float("inf"))),
+        *({"listen": each} for each in ("[::1]", "localhost", "10.0.0.1:42080", "")),
+        *({"hosts": (each,)} for each in ("", "a b", "http://x", "x:1", "[::1]", "10.0.0", "-x", "x" * 254)),
+        *({name: each} for name in ("zone", "egress") for each in ("a\nb", "\x1b[2J", "z" * 65)),
     ],
+    ids=str,
 )
-def test_options_that_cannot_work_are_refused(options: dict[str, object], tmp_path: Path) -> None:
+def test_options_that_cannot_work_are_refused_before_there_is_a_folder(
+    options: dict[str, object], tmp_path: Path
+) -> None:
+    """A folder that keeps them could never be started again."""
     with pytest.raises(InvalidArgument):
         DataFolder.create(tmp_path / "x", NodeOptions(**options), now=NOW)  # type: ignore[arg-type]
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hosts": ("node-1.example", "10.0.0.1", "::1")},
+        {"listen": "::1", "hosts": ("xn--bcher-kva.example", "a_b")},
+        {"zone": "Gebäude 3 / rack 7", "egress": ""},
+        {"capacity": 0.001},
+    ],
+    ids=str,
+)
+def test_odd_options_that_work_are_taken(options: dict[str, object], tmp_path: Path) -> None:
+    given: dict[str, Any] = {"port": 0, "node_port": 0, **options}
+    with closing(DataFolder.create(tmp_path / "x", NodeOptions(**given), now=NOW)) as folder:
+        assert set(options.get("hosts", ())) <= set(folder.identity.hosts)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("file", "is no folder"),
+        ("file/below", "cannot be made|cannot be read: Not a directory"),
+        ("unwritable/x", "no folder can be made in"),
+        ("full/x", "no space is left"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_is_named_before_a_token_is_used_up(
+    where: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for name in ("unwritable", "full"):
+        (tmp_path / name).mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path.name != "unwritable" and access(path, mode))
+    if where.startswith("full"):
+        monkeypatch.setattr(module, "_LEAST_BYTES", 2**70)
+    with pytest.raises(DataFolderUnusable, match=words) as raised:
+        check_empty(tmp_path / where)
+    assert raised.value.path == str(tmp_path / where)
     with pytest.raises(InvalidArgument, match="such as amber-fox"):
         DataFolder.create(None, FREE, cluster="../up", now=NOW)
 

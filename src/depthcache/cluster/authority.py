@@ -47,7 +47,7 @@ __all__ = [
 _CLUSTER = "depthcache "
 """What stands before the name of the cluster in the name of its authority."""
 _BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----", re.DOTALL)
-_LATE = timedelta(minutes=5)
+_LATE = timedelta(hours=1)
 """Certificates begin earlier by this, for clocks that are late."""
 _AUTHORITY_LIFE = timedelta(days=3_650)
 _NODE_LIFE = timedelta(days=7)

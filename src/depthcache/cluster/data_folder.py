@@ -78,7 +78,12 @@ TOKEN_FILES: Mapping[str, str] = {"read": "dcr_", "admin": "dca_", "exchange": "
 
 _VERSION = 1
 _CLUSTER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_MOST_NAME, _MOST_PORT = 40, 65_535
+_MOST_NAME, _MOST_PORT, _MOST_LABEL, _MOST_HOST = 40, 65_535, 64, 253
+_MOST_HOSTS = 12
+"""Beside the addresses that a node adds itself; a request to join has at most 16."""
+_LEAST_BYTES = 1 << 20
+"""A new folder has some kilobytes; the wanted set of thousands of books some hundred."""
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
 _REJOIN = "restore it from a copy, or remove the folder and let the node join again"
 
@@ -147,8 +152,19 @@ class NodeOptions:
             try:
                 ipaddress.ip_address(self.listen)
             except ValueError:
-                allowed = "an address such as 10.0.0.1, ::1 or 0.0.0.0"
+                allowed = "an address such as 10.0.0.1, ::1 or 0.0.0.0, and no name"
                 raise InvalidArgument(name="listen", value=self.listen, allowed=allowed) from None
+        if len(self.hosts or ()) > _MOST_HOSTS:
+            raise InvalidArgument(name="hosts", value=len(self.hosts or ()), allowed=f"at most {_MOST_HOSTS}")
+        for host in self.hosts or ():
+            if not _is_host(host):
+                allowed = "names such as node1.example, or addresses such as 10.0.0.1 and ::1, without a port"
+                raise InvalidArgument(name="hosts", value=host, allowed=allowed)
+        for name in ("zone", "egress"):
+            label = getattr(self, name)
+            if label is not None and (len(label) > _MOST_LABEL or not label.isprintable()):
+                allowed = f"at most {_MOST_LABEL} printable characters"
+                raise InvalidArgument(name=name, value=label[:_MOST_LABEL], allowed=allowed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -477,9 +493,21 @@ def check_cluster(name: str) -> str:
 
 
 def check_empty(path: Path) -> None:
-    """Raises DataFolderUnusable unless a new folder can be made here."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataFolderUnusable(path=str(path), reason="is not empty: name another folder")
+    """Raises DataFolderUnusable unless a new folder can be made here: also before a token is used up."""
+    try:
+        if path.exists() and not path.is_dir():
+            raise DataFolderUnusable(path=str(path), reason="is no folder: name another one")
+        if path.exists() and any(path.iterdir()):
+            raise DataFolderUnusable(path=str(path), reason="is not empty: name another folder")
+        above = next(each for each in (path.absolute().parent, *path.absolute().parents) if each.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise DataFolderUnusable(
+                path=str(path), reason=f"cannot be made: no folder can be made in {above}"
+            )
+        if shutil.disk_usage(above).free < _LEAST_BYTES:
+            raise DataFolderUnusable(path=str(path), reason="cannot be made: no space is left on its disk")
+    except OSError as error:
+        raise DataFolderUnusable(path=str(path), reason=f"cannot be read: {error.strerror}") from None
 
 
 def hosts_and_listen(options: NodeOptions) -> tuple[NodeOptions, tuple[str, ...], str]:
@@ -563,9 +591,12 @@ def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
 def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
     """Make the folder, whole or not at all; with a wanted set and secrets."""
     check_empty(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.parent / f".{path.name}.{secrets.token_hex(4)}.new"
-    draft.mkdir(mode=0o700)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.mkdir(mode=0o700)
+    except OSError as error:
+        raise DataFolderUnusable(path=str(path), reason=f"cannot be made: {error.strerror}") from None
     try:
         for name, content in files.items():
             write_secret(draft / name, content.encode())
@@ -573,8 +604,11 @@ def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes,
         CredentialStore(draft, facts.id).merge(given)
         _write_facts(draft, facts)
         draft.rename(path)  # over an empty folder, too
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            reason = f"cannot be made: {error.strerror}"
+            raise DataFolderUnusable(path=str(path), reason=reason) from None
         raise
     sync_folder(path.parent)
 
@@ -607,6 +641,17 @@ def _read_facts(path: Path) -> _Facts:
     if facts is None or not is_right:
         raise DataFolderUnusable(path=str(path), reason=f"is damaged: {_REJOIN}")
     return facts
+
+
+def _is_host(text: str) -> bool:
+    """Whether this can be in a certificate, and in the address of a node."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        # Of digits alone it would be a wrong address.
+        last = text.rpartition(".")[2]
+        return len(text) <= _MOST_HOST and _HOST.fullmatch(text) is not None and not last.isdigit()
+    return "%" not in text
 
 
 def _texts(found: object) -> tuple[str, ...]:

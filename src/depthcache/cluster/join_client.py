@@ -196,6 +196,10 @@ async def _request(
             status = response.status
     except aiohttp.ClientConnectorCertificateError as error:
         why = getattr(error.certificate_error, "verify_message", "") or "unknown"
+        if "not yet valid" in why or "has expired" in why:
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+            reason = f"the server's {why}: the clocks are far apart, set them (here it is {now})"
+            raise JoinRefused(reason=reason) from None
         reason = (
             f"the server has no certificate of this cluster that is good for its address now ({why}): "
             "somebody may be in between"

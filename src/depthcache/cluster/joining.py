@@ -27,7 +27,7 @@ _MOST_BYTES = 65_536
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
 _ENDPOINT = re.compile(r"[A-Za-z0-9._:\[\]-]{1,253}:[0-9]{1,5}")
 _MOST_HOSTS = 16
-_RENEWAL_MS = 5 * 60_000
+_RENEWAL_MS = 60 * 60_000
 """How far the clocks of a node and of the issuer may be apart."""
 
 
@@ -113,7 +113,7 @@ class RenewRequest:
         request: its request for the next one in PEM.
         hosts: names and addresses at which it is reached.
         authority: hash of the authority that is to sign; empty for any.
-        time_ms: milliseconds since 1970: the issuer takes it for five minutes.
+        time_ms: milliseconds since 1970: the issuer takes it for an hour.
         signature: of all this, with the key of the current certificate, in hexadecimal.
     """
 
@@ -166,7 +166,9 @@ class RenewRequest:
         if not is_signed(self.certificate, signed, self.signature):
             raise JoinRefused(reason="the request is not signed by the node of its certificate")
         if abs(self.time_ms - now.timestamp() * 1_000) > _RENEWAL_MS:
-            raise JoinRefused(reason="the clocks of the node and of the issuer are minutes apart")
+            raise JoinRefused(
+                reason="the clocks of the node and of the issuer are more than an hour apart: set them"
+            )
         return node_of(self.certificate)[0]
 
 

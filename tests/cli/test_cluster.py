@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import signal
 import socket
 import threading
@@ -22,10 +24,11 @@ from depthcache.cli.cluster_client import NodeClient
 from depthcache.cli.cluster_look import look
 from depthcache.cli.cluster_node import _address_towards, _check_ports
 from depthcache.cli.cluster_status import status_lines
-from depthcache.cluster.core.members import MemberState
+from depthcache.cluster.core.members import MemberState, Node
 from depthcache.cluster.core.ownership import ReplicaState
-from depthcache.cluster.data_folder import NodeOptions
+from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.moves import Move
+from depthcache.cluster.zenoh_network import ZenohNetwork
 from depthcache.errors import ConnectionFailed, UsageError
 from tests.cli.programs import running
 from tests.cli.test_completion import completed
@@ -444,6 +447,71 @@ def test_a_port_that_is_taken_is_named_before_anything_is_made() -> None:
                 _check_ports(options)
 
 
+def test_a_wait_without_a_number_of_seconds_is_refused(commands: Commands) -> None:
+    code, _, err = commands.run("add", "BTCUSDT", "--timeout", "nan")
+    assert code == 2
+    assert "nan is no number of seconds" in err
+
+
+SIGNALS = [(signal.SIGTERM,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGINT)]
+
+
+def interrupt(signals: tuple[signal.Signals, ...]) -> None:
+    """As a user or a service manager does."""
+    for each in signals:
+        os.kill(os.getpid(), each)
+
+
+@pytest.mark.parametrize("signals", SIGNALS, ids=str)
+def test_a_join_that_waits_for_an_answer_ends_at_a_signal(
+    signals: tuple[signal.Signals, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(DEADLINE_S)
+
+        def wait() -> None:
+            with silent.accept()[0]:
+                interrupt(signals)
+                main_thread_is_done.wait(DEADLINE_S)
+
+        main_thread_is_done = threading.Event()
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        token, folder = f"dcj_{'a' * 64}_{'s' * 32}", tmp_path / "node"
+        where = f"127.0.0.1:{silent.getsockname()[1]}"
+        ports = ["--port", "0", "--node-port", "0", "--data-dir", str(folder)]
+        try:
+            assert main(["cluster", "join", where, token, *ports]) == 130
+        finally:
+            main_thread_is_done.set()
+            waiting.join()
+    assert not folder.exists()
+    said = capsys.readouterr().err
+    assert said == "depthcache: interrupted before the node had joined; the token may still be good\n"
+
+
+@pytest.mark.parametrize("signals", SIGNALS[1:], ids=str)
+def test_a_node_that_is_told_to_end_while_it_starts_ends_as_one_that_runs(
+    signals: tuple[signal.Signals, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started = ZenohNetwork._open
+
+    def open_later(network: ZenohNetwork, me: Node) -> None:
+        interrupt(signals)
+        started(network, me)
+
+    monkeypatch.setattr(ZenohNetwork, "_open", open_later)
+    folder = tmp_path / "node"
+    assert main(["cluster", "start", "--port", "0", "--node-port", "0", "--data-dir", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "", "it was never ready"
+    assert err.endswith("depthcache: ending\n")
+    DataFolder.open(folder, NodeOptions()).close()
+
+
 def test_a_node_that_joins_listens_where_the_other_one_can_reach_it() -> None:
     assert _address_towards("127.0.0.1:42080") == "127.0.0.1"
     assert _address_towards("[::1]:42080") in ("::1", None)
@@ -488,7 +556,18 @@ def test_a_cluster_of_two_processes_from_start_to_leave(
                 assert two.rest()[0] == 0
             assert [each["id"] for each in asked("one", "status")["nodes"]] == [ready["node"]]
             code, out, err = one.end(signal.SIGTERM)
-    assert (code, out, err) == (0, "", "depthcache: ending\n")
+    assert (code, out) == (0, "")
+    *log, end = err.splitlines()
+    assert end == "depthcache: ending"
+    assert all(re.match(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING) ", line) for line in log), log
+    for said in (
+        f"node {joined['node']} has joined the cluster",
+        f"node {ready['node']} hands its books over",
+        "all that this node took is synced after ",
+        "there are new access tokens of the cluster, roles: read",
+        f"node {joined['node']} has left the cluster for good",
+    ):
+        assert said in err
     for path in (tmp_path / "one").glob("*.token"):
         assert path.stat().st_mode & 0o777 == 0o600
     secret = (tmp_path / "one" / "admin.token").read_text().strip()

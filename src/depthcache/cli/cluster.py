@@ -20,7 +20,21 @@ __all__ = ["cluster"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
-_SECONDS = click.FloatRange(0)
+
+
+class _Seconds(click.FloatRange):
+    """A time to wait. A wait for "nan" would never end."""
+
+    name = "float range"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if found != found:
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return found
+
+
+_SECONDS = _Seconds(0)
 _AT_ONCE = 1_000
 """Symbols of one request: its body is bounded."""
 _MOST_NAMED = 5

@@ -14,6 +14,8 @@ from depthcache.cli.service_manager import notify
 from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
+    import asyncio
+
     from depthcache.cli.interrupt import Interrupt
     from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions
     from depthcache.cluster.management import Invitation
@@ -61,7 +63,8 @@ def joined(address: str, token: str, data_dir: Path | None, options: Mapping[str
 
 
 def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bool) -> int:
-    """Run the node until it is asked to end, leaves, or is removed. Returns the exit code."""
+    """Run the node until it is asked to end, leaves, or is removed. Returns the exit code; Abort if it was
+    asked to end before it had a folder."""
     import asyncio
 
     from depthcache.cli.interrupt import Interrupt
@@ -100,17 +103,18 @@ async def _run(
     from depthcache.cluster.program import open_node
     from depthcache.errors import UsageError
 
-    folder = await opening()
+    asked = asyncio.create_task(_until_asked(interrupt))
+    folder = await _opened(opening, asked)
     try:
         _check_ports(_of_identity(folder.identity))
     except BaseException:
         folder.close()
         raise
     async with open_node(folder, config, depth=depth) as program:
-        click.echo(_ready_line(program) if as_json else "\n".join(_ready_lines(program)))
-        notify("READY=1")
+        if not interrupt.has_happened:
+            click.echo(_ready_line(program) if as_json else "\n".join(_ready_lines(program)))
+            notify("READY=1")
         over = asyncio.create_task(program.ended())
-        asked = asyncio.create_task(_until_asked(interrupt))
         await asyncio.wait((over, asked), return_when=asyncio.FIRST_COMPLETED)
         notify("STOPPING=1")
         if over.done():
@@ -121,8 +125,28 @@ async def _run(
             over.cancel()
             has_others = bool(program.node.runner.core.members.alive())
             tell("depthcache: ending" + (", other nodes serve its books" if has_others else ""))
+            if program.node.is_leaving:
+                tell(
+                    "depthcache: the node has not left yet and will hold no books: start it and let it leave "
+                    "again, or `depthcache cluster drain NODE --undo`"
+                )
         asked.cancel()
     return 0
+
+
+async def _opened(opening: Opening, asked: asyncio.Task[None]) -> DataFolder:
+    """The open folder. Joining may wait for a node that does not answer; then nothing was written."""
+    import asyncio
+
+    task = asyncio.ensure_future(opening())
+    await asyncio.wait((task, asked), return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait((task,))
+        if task.cancelled():
+            tell("depthcache: interrupted before the node had joined; the token may still be good")
+            raise click.Abort
+    return task.result()
 
 
 async def _until_asked(interrupt: Interrupt) -> None:

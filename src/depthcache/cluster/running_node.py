@@ -85,6 +85,7 @@ class ClusterNode:
         identity: who it is; its node's facts are those with the ports that were chosen.
         runner, network, host, server, books: its parts, while it runs.
         removed: why it was removed from the cluster; empty as long as it belongs to it.
+        is_leaving: whether it hands its books over to leave the cluster for good.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class ClusterNode:
         self.identity: Identity = identity
         self.options: NodeOptions = options
         self.removed: str = ""
+        self.is_leaving: bool = False
         self._clock = SystemClock() if clock is None else clock
         self._on_removed, self._on_left = on_removed, on_left
         self._leaving: asyncio.Task[None] | None = None
@@ -203,7 +205,7 @@ class ClusterNode:
             await self.stop()
         except DepthCacheError as error:
             logs.node_housekeeping_failed(what="leaving the cluster", error=error)
-            self._leaving = None
+            self._leaving, self.is_leaving = None, False
             return
         self._on_left()
 
@@ -284,6 +286,7 @@ class ClusterNode:
     def begin_leaving(self) -> None:
         """As `stop`, without waiting; `on_left` is called at the end."""
         if self._leaving is None:
+            self.is_leaving = True
             self._leaving = asyncio.get_running_loop().create_task(self._leave())
 
     def keys(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:

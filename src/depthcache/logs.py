@@ -495,7 +495,7 @@ def node_started(*, node: str, cluster: str, nodes: int, books: int) -> None:
     """A node of a cluster runs; the numbers are those that the cluster knows."""
     _NODES.write(
         logging.INFO,
-        "node %s of the cluster %s runs: %d nodes are registered, %d books are wanted",
+        "node %s of the cluster %s runs; registered nodes: %d, wanted books: %d",
         node,
         cluster,
         nodes,

@@ -93,8 +93,11 @@ def test_a_take_over_of_a_thousand_books_is_two_lines(watched: Watched) -> None:
     watched.now_ns = 61 * SECOND
     late = "not synced a minute after this node took them: 1 book, such as SYM0USDT on binance.com"
     assert watched.lines() == [f"{late}: no snapshot yet"]
+    watched.log.on_began(BookKey("binance.com", "NEWUSDT"), FromExchange(), "created or changed")
+    assert watched.lines() == ["this node takes 1 book: created or changed"]
+    watched.log.on_synced(BookKey("binance.com", "NEWUSDT"))
     watched.log.on_synced(BOOKS[0])
-    done = "all that this node took is synced after 61.0 s: 1,000 books, 500 of them copied from other nodes"
+    done = "all that this node took is synced after 61.0 s: 1,001 books, 500 of them copied from other nodes"
     assert watched.lines() == [done]
     for key in BOOKS:
         watched.log.on_ended(key, "handed over to b2")

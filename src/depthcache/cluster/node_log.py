@@ -35,8 +35,10 @@ class NodeLog:
         """Books that were taken and are not synced yet, and why not."""
         self._count = self._copied = self._took_ns = 0
         self._why = ""
-        self._is_told = self._is_late = False
-        """Whether the take-over was written, and that it takes long."""
+        self._told = 0
+        """How many of the books that are taken were written."""
+        self._is_late = False
+        """Whether it was written that it takes long."""
         self._given_up: Counter[str] = Counter()
         self._not_copied: Counter[tuple[str, str]] = Counter()
         self._lost: dict[BookKey, str] = {}
@@ -47,8 +49,9 @@ class NodeLog:
     def on_began(self, key: BookKey, source: Source, why: str) -> None:
         """A replica begins, or begins again from another source."""
         if not self._count:
-            self._took_ns, self._why = self._now_ns(), why
+            self._took_ns = self._now_ns()
         if key not in self._taken:
+            self._why = why
             self._count += 1
             self._copied += isinstance(source, FromSibling)
         self._taken[key] = "it was not begun yet"
@@ -129,14 +132,14 @@ class NodeLog:
     def _write_taken(self) -> None:
         if not self._count:
             return
-        if not self._is_told:
-            self._is_told = True
-            logs.take_over_began(books=self._count, reason=self._why)
+        if self._told < self._count:
+            logs.take_over_began(books=self._count - self._told, reason=self._why)
+            self._told = self._count
         passed_ns = self._now_ns() - self._took_ns
         if not self._taken:
             logs.take_over_done(books=self._count, copied=self._copied, took_s=passed_ns / 1e9)
-            self._count = self._copied = 0
-            self._is_told = self._is_late = False
+            self._count = self._copied = self._told = 0
+            self._is_late = False
         elif passed_ns >= _WAITS_NS and not self._is_late:
             self._is_late = True
             (exchange, symbol), reason = next(iter(self._taken.items()))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from depthcache.cluster import housekeeping
+from depthcache.cluster import credentials, housekeeping
 from depthcache.cluster.authority import Authority, authority_hashes, issuer_of, make_node_key, sign
 from depthcache.cluster.core.access_tokens import Role, digest_of
 from depthcache.cluster.core.wanted_set import WantedSet
@@ -70,6 +70,45 @@ def test_the_key_of_the_exchange_s_protocol_is_rotated_like_a_token(cluster: Kep
         await cluster.pass_s(61)
         for node in cluster.nodes:
             assert (valid(node, old, cluster), valid(node, new, cluster)) == (None, "exchange")
+
+    cluster.run(test)
+
+
+@pytest.mark.parametrize("role", [Role.READ, Role.MANAGE])
+def test_a_token_that_cannot_be_saved_ends_no_other_one(
+    cluster: KeptCluster, monkeypatch: pytest.MonkeyPatch, role: Role
+) -> None:
+    """Its digest alone would lock everybody out once the earlier tokens end."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first, name = cluster.nodes[0], {Role.READ: "read", Role.MANAGE: "admin"}[role]
+        old = str(first.folder.token(name))
+
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(credentials, "write_secret", full)
+            with pytest.raises(OSError, match="No space"):
+                await first.housekeeping.rotate_token(role, overlap_s=60)
+        await cluster.pass_s(120)
+        for node in cluster.nodes:
+            assert valid(node, old, cluster) is not None
+        writes = 0
+
+        def full_later(path: Path, content: bytes) -> None:
+            nonlocal writes
+            writes += 1
+            if writes > 1:
+                full()
+            write_secret(path, content)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(credentials, "write_secret", full_later)
+            new = await first.housekeeping.rotate_token(role, overlap_s=60)
+        await cluster.until(lambda: all(node.folder.token(name) == new for node in cluster.nodes))
+        assert not [each for each in first.folder.credentials.names() if "next" in each]
 
     cluster.run(test)
 

@@ -243,6 +243,18 @@ def test_a_removed_node_is_refused_for_longer_than_its_certificate_lasts() -> No
 # --- tokens ----------------------------------------------------------------------------------
 
 
+def test_a_disk_that_is_full_is_no_bug_of_the_server() -> None:
+    class Full(FakeAdmission):
+        async def rotate_token(self, role: Role) -> NewToken:
+            raise OSError(28, "No space left on device", "credentials")
+
+    for role in ("read", "manage", "exchange"):
+        status, answer = ask(FakeNode(), "rotate_cluster_token", role, admission=Full())
+        assert (status, answer["error"]["code"]) == (503, "not_stored")
+        words = "the change cannot be saved (disk: No space left on device): nothing has changed"
+        assert answer["error"]["message"] == words
+
+
 def test_a_join_token_comes_as_the_command_of_the_new_node() -> None:
     status, answer = ask(FakeNode(), "rotate_cluster_token", "join")
     assert status == 201

@@ -139,18 +139,21 @@ class Housekeeping:
     async def rotate_token(self, role: Role, *, overlap_s: float) -> str:
         """The secret of a new token for any role but joining; earlier ones of it end after `overlap_s`.
 
-        All nodes accept it before this returns or soon after. Raises ChangeNotStored, UsageError.
+        All nodes accept it before this returns or soon after. It is on disk before the others are told that
+        they end. Raises ChangeNotStored, UsageError, OSError; after an OSError nothing has changed.
         """
         if role not in _FILES:
             raise UsageError("a token for a further node is issued, not rotated")
         name, wall_ms = _FILES[role], self._clock.wall_ms()
         secret = make_secret(name)
         until_ms = wall_ms + int(overlap_s * 1_000)
+        self._folder.credentials.put(self._next_token(name), {"secret": secret}, wall_ms=wall_ms)
         await self._runner.rotate_token(digest_of(secret), role=role, old_until_ms=until_ms)
-        self._folder.credentials.put(token_name(name), {"secret": secret}, wall_ms=wall_ms)
-        self._folder.write_tokens()
         self._serve_tokens()
-        self._on_secrets()
+        try:
+            self._finish_tokens()
+        except OSError as error:  # the secret is on disk: `look` tries again
+            logs.node_housekeeping_failed(what="writing a new token", error=error)
         return secret
 
     async def rotate_authority(self) -> str:
@@ -203,6 +206,7 @@ class Housekeeping:
         """Do what is due. Raises OSError; what failed is tried again."""
         self._serve_tokens()
         self._serve_denied()
+        self._finish_tokens()
         if self._secrets != (digest := self._folder.credentials.digest()):
             self._folder.write_tokens()
             self._secrets = digest
@@ -214,6 +218,23 @@ class Housekeeping:
         await self._reopen()
         await self._report()
         await self._finish_rotation()
+
+    def _next_token(self, name: str) -> str:
+        """The name of a secret that is not that of a token file yet: not before its digest is in the wanted
+        set."""
+        return f"next token {name} of {self._runner.core.members.me.id}"
+
+    def _finish_tokens(self) -> None:
+        """Write new tokens into their files, as soon as they are accepted."""
+        accepted = {each.digest for each in self._runner.core.wanted.tokens()}
+        store, wall_ms = self._folder.credentials, self._clock.wall_ms()
+        for name in _FILES.values():
+            secret = store.get(self._next_token(name)).get("secret")
+            if secret is not None and digest_of(secret) in accepted:
+                store.put(token_name(name), {"secret": secret}, wall_ms=wall_ms)
+                store.remove(self._next_token(name), wall_ms=wall_ms)
+                self._folder.write_tokens()
+                self._on_secrets()
 
     def _serve_tokens(self) -> None:
         tokens = tuple(self._runner.core.wanted.tokens())

@@ -127,7 +127,7 @@ class Admission(Protocol):
         ...
 
     async def rotate_token(self, role: Role) -> NewToken:
-        """Make a new access token. Raises ChangeNotStored."""
+        """Make a new access token. Raises ChangeNotStored, OSError."""
         ...
 
     async def rotate_authority(self) -> str:
@@ -190,6 +190,10 @@ class ClusterManagement:
             return _error(HTTPStatus.CONFLICT, "cannot_issue", str(error), reason=error.reason)
         except DepthCacheError as error:
             return _error(HTTPStatus.CONFLICT, "refused", str(error))
+        except OSError as error:
+            reason = f"disk: {error.strerror or error}"
+            words = f"the change cannot be saved ({reason}): nothing has changed"
+            return _error(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", words, reason=reason)
         except Exception as error:  # noqa: BLE001 - the sender gets a status, the log the error
             logs.unexpected(where="a request about a cluster", error=error)
             words = "a bug in the server: its log has the error"

@@ -447,6 +447,27 @@ def test_a_port_that_is_taken_is_named_before_anything_is_made() -> None:
                 _check_ports(options)
 
 
+def test_a_port_for_old_clients_that_is_taken_is_named_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        words = (
+            "--port",
+            "0",
+            "--node-port",
+            "0",
+            "--data-dir",
+            str(tmp_path / "x"),
+            "--compat-listen",
+            taken,
+        )
+        assert main(["cluster", "start", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("is taken, perhaps by another node; choose another with --compat-listen\n")
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_wait_without_a_number_of_seconds_is_refused(commands: Commands) -> None:
     code, _, err = commands.run("add", "BTCUSDT", "--timeout", "nan")
     assert code == 2

@@ -103,6 +103,8 @@ async def _run(
     from depthcache.cluster.program import open_node
     from depthcache.errors import UsageError
 
+    for host, port, _ in config.compat_listeners():
+        _check_port(host, port, "--compat-listen")
     asked = asyncio.create_task(_until_asked(interrupt))
     folder = await _opened(opening, asked)
     try:
@@ -176,30 +178,33 @@ def _of_identity(identity: Identity) -> NodeOptions:
 
 def _check_ports(options: NodeOptions) -> None:
     """Raises UsageError for a port that another program has: the node would fail later, and less clearly."""
-    import errno
-    import socket
-
     from depthcache.cluster.data_folder import DEFAULT_NODE_PORT, DEFAULT_PORT
-    from depthcache.errors import UsageError
 
     host = options.listen or "127.0.0.1"
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for option, given, usual in (
         ("--port", options.port, DEFAULT_PORT),
         ("--node-port", options.node_port, DEFAULT_NODE_PORT),
     ):
-        port = usual if given is None else given
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE:
-                    raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-                words = (
-                    f"port {port} of {host} is taken, perhaps by another node; choose another with {option}"
-                )
-                raise UsageError(f"{words}, or {option} 0 for any free one") from None
+        _check_port(host, usual if given is None else given, option)
+
+
+def _check_port(host: str, port: int, option: str) -> None:
+    import errno
+    import socket
+
+    from depthcache.errors import UsageError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+            words = f"port {port} of {host} is taken, perhaps by another node; choose another with {option}"
+            any_free = "" if option.startswith("--compat") else f", or {option} 0 for any free one"
+            raise UsageError(words + any_free) from None
 
 
 def _address_towards(address: str) -> str | None:

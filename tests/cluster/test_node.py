@@ -391,6 +391,33 @@ def test_a_node_that_was_forgotten_owns_nothing_while_it_ends() -> None:
     assert core.books.owners(BOOK) == ("b2",)
 
 
+def test_a_move_says_what_happened_to_which_node() -> None:
+    core = node("b2", "c3")
+    create(core, replicas=3)
+    assert core.books.why(BOOK) == "created or changed"
+    core.on_member(Member(facts("b2"), MemberState.LEFT), 0)
+    assert core.books.why(BOOK) == "node b2 ended", "by a signal: it did not leave the cluster"
+    core.on_member(alive("b2", run=2), 0)
+    assert core.books.why(BOOK) == "node b2 is up"
+    core.on_member(suspect("c3"), 0)
+    core.on_time(DEAD_AFTER_NS, WALL_MS)
+    assert core.books.why(BOOK) == "node c3 is away", "as the status calls it"
+
+
+def test_a_node_that_has_just_started_began_its_books_because_it_started() -> None:
+    wanted = WantedSet("a1")
+    for each in ("a1", "b2"):
+        wanted.register(each, wall_ms=WALL_MS)
+    wanted.create(BOOK, replicas=2, settings={}, wall_ms=WALL_MS)
+    core = NodeCore(facts("a1"), wanted)
+    core.start(0, WALL_MS)
+    core.on_member(alive("b2"), 0)
+    assert only(StartReplica, core.take_commands(0)) == []
+    core.on_tell("b2", messages.encode(Reports(1, 0, True, {f"{BOOK.exchange} {BOOK.symbol}": "synced"})), 0)
+    assert only(StartReplica, core.take_commands(0))
+    assert core.books.why(BOOK) == "this node started", "and not because b2 is up"
+
+
 # --- how far it sees -------------------------------------------------------------------------
 
 

@@ -210,7 +210,8 @@ async def test_moves_say_why(tmp_path: Path) -> None:
             ("synced", ""),
             ("ended", "handed over to b2"),
         ]
-        assert (two.moves()[0].source, two.moves()[-1].why) == ("a1", "no longer wanted")
+        assert (two.moves()[0].source, two.moves()[0].why) == ("a1", "this node started")
+        assert two.moves()[-1].why == "no longer wanted"
         again = found.make("a1")
         assert again.moves() == one.moves()
 

@@ -31,7 +31,7 @@ from depthcache.cluster.core.commands import (
 )
 from depthcache.cluster.core.members import Member, Membership, MemberState, Node
 from depthcache.cluster.core.messages import Beat, Content, Message, Reports, ReportsWanted, Store, Stored
-from depthcache.cluster.core.ownership import Ownership, ReplicaState
+from depthcache.cluster.core.ownership import WANTED, Ownership, ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Delta, Value
 from depthcache.cluster.core.stamps import Stamp
@@ -40,6 +40,7 @@ from depthcache.cluster.errors import MalformedClusterMessage
 
 __all__ = ["NodeCore", "load"]
 
+STARTED = "this node started"
 _BEAT_NS = 1_000_000_000
 _STORE_TIMEOUT_S = 2.5
 """Longer than a frozen node stays unnoticed."""
@@ -127,8 +128,8 @@ class NodeCore:
             self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
         elif self._me.id not in registered:
             self._stop()
-        self.books.on_wanted(self.wanted.books())
-        self._on_view("this node started")
+        self.books.on_wanted(self.wanted.books(), STARTED)
+        self._on_view(STARTED)
         self._deny()
         self._beat_ns = now_ns
         self._settle_ns = now_ns + _SETTLE_NS
@@ -203,7 +204,7 @@ class NodeCore:
             self._tell(peer, ReportsWanted())
             self._tell(peer, self._beat())
             self._ask_to_store(peer)
-        what = {MemberState.ALIVE: "is there", MemberState.SUSPECT: "is suspect", MemberState.LEFT: "left"}
+        what = {MemberState.ALIVE: "is up", MemberState.SUSPECT: "is suspect", MemberState.LEFT: "ended"}
         self._on_view(f"node {peer} {what[member.state]}")
 
     def on_time(self, now_ns: int, wall_ms: int) -> None:
@@ -212,7 +213,7 @@ class NodeCore:
         for peer in dead:
             self._on_gone(peer)
         if dead:
-            self._on_view(f"node {', '.join(dead)} is dead")
+            self._on_view(f"node {', '.join(dead)} is away")
         if now_ns >= self._beat_ns:
             self._beat_ns = now_ns + _BEAT_NS
             self.books.look_again()
@@ -328,7 +329,7 @@ class NodeCore:
 
     def _on_changed(self, changed: Changed, now_ns: int) -> None:
         if changed.books:
-            self.books.on_wanted(changed.books)
+            self.books.on_wanted(changed.books, WANTED if self._settle_ns is None else STARTED)
         if changed.nodes:
             denied = self.wanted.denied()
             for peer in denied:
@@ -344,7 +345,9 @@ class NodeCore:
     def _stop(self) -> None:
         if not self._is_stopped:
             self._is_stopped = True
-            self._commands.append(StopNode("this node was removed from the cluster: let it join again"))
+            what = "was removed from" if self._me.id in self.wanted.denied() else "has left"
+            reason = f"it {what} the cluster: delete its data folder, then the machine can join again"
+            self._commands.append(StopNode(reason))
 
     def _deny(self) -> None:
         denied = self.wanted.denied()
@@ -362,6 +365,8 @@ class NodeCore:
 
     def _on_view(self, why: str) -> None:
         """Other nodes own books now, or nodes are seen differently."""
+        if self._settle_ns is not None:
+            why = STARTED  # nodes that were there before are no news
         nodes, owning = self.members.not_dead(), self.wanted.registered() - self.wanted.draining()
         placed = [node for node in nodes if node.id in owning]
         self.books.on_nodes(placed or nodes, why)

@@ -150,12 +150,12 @@ class Ownership:
         self._dirty |= self._owners.keys() | self._replicas.keys()
         self._owners.clear()
 
-    def on_wanted(self, keys: Iterable[BookKey]) -> None:
+    def on_wanted(self, keys: Iterable[BookKey], why: str = WANTED) -> None:
         """These books are wanted now, or no longer, or with other settings."""
         for key in keys:
             self._owners.pop(key, None)
             self._dirty.add(key)
-            self._why[key] = WANTED
+            self._why[key] = why
 
     def on_report(self, node: str, key: BookKey, state: ReplicaState | None, now_ns: int) -> None:
         """The state of a book on another node; None if it does not hold it."""

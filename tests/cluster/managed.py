@@ -16,7 +16,7 @@ from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
-from depthcache.cluster.core.wanted_set import WantedSet
+from depthcache.cluster.core.wanted_set import CertificateReport, WantedSet
 from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
@@ -119,6 +119,13 @@ class FakeNode(ClusterNode):
             self.core.books.on_report(peer, key, state, 0)
         self.core.take_commands(0)
 
+    def report_key(self, node: str = "a1") -> None:
+        """A node says that it has the authority's key."""
+        wanted = self.core.wanted
+        before, wanted.node = wanted.node, node
+        wanted.report_certificate(CertificateReport(frozenset({"5" * 64}), "5" * 64, True), wall_ms=WALL_MS)
+        wanted.node = before
+
     async def remove(self, node: str) -> int:
         self.core.deny(node, until_ms=WALL_MS + 1, now_ns=0, wall_ms=WALL_MS)
         self.core.take_commands(0)
@@ -145,7 +152,7 @@ class FakeAdmission:
 
     def invite(self) -> Invitation:
         if not self._can_issue:
-            raise JoinRefused(reason="this node has no key of the authority: ask node a1")
+            raise JoinRefused(reason="this node does not have the authority's key: ask node a1")
         return Invitation(command=("cluster", "join", "10.0.0.1:42080", JOIN_TOKEN), valid_s=1_800)
 
     async def rotate_token(self, role: Role) -> NewToken:
@@ -154,7 +161,7 @@ class FakeAdmission:
 
     async def rotate_authority(self) -> str:
         if not self._can_issue:
-            raise UsageError("this node has no key of the authority: ask a node that has it")
+            raise UsageError("this node does not have the authority's key: ask a node that has it")
         self.authorities += 1
         return "5" * 64
 

@@ -68,7 +68,9 @@ def test_replicas_are_checked_also_where_the_books_are_kept_already(replicas: ob
 
 def test_more_replicas_than_nodes_are_wanted_and_said() -> None:
     _, answer = ask(FakeNode(), "create_cluster_books", body={**BOOKS, "replicas": 3})
-    assert answer["note"] == "3 replicas are wanted and 1 node may hold books: further nodes get the rest"
+    assert answer["note"] == (
+        "3 replicas are wanted and 1 node can hold books: the next nodes to join get the rest"
+    )
     assert "note" not in ask(FakeNode("b2", "c3"), "create_cluster_books", body={**BOOKS, "replicas": 3})[1]
 
 
@@ -212,6 +214,26 @@ def test_a_node_leaves() -> None:
     admission = FakeAdmission()
     assert ask(node, "leave_cluster", admission=admission) == (202, {"node": "a1", "leaving": True})
     assert node.is_leaving
+
+
+def test_the_only_node_with_the_key_of_the_authority_does_not_leave() -> None:
+    """Without it no node could join, and all certificates would end within a week."""
+    node, admission = FakeNode("b2"), FakeAdmission()
+    node.report_key("a1")
+    status, answer = ask(node, "leave_cluster", admission=admission)
+    assert (status, answer["error"]["code"]) == (409, "last_key")
+    assert "copy authority.key" in answer["error"]["message"]
+    assert not node.is_leaving
+    node.report_key("b2")
+    assert ask(node, "leave_cluster", admission=admission)[0] == 202
+
+
+def test_the_removal_of_the_only_node_with_the_key_says_what_that_means() -> None:
+    node = FakeNode("b2")
+    node.report_key("b2")
+    status, answer = ask(node, "remove_cluster_node", "b2")
+    assert (status, answer["removed"]) == (200, True)
+    assert answer["note"].startswith("no other node has the authority's key: no node can join")
 
 
 def test_another_node_is_removed_and_refused_and_this_one_is_not() -> None:

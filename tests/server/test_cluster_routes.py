@@ -129,7 +129,7 @@ def test_old_clients_create_and_stop_books_of_the_cluster(tmp_path: Path) -> Non
             assert "desired_quantity" not in made["message"]
             assert node.core.wanted.books()[BTC].replicas == 2
             more = await old(running, "create_depthcache", exchange=SPOT, market="A", desired_quantity=3)
-            assert more["message"].startswith("3 replicas are wanted and 2 nodes may hold books"), "C15"
+            assert more["message"].startswith("3 replicas are wanted and 2 nodes can hold books"), "C15"
             await old(running, "stop_depthcache", exchange=SPOT, market="A")
             again = await old(running, "create_depthcache", **named)
             assert (again["result"], again["error_id"]) == ("ERROR", "#1024")

@@ -132,7 +132,7 @@ class Housekeeping:
         """A token for one further node. Raises JoinRefused: too many are open; UsageError: no key here."""
         issuer = self.issuer()
         if issuer is None:
-            raise UsageError("this node has no key of the authority: ask a node that has it")
+            raise self._without_key()
         secret = make_secret("read").removeprefix("dcr_")
         return issuer.issue(secret=secret, now_ns=self._clock.now_ns())
 
@@ -164,10 +164,12 @@ class Housekeeping:
         """
         own = self._folder.authorities()
         if not own:
-            raise UsageError("this node has no key of the authority: ask a node that has it")
+            raise self._without_key()
         reports = self._runner.core.wanted.certificates().values()
         if len(own) > 1 or any(len(each.trusts) > 1 for each in reports):
-            raise UsageError("an authority takes over already: wait until all nodes have its certificates")
+            raise UsageError(
+                "the authority is already being replaced: wait until all nodes have new certificates"
+            )
         given = self._folder.identity
         successor = Authority.create(given.cluster, now=self._now())
         both = successor.certificate + given.authority
@@ -293,6 +295,13 @@ class Housekeeping:
         if newest is not None and issuer_of(given.authority, given.certificate) != newest:
             return True
         return self._now() >= renew_at(given.certificate)
+
+    def _without_key(self) -> UsageError:
+        core = self._runner.core
+        having = (core.members.node(peer) for peer, each in core.wanted.certificates().items() if each.issues)
+        asked = " or ".join(f"{node.id} at {node.address}" for node in having if node is not None)
+        whom = f"node {asked}" if asked else "a node that has it"
+        return UsageError(f"this node does not have the authority's key: ask {whom}")
 
     def _issuers(self) -> list[str]:
         """The servers to ask for a certificate: those first that said that they can sign."""

@@ -29,6 +29,7 @@ __all__ = ["Admission", "ClusterManagement", "Invitation", "ManagedNode", "NewTo
 
 _MOST_SYMBOLS = 5_000
 _USUAL_REPLICAS = 2
+_WITHOUT_KEY = "no node can join, and the certificates of nodes end within a week"
 _OK = HTTPStatus.OK
 
 Answer = tuple[int, bytes]
@@ -295,7 +296,7 @@ class ClusterManagement:
             raise InvalidArgument(name="draining", value=draining, allowed="true or false")
         node = self._known(node)
         if draining and self._owning() <= {node}:
-            words = f"node {node} is the only one that may hold books: let another one join first"
+            words = f"node {node} is the only one that can hold books: let another one join first"
             raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=node)
         await self._node.runner.drain(node, draining=draining)
         return _OK, compact_json({"node": node, "draining": draining})
@@ -306,8 +307,10 @@ class ClusterManagement:
         if node == me:
             words = "a node cannot remove itself: let it leave, or ask another node"
             raise _Refused(HTTPStatus.CONFLICT, "own_node", words, node=node)
+        had_key = self._is_last_with_key(node)
         await self._node.remove(node)
-        return _OK, compact_json({"node": node, "removed": True})
+        note = {"note": f"no other node has the authority's key: {_WITHOUT_KEY}"} if had_key else {}
+        return _OK, compact_json({"node": node, "removed": True} | note)
 
     async def _rotate(self, role: str, _second: str, body: bytes) -> Answer:
         _object(body or b"{}")
@@ -330,13 +333,24 @@ class ClusterManagement:
         _object(body or b"{}")
         me = self._me()
         if self._owning() <= {me}:
-            words = f"node {me} is the only one that may hold books: end its process instead"
+            words = f"node {me} is the only one that can hold books: end its process instead"
             raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=me)
+        if self._is_last_with_key(me):
+            words = (
+                f"only node {me} has the authority's key: copy authority.key into the data folder of another "
+                "node, restart that node, and repeat this"
+            )
+            raise _Refused(HTTPStatus.CONFLICT, "last_key", words, node=me)
         self._node.begin_leaving()
         return HTTPStatus.ACCEPTED, compact_json({"node": me, "leaving": True})
 
     def _me(self) -> str:
         return self._node.runner.core.members.me.id
+
+    def _is_last_with_key(self, node: str) -> bool:
+        """Whether no other node could let nodes join and renew certificates."""
+        reports = self._node.runner.core.wanted.certificates()
+        return {peer for peer, each in reports.items() if each.issues} == {node}
 
     def _owning(self) -> set[str]:
         return _owning(self._node.runner.core)
@@ -347,9 +361,8 @@ class ClusterManagement:
         found = [node] if node in registered else [each for each in registered if each.startswith(node)]
         if len(found) == 1 and node:
             return found[0]
-        words = (
-            f"no node has the id {node[:40]!r}" if not found else f"several nodes have ids like {node[:40]!r}"
-        )
+        which = "several nodes have ids that begin with" if found else "no node has the id"
+        words = f"{which} {node[:40]!r}: the nodes are {', '.join(sorted(registered))}"
         raise _Refused(HTTPStatus.NOT_FOUND, "unknown_node", words, nodes=sorted(registered))
 
 
@@ -359,7 +372,7 @@ def shortage(core: NodeCore, replicas: int) -> str:
     if replicas <= nodes:
         return ""
     have = "1 node" if nodes == 1 else f"{nodes} nodes"
-    return f"{replicas} replicas are wanted and {have} may hold books: further nodes get the rest"
+    return f"{replicas} replicas are wanted and {have} can hold books: the next nodes to join get the rest"
 
 
 def _owning(core: NodeCore) -> set[str]:

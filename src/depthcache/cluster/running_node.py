@@ -502,7 +502,9 @@ class ClusterNode:
             state = "draining" if peer in core.wanted.draining() else "alive"
         elif node is not None:
             state = "suspect"
-        facts: dict[str, Any] = {"id": peer, "state": state, "address": None}
+        report = core.wanted.certificates().get(peer)
+        has_key = report is not None and report.issues
+        facts: dict[str, Any] = {"id": peer, "state": state, "has_authority_key": has_key, "address": None}
         if node is not None:
             facts |= {
                 "address": node.address,

@@ -220,7 +220,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_start_overwrites_nothing(path: Path) -> None:
-    with pytest.raises(DataFolderUnusable, match="is not empty"):
+    with pytest.raises(DataFolderUnusable, match="a node has this folder"):
         DataFolder.create(path, FREE, now=NOW)
 
 

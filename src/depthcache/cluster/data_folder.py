@@ -148,12 +148,9 @@ class NodeOptions:
                 raise InvalidArgument(name=name, value=port, allowed="0 to 65,535")
         if self.capacity is not None and not 0 < self.capacity <= 1_000_000:
             raise InvalidArgument(name="capacity", value=self.capacity, allowed="above 0, at most 1,000,000")
-        if self.listen is not None:
-            try:
-                ipaddress.ip_address(self.listen)
-            except ValueError:
-                allowed = "an address such as 10.0.0.1, ::1 or 0.0.0.0, and no name"
-                raise InvalidArgument(name="listen", value=self.listen, allowed=allowed) from None
+        if self.listen is not None and not _is_address(self.listen):
+            allowed = "an address such as 10.0.0.1, ::1 or 0.0.0.0, and no name"
+            raise InvalidArgument(name="listen", value=self.listen, allowed=allowed)
         if len(self.hosts or ()) > _MOST_HOSTS:
             raise InvalidArgument(name="hosts", value=len(self.hosts or ()), allowed=f"at most {_MOST_HOSTS}")
         for host in self.hosts or ():
@@ -460,9 +457,13 @@ def clusters_root() -> Path:
 def find_folder(*, cluster: str | None, data_dir: Path | None) -> Path | None:
     """The folder that a command means: the one that is named, else the only one; None if there is none yet.
 
-    Raises UsageError if there are several."""
+    Raises UsageError if there are several, or if the named folder belongs to another cluster."""
     if data_dir is not None:
-        return data_dir if (data_dir / "node.json").exists() else None
+        if not (data_dir / "node.json").exists():
+            return None
+        if cluster is not None and cluster != (owner := _read_facts(data_dir / "node.json").cluster):
+            raise UsageError(f"{data_dir} is the folder of a node of cluster {owner}, not of {cluster}")
+        return data_dir
     root = clusters_root()
     found = sorted(each.parent for each in root.glob("*/node.json") if not each.parent.name.startswith("."))
     if cluster is not None:
@@ -496,9 +497,12 @@ def check_empty(path: Path) -> None:
     """Raises DataFolderUnusable unless a new folder can be made here: also before a token is used up."""
     try:
         if path.exists() and not path.is_dir():
-            raise DataFolderUnusable(path=str(path), reason="is no folder: name another one")
+            raise DataFolderUnusable(path=str(path), reason="is no folder: choose another one")
+        if (path / "node.json").exists():
+            reason = "has a node already: `depthcache cluster start` runs it; another node needs another folder"
+            raise DataFolderUnusable(path=str(path), reason=reason)
         if path.exists() and any(path.iterdir()):
-            raise DataFolderUnusable(path=str(path), reason="is not empty: name another folder")
+            raise DataFolderUnusable(path=str(path), reason="is not empty: choose another folder")
         above = next(each for each in (path.absolute().parent, *path.absolute().parents) if each.exists())
         if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
             raise DataFolderUnusable(
@@ -558,6 +562,14 @@ def _resolved(facts: _Facts, options: NodeOptions) -> _Facts:
             name="node_port", value=node_port, allowed="another port than that of the server"
         )
     return replace(facts, port=port, node_port=node_port)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _free_port(address: str, *, other: int = 0) -> int:
@@ -645,13 +657,11 @@ def _read_facts(path: Path) -> _Facts:
 
 def _is_host(text: str) -> bool:
     """Whether this can be in a certificate, and in the address of a node."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        # Of digits alone it would be a wrong address.
-        last = text.rpartition(".")[2]
-        return len(text) <= _MOST_HOST and _HOST.fullmatch(text) is not None and not last.isdigit()
-    return "%" not in text
+    if _is_address(text):
+        return "%" not in text
+    # Of digits alone it would be a wrong address.
+    last = text.rpartition(".")[2]
+    return len(text) <= _MOST_HOST and _HOST.fullmatch(text) is not None and not last.isdigit()
 
 
 def _texts(found: object) -> tuple[str, ...]:

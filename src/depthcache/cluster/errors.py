@@ -96,7 +96,7 @@ class BookNotWanted(UsageError, LookupError):
     def __init__(self, *, exchange: str, symbol: str) -> None:
         self.exchange, self.symbol = exchange, symbol
         super().__init__(
-            f"the cluster does not keep {clean(symbol)} on {clean(exchange)}: create the book first"
+            f"the cluster does not keep {clean(symbol)} on {clean(exchange)}: add the book first"
         )
 
 

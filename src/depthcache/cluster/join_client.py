@@ -70,7 +70,13 @@ class _TryAgain(Exception):
 
 
 async def join_cluster(
-    address: str, token: str, options: NodeOptions, *, data_dir: Path | None = None, timeout_s: float = 60.0
+    address: str,
+    token: str,
+    options: NodeOptions,
+    *,
+    data_dir: Path | None = None,
+    timeout_s: float = 60.0,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> DataFolder:
     """Join a cluster: `depthcache cluster join ADDRESS TOKEN`. Returns the folder that was made.
 
@@ -81,6 +87,7 @@ async def join_cluster(
         options: how this node is reached and placed.
         data_dir: an empty or new folder; None for that of the cluster's name in the user's data folder.
         timeout_s: how long to try while the node does not answer.
+        on_wait: called once if it does not answer at first; gets the reason.
 
     Raises JoinRefused: no such token here, redeemed, expired, another cluster; ConnectionFailed: no answer in
     time; DataFolderUnusable: the folder has something; InvalidArgument. Then nothing was written, and a token
@@ -88,9 +95,10 @@ async def join_cluster(
     """
     parsed = JoinToken.parse(token)
     url = _url(address)
+    again = _Again(on_wait)
     try:
         async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
-            authority = await _authority(session, url, parsed)
+            authority = await _authority(session, url, parsed, again)
             cluster = check_cluster(cluster_of(authority))
             path = data_dir or clusters_root() / cluster
             check_empty(path)
@@ -100,9 +108,12 @@ async def join_cluster(
             request = JoinRequest(parsed.secret, node, key.request, hosts, listen)
             context = ssl.create_default_context(cadata=authority)
             join = f"{url}/v1/cluster/join"
-            body = await _again(partial(_request, session, "POST", join, context, body=request.encode()))
+            body = await again.ask(partial(_request, session, "POST", join, context, body=request.encode()))
     except TimeoutError:
-        reason = f"no answer that could be used within {timeout_s:g} s; the token was not refused"
+        reason = (
+            f"no node answered within {timeout_s:g} s ({again.reason or 'silent'}): is this the address of a "
+            "node, and does it run? The token can still be used"
+        )
         raise ConnectionFailed(url=url, reason=reason) from None
     grant = JoinGrant.decode(body)
     _check(grant, cluster=cluster, authority=authority, node=node, key=key.key)
@@ -144,11 +155,11 @@ async def renew_certificate(
     raise ConnectionFailed(url="https://(nodes of the cluster)", reason=reason)
 
 
-async def _authority(session: aiohttp.ClientSession, url: str, token: JoinToken) -> str:
+async def _authority(session: aiohttp.ClientSession, url: str, token: JoinToken, again: _Again) -> str:
     """The certificate that the token names, and nothing else of what an unknown server sends."""
     unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    content = await _again(
+    content = await again.ask(
         partial(
             _request, session, "GET", f"{url}/v1/cluster/authority", unchecked, most=_MOST_AUTHORITY_BYTES
         )
@@ -162,13 +173,27 @@ async def _authority(session: aiohttp.ClientSession, url: str, token: JoinToken)
     raise JoinRefused(reason="the cluster sent no certificate that can be read")
 
 
-async def _again(call: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Repeat a request until it is answered."""
-    pause_s = _PAUSE_S
-    while True:
-        try:
-            return await call()
-        except _TryAgain:
+class _Again:
+    """Repeats requests until they are answered.
+
+    Attributes:
+        reason: why the last one was not; empty if none failed.
+    """
+
+    def __init__(self, on_wait: Callable[[str], None]) -> None:
+        self.reason: str = ""
+        self._on_wait = on_wait
+
+    async def ask(self, call: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The answer to a request."""
+        pause_s = _PAUSE_S
+        while True:
+            try:
+                return await call()
+            except _TryAgain as error:
+                if not self.reason:
+                    self._on_wait(str(error))
+                self.reason = str(error)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _MOST_PAUSE_S)
 
@@ -206,13 +231,25 @@ async def _request(
         )
         raise JoinRefused(reason=reason) from None
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is one
-        raise _TryAgain(clean(str(error)) or type(error).__name__) from None
+        raise _TryAgain(_failure(error)) from None
     if status == HTTPStatus.OK:
         return content
     reason = _reason(content) or f"HTTP status {status}"
     if status in for_good:
         raise JoinRefused(reason=reason)
     raise _TryAgain(reason)
+
+
+def _failure(error: Exception) -> str:
+    """Why a request failed, without the objects that aiohttp names."""
+    if isinstance(error, TimeoutError):
+        return f"silent for {_TRY_S:g} s"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name is not known"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return "it does not speak TLS"
+    found = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return clean(getattr(found, "strerror", None) or str(found)) or type(found).__name__
 
 
 async def _content(response: aiohttp.ClientResponse, most: int) -> bytes:

@@ -19,7 +19,7 @@ __all__ = ["JOIN_ROUTE", "RENEW_ROUTE", "JoinableCluster", "RunningCluster", "an
 
 JOIN_ROUTE, RENEW_ROUTE = "join_cluster", "renew_node_certificate"
 """The names of the native routes."""
-_NO_KEY = "this node has no key of the authority: ask the node that issued the token"
+_NO_KEY = "this node does not have the authority's key: ask the node that issued the token"
 
 
 class _OtherAuthority(JoinRefused):
@@ -154,7 +154,7 @@ def renew(issuer: Issuer, cluster: JoinableCluster, body: bytes, *, now: datetim
     if request.authority not in ("", issuer.authority.hash):
         raise _OtherAuthority(reason=_NO_KEY)
     if node not in cluster.known() and node not in cluster.denied():
-        raise JoinRefused(reason="the node is not registered, or has left for good: let it join again")
+        raise JoinRefused(reason="the node does not belong to the cluster any more: let it join again")
     certificate = issuer.renew(
         request.request, node=node, hosts=request.hosts, denied=cluster.denied(), now=now
     )

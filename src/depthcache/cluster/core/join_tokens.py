@@ -19,6 +19,7 @@ __all__ = ["LIFE_NS", "JoinToken", "JoinTokens"]
 LIFE_NS = 30 * 60 * 1_000_000_000
 """How long a token can be redeemed."""
 _MOST_OPEN = 1_000
+_NEW = "get a new one with `depthcache cluster token join`"
 _SHAPE = re.compile(r"dcj_([0-9a-f]{64})_([A-Za-z0-9_-]{16,128})")
 
 
@@ -39,7 +40,7 @@ class JoinToken:
         """The token of a text. Raises JoinRefused, which does not show it."""
         found = _SHAPE.fullmatch(text.strip())
         if found is None:
-            raise JoinRefused(reason="a join token looks like dcj_<hash>_<secret>")
+            raise JoinRefused(reason=f"this is not a join token, dcj_<hash>_<secret>: {_NEW}")
         return cls(found[1], found[2])
 
     def text(self) -> str:
@@ -51,7 +52,7 @@ class JoinToken:
 
         Raises JoinRefused."""
         if not hmac.compare_digest(authority, self.authority):
-            raise JoinRefused(reason="it is another cluster than the one that issued the token")
+            raise JoinRefused(reason="the node at this address belongs to another cluster than the token")
 
 
 @dataclass(slots=True)
@@ -96,11 +97,13 @@ class JoinTokens:
         digest = _digest(secret)
         matching = [each for each in self._open if hmac.compare_digest(each.digest, digest)]
         if not matching:
-            raise JoinRefused(reason="this node did not issue the token, or was restarted since")
+            raise JoinRefused(
+                reason=f"the node asked did not issue the token, or was restarted since: {_NEW}"
+            )
         if matching[0].redeemed_by not in (None, by):
-            raise JoinRefused(reason="the token was redeemed already: issue another one")
+            raise JoinRefused(reason=f"the token was redeemed already: {_NEW}")
         if now_ns >= matching[0].until_ns:
-            raise JoinRefused(reason="the token has expired: issue another one")
+            raise JoinRefused(reason=f"the token has expired: {_NEW}")
         return matching[0]
 
 

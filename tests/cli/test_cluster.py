@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ def test_books_are_added_changed_and_removed(commands: Commands) -> None:
 def test_every_change_prints_one_json_object(commands: Commands) -> None:
     found = commands.json("add", "BTCUSDT", "--replicas", "4")
     assert (found["created"], found["existing"]) == (["BTCUSDT"], [])
-    assert found["note"].startswith("4 replicas are wanted and 3 nodes may hold books")
+    assert found["note"].startswith("4 replicas are wanted and 3 nodes can hold books")
     assert commands.json("set", "BTCUSDT", "--replicas", "1") == {"changed": ["BTCUSDT"]}
     assert commands.json("remove", "BTCUSDT") == {"stopped": ["BTCUSDT"], "missing": []}
     assert commands.json("remove", "--node", "b2") == {"node": "b2", "removed": True}
@@ -153,7 +154,7 @@ def test_a_node_is_drained_until_it_holds_no_book(commands: Commands) -> None:
     commands.node.core.books.on_report("b2", BTC, None, 0)
     assert commands.run("drain", "b2")[:2] == (0, "node b2 holds no book\n")
     assert commands.node.core.wanted.draining() == {"b2"}
-    assert commands.run("drain", "b2", "--undo")[:2] == (0, "node b2 may hold books again\n")
+    assert commands.run("drain", "b2", "--undo")[:2] == (0, "node b2 can hold books again\n")
     assert commands.node.core.wanted.draining() == frozenset()
 
 
@@ -165,16 +166,16 @@ def test_a_node_is_asked_to_leave(commands: Commands) -> None:
 def test_tokens_go_to_stdout_and_words_to_stderr(commands: Commands) -> None:
     code, out, err = commands.run("token", "join")
     assert (code, out) == (0, f"depthcache cluster join 10.0.0.1:42080 {JOIN_TOKEN}\n")
-    assert err == "depthcache: valid once, for 30 minutes; add the options of `cluster join`\n"
+    assert err == "depthcache: for one node, within 30 minutes; add options as `cluster join --help` says\n"
     code, out, err = commands.run("token", "read")
     assert (code, out) == (0, f"{NEW_TOKEN}\n")
-    assert "earlier read tokens end at" in err
+    assert err.startswith("depthcache: this is now in read.token of every node; earlier ones end at ")
 
 
 def test_another_authority_takes_over(commands: Commands) -> None:
     code, out, _ = commands.run("rotate-ca")
     assert (code, out) == (
-        0, f"the authority {'5' * 16}… takes over: clients of other machines need the new one\n"
+        0, f"the authority {'5' * 16}… takes over; clients of other machines need the new authority.pem\n"
     )  # fmt: skip
     assert commands.json("rotate-ca") == {"authority": "5" * 64}
 
@@ -185,7 +186,7 @@ def test_another_authority_takes_over(commands: Commands) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("drain", "zz"), "no node has the id 'zz'"),
+        (("drain", "zz"), "no node has the id 'zz': the nodes are a1, b2, c3"),
         (("set", "BTCUSDT", "--replicas", "1"), "the cluster does not keep BTCUSDT on binance.com"),
         (("add", "BTC USDT"), "invalid symbol"),
         (("add", "BTCUSDT", "--speed-ms", "7"), "invalid speed_ms 7"),
@@ -203,7 +204,14 @@ def test_what_a_node_refuses_is_one_line(commands: Commands, words: tuple[str, .
 def test_a_read_token_reads_and_changes_nothing(commands: Commands) -> None:
     assert commands.run("status", by="read")[0] == 0
     code, _, err = commands.run("add", "BTCUSDT", by="read")
-    assert (code, err) == (2, "depthcache: this needs a token with the role manage; yours has read\n")
+    assert (code, err) == (2, "depthcache: this needs the admin token: --token-file admin.token\n")
+
+
+def test_a_token_of_another_cluster_is_named_as_that(commands: Commands, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("dcr_of-another-cluster")
+    code, _, err = commands.run("status", by="other")
+    words = f"{commands.url} does not know this token: is it of this cluster, and the newest one?"
+    assert (code, err) == (2, f"depthcache: {words}\n")
 
 
 @pytest.mark.parametrize(
@@ -215,6 +223,14 @@ def test_a_read_token_reads_and_changes_nothing(commands: Commands) -> None:
         (["--server", "https://127.0.0.1:1"], "--server needs --token-file FILE"),
         (["--token-file", "x"], "--token-file needs --server URL"),
         (["--ca", "x"], "--ca needs --server URL"),
+        (["--server", "https://h:1", "--cluster", "red-fox"], "name a node by --server, or by --data-dir"),
+        (["--server", "https://h:1/x", "--token-file", "TOKEN"], "invalid --server 'https://h:1/x'"),
+        (["--server", "h:1", "--token-file", "TOKEN", "--ca", "nowhere"], "invalid --ca 'nowhere'"),
+        (["--server", "h:1", "--token-file", "TOKEN", "--ca", "TOKEN"], "invalid --ca "),
+        (
+            ["--server", "127.0.0.1:1", "--token-file", "TOKEN"],
+            "connection to http://127.0.0.1:1 failed: no node answers there: does it run?",
+        ),
         (["--server", "http://10.0.0.1:1", "--token-file", "TOKEN"], "invalid --server 'http://10.0.0.1:1'"),
         (["--server", "https://u:p@h:1", "--token-file", "TOKEN"], "invalid --server"),
         (["--server", "https://h:99999", "--token-file", "TOKEN"], "invalid --server"),
@@ -290,7 +306,9 @@ def test_the_status_says_what_is_wrong_and_exits_with_1(commands: Commands) -> N
     assert code == 0
     assert out.startswith("cluster amber-fox: 3 of 3 nodes up, 1 book, all synced\n")
     commands.node.see("b2", MemberState.SUSPECT)
-    assert commands.run("status", by="read")[0] == 1, "a node is not there"
+    code, out, _ = commands.run("status", by="read")
+    assert code == 1, "a node is not there"
+    assert "2 of 3 node b2 is suspect" in " ".join(out.split())
 
 
 def test_nodes_that_may_hold_no_book_are_not_missed(commands: Commands) -> None:
@@ -302,7 +320,16 @@ def test_nodes_that_may_hold_no_book_are_not_missed(commands: Commands) -> None:
     commands.run("drain", "a1", "--timeout", "0")
     code, out, _ = commands.run("status")
     assert code == 0
-    assert "1 book, all synced" in out
+    assert "1 book, all synced, 1 lacks replicas\n" in out
+
+
+def test_a_cluster_that_nobody_can_join_says_so(commands: Commands) -> None:
+    words = "no node that is up has the authority's key: none can join or renew certificates"
+    assert words in commands.run("status")[1].splitlines()
+    commands.node.report_key()
+    assert words not in commands.run("status")[1]
+    nodes = {each["id"]: each["has_authority_key"] for each in commands.json("status")["nodes"]}
+    assert nodes == {"a1": True, "b2": False, "c3": False}
 
 
 def test_the_status_as_json_has_the_moves(commands: Commands) -> None:
@@ -434,6 +461,30 @@ def test_nodes_and_clusters_are_completed(
 
 
 # --- running nodes ---------------------------------------------------------------------------
+
+
+def test_what_a_node_cannot_run_with_is_refused_in_the_words_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+    def refused(*words: str) -> str:
+        assert main(["cluster", *words, "--port", "0", "--node-port", "0"]) == 2
+        return capsys.readouterr().err
+
+    assert refused("start", "--host", "bad host").startswith("depthcache: invalid --host 'bad host': ")
+    assert "--listen 0.0.0.0 and :: need --host: " in refused("start", "--listen", "::")
+    assert "192.0.2.77 is not an address of this machine" in refused("start", "--listen", "192.0.2.77")
+    said = refused("start", "--compat-listen", "0.0.0.0:1")
+    assert "invalid --compat-listen '0.0.0.0:1'" in said
+    assert "or --compat-allow with networks" in said
+    assert "HOST:PORT comes first" in refused("join", JOIN_TOKEN, "10.0.0.1:42080")
+    assert "this is not a join token" in refused("join", "10.0.0.1:42080", "dcr_1")
+    monkeypatch.setenv("DEPTHCACHE_SERVER", "https://10.0.0.1:42081")
+    assert "unset DEPTHCACHE_SERVER" in refused("start")
+    monkeypatch.setitem(sys.modules, "zenoh", None)
+    assert "a cluster needs the package eclipse-zenoh" in refused("join", "10.0.0.1:42080", JOIN_TOKEN)
+    assert not (tmp_path / "depthcache").exists(), "nothing was made"
 
 
 def test_a_port_that_is_taken_is_named_before_anything_is_made() -> None:
@@ -575,6 +626,15 @@ def test_a_cluster_of_two_processes_from_start_to_leave(
                 assert asked("one", "status")["cluster"] == ready["cluster"], "it takes the new token"
                 assert asked("two", "leave", "--timeout", "60")["left"] is True
                 assert two.rest()[0] == 0
+            with running(
+                "cluster", "start", "--data-dir", str(tmp_path / "two"), environment=environment
+            ) as two:
+                code, out, err = two.rest()
+                assert (code, out) == (2, "")
+                assert err.endswith(
+                    f"node {joined['node']} cannot run: it has left the cluster: "
+                    "delete its data folder, then the machine can join again\n"
+                )
             assert [each["id"] for each in asked("one", "status")["nodes"]] == [ready["node"]]
             code, out, err = one.end(signal.SIGTERM)
     assert (code, out) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -39,6 +40,8 @@ _AT_ONCE = 1_000
 """Symbols of one request: its body is bounded."""
 _MOST_NAMED = 5
 _LOOK_S = 0.5
+_NODE_ID = re.compile(r"[1-9A-F][0-9A-F]{7,15}")
+"""What the id of a node, or its beginning, is as a symbol."""
 _WATCH_S = 2.0
 
 
@@ -388,7 +391,7 @@ def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: boo
     client = _node(where, manages=True)
     if node:
         found = client.ask("DELETE", f"/nodes/{_in_path(node)}")
-        _tell(found, f"node {found['node']} is removed: the others refuse it", as_json=as_json)
+        _tell(found, f"node {found['node']} is removed; the others refuse it", as_json=as_json)
         return 0
     done: dict[str, Any] = {"stopped": [], "missing": []}
     for part in _parts(symbols):
@@ -396,6 +399,8 @@ def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: boo
     words = [f"{_books(len(done['stopped']))} removed"]
     if done["missing"]:
         words.append(f"not kept: {', '.join(done['missing'])}")
+        if any(_NODE_ID.fullmatch(each) for each in done["missing"]):
+            words.append("--node removes a node")
     _tell(done, ", ".join(words), as_json=as_json)
     return 1 if done["missing"] else 0
 
@@ -424,7 +429,7 @@ def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) ->
     found = client.ask("POST", f"/nodes/{_in_path(node)}/drain", {"draining": not undo})
     name = found["node"]
     if undo:
-        _tell(found, f"node {name} may hold books again", as_json=as_json)
+        _tell(found, f"node {name} can hold books again", as_json=as_json)
         return 0
     is_empty = bool(timeout) and _wait(client, timeout, lambda status: _held(status, name) == 0)
     words = f"node {name} holds no book" if is_empty else f"node {name} is being drained"
@@ -451,7 +456,7 @@ def leave(timeout: float, as_json: bool, **where: Any) -> int:
     has_left = bool(timeout) and _until(timeout, lambda: not _answers(client))
     words = f"node {found['node']} has left" if has_left else f"node {found['node']} is leaving"
     if has_left and client.folder is not None:
-        words += f"; its folder {client.folder} is of no use any more"
+        words += f"; you can delete its folder {client.folder}"
     _tell({**found, "left": has_left}, words, as_json=as_json)
     return 0 if has_left or not timeout else 1
 
@@ -483,13 +488,13 @@ def token(role: str, as_json: bool, **where: Any) -> int:
         _print(found)
     elif role == "join":
         click.echo(f"depthcache {join(found['command'])}")
-        tell(
-            f"depthcache: valid once, for {found['valid_s'] // 60} minutes; add the options of `cluster join`"
-        )
+        minutes = found["valid_s"] // 60
+        tell(f"depthcache: for one node, within {minutes} minutes; add options as `cluster join --help` says")
     else:
         until = datetime.fromtimestamp(found["old_until_ms"] / 1_000, UTC)
         click.echo(found["token"])
-        tell(f"depthcache: earlier {role} tokens end at {until:%H:%M} UTC")
+        file = "read.token" if role == "read" else "admin.token"
+        tell(f"depthcache: this is now in {file} of every node; earlier ones end at {until:%H:%M} UTC")
     return 0
 
 
@@ -508,7 +513,8 @@ def rotate_ca(as_json: bool, **where: Any) -> int:
     Exit code 0: it has begun. 2: it could not be done.
     """
     found = _node(where, manages=True).ask("POST", "/authority", {})
-    words = f"the authority {found['authority'][:16]}… takes over: clients of other machines need the new one"
+    authority = f"the authority {found['authority'][:16]}… takes over"
+    words = f"{authority}; clients of other machines need the new authority.pem"
     _tell(found, words, as_json=as_json)
     return 0
 
@@ -604,7 +610,7 @@ def _missing(status: Mapping[str, Any], exchange: str, symbols: set[str]) -> dic
     named = {each["symbol"]: each for each in status["books"] if each["exchange"] == name}
     missing = dict.fromkeys(symbols - named.keys(), "the cluster does not keep it")
     wrong = sorted(symbol for symbol in symbols & named.keys() if is_wrong(named[symbol], nodes))
-    return missing | {symbol: why_not(named[symbol]) for symbol in wrong}
+    return missing | {symbol: why_not(named[symbol], status["nodes"]) for symbol in wrong}
 
 
 def _books(count: int) -> str:

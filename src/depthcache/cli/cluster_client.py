@@ -11,13 +11,16 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from depthcache.errors import ConnectionFailed, InvalidArgument, UsageError
-from depthcache.foreign_text import clean
+from depthcache.foreign_text import clean, without_credentials
 
 __all__ = ["NodeClient", "NodeRefused", "find_node"]
 
 _TIMEOUT_S = 30.0
 _OK = 300
 _MOST_SHOWN = 500
+
+
+_UNAUTHORIZED = 401
 
 
 class NodeRefused(UsageError):
@@ -66,7 +69,7 @@ class NodeClient:
             response = connection.getresponse()
             status, answer = response.status, response.read()
         except (OSError, HTTPException) as error:
-            raise ConnectionFailed(url=self.url, reason=_reason(error, self.timeout_s)) from None
+            raise ConnectionFailed(url=self.url, reason=self._reason(error)) from None
         finally:
             connection.close()
         found = _parsed(answer)
@@ -76,16 +79,38 @@ class NodeClient:
         facts: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
         usual = f"{self.url} answers with status {status}, and is no book server"
         message = clean(str(facts.get("message", usual)))
+        if status == _UNAUTHORIZED:
+            message = f"{self.url} does not know this token: is it of this cluster, and the newest one?"
+        elif facts.get("code") == "role_too_low":
+            message = "this needs the admin token: --token-file admin.token"
         raise NodeRefused(
             status=status, code=clean(str(facts.get("code", ""))), message=message[:_MOST_SHOWN]
         )
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, ConnectionRefusedError):
+            folder = f" --data-dir {self.folder}" if self.folder is not None else ""
+            run = f": `depthcache cluster start{folder}` runs it" if folder else ": does it run?"
+            return f"no node answers there{run}"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            missing = "" if self.authority is not None else ": --ca FILE names authority.pem of the cluster"
+            return f"its certificate is not of this cluster ({error.verify_message}){missing}"
+        if isinstance(error, ssl.SSLError):
+            return "it does not speak TLS: this is not the port of a node for readers"
+        if isinstance(error, TimeoutError):
+            return f"no answer within {self.timeout_s:g} s"
+        return clean(str(error)) or type(error).__name__
 
     def _connection(self) -> HTTPConnection:
         parts = urlsplit(self.url)
         host, port = str(parts.hostname), parts.port
         if parts.scheme == "http":
             return HTTPConnection(host, port, timeout=self.timeout_s)
-        context = ssl.create_default_context(cafile=self.authority)
+        try:
+            context = ssl.create_default_context(cafile=self.authority)
+        except OSError as error:  # ssl.SSLError is one
+            allowed = f"the authority.pem of a node ({error.strerror or 'no certificate'})"
+            raise InvalidArgument(name="--ca", value=str(self.authority), allowed=allowed) from None
         return HTTPSConnection(host, port, timeout=self.timeout_s, context=context)
 
 
@@ -105,6 +130,8 @@ def find_node(
     from depthcache.cluster.data_folder import find_folder, node_address
 
     if server is not None:
+        if cluster is not None or data_dir is not None:
+            raise UsageError("name a node by --server, or by --data-dir or --cluster, not by both")
         return _named(server, token_file, ca)
     if token_file is not None or ca is not None:
         given = "--token-file" if token_file is not None else "--ca"
@@ -114,7 +141,7 @@ def find_node(
         where = f"in {data_dir}" if data_dir else f"of {cluster or 'a cluster'} on this machine"
         raise UsageError(
             f"there is no node {where}: `depthcache cluster start` begins one; "
-            "--server URL --token-file FILE names one elsewhere"
+            "--data-dir DIR, or --server URL --token-file FILE --ca FILE, names one elsewhere"
         )
     return NodeClient(
         url=f"https://{node_address(folder)}",
@@ -125,18 +152,18 @@ def find_node(
 
 
 def _named(server: str, token_file: Path | None, ca: Path | None) -> NodeClient:
-    parts = urlsplit(server)
+    from depthcache.venues.servers import parse_servers
+
     allowed = "https://HOST:PORT, or http:// on this machine"
     try:
-        is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_right = False
-    is_local = parts.hostname in ("127.0.0.1", "::1", "localhost")
-    if not is_right or parts.username or parts.path.strip("/") or (parts.scheme == "http" and not is_local):
-        raise InvalidArgument(name="--server", value=server, allowed=allowed)
+        urls = parse_servers(server)
+    except InvalidArgument:
+        urls = ()
+    if len(urls) != 1 or urlsplit(urls[0]).path:
+        raise InvalidArgument(name="--server", value=without_credentials(server), allowed=allowed)
     if token_file is None:
         raise UsageError("--server needs --token-file FILE: read.token or admin.token of a node")
-    return NodeClient(url=server.rstrip("/"), token=_secret(token_file), authority=ca)
+    return NodeClient(url=urls[0], token=_secret(token_file), authority=ca)
 
 
 def _secret(path: Path) -> str:
@@ -148,16 +175,6 @@ def _secret(path: Path) -> str:
     if not found or not found.isprintable() or " " in found:
         raise InvalidArgument(name="token file", value=str(path), allowed="one line with a token")
     return found
-
-
-def _reason(error: Exception, timeout_s: float) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "no node answers there: is it running?"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not of this cluster: {error.verify_message}"
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout_s:g} s"
-    return clean(str(error)) or type(error).__name__
 
 
 def _parsed(answer: bytes) -> Any:

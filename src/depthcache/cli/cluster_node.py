@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions
     from depthcache.cluster.management import Invitation
     from depthcache.cluster.program import NodeProgram
+    from depthcache.errors import InvalidArgument
     from depthcache.server import ServerConfig
 
 __all__ = ["joined", "run", "started"]
@@ -27,6 +28,7 @@ __all__ = ["joined", "run", "started"]
 _OF_NODE = ("listen", "port", "node_port", "hosts", "zone", "egress", "capacity")
 _OF_SERVER = ("compat_listen", "compat_listen_2_8", "compat_allow", "compat_manage", "access_log")
 
+Made = TypeVar("Made")
 Opening = Callable[[], Awaitable["DataFolder"]]
 
 
@@ -35,13 +37,17 @@ def started(cluster: str | None, data_dir: Path | None, options: Mapping[str, An
 
     async def open_folder() -> DataFolder:
         from depthcache.cluster.data_folder import DataFolder, find_folder
+        from depthcache.errors import InvalidArgument
 
         node = _node_options(options)
         found = find_folder(cluster=cluster, data_dir=data_dir)
-        if found is None:
-            _check_ports(node)
-            return DataFolder.create(data_dir, node, cluster=cluster)
-        return DataFolder.open(found, node)
+        try:
+            if found is None:
+                _check_ports(node)
+                return DataFolder.create(data_dir, node, cluster=cluster)
+            return DataFolder.open(found, node)
+        except InvalidArgument as error:
+            raise _of_command(error) from None
 
     return open_folder
 
@@ -51,15 +57,25 @@ def joined(address: str, token: str, data_dir: Path | None, options: Mapping[str
 
     async def open_folder() -> DataFolder:
         from depthcache.cluster.join_client import join_cluster
+        from depthcache.errors import InvalidArgument, UsageError
 
+        if address.startswith("dcj_") and not token.startswith("dcj_"):
+            raise UsageError("HOST:PORT comes first, then the token")
         given = dict(options)
         if given["listen"] is None:
             given["listen"] = _address_towards(address)
         node = _node_options(given)
         _check_ports(node)  # before the token is used up
-        return await join_cluster(address, token, node, data_dir=data_dir)
+        try:
+            return await join_cluster(address, token, node, data_dir=data_dir, on_wait=_tell_wait)
+        except InvalidArgument as error:
+            raise _of_command(error) from None
 
     return open_folder
+
+
+def _tell_wait(reason: str) -> None:
+    tell(f"depthcache: no answer yet: {reason}; trying again for a minute")
 
 
 def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bool) -> int:
@@ -68,9 +84,9 @@ def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bo
     import asyncio
 
     from depthcache.cli.interrupt import Interrupt
-    from depthcache.server import ServerConfig
 
-    config = ServerConfig(**{name: options[name] for name in _OF_SERVER if options[name] not in (None, ())})
+    _check_can_run()
+    config = _server_config(options)
     with Interrupt() as interrupt, _written_log():
         return asyncio.run(_run(opening, config, interrupt, depth=depth, as_json=as_json))
 
@@ -113,6 +129,8 @@ async def _run(
         folder.close()
         raise
     async with open_node(folder, config, depth=depth) as program:
+        if reason := program.node.removed:  # its own files say so
+            raise UsageError(f"node {program.node.identity.node.id} cannot run: {reason}")
         if not interrupt.has_happened:
             click.echo(_ready_line(program) if as_json else "\n".join(_ready_lines(program)))
             notify("READY=1")
@@ -122,7 +140,7 @@ async def _run(
         if over.done():
             if reason := over.result():
                 raise UsageError(f"node {program.node.identity.node.id} ends: {reason}")
-            tell(f"depthcache: the node has left; its folder {folder.path} is of no use any more")
+            tell(f"depthcache: the node has left the cluster; you can delete its folder {folder.path}")
         else:
             over.cancel()
             has_others = bool(program.node.runner.core.members.alive())
@@ -156,17 +174,63 @@ async def _until_asked(interrupt: Interrupt) -> None:
         pass
 
 
+def _check_can_run() -> None:
+    """Before a join token is used up. Raises PackageMissing, UsageError."""
+    import os
+    from importlib import import_module
+
+    from depthcache.errors import PackageMissing, UsageError
+
+    for package, module in (("eclipse-zenoh", "zenoh"), ("cryptography", "cryptography.x509")):
+        try:
+            import_module(module)
+        except ImportError:
+            raise PackageMissing(package=package, wanted_for="a cluster") from None
+    if os.environ.get("DEPTHCACHE_SERVER"):
+        raise UsageError("a node takes its books from the exchange: unset DEPTHCACHE_SERVER")
+
+
 def _node_options(options: Mapping[str, Any]) -> NodeOptions:
     """What was given. Raises InvalidArgument in the words of the command."""
     from depthcache.cluster.data_folder import NodeOptions
+
+    return _checked(NodeOptions, options, _OF_NODE)
+
+
+def _server_config(options: Mapping[str, Any]) -> ServerConfig:
+    """What was given. Raises InvalidArgument in the words of the command."""
+    from depthcache.server import ServerConfig
+
+    return _checked(ServerConfig, options, _OF_SERVER)
+
+
+def _checked(make: Callable[..., Made], options: Mapping[str, Any], names: Sequence[str]) -> Made:
     from depthcache.errors import InvalidArgument
 
-    given = {name: options[name] for name in _OF_NODE if options[name] not in (None, ())}
     try:
-        return NodeOptions(**given)
+        return make(**{name: options[name] for name in names if options[name] not in (None, ())})
     except InvalidArgument as error:
-        name = {"hosts": "--host"}.get(error.name, f"--{error.name.replace('_', '-')}")
-        raise InvalidArgument(name=name, value=error.value, allowed=error.allowed) from None
+        raise _of_command(error) from None
+
+
+def _of_command(error: InvalidArgument) -> InvalidArgument:
+    """The error with the options of the command instead of the fields of a configuration."""
+    from depthcache.errors import InvalidArgument
+    from depthcache.server.config import NEEDS_NETWORKS
+
+    if error.name not in (*_OF_NODE, *_OF_SERVER):
+        return error
+    name, allowed = _option(error.name), error.allowed
+    if error.allowed == NEEDS_NETWORKS:
+        allowed = "an address of this machine (127.0.0.1, ::1), or --compat-allow with networks"
+    if error.name == "hosts" and error.value is None:
+        text = "--listen 0.0.0.0 and :: need --host: a name or address at which other machines reach this one"
+        return InvalidArgument(name=name, value=None, allowed=allowed, text=text)
+    return InvalidArgument(name=name, value=error.value, allowed=allowed)
+
+
+def _option(field_name: str) -> str:
+    return "--host" if field_name == "hosts" else f"--{field_name.replace('_', '-')}"
 
 
 def _of_identity(identity: Identity) -> NodeOptions:
@@ -200,6 +264,10 @@ def _check_port(host: str, port: int, option: str) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise UsageError(
+                    f"{host} is not an address of this machine: choose another with --listen"
+                ) from None
             if error.errno != errno.EADDRINUSE:
                 raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from None
             words = f"port {port} of {host} is taken, perhaps by another node; choose another with {option}"
@@ -229,16 +297,17 @@ def _invitation(program: NodeProgram) -> Invitation | None:
 
 def _ready_line(program: NodeProgram) -> str:
     invitation, folder = _invitation(program), program.folder
+    path = folder.path.absolute()
     facts: dict[str, Any] = {
         "url": program.node.url,
         "page": f"{program.node.page_url}/#token={program.node.read_token}",
         "read_token": program.node.read_token,
-        "admin_token_file": str(folder.path / "admin.token"),
+        "admin_token_file": str(path / "admin.token"),
         "node": program.node.identity.node.id,
         "join": None if invitation is None else list(invitation.command),
         "cluster": program.node.identity.cluster,
-        "data_dir": str(folder.path),
-        "authority_file": str(folder.authority_file),
+        "data_dir": str(path),
+        "authority_file": str(path / folder.authority_file.name),
     }
     if urls := program.node.server.compat_urls:
         facts["compat_urls"] = urls

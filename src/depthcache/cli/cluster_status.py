@@ -47,13 +47,17 @@ def status_lines(
     seen = sum(each["state"] in _SEEN for each in nodes)
     belonging = sum(each["state"] != "removed" for each in nodes)
     state = ", all synced" if books else ""
+    few = sum(int(book["synced"]) < int(book["replicas"]) for book in books)
+    state += f", {few:,} {'lacks' if few == 1 else 'lack'} replicas" if few else ""
     state = f", {len(wrong):,} not synced as wanted" if wrong else state
     up = f"{seen} of {counted(belonging, 'node')} up"
     lines = [f"cluster {clean(status['cluster'])}: {up}, {counted(len(books), 'book')}{state}"]
     lines += ["", *_nodes(status)]
+    if not any(each.get("has_authority_key") and each["state"] in _SEEN for each in nodes):
+        lines.append("no node that is up has the authority's key: none can join or renew certificates")
     shown = list(books) if shows_all else wrong[:_MOST_BOOKS]
     if shown:
-        lines += ["", *_books(shown)]
+        lines += ["", *_books(shown, nodes)]
     if len(wrong) > len(shown):
         lines.append(f"… and {len(wrong) - len(shown):,} more: --books shows all")
     for section in (_weights(status.get("weight", ())), _moves(moves[-_MOST_MOVES:])):
@@ -80,27 +84,29 @@ def _nodes(status: Mapping[str, Any]) -> list[str]:
     return _table(rows, (9, 9, 7, 7, 28, 15), right=(2, 3))
 
 
-def _books(books: Iterable[Mapping[str, Any]]) -> list[str]:
+def _books(books: Iterable[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [("BOOK", "EXCHANGE", "SYNCED", "WHY NOT")]
     rows += [
         (
             book["symbol"],
             book["exchange"],
             f"{book['synced']} of {book['replicas']}",
-            _shortened(why_not(book)) if int(book["synced"]) < int(book["replicas"]) else "",
+            _shortened(why_not(book, nodes)) if int(book["synced"]) < int(book["replicas"]) else "",
         )
         for book in books
     ]
     return _table(rows, (20, 24, 8, 30))
 
 
-def why_not(book: Mapping[str, Any]) -> str:
-    """Why a book is not synced as wanted: the reasons of its nodes, or the states of the replicas."""
+def why_not(book: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+    """Why a book is not synced as wanted: the reasons of its nodes, or the states of replicas and nodes."""
     reasons = dict.fromkeys(str(each) for each in book.get("reasons", {}).values())
     if reasons:
         return "; ".join(reasons)
     missing = [f"{node} {state}" for node, state in book["holders"].items() if state != "synced"]
-    return ", ".join(missing) or "there are fewer nodes"
+    suspect = {each["id"] for each in nodes if each["state"] == "suspect"} & book["holders"].keys()
+    missing += [f"node {node} is suspect" for node in sorted(suspect)]
+    return ", ".join(missing) or "fewer nodes than replicas"
 
 
 def _shortened(text: str) -> str:

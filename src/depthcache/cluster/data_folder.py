@@ -499,7 +499,7 @@ def check_empty(path: Path) -> None:
         if path.exists() and not path.is_dir():
             raise DataFolderUnusable(path=str(path), reason="is no folder: choose another one")
         if (path / "node.json").exists():
-            reason = "has a node already: `depthcache cluster start` runs it; another node needs another folder"
+            reason = "has a node: `depthcache cluster start` runs it; another node needs another folder"
             raise DataFolderUnusable(path=str(path), reason=reason)
         if path.exists() and any(path.iterdir()):
             raise DataFolderUnusable(path=str(path), reason="is not empty: choose another folder")

@@ -96,7 +96,7 @@ def cli(context: click.Context, debug: bool) -> None:
     depthcache doctor                    can books be kept from this host? run it first
     depthcache watch BTCUSDT             live order books in the terminal
     depthcache serve BTCUSDT             every program reads the books of one process, over HTTP
-    depthcache cluster start             many machines as one server of books
+    depthcache cluster start             several machines as one book server
     depthcache demo                      live books without Binance, from an embedded exchange
     depthcache audit BTCUSDT             is a live book right? compared at the same update ids
     depthcache record BTCUSDT --out DIR  everything that arrives, raw, to files

@@ -1,4 +1,4 @@
-"""`depthcache cluster`: many machines as one server of books: run a node, and manage the cluster."""
+"""`depthcache cluster`: run a node of a cluster, and manage the cluster."""
 
 from __future__ import annotations
 
@@ -75,16 +75,16 @@ _CLUSTER = click.option(
     "--cluster",
     metavar="NAME",
     shell_complete=_complete_cluster,
-    help="The cluster, where this machine has nodes of several.",
+    help="Name of the cluster, if this machine has nodes of several.",
 )
 _DATA_DIR = click.option(
     "--data-dir",
     metavar="DIR",
     type=_FILE,
-    help="Where the node keeps its files.  [default: ~/.local/share/depthcache/NAME]",
+    help="The data folder of the node.  [default: ~/.local/share/depthcache/NAME]",
 )
 _NODE = click.option(
-    "--node", metavar="NODE", shell_complete=_complete_node, help="A node that is gone, or must go."
+    "--node", metavar="NODE", shell_complete=_complete_node, help="Remove this node instead of books."
 )
 
 
@@ -92,8 +92,10 @@ def _asking(command: Command) -> Command:
     """The options of commands that ask a running node."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option("--ca", metavar="FILE", type=_FILE, help="authority.pem of the cluster; with --server."),
-        click.option("--token-file", metavar="FILE", type=_FILE, help="File with the token; with --server."),
+        click.option("--ca", metavar="FILE", type=_FILE, help="The cluster's authority.pem; with --server."),
+        click.option(
+            "--token-file", metavar="FILE", type=_FILE, help="read.token or admin.token; with --server."
+        ),
         click.option(
             "--server", metavar="URL", help="A node on another machine, such as https://10.0.0.1:42081."
         ),
@@ -108,38 +110,57 @@ def _running(command: Command) -> Command:
     """The options of commands that run a node."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready."),
-        click.option("--access-log", metavar="FILE", help="One JSON line a request; - for standard error."),
+        click.option("--access-log", metavar="FILE", help="Write one JSON line per request; - for stderr."),
         click.option(
-            "--compat-manage", is_flag=True, default=None, help="Let those of this machine begin books."
+            "--compat-manage", is_flag=True, default=None, help="Let old clients on this machine add books."
         ),
         click.option(
-            "--compat-allow", multiple=True, metavar="NETWORK", help="Whose old clients may connect."
+            "--compat-allow",
+            multiple=True,
+            metavar="NETWORK",
+            help="Let old clients of this network connect.",
+        ),
+        click.option("--compat-listen-2-8", metavar="ADDR:PORT", help="The same for releases up to 2.8."),
+        click.option(
+            "--compat-listen", metavar="ADDR:PORT", help="Also serve clients of the old cluster here."
         ),
         click.option(
-            "--compat-listen-2-8", metavar="ADDR:PORT", help="The same for their releases up to 2.8."
+            "--depth",
+            type=click.IntRange(1),
+            default=100,
+            show_default=True,
+            help="Complete levels per side.",
         ),
         click.option(
-            "--compat-listen", metavar="ADDR:PORT", help="A listener for clients of the old cluster."
+            "--capacity", type=float, help="How many books it holds, relative to others.  [default: 1]"
         ),
         click.option(
-            "--depth", type=click.IntRange(1), default=100, show_default=True, help="Levels a side."
+            "--egress", metavar="NAME", help="Nodes with the same name share the exchange's weight limit."
         ),
         click.option(
-            "--capacity", type=float, help="Its share of the books against other nodes.  [default: 1]"
-        ),
-        click.option("--egress", metavar="NAME", help="Nodes of one name share an address at the exchange."),
-        click.option("--zone", metavar="NAME", help="What fails together: copies go to different zones."),
-        click.option(
-            "--host", "hosts", multiple=True, metavar="NAME", help="How others reach it; the best first."
+            "--zone", metavar="NAME", help="Nodes that fail together; replicas go to different zones."
         ),
         click.option(
-            "--node-port", type=click.IntRange(0, 65_535), help="For other nodes; 0: any.  [default: 42080]"
+            "--host",
+            "hosts",
+            multiple=True,
+            metavar="NAME",
+            help="Name or address at which others reach it; the best first.",
         ),
-        click.option("--port", type=click.IntRange(0, 65_535), help="For readers; 0: any.  [default: 42081]"),
+        click.option(
+            "--node-port",
+            type=click.IntRange(0, 65_535),
+            help="Port for other nodes; 0: any free one.  [default: 42080]",
+        ),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65_535),
+            help="Port for readers; 0: any free one.  [default: 42081]",
+        ),
         click.option(
             "--listen",
             metavar="ADDR",
-            help="Address to listen on.  [default: 127.0.0.1; of join: towards that node]",
+            help="Address to listen on.  [default: 127.0.0.1; join: the one that reaches HOST]",
         ),
         _DATA_DIR,
     ):
@@ -147,15 +168,15 @@ def _running(command: Command) -> Command:
     return command
 
 
-@click.group(short_help="Many machines as one server of books.")
+@click.group(short_help="Several machines as one book server.")
 def cluster() -> None:
-    """Many machines as one server of books: each book is kept by several nodes, any node answers every read.
+    """Several machines as one book server: each book is kept by several nodes, and any node answers any read.
 
     \b
     depthcache cluster start                      the first node; on one machine it is the whole cluster
     depthcache cluster join HOST:PORT TOKEN       one more machine
     depthcache cluster add BTCUSDT --replicas 2   keep a book on two nodes
-    depthcache cluster status                     nodes, books, and why one is not synced
+    depthcache cluster status                     nodes, books, and why a book is not synced
     """
 
 
@@ -166,17 +187,18 @@ def cluster() -> None:
 @_CLUSTER
 @_running
 def start(cluster: str | None, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
-    """Run a node until SIGTERM or Ctrl-C: of a new cluster, or the node of the data folder again.
+    """Start a cluster with its first node, or run the node of the data folder again, until SIGTERM or Ctrl-C.
 
-    A new cluster gets a name, an authority that signs the certificates of its nodes, and tokens; all files
-    are in the data folder. When the node ends, others serve its books. The same command starts it again.
+    A new cluster gets a name, tokens, and an authority that signs the certificates of its nodes. All files
+    are in the data folder. It also keeps addresses, ports, zone, egress and capacity; give other options at
+    each start. When the node ends, others serve its books.
 
     \b
     depthcache cluster start
     depthcache cluster start --listen 10.0.0.1 --zone rack1
     depthcache cluster start --data-dir DIR --port 0 --node-port 0 --json
 
-    Exit code 0: it ran until it was asked to end, or left. 2: it could not be done, or was removed.
+    Exit code 0: it ran until it was asked to end, or has left. 2: it could not run, or was removed.
     """
     from depthcache.cli.cluster_node import run, started
 
@@ -190,14 +212,14 @@ def start(cluster: str | None, data_dir: Path | None, as_json: bool, depth: int,
 def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
     """Join a cluster with one more node, and run it until SIGTERM or Ctrl-C.
 
-    `depthcache cluster token join` prints this command with a token. TOKEN as - is read from standard input,
-    which other users of the machine cannot see. Nothing is sent before the cluster has proven that it is the
-    one that issued the token. Later runs of the node: `depthcache cluster start`.
+    `depthcache cluster token join` prints this command with a token. If TOKEN is -, it is read from standard
+    input, so that it is not in the list of processes. The node sends nothing secret before the cluster has
+    proven that it issued the token. To run the node again later, use `depthcache cluster start`.
 
     \b
     depthcache cluster join 10.0.0.1:42080 dcj_… --listen 10.0.0.2
 
-    Exit code 0: it ran until it was asked to end, or left. 2: it could not join, or was removed.
+    Exit code 0: it ran until it was asked to end, or has left. 2: it could not join or run, or was removed.
     """
     import sys
 
@@ -210,23 +232,25 @@ def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: 
 # --- look --------------------------------------------------------------------------------------
 
 
-@cluster.command(short_help="Nodes, books, and why one is not synced.")
+@cluster.command(short_help="Nodes, books, and why a book is not synced.")
 @_asking
-@click.option("--books", "shows_all", is_flag=True, help="List every book, not only those not as wanted.")
-@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+@click.option(
+    "--books", "shows_all", is_flag=True, help="List all books, not only those that lack synced replicas."
+)
+@click.option("--watch", is_flag=True, help="Repeat every two seconds until Ctrl-C.")
 def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
-    """Show the cluster as one node sees it: nodes, books not synced as wanted and why, weight, moves.
+    """Show nodes, books that are not synced as wanted and why, request weight, and the newest moves.
 
-    The node that was asked is marked with *; it tells which books are where. Reasons, weight and moves come
-    from all nodes that answer.
+    States of nodes and books are those that the node marked with * sees. Reasons, weight and moves come from
+    all nodes that answer.
 
     \b
     depthcache cluster status
     depthcache cluster status --watch
     depthcache cluster status --server https://10.0.0.1:42081 --ca authority.pem --token-file read.token
 
-    Exit code 0: every node is up and every book synced on as many nodes as wanted and possible. 1: not so.
-    2: no answer.
+    Exit code 0: every node is up, and every book is synced on as many nodes as wanted and possible. 1: not
+    so. 2: no node answered.
     """
     from depthcache.cli.interrupt import Interrupt
 
@@ -277,11 +301,11 @@ def _watch(node: NodeClient, interrupt: Any, *, as_json: bool, shows_all: bool) 
 # --- books -------------------------------------------------------------------------------------
 
 
-@cluster.command(short_help="Let the cluster keep books.")
+@cluster.command(short_help="Add books.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @exchange_option("Of the symbols. `depthcache exchanges` lists them.")
 @click.option(
-    "--replicas", type=click.IntRange(1, 64), default=2, show_default=True, help="Nodes that hold each."
+    "--replicas", type=click.IntRange(1, 64), default=2, show_default=True, help="Nodes that hold each book."
 )
 @click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.")
 @click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
@@ -299,15 +323,15 @@ def add(
     as_json: bool,
     **where: Any,
 ) -> int:
-    """Let the cluster keep books, on several nodes each. Books that it keeps already stay as they are.
+    """Add books, each kept by several nodes. Books that the cluster already keeps stay as they are.
 
-    It is done once two nodes have it on disk, or one that is alone.
+    The command returns once the change is on the disks of two nodes, or of one that is alone.
 
     \b
     depthcache cluster add BTCUSDT ETHUSDT --replicas 2
     depthcache cluster add BTCUSDT --exchange binance.com-futures --depth 1000 --timeout 30
 
-    Exit code 0: done. 1: not all are synced in time. 2: it could not be done.
+    Exit code 0: done. 1: added, but not all synced within --timeout. 2: it could not be done.
     """
     from depthcache.cli.cluster_look import look
 
@@ -337,7 +361,7 @@ def add(
 @cluster.command("set", short_help="Change how books are kept.")
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @exchange_option("Of the symbols. `depthcache exchanges` lists them.")
-@click.option("--replicas", type=click.IntRange(1, 64), help="Nodes that hold each.")
+@click.option("--replicas", type=click.IntRange(1, 64), help="Nodes that hold each book.")
 @click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.")
 @click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
 @_asking
@@ -350,12 +374,12 @@ def set_books(
     as_json: bool,
     **where: Any,
 ) -> int:
-    """Change on how many nodes books are kept, and how. What is not given stays.
+    """Change the replicas, depth or speed of books. What you do not give stays as it is.
 
     \b
     depthcache cluster set BTCUSDT ETHUSDT --replicas 3
 
-    Exit code 0: done. 2: it could not be done; then no book of the request is changed.
+    Exit code 0: done. 2: it could not be done.
     """
     settings = _given(depth=depth, speed_ms=speed_ms)
     if replicas is None and not settings:
@@ -369,22 +393,22 @@ def set_books(
     return 0
 
 
-@cluster.command(short_help="Keep books no longer, or remove a node.")
+@cluster.command(short_help="End books, or remove a node.")
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]…")
 @exchange_option("Of the symbols. `depthcache exchanges` lists them.")
 @_NODE
 @_asking
 def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: bool, **where: Any) -> int:
-    """Let the cluster keep books no longer; or remove a node, which all others refuse from now on.
+    """End books; or, with --node, remove a node, which all others refuse from then on.
 
-    Remove a node that does not come back, or must not: a lost machine, a stolen data folder. A node that runs
-    leaves without a loss with `depthcache cluster leave`.
+    Remove a node that will not or must not come back, such as after a lost disk or a stolen data folder. For
+    a node that runs, use `depthcache cluster leave`.
 
     \b
     depthcache cluster remove ETHUSDT
     depthcache cluster remove --node 3f2a91bc
 
-    Exit code 0: done. 1: some books were not kept. 2: it could not be done.
+    Exit code 0: done. 1: the cluster did not keep some of the books. 2: it could not be done.
     """
     if bool(symbols) == bool(node):
         raise click.UsageError("name symbols, or a node with --node")
@@ -410,20 +434,20 @@ def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: boo
 
 @cluster.command(short_help="Move all books away from a node.")
 @click.argument("node", shell_complete=_complete_node)
-@click.option("--undo", is_flag=True, help="Let it hold books again.")
+@click.option("--undo", is_flag=True, help="Let the node hold books again.")
 @click.option("--timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
 @_asking
 def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) -> int:
-    """Move all books away from a node, such as before maintenance; it still answers reads.
+    """Move all books away from a node, such as before maintenance. It still answers reads.
 
-    NODE is its id in `depthcache cluster status`, or the beginning of it. A book leaves the node once all its
+    NODE is its id in `depthcache cluster status`, or the beginning of it. The node gives a book up once all
     new owners have it synced.
 
     \b
     depthcache cluster drain 3f2a91bc
     depthcache cluster drain 3f2a91bc --undo
 
-    Exit code 0: done. 1: it still holds books after --timeout, and goes on. 2: it could not be done.
+    Exit code 0: done. 1: it still holds books after --timeout, and continues. 2: it could not be done.
     """
     client = _node(where, manages=True)
     found = client.ask("POST", f"/nodes/{_in_path(node)}/drain", {"draining": not undo})
@@ -441,9 +465,9 @@ def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) ->
 @click.option("--timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
 @_asking
 def leave(timeout: float, as_json: bool, **where: Any) -> int:
-    """Let the node that is asked hand its books over, leave the cluster for good, and end.
+    """Let the node of this machine, or of --server, hand over its books, leave the cluster for good, and end.
 
-    To end it for a while, send it SIGTERM instead: it stays a member.
+    To stop the node for a while, send it SIGTERM instead: then it stays a member.
 
     \b
     depthcache cluster leave
@@ -461,16 +485,16 @@ def leave(timeout: float, as_json: bool, **where: Any) -> int:
     return 0 if has_left or not timeout else 1
 
 
-@cluster.command(short_help="Make a new token.")
+@cluster.command(short_help="Replace a token, or let a node join.")
 @click.argument("role", type=click.Choice(["read", "manage", "exchange", "join"]))
 @_asking
 def token(role: str, as_json: bool, **where: Any) -> int:
-    """Make a new token: for one more node (join), for readers (read), for clients of the exchange's own
-    protocol (exchange: the key in their paths), or for those who manage (manage).
+    """Make a new token: for one more node (join), or to replace that of readers (read), of clients of the
+    exchange's own protocol (exchange: the key in their paths), or of managers (manage).
 
-    With join, it prints the command for the new node; it works once, within 30 minutes, at the node that was
-    asked. The earlier tokens of the other roles end after an hour, and so do connections that were opened
-    with them.
+    join: prints the command for the new node. It works once, within 30 minutes, at the node that was asked.
+    The others: earlier tokens end after an hour, and so do connections that were opened with them. The token
+    that is valid now is in read.token, exchange.token or admin.token of the data folder.
 
     \b
     depthcache cluster token join
@@ -498,14 +522,14 @@ def token(role: str, as_json: bool, **where: Any) -> int:
     return 0
 
 
-@cluster.command("rotate-ca", short_help="Let a new authority take over.")
+@cluster.command("rotate-ca", short_help="Replace the certificate authority.")
 @_asking
 def rotate_ca(as_json: bool, **where: Any) -> int:
-    """Let a new certificate authority take over, such as after its key may have been seen.
+    """Replace the certificate authority, such as after somebody may have seen its key.
 
-    Nodes get certificates of it by themselves, one after another, without a loss: within seconds if all run;
-    one that is away holds the rotation up until it is back or removed. Clients of other machines then need
-    the new authority.pem. Ask a node that has the key of the authority.
+    Nodes get new certificates by themselves, without an interruption: within half a minute if all run. A node
+    that is away delays this until it is back or removed. Clients on other machines then need the new
+    authority.pem. Ask a node that has the authority's key.
 
     \b
     depthcache cluster rotate-ca

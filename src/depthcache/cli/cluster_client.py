@@ -24,11 +24,11 @@ _UNAUTHORIZED = 401
 
 
 class NodeRefused(UsageError):
-    """A node did not do what a command asked.
+    """A node refused what a command asked.
 
     Attributes:
         status: of the response.
-        code: what the node calls the error.
+        code: the node's name for the error.
     """
 
     status: int
@@ -41,14 +41,14 @@ class NodeRefused(UsageError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeClient:
-    """Where a node is asked.
+    """How to ask a node.
 
     Attributes:
         url: of its server.
-        token: the secret.
+        token: the access token.
         authority: PEM file of the certificate authorities to trust; None for those of the system.
-        folder: the node's data folder; None where the node was named by its URL.
-        timeout_s: how long to wait for it.
+        folder: the node's data folder; None if the node was named by its URL.
+        timeout_s: how long to wait for a response.
     """
 
     url: str

@@ -1,7 +1,8 @@
-"""The whole cluster at once: the status of the node that is asked, and what only the other nodes know.
+"""The status of a whole cluster, from the node that is asked and all others.
 
-A node knows the states of all replicas, but only of itself why a book is not synced, how much request weight
-is used, and which books moved. So the others are asked at the same time; one that is silent is left out.
+Every node knows the states of all replicas. Why a book is not synced, how much request weight is used and
+which books moved, a node knows only of itself. So all others are asked at once; those that do not answer are
+left out.
 """
 
 from __future__ import annotations

@@ -329,7 +329,7 @@ def request_failed(
 
 
 def copy_failed(*, exchange: str, symbol: str, host: str, reason: str) -> None:
-    """Another node of the cluster did not give its book; a further node is asked, or the exchange."""
+    """Another node of the cluster did not provide its book; this node asks a further one, or the exchange."""
     _REQUESTS.write(
         logging.INFO,
         "%s on %s could not be copied from %s: %s",

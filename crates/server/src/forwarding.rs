@@ -1,4 +1,4 @@
-//! Reads of one book that its holders answer: of this API, of the exchange's REST, and of old clients.
+//! Reads of one book that other nodes answer: in this API, the REST of the exchange, and the contract of old clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::waiting::Patience;
 /// The parameters for books that are not current.
 const STALE: [&str; 2] = ["on_stale", "wait_s"];
 
-/// What a reader gets of the head of another node's answer.
+/// The part of the head of another node's answer that the reader gets.
 const HEADERS: [HeaderName; 4] = [
     CONTENT_TYPE,
     ETAG,
@@ -28,7 +28,7 @@ const HEADERS: [HeaderName; 4] = [
 ];
 
 impl Answer {
-    /// The same for the reader who asked here.
+    /// The same for the reader that asked this node.
     pub fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;

@@ -502,7 +502,7 @@ pub const ROUTES: &[Route] = &[
         "POST",
         "/v1/cluster/books",
         "create_cluster_books",
-        "Let the cluster keep books: exchange, symbols, replicas, settings.",
+        "Add books to the cluster: exchange, symbols, replicas, settings.",
     ),
     cluster(
         "PATCH",
@@ -514,7 +514,7 @@ pub const ROUTES: &[Route] = &[
         "DELETE",
         "/v1/cluster/books",
         "stop_cluster_books",
-        "Let the cluster keep books no longer: exchange, symbols.",
+        "End books of the cluster: exchange, symbols.",
     ),
     Route {
         parameters: &[NODE],

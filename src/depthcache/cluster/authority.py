@@ -1,10 +1,10 @@
 """The certificate authority of a cluster, and the certificates of its nodes. It writes no files.
 
 It needs cryptography, an optional package (`pip install "depthcache[cluster]"`). A node makes its own key
-and asks for a certificate with a request; private keys never travel. The authority's key is on the node
-that started the cluster and nowhere else, unless the user copies it. Certificates last a week and are
-renewed daily: so the node with the key may be down for six days, and a removed node is refused by everybody
-after seven, even by a node that missed its removal.
+and requests a certificate for it; private keys never travel. The authority's key is only on the node that
+started the cluster, unless the user copies it. Certificates last a week and are renewed daily. So the node
+with the key may be down for six days, and after seven days every node refuses a removed one, even a node that
+missed the removal.
 
 Times are timezone-aware datetimes; randomness is the operating system's.
 """
@@ -57,7 +57,7 @@ _MOST_BYTES = 16_384
 
 @dataclass(frozen=True, slots=True)
 class NodeKey:
-    """What a node makes before it joins: its key, which it keeps, and a request for a certificate; in PEM."""
+    """A node's private key, which it keeps, and its request for a certificate; both in PEM."""
 
     key: str = field(repr=False)
     request: str

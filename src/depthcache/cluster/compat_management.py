@@ -1,7 +1,7 @@
-"""What clients of the old cluster (UBDCC 0.9) ask a node of a cluster: its contract over the wanted set.
+"""The contract of the old cluster (UBDCC 0.9) on a node of a cluster: management of the wanted set.
 
-`desired_quantity` is the number of replicas. A book is listed with a copy for each node that has one, and
-`running` is a copy that is synced, and no other. Exchange keys are treated as by a single server.
+`desired_quantity` is the number of replicas. A book is listed with a copy for each node that has one; only a
+synced copy is `running`. Exchange keys are treated as by a single server.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Secrets that all nodes of a cluster share, encrypted on disk: credentials of exchanges, access tokens.
 
-The file is encrypted with AES-256-GCM under a key of this node alone, `credentials.key` beside it: a copy of
-one of the two files tells nothing, a copy of the folder everything. Nodes send each other the content over
-mutual TLS and nowhere else (`secret_sharing`). The newest edit of a name wins, by the clock of the node that
-made it; removed names are kept without their content, so that they stay removed.
+The file is encrypted with AES-256-GCM under a key of this node, `credentials.key` beside it. A copy of one of
+the two files reveals nothing, a copy of the folder everything. Nodes send each other the content only over
+mutual TLS (`secret_sharing`). The newest edit of a name wins, by the clock of the node that made it. Removed
+names are kept without their content, so that they stay removed.
 """
 
 from __future__ import annotations

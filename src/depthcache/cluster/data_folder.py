@@ -1,4 +1,4 @@
-"""The files of one node: who it is, its certificate, its secrets, and a lock for one process at a time.
+"""The files of one node: its identity, certificate and secrets, and a lock for one process at a time.
 
 | file | content |
 |---|---|
@@ -9,10 +9,11 @@
 | `wanted.journal` | the wanted set |
 | `read.token`, `admin.token`, `exchange.token` | the access tokens of the cluster |
 | `credentials`, `credentials.key` | encrypted credentials of exchanges, and the key they are encrypted with |
+| `moves.jsonl` | the history of moves (`moves`) |
 | `lock` | the process that uses the folder |
 
-All are for their owner alone (0600, in a folder of 0700) and replaced as a whole. `create` makes a new folder
-under another name and renames it at the end, so that one that fails leaves nothing behind.
+Only the owner can read them (0600, in a folder of 0700). Files are replaced as a whole. `create` makes a new
+folder under another name and renames it at the end, so that a failure leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ _REJOIN = "restore it from a copy, or remove the folder and let the node join ag
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a node is, and how it proves that.
+    """The identity of a node, and the proof of it.
 
     Attributes:
         cluster: the name of the cluster.
@@ -126,9 +127,9 @@ class NodeOptions:
         port: of the server; 42081 by default, 0 for any free one, which is kept.
         node_port: for other nodes; 42080 by default, 0 for any free one, which is kept.
         hosts: names or addresses at which others reach the node, the best first; `listen` by default.
-        zone: what fails together with this node, such as a rack.
+        zone: nodes of one zone fail together, such as those of a rack.
         egress: nodes with the same name share one address, and so the request weight, at the exchange.
-        capacity: its share of the books against the other nodes; 1 by default.
+        capacity: how many books it holds in proportion to other nodes; 1 by default.
 
     Raises InvalidArgument.
     """

@@ -1,7 +1,7 @@
-"""Books that readers follow at this node although it does not hold them: fed by the nodes that do.
+"""Books that this node does not hold but follows for its readers, fed by the nodes that hold them.
 
-The first subscription of such a book begins it, as `connect(server=…)` would, and it is served like any; it
-ends some time after its last reader. It is no replica: the core of the node knows nothing of it.
+The first subscription begins such a book, as `connect(server=…)` would. It is served like any other and ends
+some time after its last reader. It is no replica: the core of the node does not know it.
 
 One client serves all books that begin while the same nodes are there. When nodes come or go, the next book
 begins a new client; the former ends with its last book.
@@ -31,7 +31,7 @@ UNFED_S = 0.5
 
 
 class Shown(Protocol):
-    """The server that shows books of this and other clients."""
+    """The server that serves books of this client and of others."""
 
     def show(self, key: BookKey, book: LiveBook) -> None:
         """Serve a book of another client."""
@@ -111,8 +111,7 @@ class Following:
         await asyncio.gather(*self._tasks, *(each.aclose() for each in clients), return_exceptions=True)
 
     def renew(self) -> None:
-        """The node has another certificate: books that begin from now on use it, and others once they are
-        not fed any more."""
+        """The node has another certificate: new books use it, others once their feed ends."""
         self._former += self._clients.values()
         self._clients = {}
 
@@ -134,10 +133,9 @@ class Following:
                 self._spawn(books)
 
     def check(self, passed_s: float) -> None:
-        """So much time has passed: end the wait of readers of books that are not fed any more.
+        """So much time has passed: begin books again whose feed has ended.
 
-        Nodes that follow a book from each other, because all that held it are lost, would wait for each
-        other for ever.
+        If all holders of a book are lost, nodes that follow it from each other would wait forever.
         """
         for key, followed in tuple(self._followed.items()):
             if followed.book.status is Status.SYNCED:

@@ -1,14 +1,13 @@
-"""What a running node keeps in order, once a second: tokens, certificates, authorities, and whom it refuses.
+"""Keeps the tokens, certificates, authorities and removals of a running node up to date, once a second.
 
-The wanted set says what all nodes agree on; the data folder has what this node did about it. `Housekeeping`
-compares the two and acts: it renews the certificate once a day, gives the server the tokens that are valid,
-and reopens the session of the messaging engine when a certificate, an authority or a removal is new. Nodes
-reopen one after another, so that no two lose sight of each other at the same time.
+The wanted set has what all nodes agreed on, the data folder what this node has done about it. `Housekeeping`
+compares the two and acts: it renews the certificate once a day, gives the valid tokens to the server, and
+reopens the session of the messaging engine for a new certificate, authority or removal. Nodes reopen in
+turns, so that no two lose sight of each other at the same time.
 
-**Authorities take over in three steps**, each begun once all registered nodes have done the one before: they
-trust both; they have certificates of the new one; they drop the old one. A new authority counts only with a
-signature by one that is trusted already. So a node that is down for long holds the rotation up, and is not
-locked out by it.
+**A new authority takes over in three steps.** Each begins once all registered nodes have done the one before:
+they trust both; they have certificates of the new one; they drop the old one. Nodes trust a new authority
+only if a trusted one signed it. So a node that is down delays the rotation, and is not locked out by it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What programs ask a node about its cluster, and change in it: the routes under /v1/cluster.
+"""The routes under /v1/cluster: what programs read about the cluster and change in it.
 
-`crates/server/src/table.rs` has the routes and who may use them. On a node of a cluster, the routes that
-begin and end one book do the same as those that create and stop books of the cluster.
+`crates/server/src/table.rs` has the routes and the roles that may use them. On a node of a cluster, the
+routes that begin and end one book do the same as those that create and stop books of the cluster.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class ManagedNode(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invitation:
-    """What lets one further node join.
+    """Lets one more node join.
 
     Attributes:
         command: the arguments of `depthcache` for the new node: `cluster join HOST:PORT TOKEN`; a secret.
@@ -121,7 +121,7 @@ class NewToken:
 
 
 class Admission(Protocol):
-    """What the program around a node does about those who join, and about access tokens."""
+    """Lets nodes join and makes access tokens: what the program around a node adds."""
 
     def invite(self) -> Invitation:
         """Let one further node join. Raises JoinRefused where this node cannot."""

@@ -1,8 +1,8 @@
 """The messaging engine in memory, on the event loop's clock: `seam` with faults.
 
 Nodes can be frozen, killed, cut off in one or both directions, and their messages slowed down. With
-`simulator.virtual_loop` the time is virtual. It is harsher than sockets: what is under way when a link is
-cut is lost, and a cut in one direction is noticed only by the node that hears nothing.
+`simulator.virtual_loop` the time is virtual. It is harsher than sockets: a cut loses the messages that are
+under way, and only the node that hears nothing notices a cut in one direction.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The history of moves: which books began and ended on this node, from where, and why; bounded, in a file.
 
-A line that cannot be written is lost: the history is no part of the state.
+A line that cannot be written is lost: no decision depends on the history.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the native server of a node must know of the other nodes."""
+"""Tells the native server of a node about the other nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["NativeServer"]
 
 
 class NativeServer:
-    """The native part of a `server.BookServer` that runs. One that is no node of a cluster hears nothing."""
+    """The native part of a running `server.BookServer`. Without effect on a server outside a cluster."""
 
     def __init__(self, native: Any, *, is_node: bool) -> None:
         self._native, self._is_node = native, is_node

@@ -1,7 +1,7 @@
-"""Runs one node: carries out the commands of its core over a messaging engine, a disk and a host of books.
+"""Runs one node: carries out the commands of its core with a messaging engine, a disk and a host of books.
 
-All calls are made on one event loop. Writes to disk are made one after another on a thread, several changes
-at once where they wait for each other.
+All calls are made on one event loop. A thread writes to the disk, one write after another; changes that wait
+meanwhile go into the next write together.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ learn of the removal days later."""
 
 
 class ReplicaSink(Protocol):
-    """Whom a host of books reports to."""
+    """What a host of books reports to."""
 
     def on_replica(self, key: BookKey, state: ReplicaState) -> None:
         """The state of a book changed."""
@@ -80,7 +80,7 @@ class ReplicaHost(Protocol):
 
 
 class Disk(Protocol):
-    """What keeps the wanted set."""
+    """Keeps the wanted set."""
 
     needs_rewrite: bool
 

@@ -1,23 +1,23 @@
-"""All that the cluster needs of a messaging engine: six calls, so that the engine can be replaced.
+"""What the cluster needs of a messaging engine: six calls, so that the engine can be replaced.
 
-`memory_network` offers them on a virtual clock with faults, `zenoh_network` over sockets with TLS. The
+`memory_network` implements them on a virtual clock with faults, `zenoh_network` over sockets with TLS. The
 tests of the seam (`tests/cluster/test_seam.py`) run on both.
 
-What every engine promises:
+What every engine guarantees:
 
 * **Threads.** All calls are made on one event loop, and all handlers and watchers are called on it, never
   from inside a call.
-* **Members.** `members` and `watch` tell of all other nodes of the cluster, never of this one. A member is
-  suspect at once if its connection breaks, and after a lease of 1 s if it falls silent. Suspicion is the
-  engine's last word: whether a suspect is dead is decided in `core.members`. A suspect that is heard again
-  is alive again; one that said goodbye has left. A restarted node has a larger run number. Two nodes may
-  see a third one differently, and one may see another that does not see it.
-* **tell.** At most once, in the order of the calls between two nodes whose connection holds. A message may
-  be lost without a sign. It may arrive before its sender is a member, and after it is suspect.
-* **ask.** At most once as well. It raises NodeUnreachable at once if the node is no member or suspect, and
-  then the node did not get the request; AskTimeout if no response came in time or the connection broke: the
-  node may have acted on it; AskRefused if its handler raised. Requests are not ordered, neither among each
-  other nor with what is told.
+* **Members.** `members` and `watch` report all other nodes of the cluster, never this one. A member is
+  suspect at once if its connection breaks, and after a lease of 1 s if it falls silent. The engine only
+  suspects: `core.members` decides whether a suspect is dead. A suspect that is heard again is alive again;
+  a node that said goodbye has left. A restarted node has a larger run number. Two nodes may see a third one
+  differently, and one node may see another that does not see it.
+* **tell.** At most once, and in the order of the calls while the connection of the two nodes holds. A message
+  may be lost silently. It may arrive before its sender is a member, and after the sender is suspect.
+* **ask.** At most once as well. It raises NodeUnreachable at once if the node is not a member or is suspect;
+  then the node did not get the request. It raises AskTimeout if no response came in time or the connection
+  broke; then the node may have acted on the request. It raises AskRefused if the handler raised. Requests are
+  not ordered, neither among each other nor with messages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["ClusterNetwork", "Handler"]
 
 
 class Handler(Protocol):
-    """What a node does with messages of others."""
+    """Handles the messages of other nodes."""
 
     def on_tell(self, sender: str, payload: bytes) -> None:
         """A node told something."""

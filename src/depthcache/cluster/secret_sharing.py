@@ -1,4 +1,4 @@
-"""Shares the secrets of a cluster between its nodes, beside everything else that they tell each other.
+"""Shares the secrets of a cluster between its nodes, over the connections that they have anyway.
 
 `SharingNetwork` is a `seam.ClusterNetwork` around another. A node tells a digest of its secrets to every
 node that appears, and to all every half minute. One with another digest asks for an exchange, after which

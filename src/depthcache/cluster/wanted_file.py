@@ -1,10 +1,10 @@
 """The wanted set on disk: a journal that survives crashes, torn writes and full disks.
 
 The file is a sequence of records: length and CRC-32 of the payload, four bytes each, big-endian, then the
-payload. `append` returns once its records are on disk (fsync). What a crash tears off at the end was never
-acknowledged and is cut off when the file is read. Damage before the end costs the records after it; the
-damaged file is kept aside, and the other nodes send what is missing. `rewrite` replaces the file at once by
-one record.
+payload. `append` returns once its records are on disk (fsync). A record that a crash left incomplete at the
+end was never acknowledged, and is cut off when the file is read. Damage before the end loses the records
+after it; the damaged file is kept aside, and other nodes send what is missing. `rewrite` replaces the file
+atomically with one record.
 """
 
 from __future__ import annotations

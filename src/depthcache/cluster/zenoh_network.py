@@ -1,19 +1,19 @@
 """The messaging engine of real clusters: `seam` over Eclipse Zenoh in peer mode, always with mutual TLS.
 
 It needs eclipse-zenoh, an optional package (`pip install "depthcache[cluster]"`). A member is a liveliness
-token whose key carries the node's facts; `tell` is a put, `ask` a query. What the defaults get wrong, and
-why each setting below is as it is (measured 2026-11 with 1.10):
+token whose key carries the node's facts; `tell` is a put, `ask` a query. Why the settings below differ from
+the defaults (measured 2026-11 with 1.10):
 
-* The lease is 10 s by default: a frozen node stayed unnoticed for so long; with 1 s it is noticed after 0.9
-  to 1 s.
-* Connections are retried after up to 4 s by default: a restarted node was seen again after 1.9 s.
-* A random id for every start leaves dead ids in the gossip (zenoh issue 2089): the id is the node's own.
-* All known nodes are listed: gossip alone leaves two nodes apart whose common neighbour dies.
-* Multicast scouting is off: nodes of other clusters are nobody's business.
-* A query waits 10 s by default, and is kept in memory for so long: every request has its own, shorter time.
-* With congestion control "drop", requests and answers of 100 kB were lost on an idle link, as fragments find
-  a full queue: everything is sent with "block", on a thread of its own, which a node that takes nothing can
-  hold for a second, until its link is closed.
+* The default lease of 10 s leaves a frozen node unnoticed for as long; with 1 s it takes 0.9 to 1 s.
+* By default connections are retried after up to 4 s: a restarted node was seen again after 1.9 s.
+* A random id at every start leaves dead ids in the gossip (zenoh issue 2089), so the id is the node's own.
+* All known nodes are listed, because with gossip alone two nodes lose each other if their only common
+  neighbour dies.
+* Multicast scouting is off, because it would find nodes of other clusters.
+* A query waits 10 s by default and stays in memory for as long, so every request has its own, shorter time.
+* Congestion control "drop" lost requests and answers of 100 kB on an idle link, because fragments met a full
+  queue. So everything is sent with "block" on a thread of its own. A node that takes nothing can block that
+  thread for a second, until its link is closed.
 
 Callbacks come on Zenoh's threads and are moved to the event loop.
 
@@ -78,7 +78,7 @@ _ALL = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZenohSettings:
-    """How a node reaches the others.
+    """How a node reaches other nodes.
 
     Attributes:
         cluster: the name of the cluster: lower-case letters, digits and hyphens.
@@ -87,8 +87,8 @@ class ZenohSettings:
         authority: PEM file with the certificates of the cluster's authority.
         certificate: PEM file with this node's certificate.
         key: PEM file with its private key.
-        denied: ids of removed nodes whose certificates have not ended; nothing goes to or comes from them.
-            For one that is removed later, the session is reopened.
+        denied: ids of removed nodes whose certificates have not ended: no message goes to them or comes from
+            them. When a node is removed later, the session is reopened.
     """
 
     cluster: str

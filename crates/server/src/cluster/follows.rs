@@ -1,4 +1,4 @@
-//! Which books the owner of the server is asked to begin here, each once for all readers.
+//! Requests to the owner of the server to begin a book here: one per book, whatever the number of readers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::problem::Problem;
 /// Exchange and symbol.
 type Name = (Arc<str>, Arc<str>);
 
-/// What became of it; None while that is not known.
+/// The outcome; None while it is not known.
 pub type Followed = Option<Result<(), Problem>>;
 
-/// The books that the owner is asked to begin now.
+/// The books with an open request.
 pub struct Follows {
     running: Mutex<HashMap<Name, watch::Receiver<Followed>>>,
     /// Half of what the owner takes at once, so that readers leave room for management.
@@ -32,7 +32,7 @@ impl Default for Follows {
 }
 
 impl Follows {
-    /// Begin to ask: whom to tell what became of it. Err: that runs already.
+    /// Begin a request; returns where to report its outcome. Err: one is open; its outcome will come here.
     pub fn begin(&self, name: Name) -> Result<watch::Sender<Followed>, watch::Receiver<Followed>> {
         let mut running = self.running.lock();
         if let Some(running) = running.get(&name) {
@@ -43,7 +43,7 @@ impl Follows {
         Ok(sender)
     }
 
-    /// It is known: the next reader asks again.
+    /// The outcome is known: the next reader begins a new request.
     pub fn end(&self, name: &Name) {
         self.running.lock().remove(name);
     }

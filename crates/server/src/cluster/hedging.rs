@@ -1,6 +1,6 @@
-//! The first good answer of several nodes. The next one is asked as soon as one fails or refuses, and when none answered
-//! within a moment: a node that died, froze or was cut off delays a read no longer than that. A node that becomes a holder
-//! meanwhile is asked at once.
+//! Takes the first good answer of several nodes. The next node is asked when one fails or refuses, or after a moment
+//! without an answer: a node that died, froze or was cut off delays a read no longer than that. A node that becomes a
+//! holder meanwhile is asked at once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use tokio::time::{Instant, sleep_until};
 
 use super::nodes::{Answer, Node, Question, Silent};
 
-/// How long one node is waited for alone.
+/// How long to wait for one node before the next is asked, too.
 pub const HEDGE: Duration = Duration::from_millis(50);
 
-/// What became of a question.
+/// The outcome of asking nodes.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The first answer that is good, or would be the same of every node.
+    /// The first answer that is good, or that every node would give.
     Answered(Answer),
-    /// Nodes answered, none with a book that can be read: the answer that says most.
+    /// Nodes answered, but none with a book that can be read: the most informative answer.
     Refused(Answer),
-    /// None answered: why not, for people.
+    /// No node answered: the reason, for people.
     Silent(Vec<String>),
 }
 
@@ -35,8 +35,8 @@ pub trait Table {
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Ask nodes, the best first, and those that the table names while none has answered. `counts`: of those that are asked
-/// besides the first, and of those that give no answer.
+/// Ask nodes, the best first, and further ones that the table names while none has answered. `counts`: counters of
+/// nodes asked besides the first, and of nodes that did not answer.
 pub async fn ask(
     mut table: impl Table,
     question: &Question,
@@ -44,14 +44,14 @@ pub async fn ask(
 ) -> Outcome {
     let mut rest = ordered(table.nodes());
     let mut running = FuturesUnordered::new();
-    let mut asked: Vec<Arc<Node>> = Vec::new(); // but for those that refused
+    let mut asked: Vec<Arc<Node>> = Vec::new(); // without those that refused
     let mut newest: Option<Arc<Node>> = None;
     let mut refused: Option<Answer> = None;
     let mut silent = Vec::new();
     let mut hedge = Instant::now();
     let until = hedge + question.most;
     loop {
-        // Each turn begins one more: a node failed, or was silent for a moment.
+        // Each turn asks one more node: one has failed, or was silent for a moment.
         if let Some(node) = rest.pop_front() {
             if newest.is_some() {
                 hedged.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +102,7 @@ fn ordered(nodes: Vec<Arc<Node>>) -> VecDeque<Arc<Node>> {
     sound.into_iter().chain(doubted).collect()
 }
 
-/// How much a refusal says: a book that is not synced more than one that is not held.
+/// How informative a refusal is: "not synced" says more than "not held".
 fn weight(answer: &Answer) -> u8 {
     match answer.status.as_u16() {
         425 | 503 => 3,

@@ -1,4 +1,4 @@
-//! Which nodes hold the books of a cluster, as the owner of the server says.
+//! Which nodes hold the books of a cluster, as reported by the owner of the server.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -26,11 +26,11 @@ pub struct ClusterBook {
     pub exchange: Arc<str>,
     /// The symbol, as the exchange spells it.
     pub symbol: Arc<str>,
-    /// Its holders, the best to ask first; never none.
+    /// Its holders, the best to ask first; at least one.
     pub holders: Vec<Holder>,
-    /// What its best replica is.
+    /// The status of its best replica.
     pub status: Status,
-    /// Why it is that.
+    /// The reason of that status.
     pub reason: String,
 }
 
@@ -47,7 +47,7 @@ impl ClusterBook {
             .filter(move |holder| *holder.node != *node)
     }
 
-    /// Its line in a list of books: as of one that is held here, without what only its holders know.
+    /// Its line in a list of books: like that of a book held here, without what only its holders know.
     pub fn summary(&self, out: &mut Vec<u8>) {
         let mut line = Object::begin(out);
         line.text("exchange", &self.exchange);
@@ -157,7 +157,7 @@ impl Order {
 }
 
 impl Holders {
-    /// What is known of a book from now on; without holders it is forgotten.
+    /// Set what is known of a book; without holders it is forgotten.
     pub fn set(&self, book: ClusterBook) {
         let name = (book.exchange.clone(), book.symbol.clone());
         let is_forgotten = book.holders.is_empty();
@@ -188,7 +188,7 @@ impl Holders {
         });
     }
 
-    /// Tell a reader of every change, for as long as it is there.
+    /// Report every change to a reader until it is gone.
     pub fn tell(&self, reader: &Arc<Ready>) {
         let mut order = self.order.lock();
         order.readers.retain(|reader| reader.strong_count() > 0);
@@ -206,7 +206,7 @@ impl Holders {
         }
     }
 
-    /// Says when any book changed.
+    /// Notified when any book changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -1,4 +1,4 @@
-//! Who a node is: certificates of the cluster's authority, as a server and as a client, and the node that one names.
+//! The identity of a node: its certificate as a server and as a client, and the node that a certificate names.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Read both in PEM. Errors are words for people.
+    /// Read both from PEM. Errors are texts for people.
     pub fn read(given: &Certificate) -> Result<Credentials, String> {
         let chain = certificates(&given.certificate, "the certificate")?;
         if chain.is_empty() {
             return Err("the file of the certificate has none".to_owned());
         }
-        // The words of the error would quote no key, but nothing of its file is worth the risk.
+        // The error's text should quote no key; it is not shown, to be safe.
         let key = PrivateKeyDer::from_pem_slice(given.key.as_bytes())
             .map_err(|_| "the file of the key has no private key that can be used".to_owned())?;
         Ok(Credentials { chain, key })
@@ -45,7 +45,7 @@ fn certificates(pem: &str, what: &str) -> Result<Vec<CertificateDer<'static>>, S
 pub struct Authority(Arc<RootCertStore>);
 
 impl Authority {
-    /// Read one or several in PEM. Errors are words for people.
+    /// Read one or several from PEM. Errors are texts for people.
     pub fn read(pem: &str) -> Result<Authority, String> {
         let mut roots = RootCertStore::empty();
         for each in certificates(pem, "the authority")? {
@@ -63,7 +63,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// How connections are accepted. With an authority, a client may prove with a certificate that it is a node.
+/// How connections are accepted. With an authority, a client can prove by a certificate that it is a node.
 pub fn server_config(
     credentials: Credentials,
     authority: Option<&Authority>,
@@ -85,7 +85,7 @@ pub fn server_config(
         .with_single_cert(chain, key)
         .map_err(|why| format!("the certificate and the key do not belong together: {why}"))?;
     if authority.is_some() {
-        // A resumed session would prove what was true when it began.
+        // A resumed session would prove the state at its beginning: the node may have been removed since.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
     }
@@ -93,7 +93,7 @@ pub fn server_config(
     Ok(config)
 }
 
-/// How a node is connected to: it must prove that it is `node`, whatever its address is.
+/// How to connect to a node: it must prove that it is `node`, whatever its address.
 pub fn client_config(
     credentials: Credentials,
     authority: &Authority,
@@ -109,7 +109,7 @@ pub fn client_config(
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|why| why.to_string())?
-        .dangerous() // rustls calls every verifier of one's own so
+        .dangerous() // rustls calls every custom verifier this
         .with_custom_certificate_verifier(verifier)
         .with_client_auth_cert(chain, key)
         .map_err(|why| format!("the certificate and the key do not belong together: {why}"))?;
@@ -118,7 +118,7 @@ pub fn client_config(
     Ok(config)
 }
 
-/// Takes the certificate of one node alone: nodes are known by their ids, and one behind another address is the same.
+/// Accepts the certificate of one node only: nodes are identified by id, not by address.
 #[derive(Debug)]
 struct NodeVerifier {
     node: String,

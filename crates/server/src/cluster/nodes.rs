@@ -1,4 +1,4 @@
-//! Requests to other nodes: over kept connections, each proven by the certificate of the node that is meant.
+//! Requests to other nodes, over kept-alive connections; the certificate of each must name the intended node.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::identity::{Authority, Credentials, client_config};
 use super::silence::{self, LATE, NO_ADDRESS, STOPPED, TOO_LONG};
 use crate::certificate::Certificate;
 
-/// A node that did not answer in time is asked after others for so long.
+/// For so long, a node that did not answer in time is asked after the others.
 const DOUBTED: Duration = Duration::from_secs(1);
 
 /// A node that is not there any more is forgotten after so long without a request.
@@ -34,17 +34,17 @@ pub struct Question {
     /// Path and query.
     pub target: String,
     pub headers: HeaderMap,
-    /// How long until the head of its answer.
+    /// How long to wait for the head of the answer.
     pub most: Duration,
-    /// Whether a request that cannot work was not noticed before: it is the same everywhere.
+    /// Whether an invalid request was not noticed before: then every node would refuse it.
     pub may_be_bad: bool,
 }
 
 impl Question {
-    /// How long a node that does not wait for a book may take.
+    /// The time limit for an answer that does not wait for a book.
     pub const USUAL: Duration = Duration::from_secs(2);
 
-    /// Whether another node would not answer better.
+    /// Whether no other node would give a better answer.
     pub fn is_settled_by(&self, status: StatusCode) -> bool {
         match status {
             StatusCode::OK | StatusCode::NOT_MODIFIED => true,
@@ -54,7 +54,7 @@ impl Question {
     }
 }
 
-/// What a node answered.
+/// The answer of a node.
 #[derive(Debug)]
 pub struct Answer {
     pub node: Arc<str>,
@@ -67,13 +67,13 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct Silent(pub &'static str);
 
-/// All nodes that were asked lately.
+/// The nodes that were asked recently.
 pub struct Nodes {
     identity: RwLock<OwnIdentity>,
     known: Mutex<HashMap<Holder, Arc<Node>>>,
 }
 
-/// Who this node is, and whom it trusts; checked when it was made.
+/// The identity of this node and the authorities that it trusts; checked when made.
 struct OwnIdentity {
     own: Certificate,
     authority: Authority,
@@ -88,11 +88,11 @@ pub struct Node {
     doubted: Mutex<Option<Instant>>,
 }
 
-/// A connection without a request, since then.
+/// An idle connection, and since when.
 struct Idle(SendRequest<Empty<Bytes>>, Instant);
 
 impl Nodes {
-    /// Errors are words for people.
+    /// Errors are texts for people.
     pub fn new(own: Certificate, authority: Authority) -> Result<Nodes, String> {
         client_config(Credentials::read(&own)?, &authority, "")?;
         Ok(Nodes {
@@ -101,7 +101,7 @@ impl Nodes {
         })
     }
 
-    /// Use another certificate and authority from now on, on new connections alone. Errors are words for people.
+    /// Use another certificate and authority for new connections. Errors are texts for people.
     pub fn replace(&self, own: Certificate, authority: Authority) -> Result<(), String> {
         client_config(Credentials::read(&own)?, &authority, "")?;
         *self.identity.write() = OwnIdentity { own, authority };
@@ -160,7 +160,7 @@ impl Node {
         *self.doubted.lock() = Some(Instant::now());
     }
 
-    /// Its whole answer: a node that dies while it sends one gives none.
+    /// Its whole answer; a node that dies while it sends one has not answered.
     pub async fn ask(&self, question: &Question) -> Result<Answer, Silent> {
         let answered = self.exchange(question).await;
         match &answered {
@@ -175,7 +175,7 @@ impl Node {
         let until = tokio::time::Instant::now() + question.most;
         let head = async {
             while let Some(mut kept) = self.take() {
-                // The node may have closed it meanwhile: that says nothing of the node.
+                // The node may have closed the idle connection: that is no sign of a fault.
                 if kept.ready().await.is_ok()
                     && let Ok(response) = kept.send_request(self.request(question)?).await
                 {
@@ -226,7 +226,7 @@ impl Node {
         Ok(connection)
     }
 
-    /// A kept connection, the one used last.
+    /// The idle connection that was used last.
     fn take(&self) -> Option<SendRequest<Empty<Bytes>>> {
         /// Servers close those that are idle for 30 s.
         const FRESH: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-"""Access tokens of a cluster: who may read, manage, and let nodes join. All nodes accept the same ones.
+"""Access tokens of a cluster, for reading, managing and letting nodes join. All nodes accept the same ones.
 
 The wanted set keeps digests, never secrets. A role may have several tokens: rotating one makes the new
 token valid before the old one ends, so that no client is refused. Secrets have at least 128 bits of

@@ -2,13 +2,13 @@
 
 Every node has a score for every book, made of the hash of both and of the node's capacity. A book's owners
 are found in rounds: the best node of each zone, then the second of each zone, and so on, each round in the
-order of scores, until there are enough. So copies are in as many zones as there are, and without zones the
-highest scores own a book.
+order of scores, until there are enough. So copies are spread over as many zones as possible; without zones,
+the nodes with the highest scores own a book.
 
 Moves are minimal. When a node goes, only its own copies move; when one comes, copies move only to it; one
-more replica moves none. What is left to chance is the balance: of B copies, a node with the share s of the
-capacity gets s · B ± 4 √(s · B) (a hash is a coin toss; 4 standard deviations). With zones of unequal
-capacity, spreading comes before balance.
+more replica moves none. Balance is statistical: of B copies, a node with the share s of the capacity gets
+s · B ± 4 √(s · B) (4 standard deviations of independent hashes). With zones of unequal capacity, spreading
+comes before balance.
 
 Weighted rendezvous hashing: Thaler and Ravishankar 1998; weights by logarithms: Schindelhauer and Schomaker
 2005.

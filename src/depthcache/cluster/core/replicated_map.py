@@ -1,9 +1,9 @@
-"""A map that every node may edit at any time, and that is the same everywhere once all have seen all edits.
+"""A map that every node may edit at any time. It is the same everywhere once all nodes have seen all edits.
 
 Theory of operation. An *entry* has a key and fields. Every field is a *cell*: a value and the stamp of its
 edit. One cell of each entry, `alive`, says whether the entry exists. Of two cells, the newer one wins,
-whatever the order in which nodes learn of them; so two nodes may edit different fields of one entry at
-once, and both edits last. Cells older than `alive` are dropped: creating an entry again does not bring back
+in whatever order nodes learn of them; so two nodes may edit different fields of one entry at once, and both
+edits last. Cells older than `alive` are dropped: creating an entry again does not bring back
 old fields. Merging is commutative, associative and idempotent (a state-based CRDT: Shapiro and others
 2011).
 

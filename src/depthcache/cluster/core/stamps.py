@@ -1,4 +1,4 @@
-"""Hybrid logical clock: stamps that follow the system's clock, and never go back after what was seen.
+"""Hybrid logical clock: stamps that follow the system's clock, and are later than every stamp seen before.
 
 An edit made after another one was seen has the larger stamp, even on a node whose clock is late (Kulkarni
 and others 2014, "Logical Physical Clocks").

@@ -815,8 +815,21 @@ class BookServer:
         frozen one."""
     def set_aliases(self, aliases: dict[str, str]) -> None:
         """Replace the other names of exchanges: the name of the exchange by each of them."""
+    def add_followed(self, exchange: str, symbol: str, book: BookReader[float | Decimal]) -> None:
+        """Serve a book that other nodes of a cluster hold to readers, but to no node. A book from `add` with
+        these names is hidden behind it: nodes get that one, and its updates are kept for readers. Raises
+        ValueError for a frozen one."""
+    def take_over(self, exchange: str, symbol: str, *, is_exact: bool) -> bool:
+        """Let the hidden book take the place of the followed one, so that each reader gets every update once.
+
+        `is_exact`: only while both are at one update id, so that readers of views need no new snapshot.
+        Returns whether that was done; not while the hidden book is not synced or is behind, or where
+        the updates since the followed one's last are not kept."""
+    def remove_followed(self, exchange: str, symbol: str) -> bool:
+        """Serve a followed book no longer; whether it was served. The hidden one takes its place at once, and
+        readers start over."""
     def remove(self, exchange: str, symbol: str) -> bool:
-        """Serve a book no longer; whether it was served."""
+        """Serve a book from `add` no longer; whether it was served."""
     def __len__(self) -> int:
         """How many books are served."""
     def take_request(self, timeout_s: float) -> tuple[int, str, str, str, bytes] | None:

@@ -10,7 +10,7 @@ import pytest
 
 from depthcache import Status
 from depthcache.cluster.core.placement import BookKey
-from depthcache.cluster.following import LINGER_S, UNFED_S, Following
+from depthcache.cluster.following import EXACT_S, LINGER_S, LOST_S, UNFED_S, Following
 
 BOOK, OTHER = BookKey("binance.com", "BTCUSDT"), BookKey("binance.com", "ETHUSDT")
 
@@ -51,6 +51,9 @@ class Node:
         self.shown: dict[BookKey, Any] = {}
         self.read: dict[BookKey, int] = {}
         self.clients: list[Client] = []
+        self.takes_over = False
+        self.asked: list[bool] = []
+        """Of each attempt to take over: whether only at the same id."""
         self.following = Following(
             self,
             servers_of=lambda _: self.servers,
@@ -67,6 +70,12 @@ class Node:
 
     def hide(self, key: BookKey) -> None:
         del self.shown[key]
+
+    def take_over(self, key: BookKey, *, is_exact: bool) -> bool:
+        self.asked.append(is_exact)
+        if self.takes_over:
+            del self.shown[key]
+        return self.takes_over
 
     def readers(self, key: BookKey) -> int:
         return self.read.get(key, 0)
@@ -146,16 +155,29 @@ async def test_a_book_that_is_not_fed_is_begun_again_at_the_nodes_that_hold_it_n
     assert len(node.clients) == 2, "it is at the right nodes already"
 
 
-async def test_a_held_book_takes_the_place_of_one_that_is_not_fed_at_once() -> None:
+async def test_a_held_book_takes_over_as_soon_as_no_reader_notices() -> None:
     node = Node()
     await node.ask()
     node.shown[BOOK].status, node.read[BOOK] = Status.SYNCED, 1
+    node.following.check(EXACT_S)
     node.held.add(BOOK)
-    node.following.check(UNFED_S)
-    assert set(node.shown) == {BOOK}
-    node.shown[BOOK].status = Status.DISCONNECTED
+    node.following.check(EXACT_S / 2)
+    node.following.check(EXACT_S / 2)
+    assert (node.asked, set(node.shown)) == ([True, False], {BOOK})
+    node.takes_over = True
     node.following.check(0.1)
-    assert node.shown == {}
+    assert (node.shown, node.following.keys(), node.clients[0].books) == ({}, (), {})
+
+
+async def test_a_held_book_takes_the_place_of_one_that_is_lost_even_if_readers_notice() -> None:
+    node = Node()
+    await node.ask()
+    node.held.add(BOOK)
+    node.shown[BOOK].status = Status.DISCONNECTED
+    node.following.check(LOST_S / 2)
+    assert (node.asked, set(node.shown)) == ([False], {BOOK}), "its client may continue at another node"
+    node.following.check(LOST_S / 2)
+    assert (node.shown, node.following.keys()) == ({}, ())
 
 
 @pytest.mark.parametrize("route", ["begin_book", "follow"])

@@ -110,7 +110,7 @@ async def test_a_followed_book_moves_to_a_node_that_was_away_when_it_began(tmp_p
         await until(lambda: node.runner.core.books.holders(key) == (first,))
         await found.stop(second)
         assert (await node.following.answer("follow", *key, b""))[0] == 201
-        book = node.server._others[key]
+        book = node.following._followed[key].book
         await until(lambda: book.status is depthcache.Status.SYNCED)
         await found.start(second)
         await found.see_each_other()
@@ -242,7 +242,7 @@ async def test_a_node_remembers_the_addresses_of_nodes_that_are_away_and_of_none
         assert one._copies._is_node(address)
 
 
-async def test_a_followed_book_with_readers_is_not_replaced_by_a_replica(tmp_path: Path) -> None:
+async def test_a_replica_takes_over_for_a_followed_book_and_no_reader_notices(tmp_path: Path) -> None:
     async with cluster(tmp_path) as found:
         one = await found.start("a1")
         (key,) = await one.create_books(SPOT, SYMBOLS[:1], replicas=1)
@@ -254,14 +254,19 @@ async def test_a_followed_book_with_readers_is_not_replaced_by_a_replica(tmp_pat
         node = one if holder == "b2" else two
         await until(lambda: node.runner.core.books.holders(key) == (holder,))
         assert (await node.following.answer("follow", *key, b""))[0] == 201
-        node._native.readers = lambda _: 1  # type: ignore[method-assign]
-        await one.change_books(SPOT, [key.symbol], replicas=2)
-        await until(lambda: found.is_whole(2))
-        node.following.look(5)
-        assert (key in node.server._others, key in node.server._served) == (True, False)
-        node._native.readers = lambda _: 0  # type: ignore[method-assign]
-        node.following.look(5)
-        assert (node.server._others, node.server._served[key]) == ({}, node.books[key])
+        async with depthcache.connect(SPOT, [key.symbol], server=node.url) as books:
+            await books.wait_synced()
+            book = books[key.symbol]
+            await one.change_books(SPOT, [key.symbol], replicas=2)
+            await until(lambda: found.is_whole(2) and not node.following.keys())
+            before = book.last_update_id
+            await until(lambda: (book.last_update_id or 0) > (before or 0))
+            assert differences(book.freeze(), found.exchange.truth(SPOT, key.symbol)) == 0
+            counters = book.counters
+            assert {name: counters[name] for name in ("gaps", "resets", "snapshots")} == {
+                "gaps": 0, "resets": 0, "snapshots": 1
+            }  # fmt: skip
+            assert node._native.readers(key) == 1
 
 
 async def test_a_book_that_is_synced_while_it_is_added_is_reported() -> None:

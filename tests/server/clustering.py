@@ -53,6 +53,13 @@ class Node:
         self.native.add(exchange, symbol, made)
         return made
 
+    def follow(self, symbol: str, exchange: str = EXCHANGE) -> Book:
+        """Serve a synced book that other nodes hold, for readers."""
+        made = book(symbol, exchange)
+        self.books[symbol] = made
+        self.native.add_followed(exchange, symbol, made)
+        return made
+
     def knows(self, symbol: str, *nodes: Node, exchange: str = EXCHANGE, **facts: str) -> None:
         """Say which nodes hold a book."""
         self.native.set_holders(exchange, symbol, [node.holder for node in nodes], **facts)
@@ -160,8 +167,10 @@ class Owner:
             self.was_asked.set()
             if self._waits_for is not None:
                 self._waits_for.wait(DEADLINE_S)
-            if self._status in (200, 201):
+            if self._status == 200:
                 self._node.hold(symbol, exchange)
+            elif self._status == 201:
+                self._node.follow(symbol, exchange)
             native.respond(number, self._status, b"")
 
 

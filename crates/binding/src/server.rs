@@ -129,16 +129,27 @@ impl BookServer {
 
     /// Serve a live book, or a `Book` that is fed by hand, under these names. Raises ValueError for a frozen one.
     fn add(&self, exchange: &str, symbol: &str, book: &BookReader) -> PyResult<()> {
-        let (cell, router) = match &book.source {
-            Source::Live(cell, owner) => (cell.clone(), Some(owner.books())),
-            Source::Offline(cell) => (cell.clone(), None),
-            Source::Frozen(_) => {
-                return Err(PyValueError::new_err("a frozen book never changes"));
-            }
-        };
-        let book = Book::new(exchange, symbol, cell, router);
-        self.inner.add(book);
+        self.inner.add(served(exchange, symbol, book)?);
         Ok(())
+    }
+
+    /// Serve a book that other nodes hold to readers, but to no node. An own book is hidden behind it. Raises ValueError for
+    /// a frozen one.
+    fn add_followed(&self, exchange: &str, symbol: &str, book: &BookReader) -> PyResult<()> {
+        self.inner.add(served(exchange, symbol, book)?.followed());
+        Ok(())
+    }
+
+    /// Let the own book take the place of the followed one that hides it, so that each reader gets every update once;
+    /// whether that was done. `is_exact`: only while both are at one id.
+    #[pyo3(signature = (exchange, symbol, *, is_exact))]
+    fn take_over(&self, py: Python<'_>, exchange: &str, symbol: &str, is_exact: bool) -> bool {
+        py.detach(|| self.inner.take_over(exchange, symbol, is_exact))
+    }
+
+    /// Serve a followed book no longer; whether it was served. The own book that it hides takes its place at once.
+    fn remove_followed(&self, exchange: &str, symbol: &str) -> bool {
+        self.inner.remove_followed(exchange, symbol)
     }
 
     /// Replace the other names of exchanges: the name of the exchange by each of them.
@@ -146,7 +157,7 @@ impl BookServer {
         self.inner.registry().set_aliases(aliases);
     }
 
-    /// Serve a book no longer; whether it was served.
+    /// Serve a book no longer, but not a followed one; whether it was served.
     fn remove(&self, exchange: &str, symbol: &str) -> bool {
         self.inner.remove(exchange, symbol)
     }
@@ -310,6 +321,17 @@ impl BookServer {
         let most = seconds("timeout_s", timeout_s)?;
         Ok(py.detach(|| self.inner.drain(most)))
     }
+}
+
+fn served(exchange: &str, symbol: &str, book: &BookReader) -> PyResult<Book> {
+    let (cell, router) = match &book.source {
+        Source::Live(cell, owner) => (cell.clone(), Some(owner.books())),
+        Source::Offline(cell) => (cell.clone(), None),
+        Source::Frozen(_) => {
+            return Err(PyValueError::new_err("a frozen book never changes"));
+        }
+    };
+    Ok(Book::new(exchange, symbol, cell, router))
 }
 
 fn address(host: &str, port: u16) -> PyResult<SocketAddr> {

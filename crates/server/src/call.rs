@@ -37,8 +37,12 @@ impl Call<'_> {
 
     /// The cluster, for requests that other nodes may answer; None for what another node asks.
     pub fn cluster(&self) -> Option<&Arc<Cluster>> {
-        let is_of_node = self.sender().is_some_and(Sender::is_node);
-        self.shared.cluster.as_ref().filter(|_| !is_of_node)
+        self.shared.cluster.as_ref().filter(|_| !self.is_of_node())
+    }
+
+    /// Whether another node sent it.
+    pub fn is_of_node(&self) -> bool {
+        self.sender().is_some_and(Sender::is_node)
     }
 
     /// A body of JSON, an object, which says which node answers.
@@ -49,8 +53,9 @@ impl Call<'_> {
 
     /// The book that the path names.
     pub fn book(&self) -> Result<Book, Problem> {
+        let (exchange, symbol) = (self.path("exchange"), self.path("symbol"));
         let registry = &self.shared.registry;
-        registry.find(Some(self.path("exchange")), self.path("symbol"), true)
+        registry.find_for(self.is_of_node(), Some(exchange), symbol, true)
     }
 
     /// The same, once it may be read, or after as long as the sender waits for that.

@@ -58,8 +58,8 @@ pub struct Cluster {
     denied: watch::Sender<HashSet<String>>,
     /// The addresses of the servers of all nodes that are there, this one included.
     nodes_there: watch::Sender<Vec<Arc<str>>>,
-    /// Books that are served here for readers, and held by other nodes.
-    followed: RwLock<HashSet<(Arc<str>, Arc<str>)>>,
+    /// Own books that are served for their readers alone, because other nodes hold them now.
+    kept: RwLock<HashSet<BookName>>,
     /// Which books the owner is asked to begin here.
     pub follows: Follows,
     /// Reads that other nodes answered.
@@ -83,7 +83,7 @@ impl Cluster {
             authority: RwLock::new(authority),
             denied: watch::Sender::default(),
             nodes_there: watch::Sender::default(),
-            followed: RwLock::default(),
+            kept: RwLock::default(),
             follows: Follows::default(),
             forwarded: AtomicU64::new(0),
             hedged: AtomicU64::new(0),
@@ -124,19 +124,19 @@ impl Cluster {
         self.nodes_there.subscribe()
     }
 
-    /// Whether a book is served here only for its readers.
-    pub fn is_followed(&self, exchange: &Arc<str>, symbol: &Arc<str>) -> bool {
-        let key = (exchange.clone(), symbol.clone());
-        self.followed.read().contains(&key)
+    /// Whether an own book is served for its readers alone.
+    pub fn is_kept(&self, exchange: &Arc<str>, symbol: &Arc<str>) -> bool {
+        let kept = self.kept.read();
+        !kept.is_empty() && kept.contains(&(exchange.clone(), symbol.clone()))
     }
 
-    /// A book is served here only for its readers, or no longer.
-    pub fn set_followed(&self, exchange: &Arc<str>, symbol: &Arc<str>, is_followed: bool) {
-        let key = (exchange.clone(), symbol.clone());
-        let mut followed = self.followed.write();
-        match is_followed {
-            true => followed.insert(key),
-            false => followed.remove(&key),
+    /// An own book is served for its readers alone, or as a replica.
+    pub fn set_kept(&self, exchange: &str, symbol: &str, is_kept: bool) {
+        let name = (exchange.into(), symbol.into());
+        let mut kept = self.kept.write();
+        match is_kept {
+            true => kept.insert(name),
+            false => kept.remove(&name),
         };
     }
 

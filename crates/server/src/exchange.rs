@@ -63,8 +63,8 @@ pub use rules::{ExchangeOptions, VenueRules};
 const USED_WEIGHT: HeaderName = HeaderName::from_static("x-mbx-used-weight-1m");
 const USED_WEIGHT_OF_OLD: HeaderName = HeaderName::from_static("x-mbx-used-weight");
 
-/// Exchange and symbol.
-type Name = (Arc<str>, Arc<str>);
+/// Exchange and symbol, and whether the book is a followed one.
+type Key = (Arc<str>, Arc<str>, bool);
 
 /// The exchange's protocol of one server.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub struct Exchange {
     options: ExchangeOptions,
     venues: Vec<Arc<VenueRules>>,
     listings: Listings,
-    feeds: Mutex<HashMap<Name, Arc<Feed>>>,
+    feeds: Mutex<HashMap<Key, Arc<Feed>>>,
     /// Requests that may ask the owner for a book at once: half of what it takes, so that readers leave room for
     /// management.
     begins: Semaphore,
@@ -105,27 +105,45 @@ impl Protocol for Exchange {
         };
         let mut feeds = self.feeds.lock();
         feeds
-            .entry((book.exchange.clone(), book.symbol.clone()))
+            .entry(key(book))
             .or_insert_with(|| self.begin_feed(shared, book, venue));
     }
 
-    fn on_gone(&self, exchange: &str, symbol: &str) {
-        let gone = self.feeds.lock().remove(&(exchange.into(), symbol.into()));
+    fn on_gone(&self, book: &Book) {
+        let gone = self.feeds.lock().remove(&key(book));
         if let Some(feed) = gone {
             feed.end_all_readers();
             feed.end();
         }
     }
 
+    fn take_over(&self, followed: &Book, own: &Book, swap: &dyn Fn()) -> bool {
+        // Held to the end: a new reader finds the followed book and its feed, or the own one and its feed.
+        let mut feeds = self.feeds.lock();
+        let former = feeds.get(&key(followed)).cloned();
+        if let Some(former) = former {
+            let feed = feeds.get(&key(own));
+            if !feed.is_some_and(|feed| feed.take_over(&former)) {
+                return false;
+            }
+            feeds.remove(&key(followed));
+            former.end();
+        }
+        swap();
+        true
+    }
+
     fn readers(&self, exchange: &str, symbol: &str) -> usize {
         let feeds = self.feeds.lock();
-        let feed = feeds.get(&(exchange.into(), symbol.into()));
-        feed.map_or(0, |feed| feed.readers())
+        let of_book = both(exchange, symbol);
+        let found = of_book.iter().filter_map(|key| feeds.get(key));
+        found.map(|feed| feed.readers()).sum()
     }
 
     fn tell_holders(&self, exchange: &str, symbol: &str, addresses: &[Arc<str>]) {
         let feeds = self.feeds.lock();
-        if let Some(feed) = feeds.get(&(exchange.into(), symbol.into())) {
+        let of_book = both(exchange, symbol);
+        for feed in of_book.iter().filter_map(|key| feeds.get(key)) {
             feed.tell_holders(addresses);
         }
     }
@@ -227,7 +245,7 @@ impl Exchange {
         symbol: &str,
         admission: Admission,
     ) -> Result<Book, Refusal> {
-        if let Some(book) = held(&shared.registry, venue, symbol) {
+        if let Some(book) = held(&shared.registry, venue, symbol, admission) {
             return Ok(book);
         }
         if let Some(wanted) = elsewhere(shared, venue, symbol, admission) {
@@ -256,7 +274,9 @@ impl Exchange {
         let answered = shared.delegation.ask(make, shared.limits.delegation).await;
         let answered = answered.map_err(|why| Refusal::later(why.words()))?;
         match answered.status {
-            200 | 201 => held(&shared.registry, venue, symbol).ok_or_else(Refusal::unknown_symbol),
+            200 | 201 => {
+                held(&shared.registry, venue, symbol, admission).ok_or_else(Refusal::unknown_symbol)
+            }
             409 => {
                 let most = self.options.most_begun;
                 Err(Refusal::bad(
@@ -305,46 +325,66 @@ impl Exchange {
         venue: &Arc<VenueRules>,
         stream: &Stream,
         name: &Arc<str>,
-        (reader, resume): (&Arc<Outbox>, Option<i64>),
+        (reader, resume, admission): (&Arc<Outbox>, Option<i64>, Admission),
     ) -> bool {
         let mut feeds = self.feeds.lock();
         // Looked up while the table is held: a book that goes finds its feed.
-        let Some(book) = held(&shared.registry, venue, &stream.symbol) else {
+        let Some(book) = held(&shared.registry, venue, &stream.symbol, admission) else {
             return false;
         };
-        let key = (book.exchange.clone(), book.symbol.clone());
         let begin = || self.begin_feed(shared, &book, venue);
-        let feed = feeds.entry(key).or_insert_with(&begin);
+        let feed = feeds.entry(key(&book)).or_insert_with(&begin);
         Feed::add_or_restart(feed, begin, name, stream.kind, reader, resume);
         true
     }
 
     fn begin_feed(&self, shared: &Shared, book: &Book, venue: &Arc<VenueRules>) -> Arc<Feed> {
-        let is_kept = shared.cluster.is_some();
-        Feed::begin(
-            book.clone(),
-            venue.clone(),
-            shared.instance.clone(),
-            is_kept,
-        )
+        let is_kept = shared.is_node();
+        // Clients must not take the own book that takes over for the followed one, rebuilt.
+        let server = match book.is_followed() {
+            true => {
+                let generation = book.look(|market| market.diff_generation());
+                format!("{}.{generation}", shared.instance).into()
+            }
+            false => shared.instance.clone(),
+        };
+        Feed::begin(book, venue.clone(), server, is_kept)
     }
 
     /// One reader of a stream less.
     fn unsubscribe(&self, venue: &VenueRules, symbol: &str, name: &str, reader: &Arc<Outbox>) {
         let mut feeds = self.feeds.lock();
-        let key = (venue.name.clone(), Arc::from(symbol));
-        if let Some(feed) = feeds.get(&key) {
-            feed.remove(name, reader);
-            if feed.is_idle() {
-                feed.end();
-                feeds.remove(&key);
+        for key in both(&venue.name, symbol) {
+            if let Some(feed) = feeds.get(&key) {
+                feed.remove(name, reader);
+                if feed.is_idle() {
+                    feed.end();
+                    feeds.remove(&key);
+                }
             }
         }
     }
 }
 
-fn held(registry: &Registry, venue: &VenueRules, symbol: &str) -> Option<Book> {
-    registry.find(Some(&venue.name), symbol, false).ok()
+fn key(book: &Book) -> Key {
+    let (exchange, symbol) = (book.exchange.clone(), book.symbol.clone());
+    (exchange, symbol, book.is_followed())
+}
+
+/// The keys of a node's own book and of the followed one.
+fn both(exchange: &str, symbol: &str) -> [Key; 2] {
+    [false, true].map(|is_followed| (exchange.into(), symbol.into(), is_followed))
+}
+
+/// The book of a symbol; for another node, the one that this node holds itself.
+fn held(
+    registry: &Registry,
+    venue: &VenueRules,
+    symbol: &str,
+    admission: Admission,
+) -> Option<Book> {
+    let found = registry.find_for(admission.is_node, Some(&venue.name), symbol, false);
+    found.ok()
 }
 
 /// A book that a client which can move reads better at one of its other holders.
@@ -352,9 +392,10 @@ fn better_elsewhere(shared: &Shared, venue: &VenueRules, symbol: &str) -> Option
     let cluster = shared.cluster.as_ref()?;
     let book = cluster.holders.find(&venue.name, symbol)?;
     book.others(&cluster.node).next()?;
-    let is_here = held(&shared.registry, venue, symbol).is_some_and(|own| {
+    let here = shared.registry.find(Some(&venue.name), symbol, false);
+    let is_here = here.is_ok_and(|own| {
         let is_synced = || own.look(|market| market.status_info().status == Status::Synced);
-        let is_replica = !cluster.is_followed(&own.exchange, &own.symbol);
+        let is_replica = !own.is_followed() && !cluster.is_kept(&own.exchange, &own.symbol);
         is_replica && (book.status != Status::Synced || is_synced())
     });
     (!is_here).then_some(book)

@@ -172,11 +172,7 @@ async fn ask_owner(
         .ask(make, shared.limits.delegation)
         .await?;
     match answered.status {
-        200 => Ok(()),
-        201 => {
-            cluster.set_followed(&wanted.exchange, &wanted.symbol, true);
-            Ok(())
-        }
+        200 | 201 => Ok(()),
         status => Err(refused(wanted, &format!("its owner answers {status}"))),
     }
 }

@@ -5,6 +5,8 @@ use depthcache_wire::Numbers;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
+use crate::source::Version;
+
 /// Views of one book that are kept; the oldest makes room.
 const VIEWS: usize = 4;
 
@@ -14,8 +16,7 @@ const MOST_BYTES: usize = 64 << 10;
 /// What a body was made of. The same of all of it makes the same body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptView {
-    /// Of the market.
-    pub version: u64,
+    pub version: Version,
     /// By which the wall clock is ahead of the clock of the stamps.
     pub wall_offset_ns: Option<i64>,
     pub levels: usize,
@@ -81,17 +82,21 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn kept(version: u64, levels: usize) -> KeptBody {
+    fn version(market: u64) -> Version {
+        Version { source: 0, market }
+    }
+
+    fn kept(market: u64, levels: usize) -> KeptBody {
         KeptBody {
             view: KeptView {
-                version,
+                version: version(market),
                 wall_offset_ns: None,
                 levels,
                 numbers: Numbers::Text,
             },
             updated_ns: None,
             tag: HeaderValue::from_static("W/\"1\""),
-            body: Bytes::from(format!("{version} {levels}")),
+            body: Bytes::from(format!("{market} {levels}")),
         }
     }
 
@@ -102,7 +107,14 @@ mod tests {
         assert_eq!(all.get(&kept(1, 5).view).expect("kept").body, "1 5");
         for other in [
             KeptView {
-                version: 2,
+                version: version(2),
+                ..kept(1, 5).view
+            },
+            KeptView {
+                version: Version {
+                    source: 1,
+                    market: 1,
+                },
                 ..kept(1, 5).view
             },
             KeptView {

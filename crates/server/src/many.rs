@@ -305,7 +305,8 @@ fn named(
     symbol: &str,
     hints: bool,
 ) -> Result<Chosen, Problem> {
-    let here = call.shared.registry.find(exchange, symbol, hints);
+    let registry = &call.shared.registry;
+    let here = registry.find_for(call.is_of_node(), exchange, symbol, hints);
     let Some(cluster) = call.cluster() else {
         return here.map(|book| Chosen {
             here: Some(book),

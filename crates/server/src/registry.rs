@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::kept::{Kept, KeptBody, KeptView};
 use crate::limits::Limits;
 use crate::problem::{Fact, Problem, shortened};
-use crate::source::Source;
+use crate::source::{Source, Version};
 use crate::views::{Backlog, Channel, Cursor, Hub, Label, NoChannel, Ready, Resume, View};
 
 /// A book that is served; a copy is another name of the same.
@@ -46,7 +46,9 @@ pub struct Served {
     pub symbol: Arc<str>,
     /// Since when it is served.
     pub added: SystemTime,
-    source: Source,
+    /// Another one where an own book took the place of a followed one.
+    source: RwLock<Source>,
+    is_followed: AtomicBool,
     /// Those who follow it.
     pub(crate) hub: Arc<Hub>,
     kept: Kept,
@@ -64,7 +66,8 @@ impl Book {
             exchange: exchange.into(),
             symbol: symbol.into(),
             added: SystemTime::now(),
-            source: Source::new(cell, router),
+            source: RwLock::new(Source::new(cell, router)),
+            is_followed: AtomicBool::new(false),
             hub: Arc::default(),
             kept: Kept::default(),
         };
@@ -72,6 +75,12 @@ impl Book {
             served: Arc::new(served),
             serial: 0,
         }
+    }
+
+    /// The same, but held by other nodes: it is served to readers alone, and to no node.
+    pub fn followed(self) -> Book {
+        self.is_followed.store(true, Ordering::Release);
+        self
     }
 }
 
@@ -81,19 +90,35 @@ impl Served {
         format!("{}/{}", self.exchange, self.symbol)
     }
 
+    /// Whether other nodes hold it, and it is served to readers alone.
+    pub fn is_followed(&self) -> bool {
+        self.is_followed.load(Ordering::Acquire)
+    }
+
+    /// What feeds it now. Copied: nobody who looks at a book makes others wait for its source.
+    pub(crate) fn source(&self) -> Source {
+        self.source.read().clone()
+    }
+
+    /// Be another book from now on, which this node holds itself. Readers of views continue from their ids.
+    pub(crate) fn become_own(&self, own: &Served) {
+        self.hub.replace_source(&self.source, own.source());
+        self.is_followed.store(false, Ordering::Release);
+    }
+
     /// Look at the book while no frame changes it: copy out, and no more.
     pub fn look<T>(&self, copy: impl FnOnce(&Market) -> T) -> T {
-        self.source.look(copy)
+        self.source().look(copy)
     }
 
     /// The same, with the version that is seen.
-    pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, u64) -> T) -> T {
-        self.source.look_at_version(copy)
+    pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, Version) -> T) -> T {
+        self.source().look_at_version(copy)
     }
 
     /// The body that a read of so many levels would make now, if it is kept and is not too old.
     pub fn kept(&self, levels: usize, numbers: Numbers, policy: ReadPolicy) -> Option<KeptBody> {
-        let version = self.source.version();
+        let version = self.source().version();
         let found = self.kept.get(&self.kept_view(version, levels, numbers))?;
         policy
             .takes_age_of(found.updated_ns, || self.now_ns())
@@ -106,10 +131,10 @@ impl Served {
     }
 
     /// What makes a body.
-    pub fn kept_view(&self, version: u64, levels: usize, numbers: Numbers) -> KeptView {
+    pub fn kept_view(&self, version: Version, levels: usize, numbers: Numbers) -> KeptView {
         KeptView {
             version,
-            wall_offset_ns: self.source.wall_offset_ns(),
+            wall_offset_ns: self.source().wall_offset_ns(),
             levels,
             numbers,
         }
@@ -117,17 +142,18 @@ impl Served {
 
     /// A follower of this book alone; None for one that is fed by hand.
     pub fn follower(&self, spec: FollowSpec) -> Option<Follower> {
-        self.source.is_fed().then(|| self.source.follower(spec))
+        let source = self.source();
+        source.is_fed().then(|| source.follower(spec))
     }
 
     /// Change what the book keeps for its readers; its levels are the router's business.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Market) -> T) -> T {
-        self.source.change(change)
+        self.source().change(change)
     }
 
     /// Now, on the clock that stamps the book; 0 where none does.
     pub fn now_ns(&self) -> i64 {
-        self.source.now_ns()
+        self.source().now_ns()
     }
 
     /// Follow a view of it; made where it is the first of its kind. `server`: the name of this one.
@@ -153,10 +179,17 @@ impl Served {
 
 type Symbols = BTreeMap<Arc<str>, Book>;
 
+/// Exchange and symbol.
+type Name = (Arc<str>, Arc<str>);
+
 /// All books of a server.
 #[derive(Debug, Default)]
 pub struct Registry {
     exchanges: RwLock<BTreeMap<Arc<str>, Symbols>>,
+    /// Own books whose place a followed one has, by exchange and symbol.
+    hidden: Mutex<HashMap<Name, Book>>,
+    /// Whether there was a followed one.
+    has_followed: AtomicBool,
     /// Other names of exchanges, in lower case.
     aliases: RwLock<HashMap<String, Arc<str>>>,
     changes: AtomicU64,
@@ -176,9 +209,34 @@ struct Arrivals {
 }
 
 impl Registry {
-    /// Serve a book; it takes the place of one of the same names, which is returned.
-    pub fn add(&self, mut book: Book) -> Option<Book> {
+    /// Serve a book; it takes the place of one of the same names, which is returned. An own book does not take that of a
+    /// followed one: it is hidden behind it.
+    pub fn add(&self, book: Book) -> Option<Book> {
         let mut exchanges = self.exchanges.write();
+        if book.is_followed() {
+            self.has_followed.store(true, Ordering::Release);
+        }
+        let name = (book.exchange.clone(), book.symbol.clone());
+        let shown = exchanges
+            .get(&name.0)
+            .and_then(|symbols| symbols.get(&name.1));
+        match shown.map(|shown| shown.is_followed()) {
+            Some(true) if !book.is_followed() => self.hidden.lock().insert(name, book),
+            Some(false) if book.is_followed() => {
+                let own = self.show(&mut exchanges, book)?;
+                self.hidden.lock().insert(name, own);
+                None
+            }
+            _ => self.show(&mut exchanges, book),
+        }
+    }
+
+    /// Whether there was a followed book, ever.
+    pub fn has_followed(&self) -> bool {
+        self.has_followed.load(Ordering::Acquire)
+    }
+
+    fn show(&self, exchanges: &mut BTreeMap<Arc<str>, Symbols>, mut book: Book) -> Option<Book> {
         self.changes.fetch_add(1, Ordering::Relaxed);
         let symbols = exchanges.entry(book.exchange.clone()).or_default();
         let mut arrivals = self.arrivals.lock();
@@ -241,9 +299,71 @@ impl Registry {
         arrivals.readers.push(Arc::downgrade(reader));
     }
 
-    /// Serve a book no longer; the book, where it was served.
+    /// Serve an own book no longer; the book, where it was served.
     pub fn remove(&self, exchange: &str, symbol: &str) -> Option<Book> {
         let mut exchanges = self.exchanges.write();
+        match exchanges.get(exchange)?.get(symbol)?.is_followed() {
+            true => self.unhide(exchange, symbol),
+            false => self.withdraw(&mut exchanges, exchange, symbol),
+        }
+    }
+
+    /// Serve a followed book no longer, but the own one where it is hidden behind it; the followed one, where it was served.
+    pub fn remove_followed(&self, exchange: &str, symbol: &str) -> Option<Book> {
+        let mut exchanges = self.exchanges.write();
+        if !exchanges.get(exchange)?.get(symbol)?.is_followed() {
+            return None;
+        }
+        match self.unhide(exchange, symbol) {
+            Some(own) => self.show(&mut exchanges, own),
+            None => self.withdraw(&mut exchanges, exchange, symbol),
+        }
+    }
+
+    /// The followed book of these names, and the own one that is hidden behind it.
+    pub(crate) fn followed_and_own(&self, exchange: &str, symbol: &str) -> Option<(Book, Book)> {
+        let exchanges = self.exchanges.read();
+        let shown = exchanges.get(exchange)?.get(symbol)?;
+        let name = (shown.exchange.clone(), shown.symbol.clone());
+        let own = self.hidden.lock().get(&name)?.clone();
+        Some((shown.clone(), own))
+    }
+
+    /// A book is served as this own one from now on, which was hidden behind it.
+    pub(crate) fn become_own(&self, shown: &Book, own: &Book) {
+        let _exchanges = self.exchanges.write();
+        shown.become_own(own);
+        self.unhide(&shown.exchange, &shown.symbol);
+    }
+
+    /// As `find`; for another node the book that this one holds itself, so that no node reads a book that this one follows,
+    /// perhaps from that very node.
+    pub fn find_for(
+        &self,
+        is_node: bool,
+        exchange: Option<&str>,
+        symbol: &str,
+        hints: bool,
+    ) -> Result<Book, Problem> {
+        let found = self.find(exchange, symbol, hints)?;
+        if !is_node || !found.is_followed() {
+            return Ok(found);
+        }
+        let name = (found.exchange.clone(), found.symbol.clone());
+        let own = self.hidden.lock().get(&name).cloned();
+        own.ok_or_else(|| self.unknown(exchange, symbol, false))
+    }
+
+    fn unhide(&self, exchange: &str, symbol: &str) -> Option<Book> {
+        self.hidden.lock().remove(&(exchange.into(), symbol.into()))
+    }
+
+    fn withdraw(
+        &self,
+        exchanges: &mut BTreeMap<Arc<str>, Symbols>,
+        exchange: &str,
+        symbol: &str,
+    ) -> Option<Book> {
         let symbols = exchanges.get_mut(exchange)?;
         let former = symbols.remove(symbol);
         self.changes.fetch_add(1, Ordering::Relaxed);
@@ -278,6 +398,11 @@ impl Registry {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.exchanges.read().is_empty()
+    }
+
+    /// The own books that are hidden behind followed ones.
+    pub(crate) fn all_hidden(&self) -> Vec<Book> {
+        self.hidden.lock().values().cloned().collect()
     }
 
     /// All books, by exchange and symbol.

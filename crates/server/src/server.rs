@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use depthcache_book::market::Market;
+use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
@@ -246,7 +248,7 @@ impl Server {
         is_kept: bool,
     ) -> Result<(), String> {
         let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
-        cluster.set_followed(&exchange.into(), &symbol.into(), is_kept);
+        cluster.set_kept(exchange, symbol, is_kept);
         let held = cluster.holders.find(exchange, symbol);
         if let (true, Some(protocol)) = (is_kept, &self.shared.exchange)
             && let Some(book) = held.filter(|book| book.status == Status::Synced)
@@ -304,30 +306,67 @@ impl Server {
         if let Some(before) = self.shared.registry.add(book.clone()) {
             self.on_gone(&before);
         }
-        if self.shared.cluster.is_some()
+        let registry = &self.shared.registry;
+        if self.shared.is_node()
             && let Some(exchange) = &self.shared.exchange
             && let Some(runtime) = self.runtime.lock().as_ref()
         {
             let _inside = runtime.enter();
             exchange.on_held(&self.shared, &book);
+            if let Some((_, hidden)) = registry.followed_and_own(&book.exchange, &book.symbol) {
+                exchange.on_held(&self.shared, &hidden);
+            }
         }
     }
 
-    /// Serve a book no longer; whether it was served.
+    /// Serve a book no longer, but not a followed one; whether it was served.
     pub fn remove(&self, exchange: &str, symbol: &str) -> bool {
-        let gone = self.shared.registry.remove(exchange, symbol);
-        if let Some(book) = &gone {
-            self.on_gone(book);
+        if let Some(cluster) = &self.shared.cluster {
+            cluster.set_kept(exchange, symbol, false);
         }
-        gone.is_some()
+        let gone = self.shared.registry.remove(exchange, symbol);
+        gone.inspect(|book| self.on_gone(book)).is_some()
+    }
+
+    /// Serve a followed book no longer; whether it was served. The own book that it hides takes its place at once, and
+    /// readers start over.
+    pub fn remove_followed(&self, exchange: &str, symbol: &str) -> bool {
+        let gone = self.shared.registry.remove_followed(exchange, symbol);
+        gone.inspect(|book| self.on_gone(book)).is_some()
+    }
+
+    /// Let the own book take the place of the followed one that hides it, so that each reader gets every update once;
+    /// whether that was done. It cannot be done while the own book is not synced or is behind the followed one.
+    /// `is_exact`: only while both are at one id, so that readers of views need no new snapshot either.
+    pub fn take_over(&self, exchange: &str, symbol: &str, is_exact: bool) -> bool {
+        let shared = &self.shared;
+        let Some((followed, own)) = shared.registry.followed_and_own(exchange, symbol) else {
+            return false;
+        };
+        let Some(reached) = own.look(synced_id) else {
+            return false;
+        };
+        let before = followed.look(|market| market.last_update_id());
+        let is_exact = is_exact && followed.hub.readers() > 0;
+        if before > Some(reached) || is_exact && before < Some(reached) {
+            return false;
+        }
+        let former = followed.source();
+        let swap = || shared.registry.become_own(&followed, &own);
+        let Some(protocol) = &shared.exchange else {
+            swap();
+            return true;
+        };
+        let is_done = protocol.take_over(&followed, &own, &swap);
+        if is_done {
+            former.change(|market| market.release_diffs());
+        }
+        is_done
     }
 
     fn on_gone(&self, book: &Book) {
-        if let Some(cluster) = &self.shared.cluster {
-            cluster.set_followed(&book.exchange, &book.symbol, false);
-        }
         if let Some(exchange) = &self.shared.exchange {
-            exchange.on_gone(&book.exchange, &book.symbol);
+            exchange.on_gone(book);
             book.change(|market| market.release_diffs());
         }
     }
@@ -427,7 +466,8 @@ impl Server {
         });
         runtime.shutdown_timeout(Duration::from_secs(1));
         if self.shared.exchange.is_some() {
-            for book in self.shared.registry.all() {
+            let registry = &self.shared.registry;
+            for book in registry.all().into_iter().chain(registry.all_hidden()) {
                 book.change(|market| market.release_diffs());
             }
         }
@@ -436,6 +476,12 @@ impl Server {
         }
         all_done
     }
+}
+
+/// Up to which id a synced book is.
+fn synced_id(market: &Market) -> Option<i64> {
+    let is_synced = market.status_info().status == Status::Synced;
+    market.last_update_id().filter(|_| is_synced)
 }
 
 const NO_NODE: &str = "this server is no node of a cluster";

@@ -87,6 +87,11 @@ impl Shared {
         }
     }
 
+    /// Whether it is a node of a cluster, as far as its books tell.
+    pub fn is_node(&self) -> bool {
+        self.cluster.is_some() || self.registry.has_followed()
+    }
+
     /// Whether the server ends.
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)
@@ -105,7 +110,11 @@ pub trait Protocol: Send + Sync {
     fn on_held(&self, shared: &Shared, book: &Book);
 
     /// A book is served no longer.
-    fn on_gone(&self, exchange: &str, symbol: &str);
+    fn on_gone(&self, book: &Book);
+
+    /// A node's own book takes the place of a followed one by `swap`. False, and nothing is done, where the readers of
+    /// the followed one would miss updates or get some twice.
+    fn take_over(&self, followed: &Book, own: &Book, swap: &dyn Fn()) -> bool;
 
     /// Connections that follow a book.
     fn readers(&self, exchange: &str, symbol: &str) -> usize;

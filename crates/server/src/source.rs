@@ -9,9 +9,18 @@ use depthcache_book::market::{Market, MarketCell};
 use depthcache_book::router::{Follower, Router};
 use depthcache_transport::{Moment, clock};
 
+/// A version of a book, whatever its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub source: u64,
+    pub market: u64,
+}
+
 /// Where a book comes from.
 #[derive(Clone, Debug)]
 pub struct Source {
+    /// Tells it from all others.
+    number: u64,
     cell: Arc<MarketCell>,
     /// What feeds it and knows the time; None for a book that is fed by hand.
     router: Option<Arc<Router>>,
@@ -19,7 +28,12 @@ pub struct Source {
 
 impl Source {
     pub fn new(cell: Arc<MarketCell>, router: Option<Arc<Router>>) -> Source {
-        Source { cell, router }
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Source {
+            number: COUNT.fetch_add(1, Ordering::Relaxed),
+            cell,
+            router,
+        }
     }
 
     /// Look at the book while no frame changes it: copy out, and no more.
@@ -29,16 +43,23 @@ impl Source {
     }
 
     /// The same, with the version that is seen.
-    pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, u64) -> T) -> T {
+    pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, Version) -> T) -> T {
         self.look_at_clock();
         let market = self.cell.read();
-        copy(&market, market.version())
+        let version = Version {
+            source: self.number,
+            market: market.version(),
+        };
+        copy(&market, version)
     }
 
     /// The version of the book now.
-    pub fn version(&self) -> u64 {
+    pub fn version(&self) -> Version {
         self.look_at_clock();
-        self.cell.version()
+        Version {
+            source: self.number,
+            market: self.cell.version(),
+        }
     }
 
     /// After a pause of the machine the first reader marks the books stale.

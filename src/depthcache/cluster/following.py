@@ -1,7 +1,8 @@
 """Books that this node does not hold but follows for its readers, fed by the nodes that hold them.
 
 The first subscription begins such a book, as `connect(server=…)` would. It is served like any other and ends
-some time after its last reader. It is no replica: the core of the node does not know it.
+some time after its last reader. It is no replica: the core of the node does not know it. When the node's own
+replica of the book is synced, it takes over from the followed one: readers miss no update and get none twice.
 
 One client serves all books that begin while the same nodes are there. When nodes come or go, the next book
 begins a new client; the former ends with its last book.
@@ -26,8 +27,14 @@ __all__ = ["LINGER_S", "Following"]
 
 LINGER_S = 30.0
 """How long a book is followed after its last reader."""
-UNFED_S = 0.5
-"""After so long without sync a book is begun again from the nodes that hold it now."""
+UNFED_S = 2.0
+"""After so long without sync a book is begun again from the nodes that hold it now. Its client moves to
+another node in less, and continues."""
+LOST_S = 1.0
+"""After so long without sync the node's own book takes its place even if readers must start over."""
+EXACT_S = 2.0
+"""For so long the own book takes over only at the very update id of the followed one. Two connections may get
+updates cut at other ids, for ever."""
 
 
 class Shown(Protocol):
@@ -37,7 +44,12 @@ class Shown(Protocol):
         """Serve a book of another client."""
 
     def hide(self, key: BookKey) -> None:
-        """Serve it no longer."""
+        """Serve it no longer; the node's own one at once, where there is one."""
+
+    def take_over(self, key: BookKey, *, is_exact: bool) -> bool:
+        """Serve the node's own book instead if no reader misses anything; whether that was done. `is_exact`:
+        only while both are at one update id."""
+        ...
 
     def readers(self, key: BookKey) -> int:
         """How many connections follow a book."""
@@ -52,6 +64,8 @@ class _Followed:
     """For how long nobody has read it."""
     unfed_s: float = 0.0
     """For how long it has not been synced."""
+    held_s: float = 0.0
+    """For how long the node's own book has been synced."""
 
 
 class Following:
@@ -133,18 +147,21 @@ class Following:
                 self._spawn(books)
 
     def check(self, passed_s: float) -> None:
-        """So much time has passed: begin books again whose feed has ended.
-
-        If all holders of a book are lost, nodes that follow it from each other would wait forever.
-        """
+        """So much time has passed: let the node's own books take over, and begin books again whose feed has
+        ended."""
         for key, followed in tuple(self._followed.items()):
-            if followed.book.status is Status.SYNCED:
-                followed.unfed_s = 0.0
-                continue
-            followed.unfed_s += passed_s
+            is_fed = followed.book.status is Status.SYNCED
+            followed.unfed_s = 0.0 if is_fed else followed.unfed_s + passed_s
             if self._is_held(key):
-                self._end(key)  # this node's own book takes its place
-            elif followed.unfed_s >= UNFED_S:
+                followed.held_s += passed_s
+                is_exact = is_fed and followed.held_s < EXACT_S
+                if self._shown.take_over(key, is_exact=is_exact):
+                    self._drop(key)
+                elif followed.unfed_s >= LOST_S:
+                    self._end(key)
+                continue
+            followed.held_s = 0.0
+            if followed.unfed_s >= UNFED_S:
                 followed.unfed_s = 0.0
                 self._run(self._begin_again(key, followed))
 
@@ -198,8 +215,12 @@ class Following:
         return _Followed(books, book)
 
     def _end(self, key: BookKey) -> None:
-        followed = self._followed.pop(key)
         self._shown.hide(key)
+        self._drop(key)
+
+    def _drop(self, key: BookKey) -> None:
+        """It is served no longer."""
+        followed = self._followed.pop(key)
         if (key.exchange, key.symbol) in followed.books:
             followed.books.remove(key.symbol, key.exchange)
 

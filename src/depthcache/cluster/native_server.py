@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from depthcache.client.live_book import LiveBook
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.placement import BookKey
 
@@ -39,6 +40,19 @@ class NativeServer:
         it is, at each call."""
         if self._is_node:
             self._native.keep_for_readers(*key, is_kept)
+
+    def show(self, key: BookKey, book: LiveBook) -> None:
+        """As `following.Shown.show`."""
+        self._native.add_followed(*key, book)
+
+    def hide(self, key: BookKey) -> None:
+        """As `following.Shown.hide`."""
+        self._native.remove_followed(*key)
+
+    def take_over(self, key: BookKey, *, is_exact: bool) -> bool:
+        """As `following.Shown.take_over`."""
+        is_done: bool = self._native.take_over(*key, is_exact=is_exact)
+        return is_done
 
     def readers(self, key: BookKey) -> int:
         """How many connections follow a book."""

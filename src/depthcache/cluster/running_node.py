@@ -332,7 +332,7 @@ class ClusterNode:
         await self.server.__aenter__()
         self._native = NativeServer(self.server._native, is_node=self._is_tls)  # noqa: SLF001
         self.following: Following = Following(
-            _Shown(self.server, self._native),
+            self._native,
             servers_of=self._servers_of,
             connect=self._connect,
             is_held=lambda key: self.host.is_synced(key),
@@ -557,25 +557,6 @@ class ClusterNode:
                 source=source, why=why, took_s=round(took_s, 3),
             )
         )  # fmt: skip
-
-
-class _Shown:
-    """The server of this node, for followed books."""
-
-    def __init__(self, server: BookServer, native: NativeServer) -> None:
-        self._server, self._native = server, native
-
-    def show(self, key: BookKey, book: LiveBook) -> None:
-        """As `following.Shown.show`."""
-        self._server._serve_other(key, book)  # noqa: SLF001
-
-    def hide(self, key: BookKey) -> None:
-        """As `following.Shown.hide`."""
-        self._server._end_other(key)  # noqa: SLF001
-
-    def readers(self, key: BookKey) -> int:
-        """As `following.Shown.readers`."""
-        return self._native.readers(key)
 
 
 def _free_port(host: str) -> int:

@@ -70,8 +70,6 @@ class BookServer(OneProcess):
         self._native: _native.BookServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._served: dict[tuple[str, str], Any] = {}
-        self._others: dict[tuple[str, str], Any] = {}
-        """Books of other clients, by exchange and symbol."""
         self._cluster: Mapping[str, str] | None = None
         """How this server is a node of a cluster; set before it runs."""
         self._delegated: tuple[DelegatedRoutes, ...] = ()
@@ -118,20 +116,6 @@ class BookServer(OneProcess):
         """Keep what is kept of the keys of old clients here. Returns what answers their requests."""
         self._compat.credentials = credentials
         return self._compat.answer
-
-    def _serve_other(self, key: tuple[str, str], book: Any) -> None:
-        """Serve a book of another client; one of the same names that this client has waits until its end."""
-        self._others[key] = book
-        self._served.pop(key, None)
-        self._running().add(*key, book)
-
-    def _end_other(self, key: tuple[str, str]) -> None:
-        """Serve a book of another client no longer."""
-        del self._others[key]
-        if key in {(book.exchange, book.symbol) for book in self._books}:
-            self._on_books()
-        else:
-            self._running().remove(*key)
 
     @property
     def compat_urls(self) -> tuple[str, ...]:
@@ -338,8 +322,7 @@ class BookServer(OneProcess):
     def _on_books(self) -> None:
         """The client has other books than before."""
         native = self._running()
-        books = ((book.exchange, book.symbol, book) for book in self._books)
-        wanted = {(name, symbol): book for name, symbol, book in books if (name, symbol) not in self._others}
+        wanted = {(book.exchange, book.symbol): book for book in self._books}
         known = [venues.venue(name) for name in venues.names()]  # one may have been registered since
         native.set_aliases({name: each.name for each in known for name in (each.name, *each.aliases)})
         for key in self._served.keys() - wanted.keys():

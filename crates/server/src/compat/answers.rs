@@ -106,7 +106,9 @@ impl<'a> Asked<'a> {
     fn book(&self, shared: &Shared, error_id: &str) -> Result<Book, Vec<u8>> {
         let (exchange, market) = self.names(error_id)?;
         let hints = elsewhere(self, shared).is_none();
-        let found = shared.registry.find(Some(exchange), market, hints);
+        let is_node = self.compat.is_for_nodes;
+        let registry = &shared.registry;
+        let found = registry.find_for(is_node, Some(exchange), market, hints);
         found.map_err(|why| {
             let (market, exchange) = (shortened(market), shortened(exchange));
             let words = format!(

@@ -31,7 +31,7 @@ pub async fn respond(
     let (symbol, limit) = question(venue, query)?;
     if shared.cluster.is_some() && !admission.is_node {
         // Its own book in one look: between two of them it might cease to be readable.
-        if let Some(book) = held(&shared.registry, venue, &symbol)
+        if let Some(book) = held(&shared.registry, venue, &symbol, admission)
             && let Ok(read) = book.look(|market| read(market, &book, limit))
         {
             return Ok(encoded(venue, &book, &read));

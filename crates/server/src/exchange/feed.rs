@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use depthcache_book::market::sequence::Ids;
 use depthcache_book::market::{DiffListener, Market, TappedDiff};
 use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
@@ -28,13 +29,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::commands::{holders, wrapped};
 use super::events::Top;
-use super::merging::Merger;
+use super::merging::{Keys, Merger};
 use super::outbox::Outbox;
 use super::rules::VenueRules;
 use super::states::{BEHIND, HEARTBEAT, Ring, State, is_forgotten};
 use super::streams::Kind;
 use crate::registry::Book;
 use crate::socket::Closing;
+use crate::source::Source;
 
 /// After a resync readers of diffs may miss some without knowing, until the next diff shows it; where none comes for so
 /// long, they are disconnected.
@@ -135,7 +137,9 @@ impl DiffListener for Inbox {
 /// The streams of one book.
 #[derive(Debug)]
 pub struct Feed {
-    book: Book,
+    symbol: Arc<str>,
+    /// That of the book when this began: another may take its place.
+    source: Source,
     venue: Arc<VenueRules>,
     inbox: Arc<Inbox>,
     streams: Mutex<Streams>,
@@ -197,23 +201,30 @@ struct Entry {
 impl Feed {
     /// The streams of a book, without readers. `server`: identifies this server. `is_kept`: whether it keeps diffs for
     /// readers to come.
-    pub fn begin(book: Book, venue: Arc<VenueRules>, server: Arc<str>, is_kept: bool) -> Arc<Feed> {
+    pub fn begin(
+        book: &Book,
+        venue: Arc<VenueRules>,
+        server: Arc<str>,
+        is_kept: bool,
+    ) -> Arc<Feed> {
         let feed = Arc::new(Feed::new(book, venue, server, is_kept));
         tokio::spawn(feed.clone().run());
         feed
     }
 
-    fn new(book: Book, venue: Arc<VenueRules>, server: Arc<str>, is_kept: bool) -> Feed {
+    fn new(book: &Book, venue: Arc<VenueRules>, server: Arc<str>, is_kept: bool) -> Feed {
         let inbox = Arc::new(Inbox {
             is_quiet: AtomicBool::new(is_kept),
             ..Inbox::default()
         });
-        let (newest, held, state) = book.change(|market| {
+        let source = book.source();
+        let (newest, held, state) = source.change(|market| {
             let newest = market.listen_to_diffs(inbox.clone());
             (newest, readable_id(market), State::of(market, server))
         });
         Feed {
-            book,
+            symbol: book.symbol.clone(),
+            source,
             venue,
             inbox,
             streams: Mutex::new(Streams {
@@ -268,7 +279,7 @@ impl Feed {
             self.add_relayed(&mut streams, name, kind, reader, resume);
             return true;
         }
-        let is_current = self.book.look(|market| market.readable(false).is_ok());
+        let is_current = self.source.look(|market| market.readable(false).is_ok());
         let Streams {
             newest, entries, ..
         } = &mut *streams;
@@ -285,7 +296,7 @@ impl Feed {
                 newest.and_then(|diff| text(diff.event.clone()))
             }
             Kind::Partial { .. } | Kind::Ticker => {
-                let top = self.book.look(Top::of);
+                let top = self.source.look(Top::of);
                 top.and_then(|top| {
                     self.show(entry, &top); // before a newcomer is there, or it would get it twice
                     text(self.event(kind, &top)?.into())
@@ -332,7 +343,7 @@ impl Feed {
                     until: Instant::now() + BEHIND,
                 });
             }
-            None => first.push(streams.state_event(&self.book.symbol)),
+            None => first.push(streams.state_event(&self.symbol)),
         }
         for event in first.into_iter().filter_map(text) {
             send(std::slice::from_ref(reader), name, &event);
@@ -391,6 +402,30 @@ impl Feed {
         self.inbox.wake_up.notify_one();
     }
 
+    /// Send the readers of another feed of the same book what comes from now on, in the place of that feed. Each gets every
+    /// update once. False, and nothing is done, where that cannot be: this book is behind the other one, or its diffs
+    /// since then are not kept.
+    pub fn take_over(&self, former: &Feed) -> bool {
+        let now = Instant::now();
+        let mut theirs = former.streams.lock();
+        former.take(&mut theirs, now);
+        let mut ours = self.streams.lock();
+        self.take(&mut ours, now);
+        let Some(missed) = ours.missed_by(&theirs) else {
+            return false;
+        };
+        for diff in missed {
+            former.send_on(&mut theirs, diff, now);
+        }
+        ours.adopt(&mut theirs, now);
+        ours.send_state(&self.symbol, now, |_| true);
+        self.inbox
+            .is_quiet
+            .store(ours.left.is_some(), Ordering::Relaxed);
+        self.inbox.wake_up.notify_one();
+        true
+    }
+
     /// End the connections of all readers: the book is not held any more. Clients of this library reconnect at once and
     /// continue with their other books.
     pub fn end_all_readers(&self) {
@@ -416,10 +451,8 @@ impl Feed {
         let mut streams = self.streams.lock();
         self.take(&mut streams, now);
         self.send_due(&mut streams, now);
-        streams.send_state(&self.book.symbol, now, |entry| {
-            now - entry.sent >= HEARTBEAT
-        });
-        streams.end_waiting(&self.book.symbol, now);
+        streams.send_state(&self.symbol, now, |entry| now - entry.sent >= HEARTBEAT);
+        streams.end_waiting(&self.symbol, now);
         self.look(&mut streams, now);
         let due = streams.entries.iter().filter_map(|entry| entry.due);
         due.chain([now + LOOK]).min().unwrap_or(now)
@@ -428,25 +461,35 @@ impl Feed {
     fn take(&self, streams: &mut Streams, now: Instant) {
         for came in self.inbox.take() {
             match came {
-                Came::Diff(diff) => streams.on_diff(diff, now),
+                Came::Diff(diff) => self.send_on(streams, diff, now),
                 Came::Snapshot(update_id) => streams.on_snapshot(update_id, now),
-                Came::Reset(generation) => streams.on_reset(generation, &self.book.symbol, now),
+                Came::Reset(generation) => streams.on_reset(generation, &self.symbol, now),
                 Came::Status(status, reason) => {
                     streams.state.change(status, reason);
-                    streams.send_state(&self.book.symbol, now, |_| true);
+                    streams.send_state(&self.symbol, now, |_| true);
                 }
                 Came::Lost => {
                     (streams.newest, streams.reached) = (None, None);
                     streams.clear_ring();
                     streams.end_readers(&HOLE, Kind::has_diffs);
                     let server = streams.state.server.clone();
-                    streams.state = self.book.look(|market| State::of(market, server));
+                    streams.state = self.source.look(|market| State::of(market, server));
                 }
             }
         }
         if streams.reached.is_none() && streams.state.status == Status::Synced {
-            streams.reached = self.book.look(readable_id); // else a reader that is behind it would not see that
+            streams.reached = self.source.look(readable_id); // else a reader that is behind it would not see that
         }
+    }
+
+    /// Send a diff on. Where two connections cut the updates at other ids, one begins within the last one: readers take
+    /// that by `U` and `u`, but where diffs are chained by `pu`, it must be the id that they have.
+    fn send_on(&self, streams: &mut Streams, diff: TappedDiff, now: Instant) {
+        let sent = streams.newest.as_ref().map(|newest| newest.ids.last);
+        let overlaps = sent.filter(|sent| diff.ids.follows < *sent && *sent < diff.ids.last);
+        let chained = overlaps.filter(|_| !self.venue.is_spot());
+        let chained = chained.and_then(|sent| continuing(&diff, sent));
+        streams.on_diff(chained.unwrap_or(diff), now);
     }
 
     fn send_due(&self, streams: &mut Streams, now: Instant) {
@@ -460,7 +503,7 @@ impl Feed {
                 entry.flush();
                 continue;
             }
-            let Some(top) = top.get_or_init(|| self.book.look(Top::of)) else {
+            let Some(top) = top.get_or_init(|| self.source.look(Top::of)) else {
                 continue; // again after the resync
             };
             self.show(entry, top);
@@ -480,7 +523,7 @@ impl Feed {
     }
 
     fn event(&self, kind: Kind, top: &Top) -> Option<Vec<u8>> {
-        let (family, symbol) = (self.venue.family, &*self.book.symbol);
+        let (family, symbol) = (self.venue.family, &*self.symbol);
         match kind {
             Kind::Diffs { .. } | Kind::Relayed { .. } => None,
             Kind::Partial { levels, .. } => Some(top.partial(family, symbol, levels)),
@@ -505,7 +548,7 @@ impl Feed {
         }
         if !streams.entries.is_empty()
             && self
-                .book
+                .source
                 .look(|market| market.status_info().status == Status::Closed)
         {
             streams.end_readers(&CLOSED, |kind| !kind.has_states());
@@ -527,7 +570,7 @@ impl Drop for Listening<'_> {
     fn drop(&mut self) {
         let Listening(feed) = self;
         let listener: Arc<dyn DiffListener> = feed.inbox.clone();
-        feed.book.change(|market| market.ignore_diffs(&listener));
+        feed.source.change(|market| market.ignore_diffs(&listener));
     }
 }
 
@@ -556,6 +599,58 @@ impl Streams {
             ring.push(&diff, now, has_readers);
         }
         self.newest = Some(diff);
+    }
+
+    /// The diffs that readers of another feed of the same book missed; None where they cannot continue here.
+    fn missed_by(&self, theirs: &Streams) -> Option<Vec<TappedDiff>> {
+        if self.state.status != Status::Synced {
+            return None;
+        }
+        let reached = theirs.reached.filter(|_| !theirs.entries.is_empty());
+        let Some(reached) = reached else {
+            return Some(Vec::new()); // no reader knows anything
+        };
+        // Readers of diffs may have been sent less than the last snapshot has.
+        let sent = theirs.newest.as_ref().map(|newest| newest.ids.last);
+        let sent = sent.filter(|_| theirs.resynced.is_some());
+        sent.and_then(|sent| self.since(sent))
+            .or_else(|| self.since(reached))
+    }
+
+    /// The diffs that lead from an id to where this book is.
+    fn since(&self, update_id: i64) -> Option<Vec<TappedDiff>> {
+        let reached = self.reached?;
+        if update_id == reached {
+            return Some(Vec::new());
+        }
+        let diffs: Vec<TappedDiff> = self.ring.as_ref()?.after(update_id)?.cloned().collect();
+        (diffs.last()?.ids.last == reached).then_some(diffs)
+    }
+
+    /// Take the readers of another feed, which are where these are.
+    fn adopt(&mut self, theirs: &mut Streams, now: Instant) {
+        let has_diffs = |entry: &Entry| matches!(entry.kind, Kind::Diffs { .. });
+        if !self.entries.iter().any(has_diffs) {
+            self.resynced = None; // no reader has missed anything
+        }
+        self.resynced = self.resynced.or(theirs.resynced);
+        for mut entry in theirs.entries.drain(..) {
+            if !entry.kind.has_diffs() {
+                entry.due = Some(now); // it is made of this book
+            }
+            match self.entries.iter_mut().find(|own| own.name == entry.name) {
+                Some(own) => {
+                    own.flush();
+                    entry.flush();
+                    own.readers.append(&mut entry.readers);
+                }
+                None => self.entries.push(entry),
+            }
+        }
+        self.beyond.append(&mut theirs.beyond);
+        if !self.entries.is_empty() {
+            self.left = None;
+        }
     }
 
     /// What was sent does not lead to what comes. Readers are notified; nothing is kept for new ones.
@@ -629,6 +724,23 @@ impl Streams {
             readers.for_each(|reader| reader.end(closing.clone()));
         }
     }
+}
+
+/// The same diff, chained to this id within it; None where that cannot be written.
+fn continuing(diff: &TappedDiff, follows: i64) -> Option<TappedDiff> {
+    let event = &diff.event;
+    let known = Keys::of(event)?.get("pu")?.get();
+    let start = known.as_ptr() as usize - event.as_ptr() as usize;
+    let (before, after) = (&event[..start], &event[start + known.len()..]);
+    let follows_text = follows.to_string();
+    let event = [before, follows_text.as_bytes(), after];
+    Some(TappedDiff {
+        ids: Ids {
+            follows,
+            ..diff.ids
+        },
+        event: event.concat().into(),
+    })
 }
 
 /// The entry of a stream, a new one if it has no reader yet.
@@ -718,7 +830,7 @@ mod tests {
     use std::future::Future as _;
     use std::task::{Context, Poll, Waker};
 
-    use depthcache_book::market::sequence::{Continuity, Ids};
+    use depthcache_book::market::sequence::Continuity;
     use depthcache_book::offline::OfflineBook;
     use depthcache_book::status::Condition;
 
@@ -728,6 +840,7 @@ mod tests {
 
     struct FeedHarness {
         book: OfflineBook,
+        served: Book,
         feed: Feed,
         began: Instant,
     }
@@ -742,9 +855,19 @@ mod tests {
         }
 
         fn of(book: OfflineBook, served: Book, is_kept: bool) -> FeedHarness {
-            let feed = Feed::new(served, Arc::new(venue("spot", 100)), "here".into(), is_kept);
+            let feed = Feed::new(
+                &served,
+                Arc::new(venue("spot", 100)),
+                "here".into(),
+                is_kept,
+            );
             let began = feed.streams.lock().began;
-            let harness = FeedHarness { book, feed, began };
+            let harness = FeedHarness {
+                book,
+                served,
+                feed,
+                began,
+            };
             harness.load(10);
             harness
         }
@@ -967,7 +1090,7 @@ mod tests {
     fn a_task_that_is_dropped_leaves_nothing_in_the_book() {
         let harness = FeedHarness::new();
         let feed = Arc::new(Feed::new(
-            harness.feed.book.clone(),
+            &harness.served,
             harness.feed.venue.clone(),
             "here".into(),
             false,
@@ -1238,5 +1361,248 @@ mod tests {
             (taken(&first), taken(&second)),
             ("book 14".to_owned(), "book 14".to_owned())
         );
+    }
+
+    /// A followed book and the own one of the same symbol, of which the own one takes over. Both are at 10.
+    struct Books {
+        followed: FeedHarness,
+        own: FeedHarness,
+        family: &'static str,
+    }
+
+    impl Books {
+        fn new(family: &'static str) -> Books {
+            let made = |server: &str| {
+                let continuity = match family {
+                    "spot" => Continuity::Contiguous,
+                    _ => Continuity::Chained,
+                };
+                let book = OfflineBook::new("x", Some("BTCUSDT"), continuity, 1 << 20);
+                let served = Book::new("x", "BTCUSDT", book.cell().clone(), None);
+                served.change(|market| market.keep_diffs());
+                let rules = Arc::new(venue(family, 100));
+                let feed = Feed::new(&served, rules, server.into(), true);
+                let began = feed.streams.lock().began;
+                let harness = FeedHarness {
+                    book,
+                    served,
+                    feed,
+                    began,
+                };
+                harness.load(10);
+                harness.notify(Status::Synced, "");
+                harness.turn(0);
+                harness
+            };
+            Books {
+                followed: made("followed"),
+                own: made("own"),
+                family,
+            }
+        }
+
+        fn apply(&self, to: &FeedHarness, follows: i64, last: i64) {
+            let first = follows + 1;
+            let pu = match self.family {
+                "spot" => String::new(),
+                _ => format!(r#""pu":{follows},"#),
+            };
+            let frame = format!(
+                r#"{{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","U":{first},"u":{last},{pu}"b":[["9.0{last}","1.00"]],"a":[]}}"#
+            );
+            to.book.apply(frame.as_bytes()).expect("a diff");
+        }
+
+        /// Diffs of the followed book, as ids.
+        fn follow(&self, ids: &[(i64, i64)]) {
+            for (follows, last) in ids {
+                self.apply(&self.followed, *follows, *last);
+            }
+            self.followed.turn(10);
+        }
+
+        /// The same of the own one.
+        fn hold(&self, ids: &[(i64, i64)]) {
+            for (follows, last) in ids {
+                self.apply(&self.own, *follows, *last);
+            }
+            self.own.turn(10);
+        }
+
+        fn take_over(&self) -> bool {
+            self.own.feed.take_over(&self.followed.feed)
+        }
+    }
+
+    /// `10>12` of each diff that follows 10.
+    fn chained(reader: &Outbox) -> String {
+        let mut found = Vec::new();
+        while let Poll::Ready(Next::Send(text)) =
+            reader.poll_next(&mut Context::from_waker(Waker::noop()))
+        {
+            let keys: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            found.push(format!("{}>{}", keys["pu"], keys["u"]));
+        }
+        found.join(", ")
+    }
+
+    #[test]
+    fn readers_of_a_followed_book_continue_with_the_own_one() {
+        let books = Books::new("spot");
+        books.follow(&[(10, 12)]);
+        let reader = books.followed.reader("a", DIFFS);
+        books.hold(&[(10, 12), (12, 13), (13, 14)]);
+        assert!(books.take_over());
+        assert_eq!(taken(&reader), "11-12, 13-13, 14-14");
+        books.follow(&[(12, 13)]);
+        books.hold(&[(14, 15)]);
+        assert_eq!(taken(&reader), "15-15");
+        assert_eq!(books.followed.feed.readers(), 0);
+        assert_eq!(books.own.feed.readers(), 1);
+        books.own.feed.remove("a", &reader);
+        assert_eq!(books.own.feed.readers(), 0);
+    }
+
+    #[test]
+    fn an_own_book_that_is_behind_waits() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("a", DIFFS);
+        books.follow(&[(10, 12), (12, 14)]);
+        books.hold(&[(10, 12)]);
+        assert!(!books.take_over());
+        books.hold(&[(12, 14)]);
+        assert!(books.take_over());
+        books.hold(&[(14, 15)]);
+        assert_eq!(taken(&reader), "11-12, 13-14, 15-15");
+    }
+
+    #[test]
+    fn a_diff_that_was_cut_elsewhere_spans_what_readers_of_spot_have() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("a", DIFFS);
+        books.follow(&[(10, 13)]);
+        books.hold(&[(10, 11), (11, 15), (15, 16)]);
+        assert!(books.take_over());
+        assert_eq!(taken(&reader), "11-13, 12-15, 16-16");
+    }
+
+    #[test]
+    fn a_diff_of_futures_that_was_cut_elsewhere_follows_what_readers_have() {
+        let books = Books::new("linear");
+        let reader = books.followed.reader("a", DIFFS);
+        books.follow(&[(10, 13)]);
+        books.hold(&[(10, 11), (11, 15), (15, 16)]);
+        assert!(books.take_over());
+        books.hold(&[(16, 18)]);
+        assert_eq!(chained(&reader), "10>13, 13>15, 15>16, 16>18");
+    }
+
+    #[test]
+    fn an_own_book_whose_updates_since_then_are_lost_does_not_take_over() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("a", DIFFS);
+        books.follow(&[(10, 12)]);
+        books.hold(&[(10, 12)]);
+        let own = books.own.book.cell();
+        own.lock().restart("another connection", 0);
+        books.own.notify(Status::Buffering, "another connection");
+        assert!(!books.take_over(), "it is not synced");
+        books.own.load(20);
+        books.own.notify(Status::Synced, "");
+        assert!(!books.take_over(), "13 to 20 are in a snapshot");
+        books.hold(&[(20, 21)]);
+        assert!(!books.take_over());
+        books.follow(&[(12, 20)]);
+        assert!(books.take_over());
+        assert_eq!(taken(&reader), "11-12, 13-20, 21-21");
+    }
+
+    #[test]
+    fn a_hole_of_the_followed_book_is_filled_by_the_own_one() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("a", DIFFS);
+        books.follow(&[(10, 12)]);
+        let followed = books.followed.book.cell();
+        followed.lock().restart("another connection", 0);
+        books.followed.load(20);
+        books.hold(&[(10, 12), (12, 20), (20, 21)]);
+        assert!(books.take_over());
+        books.own.turn(9_000);
+        assert_eq!(taken(&reader), "11-12, 13-20, 21-21");
+    }
+
+    #[test]
+    fn a_hole_that_is_not_filled_still_ends_the_readers() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("a", DIFFS);
+        books.follow(&[(10, 12)]);
+        for harness in [&books.followed, &books.own] {
+            harness.book.cell().lock().restart("a connection", 0);
+            harness.load(20);
+        }
+        assert!(books.take_over());
+        books.own.feed.turn(Instant::now() + 2 * SILENT_HOLE);
+        assert_eq!(taken(&reader), "11-12, end 1012");
+    }
+
+    #[test]
+    fn readers_of_states_get_the_state_of_the_own_book_after_what_they_missed() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("r", RELAYED);
+        let own = books.own.reader("r", RELAYED);
+        let slow = books
+            .followed
+            .reader("s", Kind::Relayed { every_ms: 1_000 });
+        books.follow(&[(10, 12)]);
+        books
+            .followed
+            .notify(Status::Disconnected, "nothing received");
+        books.followed.turn(20);
+        books.hold(&[(10, 12), (12, 14)]);
+        assert!(books.take_over());
+        assert_eq!(
+            relayed(&reader),
+            "synced 10, 11-12, disconnected 12, 13-14, synced 14"
+        );
+        assert_eq!(
+            relayed(&slow),
+            "synced 10, 11-12, disconnected 12, 13-14, synced 14"
+        );
+        assert_eq!(relayed(&own), "synced 10, 11-12, 13-14, synced 14");
+        books.hold(&[(14, 15)]);
+        assert_eq!(relayed(&reader), "15-15");
+        assert_eq!(relayed(&own), "15-15");
+        assert_eq!(books.own.feed.streams.lock().entries.len(), 2);
+    }
+
+    #[test]
+    fn slower_streams_merge_what_comes_from_both_books() {
+        let books = Books::new("spot");
+        let reader = books.followed.reader("a", SLOW);
+        books.follow(&[(10, 12), (12, 13)]);
+        books.hold(&[(10, 11), (11, 14)]);
+        assert!(books.take_over());
+        books.hold(&[(14, 15)]);
+        assert_eq!(taken(&reader), "");
+        books.own.feed.turn(Instant::now() + Duration::from_secs(2));
+        assert_eq!(taken(&reader), "11-15");
+    }
+
+    #[test]
+    fn streams_that_are_made_of_the_book_go_on_with_the_own_one() {
+        let books = Books::new("spot");
+        let of_book = Kind::Partial {
+            levels: 5,
+            every_ms: 100,
+        };
+        books.follow(&[(10, 12)]);
+        let reader = books.followed.reader("a", of_book);
+        books.hold(&[(10, 12)]);
+        assert!(books.take_over());
+        books.own.feed.turn(Instant::now());
+        assert_eq!(taken(&reader), "book 12", "not twice");
+        books.hold(&[(12, 13)]);
+        books.own.feed.turn(Instant::now() + Duration::from_secs(1));
+        assert_eq!(taken(&reader), "book 13");
     }
 }

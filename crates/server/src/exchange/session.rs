@@ -140,7 +140,7 @@ async fn follow(
 ) {
     let absent = streams
         .iter()
-        .filter(|(_, stream)| held(&shared.registry, venue, &stream.symbol).is_none());
+        .filter(|(_, stream)| held(&shared.registry, venue, &stream.symbol, admission).is_none());
     let wanted =
         absent.filter_map(|(_, stream)| elsewhere(shared, venue, &stream.symbol, admission));
     let _ = following::follow_all(shared, wanted.collect()).await;
@@ -272,8 +272,10 @@ impl Reader {
         }
         let resume = extras.resume;
         let exchange = &self.exchange;
-        let is_held =
-            |stream: &Stream| held(&self.shared.registry, &self.venue, &stream.symbol).is_some();
+        let is_held = |stream: &Stream| {
+            let (registry, admission) = (&self.shared.registry, self.admission);
+            held(registry, &self.venue, &stream.symbol, admission).is_some()
+        };
         if streams.iter().all(|(_, stream)| is_held(stream)) {
             self.reply(done(&Value::Null, id));
             return self.attach(streams, &resume);
@@ -462,7 +464,8 @@ impl Reader {
             if subscribed.is_over || subscribed.names.contains(&name) {
                 continue;
             }
-            let reader = (&self.outbox, resume.get(&*name).copied());
+            let resume = resume.get(&*name).copied();
+            let reader = (&self.outbox, resume, self.admission);
             if exchange.subscribe(&self.shared, &self.venue, &stream, &name, reader) {
                 subscribed.names.insert(name.clone());
                 subscribed.streams.push((name, stream));

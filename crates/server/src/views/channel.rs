@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use depthcache_book::follow::{Item, Mode, OnStale};
 use depthcache_book::query::Reading;
+use depthcache_book::router::Follower;
 use depthcache_book::status::Status;
 use depthcache_wire::Numbers;
 use parking_lot::Mutex;
@@ -23,6 +24,7 @@ use super::format::{Format, completed};
 use super::messages::{self, Change, Label, Moment};
 use super::ready::Ready;
 use super::view::{Sides, View};
+use crate::source::Source;
 use crate::statistics::Statistics;
 
 /// One view of one book.
@@ -37,12 +39,16 @@ pub struct Channel {
     left: Mutex<Instant>,
     /// A subscriber came or left, or the book ends.
     pub altered: Notify,
+    /// What feeds it from now on, where another source took the place of its own.
+    pub next: Mutex<Option<(Source, Follower)>>,
     /// Another view took its place before it was read again.
     is_retired: AtomicBool,
 }
 
 struct State {
     moment: Moment,
+    /// The id from which the book continues with another source; None once it did.
+    continues: Option<i64>,
     /// What is seen; None until the book can be read, and after that unless `on_stale` is serve.
     sides: Option<Sides>,
     /// Updates of the book that were applied, as far as this channel knows of them.
@@ -137,9 +143,11 @@ impl Channel {
             readers: Mutex::default(),
             left: Mutex::new(Instant::now()),
             altered: Notify::new(),
+            next: Mutex::new(None),
             is_retired: AtomicBool::new(false),
             state: Mutex::new(State {
                 moment,
+                continues: None,
                 sides: None,
                 applied: 0,
                 entries: VecDeque::new(),
@@ -220,6 +228,12 @@ impl Channel {
         if state.is_over {
             return; // it was in flight when the book ended
         }
+        // What conflates needs no update in between to go on from another source's book.
+        let conflates = state.continues.is_some() && !self.view.is_every();
+        if state.is_known(self.view.mode, &moment, sides.as_ref(), item.is_fresh) {
+            return;
+        }
+        let is_fresh = item.is_fresh && !conflates;
         let brings = u64::from(is_synced && !item.is_fresh);
         state.applied += item.skipped + brings;
         if self.view.mode == Mode::Status || !is_synced {
@@ -228,11 +242,17 @@ impl Channel {
                 state.restart(sides);
             }
         } else if let Some(sides) = sides {
-            state.advance(self, moment, sides, item.is_fresh);
+            state.advance(self, moment, sides, is_fresh);
         }
         state.trim(&self.claim);
         drop(state);
         self.wake();
+    }
+
+    /// What is published from now on is of another source of the same book.
+    pub fn continue_elsewhere(&self) {
+        let mut state = self.state.lock();
+        state.continues = state.moment.id;
     }
 
     fn wake(&self) {
@@ -428,6 +448,34 @@ impl State {
         if !is_told {
             self.push(EntryKind::State(moment), 0); // who comes first is told the state anyway
         }
+    }
+
+    /// Whether an item of another source brings nothing that the source before has not brought.
+    fn is_known(
+        &mut self,
+        mode: Mode,
+        moment: &Moment,
+        sides: Option<&Sides>,
+        is_fresh: bool,
+    ) -> bool {
+        let Some(reached) = self.continues else {
+            return false;
+        };
+        let is_same_status = self.moment.status == moment.status;
+        if mode == Mode::Status || moment.status != Status::Synced {
+            return is_same_status;
+        }
+        if moment.id > Some(reached) {
+            self.continues = None;
+            return false;
+        }
+        let is_same = |(older, newer): (&Sides, &Sides)| {
+            let changes = older.changes_to(newer);
+            changes.is_some_and(|changes| changes.is_empty())
+                && older.complete() == newer.complete()
+        };
+        let seen = self.sides.as_ref().zip(sides);
+        moment.id < Some(reached) || !is_fresh || is_same_status && seen.is_some_and(is_same)
     }
 
     /// The view starts over.

@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use depthcache_book::follow::{FollowSpec, Mode};
+use depthcache_book::query::Reading;
 use depthcache_book::status::Status;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::time::{sleep, sleep_until};
 
 use super::backlog::{Backlog, Full, Subscriber};
@@ -49,7 +50,7 @@ impl Hub {
     /// Subscribe to a view of the book; made where it is the first of its kind.
     pub fn join(
         self: &Arc<Self>,
-        source: &Source,
+        source: &RwLock<Source>,
         (view, label): (View, impl FnOnce() -> Label),
         reader: (&Arc<Ready>, u32),
         resume: Option<Resume>,
@@ -72,22 +73,29 @@ impl Hub {
                 }
                 let claim = backlog.claim(subscriber, most_bytes(&view, limits));
                 let claim = claim.map_err(|Full| NoChannel::Full)?;
+                let source = source.read().clone(); // while no other takes its place
                 let moment = source.look(|market| Moment::of(market));
                 let made = Arc::new(Channel::new(view, label(), moment, claim));
                 state.channels.push(made.clone());
                 let keeper: Weak<Channel> = Arc::downgrade(&made);
                 backlog.begin(keeper);
-                tokio::spawn(pump(
-                    self.clone(),
-                    source.clone(),
-                    made.clone(),
-                    limits.linger,
-                ));
+                tokio::spawn(pump(self.clone(), source, made.clone(), limits.linger));
                 made
             }
         };
         let cursor = channel.join(reader.0, reader.1, resume);
         Ok((channel, cursor))
+    }
+
+    /// Feed all channels from another source of the same book.
+    pub fn replace_source(&self, place: &RwLock<Source>, source: Source) {
+        let state = self.0.lock();
+        *place.write() = source.clone();
+        for channel in &state.channels {
+            let follower = source.follower(spec(&channel.view));
+            *channel.next.lock() = Some((source.clone(), follower));
+            channel.altered.notify_one();
+        }
     }
 
     /// How many read its channels, counted for each channel.
@@ -171,14 +179,17 @@ fn spec(view: &View) -> FollowSpec {
 }
 
 /// Publish what the book brings for a view until it ends, or nobody has read it for a while.
-async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>, linger: Duration) {
+async fn pump(hub: Arc<Hub>, mut source: Source, channel: Arc<Channel>, linger: Duration) {
     /// Items between two turns of others on the same worker.
     const TURN: u32 = 64;
-    let follower = source.follower(spec(&channel.view));
+    let mut follower = source.follower(spec(&channel.view));
     loop {
         let mut published = 0;
         while let Some(item) = follower.take(source.due_now_ns()) {
-            channel.publish(&item);
+            // What becomes of a source is nobody's business once another one has its place.
+            if item.book.status_info().status == Status::Synced || channel.next.lock().is_none() {
+                channel.publish(&item);
+            }
             published += 1;
             if published % TURN == 0 {
                 tokio::task::yield_now().await;
@@ -187,6 +198,12 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>, linger: Dura
         if channel.is_over() || channel.is_retired() {
             hub.retire(&channel);
             return;
+        }
+        let next = channel.next.lock().take();
+        if let Some(next) = next {
+            (source, follower) = next;
+            channel.continue_elsewhere();
+            continue;
         }
         // A deadline, not a delay: each item of a busy book would restart a delay.
         let forget = channel.empty_since().map(|since| since + linger);
@@ -208,4 +225,174 @@ async fn pump(hub: Arc<Hub>, source: Source, channel: Arc<Channel>, linger: Dura
 /// The interval of a view whose book is fed by hand and has no clock.
 fn interval(view: &View) -> Duration {
     Duration::from_millis(view.interval_ms.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use depthcache_book::follow::OnStale;
+    use depthcache_book::market::sequence::Continuity;
+    use depthcache_book::offline::OfflineBook;
+    use depthcache_wire::Numbers;
+
+    use super::super::channel::Taken;
+    use super::super::format::Format;
+    use super::*;
+    use crate::statistics::Statistics;
+
+    fn book() -> OfflineBook {
+        let book = OfflineBook::new("binance.com", Some("X"), Continuity::Contiguous, 1 << 20);
+        let body = br#"{"lastUpdateId":1,"bids":[["9.0","1"]],"asks":[["11.0","1"]]}"#;
+        book.load_snapshot(body, Some(100), None).expect("it fits");
+        book
+    }
+
+    fn apply(book: &OfflineBook, id: u32) {
+        let frame = format!(
+            r#"{{"e":"depthUpdate","E":1,"s":"X","U":{id},"u":{id},"b":[["9.0","{id}"]],"a":[]}}"#
+        );
+        book.apply(frame.as_bytes()).expect("a diff");
+    }
+
+    /// One channel of a book that another source takes over; `read` gives what its reader gets next.
+    struct Rig {
+        hub: Arc<Hub>,
+        place: RwLock<Source>,
+        channel: Arc<Channel>,
+        cursor: Cursor,
+        counts: Statistics,
+    }
+
+    impl Rig {
+        fn new(book: &OfflineBook, mode: Mode) -> Rig {
+            let hub = Arc::<Hub>::default();
+            let place = RwLock::new(Source::new(book.cell().clone(), None));
+            let view = View {
+                mode,
+                levels: 5,
+                group: None,
+                interval_ms: 0,
+                on_stale: OnStale::Raise,
+                numbers: Numbers::Text,
+            };
+            let label = || Label {
+                exchange: "binance.com".into(),
+                symbol: "X".into(),
+                view: view.name(),
+                numbers: view.numbers,
+                server: "s".into(),
+            };
+            let ready = Arc::new(Ready::new(Subscriber::Connection(1)));
+            let backlog = Backlog::new(1 << 30);
+            let bounds = (&Limits::default(), &backlog);
+            let joined = hub.join(&place, (view, label), (&ready, 0), None, bounds);
+            let (channel, cursor) = joined.expect("there is room");
+            Rig {
+                hub,
+                place,
+                channel,
+                cursor,
+                counts: Statistics::default(),
+            }
+        }
+
+        /// `snapshot 1`, `update 1>2`, `state synced` of each message, once the task has had its turns.
+        async fn read(&mut self) -> Vec<String> {
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            let mut found = Vec::new();
+            while let Taken::Message(message) | Taken::Last(message) =
+                self.channel
+                    .take(&mut self.cursor, Format::Json, &self.counts)
+            {
+                let text = message.into_text().expect("JSON");
+                let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let text = |key: &str| value[key].as_str().unwrap_or_default();
+                found.push(match text("type") {
+                    "update" => format!("update {}>{}", value["previous"], value["id"]),
+                    "state" => format!("state {}", text("status")),
+                    kind => format!("{kind} {}", value["id"]),
+                });
+            }
+            found
+        }
+
+        fn continue_with(&self, book: &OfflineBook) {
+            let source = Source::new(book.cell().clone(), None);
+            self.hub.replace_source(&self.place, source);
+        }
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build();
+        runtime.expect("a runtime").block_on(test);
+    }
+
+    #[test]
+    fn each_update_comes_once_whatever_was_not_published_yet() {
+        run(async {
+            let (former, own) = (book(), book());
+            let mut rig = Rig::new(&former, Mode::Every);
+            assert_eq!(rig.read().await, ["snapshot 1"]);
+            for id in [2, 3] {
+                apply(&former, id);
+                apply(&own, id);
+            }
+            rig.continue_with(&own);
+            apply(&former, 4);
+            for id in [4, 5] {
+                apply(&own, id);
+            }
+            let expected = ["update 1>2", "update 2>3", "update 3>4", "update 4>5"];
+            assert_eq!(rig.read().await, expected);
+        });
+    }
+
+    #[test]
+    fn the_end_of_the_former_source_is_nobody_s_business() {
+        run(async {
+            for mode in [Mode::Every, Mode::Latest, Mode::Status] {
+                let (former, own) = (book(), book());
+                let mut rig = Rig::new(&former, mode);
+                rig.read().await;
+                rig.continue_with(&own);
+                apply(&former, 90);
+                assert!(rig.read().await.is_empty());
+                apply(&own, 90);
+                assert_eq!(rig.read().await, ["state buffering"]);
+            }
+        });
+    }
+
+    #[test]
+    fn an_own_book_that_is_behind_shows_nothing_again() {
+        run(async {
+            let (former, own) = (book(), book());
+            let mut rig = Rig::new(&former, Mode::Every);
+            apply(&former, 2);
+            assert_eq!(rig.read().await, ["snapshot 2"]);
+            rig.continue_with(&own);
+            assert!(rig.read().await.is_empty());
+            apply(&own, 2);
+            apply(&own, 3);
+            assert_eq!(rig.read().await, ["update 2>3"]);
+        });
+    }
+
+    #[test]
+    fn a_book_that_is_beyond_the_former_one_starts_over_where_each_update_is_wanted() {
+        run(async {
+            for (mode, expected) in [(Mode::Every, "snapshot 3"), (Mode::Latest, "update 1>3")] {
+                let (former, own) = (book(), book());
+                let mut rig = Rig::new(&former, mode);
+                assert_eq!(rig.read().await, ["snapshot 1"]);
+                apply(&own, 2);
+                apply(&own, 3);
+                rig.continue_with(&own);
+                assert_eq!(rig.read().await, [expected]);
+            }
+        });
+    }
 }

@@ -15,6 +15,7 @@ from depthcache.core.notices import StatusChanged
 from depthcache.model import Status
 from depthcache.simulator import differences
 from tests.cluster.nodes import SPOT, SYMBOLS, cluster, exchange, until
+from tests.server.asking import DEADLINE_S
 
 pytestmark = pytest.mark.slow
 
@@ -267,6 +268,24 @@ async def test_a_replica_takes_over_for_a_followed_book_and_no_reader_notices(tm
                 "gaps": 0, "resets": 0, "snapshots": 1
             }  # fmt: skip
             assert node._native.readers(key) == 1
+
+
+async def test_a_node_that_starts_again_waits_until_it_knows_who_has_the_books(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as found:
+        one, *_ = await found.three()
+        await one.create_books(SPOT, SYMBOLS, replicas=2)
+        await until(lambda: found.is_whole(2))
+        await found.stop("c3")
+        await until(lambda: found.is_whole(2))
+        node = await found.start("c3")
+        await node.until_known(DEADLINE_S)
+        core = node.runner.core
+        assert set(core.wanted.books()) == {BookKey(SPOT, symbol) for symbol in SYMBOLS}
+        assert all(core.books.holders(key) for key in core.wanted.books())
+        for name in ("a1", "b2"):
+            await found.stop(name)
+        await node.runner.create(BookKey(SPOT, "NOUSDT"), replicas=1, settings={})
+        await node.until_known(0)
 
 
 async def test_a_book_that_is_synced_while_it_is_added_is_reported() -> None:

@@ -38,6 +38,8 @@ __all__ = ["JoinRoutes", "NodeProgram", "open_node", "server_config"]
 
 OVERLAP_S = 60 * 60
 """How long the earlier tokens of a role are taken after a new one was made."""
+_KNOWN_S = 3.0
+"""How long a node that starts waits for the others before it says that it is ready."""
 _JOIN_ROUTES = (join_service.JOIN_ROUTE, join_service.RENEW_ROUTE)
 
 
@@ -45,7 +47,8 @@ _JOIN_ROUTES = (join_service.JOIN_ROUTE, join_service.RENEW_ROUTE)
 async def open_node(
     folder: DataFolder, config: ServerConfig, *, settings: Settings | None = None, depth: int = 100
 ) -> AsyncGenerator[NodeProgram]:
-    """Run the node of an open folder, which is closed at the end. Raises OSError, ConnectionFailed."""
+    """Run the node of an open folder, which is closed at the end; inside, it knows who has the books. Raises
+    OSError, ConnectionFailed."""
     try:
         identity = folder.identity
         denied = tuple(sorted(folder.load_wanted().denied()))
@@ -86,6 +89,7 @@ async def open_node(
             node.server._delegate(CredentialRoutes(edits, network.spread))  # noqa: SLF001
             keeping = asyncio.get_running_loop().create_task(housekeeping.run())
             try:
+                await node.until_known(_KNOWN_S)
                 yield program
             finally:
                 keeping.cancel()

@@ -13,6 +13,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -109,6 +110,8 @@ class ClusterNode:
         self._timer: asyncio.TimerHandle | None = None
         self._check_timer: asyncio.TimerHandle | None = None
         self._state = "new"
+        self._news = asyncio.Event()
+        """A book was synced, here or at another node."""
         self._moves = Moves(options.folder / "moves.jsonl")
         self._log = NodeLog(now_ns=self._clock.now_ns)
         self._addresses: dict[str, str] = {}
@@ -193,6 +196,19 @@ class ClusterNode:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def until_known(self, most_s: float) -> None:
+        """Wait until every book that the cluster keeps is synced here or at a node that is known, but not for
+        long: a node that has just started would say that there is no such book."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                while not self._knows_all():
+                    self._news.clear()
+                    await self._news.wait()
+
+    def _knows_all(self) -> bool:
+        core = self.runner.core
+        return all(core.books.holders(key) or self.host.is_synced(key) for key in core.wanted.books())
 
     async def stop(self) -> None:
         """Leave the cluster for good: hand all books over first, then close. Waits without a limit of its
@@ -481,6 +497,7 @@ class ClusterNode:
 
     def _on_holders(self, key: BookKey, nodes: tuple[Node, ...], is_synced: bool) -> None:
         self._native.set_holders(key, nodes, is_synced=is_synced)
+        self._news.set()
 
     def _on_denied(self, nodes: frozenset[str]) -> None:
         self._native.set_denied(nodes)
@@ -547,6 +564,7 @@ class ClusterNode:
         self._log.on_began(key, source, core.books.why(key))
 
     def _on_synced(self, key: BookKey) -> None:
+        self._news.set()
         began_s, source = self._began.pop(key, (time.monotonic(), ""))
         self._note(key, "synced", source=source, took_s=time.monotonic() - began_s)
 

@@ -13,7 +13,9 @@
 | `lock` | the process that uses the folder |
 
 Only the owner can read them (0600, in a folder of 0700). Files are replaced as a whole. `create` makes a new
-folder under another name and renames it at the end, so that a failure leaves nothing behind.
+folder under another name and renames it at the end, so that a failure leaves nothing behind. A folder that is
+there already, such as a volume, cannot always be replaced: its files are made inside and moved to their place
+at the end.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,10 +85,10 @@ _CLUSTER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _MOST_NAME, _MOST_PORT, _MOST_LABEL, _MOST_HOST = 40, 65_535, 64, 253
 _MOST_HOSTS = 12
 """Beside the addresses that a node adds itself; a request to join has at most 16."""
-_LEAST_BYTES = 1 << 20
-"""A new folder has some kilobytes; the wanted set of thousands of books some hundred."""
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
+_OF_VOLUMES = {"lost+found"}
+_PROBE_BYTES = 64 << 10
 _REJOIN = "restore it from a copy, or remove the folder and let the node join again"
 
 
@@ -502,17 +505,12 @@ def check_empty(path: Path) -> None:
         if (path / "node.json").exists():
             reason = "has a node: `depthcache cluster start` runs it; another node needs another folder"
             raise DataFolderUnusable(path=str(path), reason=reason)
-        if path.exists() and any(path.iterdir()):
+        if path.exists() and {each.name for each in path.iterdir()} - _OF_VOLUMES:
             raise DataFolderUnusable(path=str(path), reason="is not empty: choose another folder")
-        above = next(each for each in (path.absolute().parent, *path.absolute().parents) if each.exists())
-        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-            raise DataFolderUnusable(
-                path=str(path), reason=f"cannot be made: no folder can be made in {above}"
-            )
-        if shutil.disk_usage(above).free < _LEAST_BYTES:
-            raise DataFolderUnusable(path=str(path), reason="cannot be made: no space is left on its disk")
+        with _draft_of(path) as draft:
+            write_secret(draft / "probe", bytes(_PROBE_BYTES))
     except OSError as error:
-        raise DataFolderUnusable(path=str(path), reason=f"cannot be read: {error.strerror}") from None
+        raise DataFolderUnusable(path=str(path), reason=f"cannot be made: {error.strerror}") from None
 
 
 def hosts_and_listen(options: NodeOptions) -> tuple[NodeOptions, tuple[str, ...], str]:
@@ -604,26 +602,40 @@ def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
 def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
     """Make the folder, whole or not at all; with a wanted set and secrets."""
     check_empty(path)
-    draft = path.parent / f".{path.name}.{secrets.token_hex(4)}.new"
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.mkdir(mode=0o700)
+        _make(path, facts, files, wanted, given)
     except OSError as error:
         raise DataFolderUnusable(path=str(path), reason=f"cannot be made: {error.strerror}") from None
-    try:
+
+
+def _make(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
+    with _draft_of(path) as draft:
         for name, content in files.items():
             write_secret(draft / name, content.encode())
         WantedFile(draft / "wanted.journal").rewrite(wanted)
         CredentialStore(draft, facts.id).merge(given)
         _write_facts(draft, facts)
-        draft.rename(path)  # over an empty folder, too
-    except BaseException as error:
+        if draft.parent == path:
+            for each in sorted(draft.iterdir(), key=lambda file: file.name == "node.json"):
+                each.rename(path / each.name)  # last the file that makes it the folder of a node
+            with suppress(OSError):  # a volume may belong to another user
+                path.chmod(0o700)
+        else:
+            draft.rename(path)
+    sync_folder(draft.parent)
+
+
+@contextmanager
+def _draft_of(path: Path) -> Generator[Path]:
+    """A folder for what becomes `path`, beside it, or inside if that is there already; gone at the end."""
+    parent = path if path.is_dir() else path.parent
+    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = parent / f".{path.name}.{secrets.token_hex(4)}.new"
+    draft.mkdir(mode=0o700)
+    try:
+        yield draft
+    finally:
         shutil.rmtree(draft, ignore_errors=True)
-        if isinstance(error, OSError):
-            reason = f"cannot be made: {error.strerror}"
-            raise DataFolderUnusable(path=str(path), reason=reason) from None
-        raise
-    sync_folder(path.parent)
 
 
 def _write_facts(path: Path, facts: _Facts) -> None:

@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from unittest import mock
 
+from depthcache.errors import DepthCacheError
 from depthcache.simulator import http_server, server
 from tests.cluster.nodes import exchange
 from tests.cluster.processes import SPOT, SYMBOLS, NodeProcess, Processes
@@ -58,55 +61,66 @@ class Namespace:
         self._process.wait()
 
 
-async def main(folder: Path) -> None:
-    """The scenario; raises AssertionError."""
+@asynccontextmanager
+async def namespaces(
+    folder: Path, addresses: Mapping[str, str]
+) -> AsyncIterator[tuple[Processes, dict[str, Namespace]]]:
+    """A cluster of nodes with these addresses, whole, and the networks that they are in."""
     command("ip", "link", "set", "lo", "up")
     command("ip", "link", "add", "br0", "type", "bridge")
     command("ip", "address", "add", f"{BRIDGE}/24", "dev", "br0")
     command("ip", "link", "set", "br0", "up")
-    networks = {name: Namespace(name, address) for name, address in ADDRESSES.items()}
+    networks = {name: Namespace(name, address) for name, address in addresses.items()}
     with mock.patch.object(http_server, "HOST", BRIDGE), mock.patch.object(server, "HOST", BRIDGE):
         simulated = exchange()
     with simulated:
         cluster = Processes(folder, simulated)
         try:
-            await _begin(cluster, networks)
+            await _begin(cluster, networks, addresses)
             print("whole", flush=True)
-            async with reading(cluster, SYMBOLS, _KINDS) as readers:
-                lost, network = cluster["b"], networks["b"]
-                lost.is_down = True
-                network.cut(is_cut=True)
-                await cluster.settled()
-                await readers.progress()
-                print("cut", flush=True)
-                network.cut(is_cut=False)
-                await _healed(cluster, lost)
-                await readers.progress()
-                print("healed", flush=True)
-                network.run("ip", "route", "add", "blackhole", ADDRESSES["a"])
-                await readers.progress(30)
-                print("one direction between two nodes cut", flush=True)
-                network.run("ip", "route", "del", "blackhole", ADDRESSES["a"])
-                await _healed(cluster, lost)
-                await readers.progress()
-                print("healed", flush=True)
-        except AssertionError:
+            yield cluster, networks
+        except (AssertionError, DepthCacheError):
             print(*(f"--- {name}\n{node.log}" for name, node in cluster.nodes.items()), file=sys.stderr)
             raise
         finally:
             cluster.end()
             for each in networks.values():
                 each.end()
+
+
+async def main(folder: Path) -> None:
+    """The scenario; raises AssertionError."""
+    async with (
+        namespaces(folder, ADDRESSES) as (cluster, networks),
+        reading(cluster, SYMBOLS, _KINDS) as readers,
+    ):
+        lost, network = cluster["b"], networks["b"]
+        lost.is_down = True
+        network.cut(is_cut=True)
+        await cluster.settled()
+        await readers.progress()
+        print("cut", flush=True)
+        network.cut(is_cut=False)
+        await _healed(cluster, lost)
+        await readers.progress()
+        print("healed", flush=True)
+        network.run("ip", "route", "add", "blackhole", ADDRESSES["a"])
+        await readers.progress(30)
+        print("one direction between two nodes cut", flush=True)
+        network.run("ip", "route", "del", "blackhole", ADDRESSES["a"])
+        await _healed(cluster, lost)
+        await readers.progress()
+        print("healed", flush=True)
     print("done", flush=True)
 
 
-async def _begin(cluster: Processes, networks: dict[str, Namespace]) -> None:
+async def _begin(cluster: Processes, networks: dict[str, Namespace], addresses: Mapping[str, str]) -> None:
     words: list[str] = ["cluster", "start"]
     for name, network in networks.items():
         node = cluster.nodes[name] = NodeProcess(
             cluster.folder / name, cluster.environment, within=network.within
         )
-        ports = ("--port", PORT, "--node-port", NODE_PORT, "--listen", ADDRESSES[name])
+        ports = ("--port", PORT, "--node-port", NODE_PORT, "--listen", addresses[name])
         if name != "a":
             invitation = await cluster["a"].ask("POST", "/tokens/join", {})
             words = invitation["command"]

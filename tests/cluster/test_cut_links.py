@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes]
 DEADLINE_S = 180
 ALONE = ("unshare", "-rn")
 STEPS = ["whole", "cut", "healed", "one direction between two nodes cut", "healed", "done"]
+HALVES = ["whole", *2 * ["each half takes changes", "healed"], "done"]
 
 
 def check_networks() -> None:
@@ -28,9 +29,18 @@ def check_networks() -> None:
 
 
 def test_no_reader_notices_a_cut_link(tmp_path: Path) -> None:
+    check_scenario("cut_links", STEPS, tmp_path)
+
+
+def test_each_half_of_a_cut_cluster_goes_on_as_one(tmp_path: Path) -> None:
+    check_scenario("cut_halves", HALVES, tmp_path)
+
+
+def check_scenario(name: str, steps: list[str], folder: Path) -> None:
+    """Run it in a network of its own."""
     check_networks()
-    words = [*ALONE, sys.executable, "-m", "tests.cluster.cut_links", str(tmp_path)]
+    words = [*ALONE, sys.executable, "-m", f"tests.cluster.{name}", str(folder)]
     done = subprocess.run(
         words, capture_output=True, text=True, check=False, timeout=DEADLINE_S, cwd=Path(__file__).parents[2]
     )
-    assert (done.stdout.splitlines(), done.returncode) == (STEPS, 0), done.stderr
+    assert (done.stdout.splitlines(), done.returncode) == (steps, 0), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import signal
 import sys
 from dataclasses import asdict, replace
@@ -78,6 +79,19 @@ class Process:
         if self.process.returncode is None:
             self.process.kill()
         await self.process.wait()
+
+
+def test_more_threads_receive_than_links_end_at_once_unless_the_user_says_how_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`test_cut_links` shows what happens otherwise."""
+    settings = OverSockets(tmp_path).settings("a1")
+    monkeypatch.delenv("ZENOH_RUNTIME", raising=False)
+    ZenohNetwork(settings)
+    assert "rx: (worker_threads: 64)" in os.environ["ZENOH_RUNTIME"]
+    monkeypatch.setenv("ZENOH_RUNTIME", "(rx: (worker_threads: 2))")
+    ZenohNetwork(settings)
+    assert os.environ["ZENOH_RUNTIME"] == "(rx: (worker_threads: 2))"
 
 
 @pytest.mark.slow

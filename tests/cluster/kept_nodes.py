@@ -169,10 +169,10 @@ class KeptCluster:
         path = self.folder / node
         return DataFolder.join(path, options, node=node, key=key, grant=grant, now=now)
 
-    async def restart(self, node: KeptNode) -> KeptNode:
+    async def restart(self, node: KeptNode, options: NodeOptions | None = None) -> KeptNode:
         """Start the process again that was stopped."""
         self.nodes.remove(node)
-        return await self.add(DataFolder.open(node.folder.path, now=self.now()))
+        return await self.add(DataFolder.open(node.folder.path, options, now=self.now()))
 
     async def renew(self, identity: Identity, addresses: Sequence[str], authority: str) -> str:
         """`join_client.renew_certificate`, without the sockets."""

@@ -11,10 +11,17 @@ from pathlib import Path
 import pytest
 
 from depthcache.cluster import credentials, housekeeping
-from depthcache.cluster.authority import Authority, authority_hashes, issuer_of, make_node_key, sign
+from depthcache.cluster.authority import (
+    Authority,
+    authority_hashes,
+    hosts_of,
+    issuer_of,
+    make_node_key,
+    sign,
+)
 from depthcache.cluster.core.access_tokens import Role, digest_of
 from depthcache.cluster.core.wanted_set import WantedSet
-from depthcache.cluster.data_folder import DataFolder
+from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.errors import AskRefused, JoinRefused
 from depthcache.cluster.housekeeping import renew_at
 from depthcache.cluster.secret_files import read_secret, write_secret
@@ -210,6 +217,29 @@ def test_a_renewed_certificate_is_served_and_the_session_reopened(
 
     cluster.run(test)
     assert "renewing the certificate, which ends on 2026-12-" in caplog.text
+
+
+def test_a_node_with_another_address_is_reached_there_soon_after_its_start(cluster: KeptCluster) -> None:
+    """It cannot sign its certificate, and sees the node that can some time after it has begun."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        moved = cluster.nodes[1]
+        await moved.stop()
+        back = await cluster.restart(moved, NodeOptions(listen="127.0.0.2"))
+        await cluster.until(
+            lambda: (
+                "127.0.0.2" in hosts_of(back.session.certificate)
+                and all(
+                    node.runner.core.wanted.listens()[back.id] == back.folder.identity.listen
+                    for node in cluster.nodes
+                )
+            ),
+            within_s=10,
+        )
+        assert back.folder.identity.listen.startswith("127.0.0.2:")
+
+    cluster.run(test)
 
 
 @pytest.mark.slow

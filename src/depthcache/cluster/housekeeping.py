@@ -50,6 +50,8 @@ _JITTER = 0.1
 """Nodes that joined together do not renew together."""
 _RETRY_NS = 60_000_000_000
 _TELL_AGAIN_NS = 60_000_000_000
+_FIRST_LOOK_NS = 10_000_000_000
+"""Within this after the start, a node that can sign is waited for: the others are seen one after another."""
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
 one is unseen."""
@@ -118,6 +120,7 @@ class Housekeeping:
         self._next_try_ns = 0
         self._failed: tuple[str, int] = ("", 0)
         """Why the last look failed, and when that was written."""
+        self._began_ns = clock.now_ns()
         self._opened = self._wanted_session(frozenset(denied))
 
     # --- for management ------------------------------------------------------------------------
@@ -259,7 +262,7 @@ class Housekeeping:
 
     async def _renew_certificate(self) -> None:
         now_ns = self._clock.now_ns()
-        if now_ns < self._next_try_ns or not self._needs_certificate():
+        if now_ns < self._next_try_ns or not self._needs_certificate() or self._waits_for_issuer(now_ns):
             return
         self._next_try_ns = now_ns + int(_RETRY_NS * random.uniform(0.75, 1.25))  # noqa: S311 - a jitter
         given, newest = self._folder.identity, self._newest_trusted_by_all()
@@ -301,6 +304,14 @@ class Housekeeping:
         asked = " or ".join(f"{node.id} at {node.address}" for node in having if node is not None)
         whom = f"node {asked}" if asked else "a node that has it"
         return UsageError(f"this node does not have the authority's key: ask {whom}")
+
+    def _waits_for_issuer(self, now_ns: int) -> bool:
+        """Whether this node has just started, cannot sign, and sees no node yet that may."""
+        core = self._runner.core
+        reports = core.wanted.certificates()
+        may_sign = any(peer not in reports or reports[peer].issues for peer in core.members.alive())
+        is_new = now_ns - self._began_ns < _FIRST_LOOK_NS
+        return is_new and not may_sign and not self._folder.authorities()
 
     def _issuers(self) -> list[str]:
         """The servers to ask for a certificate: those first that said that they can sign."""
@@ -346,8 +357,14 @@ class Housekeeping:
         return None
 
     async def _report(self) -> None:
-        """Say what this node trusts, once its session does."""
+        """Say where this node is now, and what it trusts, once its session does."""
         given, wanted = self._folder.identity, self._runner.core.wanted
+        if wanted.listens().get(given.node.id, given.listen) != given.listen:
+            await self._spread(
+                lambda: self._runner.record(
+                    lambda found, wall_ms: found.report_listen(given.listen, wall_ms=wall_ms)
+                )
+            )
         if self._opened != self._wanted_session(self._opened.denied):
             return
         report = CertificateReport(

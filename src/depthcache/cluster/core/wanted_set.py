@@ -247,6 +247,11 @@ class WantedSet:
         }
         return self._edited(self.map.change(f"{_NODE} {self.node}", fields, self.clock.tick(wall_ms)))
 
+    def report_listen(self, listen: str, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Where other nodes connect to this node now, host and port."""
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(self.map.change(f"{_NODE} {self.node}", {_LISTEN: listen}, stamp))
+
     def drop_ended(self, *, wall_ms: int) -> tuple[Delta, Changed]:
         """Forget removed nodes whose certificates have ended, and ended tokens; empty if there are none."""
         ended: dict[str, Mapping[str, Cell]] = {}

@@ -321,6 +321,14 @@ class Cluster:
             await node.runner.retire()
         del self.nodes[peer]
 
+    async def end(self, peer: str) -> None:
+        """SIGTERM: a node hands over what it alone has, and ends."""
+        node = self.nodes[peer]
+        async with asyncio.timeout(60):
+            await node.runner.hand_over()
+        await node.runner.close()
+        del self.nodes[peer]
+
     def cut(self, sides: tuple[set[str], set[str]]) -> None:
         """Cut the cluster in two."""
         for one in sides[0]:

@@ -116,6 +116,63 @@ def test_a_drained_node_hands_every_book_over_before_it_leaves() -> None:
     Cluster().run(test)
 
 
+def test_a_node_that_ends_lets_others_copy_what_it_alone_has() -> None:
+    """Nobody asks the exchange, and there is no moment in which no node has a book."""
+
+    async def test(cluster: Cluster) -> None:
+        await three(cluster, replicas=1)
+        cluster.starts.clear()
+        ending = asyncio.ensure_future(cluster.end("b2"))
+
+        def is_over() -> bool:
+            assert all(cluster.synced_on(book) for book in BOOKS)
+            return ending.done()
+
+        await cluster.until(is_over)
+        assert is_whole(cluster, 1)
+        assert cluster.starts
+        assert all(isinstance(source, FromSibling) for _, _, source in cluster.starts)
+        await cluster.start("b2")
+        await cluster.until(lambda: is_whole(cluster, 1) and bool(cluster.nodes["b2"].core.books.states()))
+
+    Cluster().run(test)
+
+
+def test_nodes_are_restarted_one_right_after_another() -> None:
+    """Each is asked to end as soon as the one before runs, and has not got its books yet."""
+
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        for _ in range(2):
+            for peer in NODES:
+                await cluster.until(lambda node=cluster.nodes[peer]: len(node.core.members.alive()) == 2)  # type: ignore[misc]
+                await cluster.end(peer)
+                assert all(cluster.synced_on(book) for book in BOOKS)
+                await cluster.start(peer)
+        await cluster.until(lambda: is_whole(cluster, 2))
+        assert sum(isinstance(source, FromExchange) for _, _, source in cluster.starts) == len(BOOKS)
+
+    Cluster().run(test)
+
+
+def test_two_nodes_that_end_at_once_do_not_count_on_each_other() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster)
+        await asyncio.gather(cluster.end("a1"), cluster.end("b2"))
+        assert all(cluster.synced_on(book) == {"c3"} for book in BOOKS)
+
+    Cluster().run(test)
+
+
+def test_nodes_that_all_end_do_not_wait_for_each_other() -> None:
+    async def test(cluster: Cluster) -> None:
+        await three(cluster, replicas=1)
+        async with asyncio.timeout(0.1):
+            await asyncio.gather(*map(cluster.end, NODES))
+
+    Cluster().run(test)
+
+
 def test_a_restarted_node_asks_the_exchange_for_nothing_that_others_have() -> None:
     async def test(cluster: Cluster) -> None:
         await three(cluster)

@@ -28,6 +28,9 @@ __all__ = ["joined", "run", "started"]
 _OF_NODE = ("listen", "port", "node_port", "hosts", "zone", "egress", "capacity")
 _OF_SERVER = ("compat_listen", "compat_listen_2_8", "compat_allow", "compat_manage", "access_log")
 
+_HAND_OVER_S = 10.0
+"""How long a node that is asked to end waits for others to copy what it alone has."""
+
 Made = TypeVar("Made")
 Opening = Callable[[], Awaitable["DataFolder"]]
 
@@ -144,7 +147,11 @@ async def _run(
         else:
             over.cancel()
             has_others = bool(program.node.runner.core.members.alive())
-            tell("depthcache: ending" + (", other nodes serve its books" if has_others else ""))
+            is_spare = await program.node.hand_over(timeout_s=_HAND_OVER_S)
+            served = (
+                ", other nodes serve its books" if is_spare else ", some of its books are on no other node"
+            )
+            tell("depthcache: ending" + (served if has_others else ""))
             if program.node.is_leaving:
                 tell(
                     "depthcache: the node has not left yet and will hold no books: start it and let it leave "

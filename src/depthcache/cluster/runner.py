@@ -222,6 +222,13 @@ class NodeRunner:
         await self._until(self.core.is_drained)
         await self.close()
 
+    async def hand_over(self) -> None:
+        """Before the process ends: wait until other nodes have the books that this one alone has synced. It
+        returns at once where they have all, and where no other node stays."""
+        self.core.end_soon()
+        self._work()
+        await self._until(self.core.is_spare)
+
     async def forget(self, node: str) -> int:
         """A node has left for good. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()

@@ -225,6 +225,16 @@ class ClusterNode:
             return
         self._on_left()
 
+    async def hand_over(self, *, timeout_s: float) -> bool:
+        """Before `close`: let other nodes copy the books that this one alone has synced, for at most so long.
+        Returns whether they have all."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.runner.hand_over()
+        except TimeoutError:
+            return False
+        return True
+
     async def close(self) -> None:
         """End now: other nodes take over at once. It may be started again with the same identity."""
         if self._state == "closed":

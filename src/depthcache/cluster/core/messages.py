@@ -17,6 +17,7 @@ from depthcache.cluster.errors import MalformedClusterMessage
 __all__ = [
     "Beat",
     "Content",
+    "Ending",
     "Message",
     "Reports",
     "ReportsWanted",
@@ -61,6 +62,12 @@ class ReportsWanted(msgspec.Struct, frozen=True, tag="reports_wanted"):
     """A report was lost: tell all."""
 
 
+class Ending(msgspec.Struct, frozen=True, tag="ending"):
+    """The sender's process is about to end: others are to own its books until it is back."""
+
+    run: int
+
+
 class Store(msgspec.Struct, frozen=True, tag="store"):
     """Asked: merge these cells, and answer with `Stored` once they are on disk."""
 
@@ -78,7 +85,7 @@ class Content(msgspec.Struct, frozen=True, tag="content"):
     cells: RawDelta
 
 
-Message: TypeAlias = Beat | Reports | ReportsWanted | Store | Stored | Content
+Message: TypeAlias = Beat | Reports | ReportsWanted | Ending | Store | Stored | Content
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Message)

@@ -30,7 +30,16 @@ from depthcache.cluster.core.commands import (
     Tell,
 )
 from depthcache.cluster.core.members import Member, Membership, MemberState, Node
-from depthcache.cluster.core.messages import Beat, Content, Message, Reports, ReportsWanted, Store, Stored
+from depthcache.cluster.core.messages import (
+    Beat,
+    Content,
+    Ending,
+    Message,
+    Reports,
+    ReportsWanted,
+    Store,
+    Stored,
+)
 from depthcache.cluster.core.ownership import WANTED, Ownership, ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Delta, Value
@@ -72,6 +81,10 @@ class NodeCore:
         self._is_stopped = False
         self._denied: frozenset[str] = frozenset()
         self._draining: frozenset[str] = wanted.draining()
+        self._ending: set[str] = set()
+        """Nodes whose processes are about to end."""
+        self._unheard: set[str] = set()
+        """Nodes that have not said what they hold since they were told that this process ends."""
         self._settle_ns: int | None = None
         """When to act without the registered nodes that have not been seen; None once the view is settled."""
         self._digests: dict[str, str] = {}
@@ -104,6 +117,12 @@ class NodeCore:
         is_known = any(self._digests.get(peer) == digest for peer in self.members.alive())
         return (is_known or not others) and not self.books.states()
 
+    def is_spare(self) -> bool:
+        """Whether no reader misses a book when this process ends: another node that stays has it, or none
+        stays."""
+        staying = set(self.members.alive()) - self._ending
+        return not staying or (not self._unheard & staying and self.books.has_all(staying))
+
     def take_commands(self, now_ns: int) -> list[Command]:
         """What to do now, in this order."""
         if not self._is_stopped:
@@ -133,6 +152,13 @@ class NodeCore:
         self._deny()
         self._beat_ns = now_ns
         self._settle_ns = now_ns + _SETTLE_NS
+
+    def end_soon(self) -> None:
+        """This process is about to end: the others take its books, which it serves until then."""
+        self._ending.add(self._me.id)
+        self._unheard = set(self.members.alive())
+        self._tell(None, Ending(self._me.run))
+        self._on_view("this node ends")
 
     def create(
         self, *keys: BookKey, replicas: int, settings: Mapping[str, Value], now_ns: int, wall_ms: int
@@ -230,6 +256,8 @@ class NodeCore:
             self._on_beat(sender, message)
         elif isinstance(message, Reports):
             self._on_reports(sender, message, now_ns)
+        elif isinstance(message, Ending):
+            self._on_ending(sender, message)
         elif isinstance(message, ReportsWanted):
             self._tell(sender, Reports(self._me.run, self._report, True, _named(self.books.states())))
 
@@ -368,15 +396,23 @@ class NodeCore:
         if self._settle_ns is not None:
             why = STARTED  # nodes that were there before are no news
         nodes, owning = self.members.not_dead(), self.wanted.registered() - self.wanted.draining()
-        placed = [node for node in nodes if node.id in owning]
+        placed = [node for node in nodes if node.id in owning - self._ending]
         self.books.on_nodes(placed or nodes, why)
         sharing = sum(node.egress == self._me.egress for node in nodes)
         if self._share != 1 / sharing:
             self._share = 1 / sharing
             self._commands.append(SetBudgetShare(self._share))
 
+    def _on_ending(self, sender: str, ending: Ending) -> None:
+        node = self.members.node(sender)
+        if node is not None and node.run == ending.run:
+            self._ending.add(sender)
+            self._on_view(f"node {sender} ends")
+            self._tell(sender, Reports(self._me.run, self._report, True, _named(self.books.states())))
+
     def _on_gone(self, peer: str) -> None:
         self.books.on_gone(peer)
+        self._ending.discard(peer)
         self._heard.pop(peer, None)
         self._differs.discard(peer)
 
@@ -416,6 +452,7 @@ class NodeCore:
             self._tell(sender, ReportsWanted())
             return
         if reports.is_full:
+            self._unheard.discard(sender)
             self.books.on_reports_begin(sender)
         self._heard[sender] = reports.run, reports.number
         for name, state in reports.states.items():

@@ -128,6 +128,15 @@ class Ownership:
         own = self._replicas.get(key)
         return (self._members.me.id, *found) if own is not None and own.state is synced else tuple(found)
 
+    def has_all(self, peers: Iterable[str]) -> bool:
+        """Whether every book that is synced here is synced at one of these nodes, too."""
+        states = [self._reports.get(peer, {}) for peer in peers]
+        return all(
+            any(each.get(key) is ReplicaState.SYNCED for each in states)
+            for key, replica in self._replicas.items()
+            if replica.state is ReplicaState.SYNCED
+        )
+
     def source(self, key: BookKey) -> Source:
         """Where this node should get a book now that it holds: for a resync, too."""
         replica = self._replicas.get(key)

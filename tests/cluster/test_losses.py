@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import SYMBOLS, running
-from tests.cluster.readers import reading
+from tests.cluster.readers import OwnClient, reading
 
 pytestmark = [pytest.mark.slow]
 
@@ -92,6 +92,25 @@ async def test_readers_of_a_book_whose_only_node_is_lost_get_it_from_the_next_on
         assert "no progress" not in str(caught.value)
         own = [line for line in str(caught.value).splitlines() if not line.startswith("ExchangeStream")]
         assert not [line for line in own if "wrong levels" in line]
+
+
+@pytest.mark.processes
+async def test_no_client_notices_that_nodes_are_restarted_one_right_after_another(tmp_path: Path) -> None:
+    """Also with one replica; and no node asks the exchange for a book that another one has."""
+    async with (
+        running(tmp_path, "abc", replicas=1) as cluster,
+        reading(cluster, SYMBOLS, (OwnClient,)) as own,
+    ):
+        for name in "cba":
+            assert await cluster[name].terminate() == 0
+            await cluster[name].restart()
+        await cluster.settled()
+        await own.progress()
+        moves = [await node.ask("GET", "/moves", role="read") for node in cluster.nodes.values()]
+    began = [move for each in moves for move in each["moves"] if move["what"] == "began"]
+    later = [move["source"] for move in began if move["why"] != "created or changed"]
+    assert later
+    assert "exchange" not in later
 
 
 @pytest.mark.processes

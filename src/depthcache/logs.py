@@ -45,6 +45,7 @@ __all__ = [
     "limit_refused",
     "loop_ended",
     "loop_was_blocked",
+    "message_refused",
     "node_away",
     "node_back",
     "node_certificate_renewed",
@@ -134,6 +135,7 @@ def _write(
 _BOOKS, _LOST_BOOKS, _CONNECTIONS, _LOST_CONNECTIONS, _REQUESTS = (_Limited(quiet=True) for _ in range(5))
 _LIMITS, _FLIGHTS, _SOURCES, _RARE, _SIMULATOR = (_Limited() for _ in range(5))
 _NODES, _NODE_BOOKS, _NODE_UPKEEP = (_Limited(logger=_OF_NODES) for _ in range(3))
+_FORGED = _Limited(5, logger=_OF_NODES)
 _MISTAKES: dict[tuple[str, type[BaseException]], _Limited] = {}
 _MOST_MISTAKES = 5
 """Lines per place and exception type in ten seconds; lower than the rest, because each has a traceback."""
@@ -529,6 +531,18 @@ def node_refused(*, node: str) -> None:
     _NODES.write(
         logging.WARNING,
         "node %s was removed from the cluster and is refused from now on",
+        node,
+        facts={"node": node},
+    )
+
+
+def message_refused(*, node: str) -> None:
+    """A message in the name of another node was dropped, because that node had not signed it. Somebody with a
+    certificate of the cluster, such as a removed node, tries to speak for it. At most five lines in ten
+    seconds."""
+    _FORGED.write(
+        logging.WARNING,
+        "a message in the name of node %s was dropped: that node has not signed it",
         node,
         facts={"node": node},
     )

@@ -160,7 +160,9 @@ def test_a_removed_node_with_a_valid_certificate_sees_and_is_seen_by_nobody(tmp_
     sockets.run(test)
 
 
-def test_a_node_cannot_speak_in_the_name_of_another_one(tmp_path: Path) -> None:
+def test_a_node_cannot_speak_in_the_name_of_another_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """It has a certificate of the cluster and an open session, as a removed node until the others reopen."""
     sockets = OverSockets(tmp_path)
 
@@ -200,6 +202,7 @@ def test_a_node_cannot_speak_in_the_name_of_another_one(tmp_path: Path) -> None:
         assert other.told == [("c3", b"last")]
         assert {each.node for each in one.network.members()} == {facts("b2", 1), facts("c3", 1)}
         assert one.alive() == {"b2", "c3"}
+        assert "a message in the name of node b2 was dropped" in caplog.text
 
     sockets.run(test)
 

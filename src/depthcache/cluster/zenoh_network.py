@@ -48,6 +48,7 @@ from depthcache.cluster.errors import AskRefused, AskTimeout, NodeUnreachable
 from depthcache.cluster.message_proofs import MessageProofs
 from depthcache.cluster.seam import Handler
 from depthcache.errors import ConnectionFailed, PackageMissing
+from depthcache.foreign_text import clean
 
 if TYPE_CHECKING:
     import zenoh
@@ -415,6 +416,7 @@ class ZenohNetwork:
         proof = b"" if sample.attachment is None else sample.attachment.to_bytes()
         sender, number = _last(key), proof[:_NUMBER_BYTES]
         if not self._is_signed(sender, proof[_NUMBER_BYTES:], key, number + payload):
+            logs.message_refused(node=clean(sender))
             return None
         run, count = struct.unpack(_NUMBER, number.rjust(_NUMBER_BYTES, b"\0"))
         with self._lock:
@@ -454,8 +456,10 @@ class ZenohNetwork:
     def _on_query(self, query: zenoh.Query) -> None:
         key, proof = self._own_key(query.key_expr), query.attachment
         payload = b"" if query.payload is None else query.payload.to_bytes()
-        if proof is not None and self._is_signed(_last(key), proof, key, payload):
-            self._post(self._asked, query, payload, proof.to_bytes())
+        if proof is None or not self._is_signed(_last(key), proof, key, payload):
+            logs.message_refused(node=clean(_last(key)))
+            return
+        self._post(self._asked, query, payload, proof.to_bytes())
 
     def _on_token(self, sample: zenoh.Sample) -> None:
         key, _, proof = self._own_key(sample.key_expr).rpartition("/")

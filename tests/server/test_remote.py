@@ -324,7 +324,7 @@ async def test_who_is_refused_reads_why_and_never_the_token(
             ({"token": "dcr_secret_but_wrong"}, "check the token"),
             ({"token": None}, "asks programs on other machines for a token: give the argument token"),
             ({"fingerprint": other}, "not AB:AB:AB"),
-            ({"fingerprint": None}, "certificate"),
+            ({"fingerprint": None}, "certificate.*; check the trust: the argument ca or fingerprint"),
         ):
             settings = Settings(transport=transport)
             async with depthcache.connect(

@@ -13,6 +13,7 @@ __all__ = [
     "ASKED_BEFORE_PAUSE",
     "AWAITING_DATA",
     "CHECK_TOKEN",
+    "CHECK_TRUST",
     "CHECK_URL",
     "CLIENT_CLOSED",
     "CONNECTION_GONE",
@@ -185,6 +186,7 @@ def not_listed(refused: str) -> str:
 CONNECTION_GONE = "the connection is gone"
 CONNECTION_NEW = "the connection is new"
 CHECK_TOKEN = "check the token: the argument token, or DEPTHCACHE_TOKEN"  # noqa: S105 - words for people
+CHECK_TRUST = "check the trust: the argument ca or fingerprint, or DEPTHCACHE_CA_FILE"
 NEEDS_TOKEN = (
     "the server asks programs on other machines for a token: give the argument token, or DEPTHCACHE_TOKEN "  # noqa: S105
     "(the contents of read.token)"

@@ -304,6 +304,8 @@ class Attempts:
 def server_hint(status: int | None, *, has_token: bool, reason: str = "") -> str:
     """What the user can do about a refused request or handshake, or a failed connect; empty if unknown."""
     if status is None:
+        if reasons.CERTIFICATE_REJECTED in reason:
+            return reasons.CHECK_TRUST
         return reasons.USE_HTTP if reasons.NO_TLS in reason else ""
     match status:
         case 401 | 403:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -51,6 +52,8 @@ class KeptNode:
         self.served: list[Identity] = []
         self.tokens: Sequence[tuple[str, bytes, int | None]] = ()
         self.denied: Sequence[str] = ()
+        self.stopped: str = ""
+        """Why the node ends."""
         self.reopened: list[tuple[float, tuple[str, ...]]] = []
         """When the session was reopened, in seconds, and whom it refuses."""
         self.session: Identity = folder.identity
@@ -71,7 +74,7 @@ class KeptNode:
             disk=disk,
             host=NoBooks(),
             clock=clock,
-            on_stop=lambda reason: None,
+            on_stop=self._on_stop,
         )
         self.housekeeping = Housekeeping(
             folder,
@@ -101,6 +104,9 @@ class KeptNode:
         """Whether its session refuses all removed nodes."""
         refused = self.reopened[-1][1] if self.reopened else ()
         return self.runner.core.wanted.denied() <= set(refused)
+
+    def _on_stop(self, reason: str) -> None:
+        self.stopped = reason
 
     # --- `housekeeping.NodeServer` and `housekeeping.ReopenableNetwork` ---
 
@@ -194,7 +200,7 @@ class KeptCluster:
                 if status == HTTPStatus.OK:
                     return RenewGrant.decode(content).certificate
                 if status == HTTPStatus.FORBIDDEN:
-                    raise JoinRefused(reason=content.decode())
+                    raise JoinRefused(reason=json.loads(content)["error"]["message"])
         raise NodeUnreachable(node="the issuer")
 
     def now(self) -> datetime:

@@ -394,6 +394,34 @@ def test_a_removed_node_is_refused_by_servers_and_sessions_one_after_another(clu
     cluster.run(test)
 
 
+def test_a_node_that_was_removed_while_it_was_away_ends(cluster: KeptCluster) -> None:
+    """The others refuse its session, so it sees nobody, as one that is cut off: it asks their servers."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, _, away = cluster.nodes
+        await away.stop()
+        await first.housekeeping.remove(away.id)
+        for node in cluster.nodes[:2]:
+            cluster.wire.cut(away.id, node.id)
+            cluster.wire.cut(node.id, away.id)
+        back = await cluster.restart(away)
+        await cluster.until(lambda: "was removed from the cluster" in back.stopped, within_s=15)
+
+    cluster.run(test)
+
+
+def test_a_node_that_is_cut_off_does_not_end(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        for one, other in (cluster.nodes, cluster.nodes[::-1]):
+            cluster.wire.cut(one.id, other.id)
+        await cluster.pass_s(15)
+        assert [node.stopped for node in cluster.nodes] == ["", ""]
+
+    cluster.run(test)
+
+
 def test_only_the_node_with_the_key_issues_and_rotates(cluster: KeptCluster) -> None:
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(2)

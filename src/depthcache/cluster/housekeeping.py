@@ -38,7 +38,7 @@ from depthcache.cluster.core.wanted_set import CertificateReport, NextAuthority
 from depthcache.cluster.data_folder import DataFolder, Identity, make_secret, token_name
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.join_client import renew_certificate
-from depthcache.cluster.joining import Issuer
+from depthcache.cluster.joining import REMOVED, Issuer
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner
 from depthcache.errors import DepthCacheError, UsageError
 
@@ -52,6 +52,9 @@ _RETRY_NS = 60_000_000_000
 _TELL_AGAIN_NS = 60_000_000_000
 _FIRST_LOOK_NS = 10_000_000_000
 """Within this after the start, a node that can sign is waited for: the others are seen one after another."""
+_ALONE_NS = 10_000_000_000
+_ASK_AGAIN_NS = 600_000_000_000
+"""How long a node sees none of the others before it asks one whether it was removed, and then again."""
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
 one is unseen."""
@@ -121,6 +124,8 @@ class Housekeeping:
         self._failed: tuple[str, int] = ("", 0)
         """Why the last look failed, and when that was written."""
         self._began_ns = clock.now_ns()
+        self._ask_ns = self._began_ns + _ALONE_NS
+        """When to ask whether this node was removed."""
         self._opened = self._wanted_session(frozenset(denied))
 
     # --- for management ------------------------------------------------------------------------
@@ -215,6 +220,7 @@ class Housekeeping:
             self._folder.write_tokens()
             self._secrets = digest
         self._follow_authorities()
+        await self._ask_whether_removed()
         await self._renew_certificate()
         if self._told != self._folder.identity:
             self._server.use(self._folder.identity)
@@ -257,6 +263,25 @@ class Housekeeping:
         if denied != self._refused:
             self._server.set_denied(sorted(denied))
             self._refused = denied
+
+    async def _ask_whether_removed(self) -> None:
+        """A node that was removed while it was away sees none of the others, as one that is cut off: it asks
+        their servers."""
+        core, now_ns = self._runner.core, self._clock.now_ns()
+        if core.members.alive():
+            self._ask_ns = now_ns + _ALONE_NS
+        given = self._folder.identity
+        servers = {peer: at for peer, at in core.wanted.servers().items() if peer != given.node.id}
+        if now_ns < self._ask_ns or not servers:
+            return
+        self._ask_ns = now_ns + _ASK_AGAIN_NS
+        try:
+            await self._renew(given, sorted(servers.values()), "")
+        except JoinRefused as error:
+            if error.reason == REMOVED:
+                self._runner.on_removed()
+        except DepthCacheError:
+            return  # it is cut off from their servers, too
 
     # --- certificates ----------------------------------------------------------------------------
 
@@ -359,10 +384,14 @@ class Housekeeping:
     async def _report(self) -> None:
         """Say where this node is now, and what it trusts, once its session does."""
         given, wanted = self._folder.identity, self._runner.core.wanted
-        if wanted.listens().get(given.node.id, given.listen) != given.listen:
+        me, listen, server = given.node.id, given.listen, given.node.address
+        if me in wanted.registered() and (listen, server) != (
+            wanted.listens().get(me),
+            wanted.servers().get(me),
+        ):
             await self._spread(
                 lambda: self._runner.record(
-                    lambda found, wall_ms: found.report_listen(given.listen, wall_ms=wall_ms)
+                    lambda found, wall_ms: found.report_address(listen=listen, server=server, wall_ms=wall_ms)
                 )
             )
         if self._opened != self._wanted_session(self._opened.denied):

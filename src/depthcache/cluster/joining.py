@@ -21,8 +21,10 @@ from depthcache.cluster.authority import Authority, is_signed, node_of, sign, tr
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
 from depthcache.cluster.errors import JoinRefused
 
-__all__ = ["Issuer", "JoinGrant", "JoinRequest", "RenewGrant", "RenewRequest"]
+__all__ = ["REMOVED", "Issuer", "JoinGrant", "JoinRequest", "RenewGrant", "RenewRequest"]
 
+REMOVED = "the node was removed from the cluster"
+"""Why a removed node gets no certificate."""
 _MOST_BYTES = 65_536
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
 _ENDPOINT = re.compile(r"[A-Za-z0-9._:\[\]-]{1,253}:[0-9]{1,5}")
@@ -247,5 +249,5 @@ class Issuer:
         Raises JoinRefused.
         """
         if node in denied:
-            raise JoinRefused(reason="the node was removed from the cluster")
+            raise JoinRefused(reason=REMOVED)
         return self.authority.issue(request, node=node, hosts=hosts, now=now)

@@ -253,6 +253,11 @@ class NodeRunner:
         changed = edit(self.core.wanted, self._clock.wall_ms())
         return await self._stored(self.core.record(changed, self._clock.now_ns()))
 
+    def on_removed(self) -> None:
+        """As `NodeCore.on_removed`."""
+        self.core.on_removed()
+        self._work()
+
     # --- what happened -----------------------------------------------------------------------
 
     def on_replica(self, key: BookKey, state: ReplicaState) -> None:

@@ -313,6 +313,10 @@ class NodeCore:
         """The state of a book on this node changed."""
         self.books.on_replica(key, state)
 
+    def on_removed(self) -> None:
+        """Another node said that this one was removed while it was away."""
+        self._stop()
+
     def on_copy_failed(self, key: BookKey) -> None:
         """A sibling did not give its book."""
         self.books.on_copy_failed(key)

@@ -21,6 +21,7 @@ __all__ = ["CertificateReport", "Changed", "NextAuthority", "WantedBook", "Wante
 
 _BOOK, _NODE, _DENIED, _TOKEN, _AUTHORITY = "book", "node", "denied", "token", "authority"
 _REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
+_SERVER = "server"
 _LISTEN, _TRUSTS, _ISSUER, _ISSUES = "listen", "trusts", "issuer", "issues"
 _PEM, _SIGNATURE, _IS_FINAL = "pem", "signature", "is_final"
 _MOST_REPLICAS = 64
@@ -128,8 +129,11 @@ class WantedSet:
 
     def listens(self) -> dict[str, str]:
         """Where the registered nodes talk to each other, host and port by id, as far as that is known."""
-        found = {peer: self.map.fields(f"{_NODE} {peer}").get(_LISTEN) for peer in self.registered()}
-        return {peer: each for peer, each in found.items() if isinstance(each, str)}
+        return self._texts(_LISTEN)
+
+    def servers(self) -> dict[str, str]:
+        """Where the servers of the registered nodes are, as `listens`."""
+        return self._texts(_SERVER)
 
     def draining(self) -> frozenset[str]:
         """The nodes that are to own no books."""
@@ -247,10 +251,10 @@ class WantedSet:
         }
         return self._edited(self.map.change(f"{_NODE} {self.node}", fields, self.clock.tick(wall_ms)))
 
-    def report_listen(self, listen: str, *, wall_ms: int) -> tuple[Delta, Changed]:
-        """Where other nodes connect to this node now, host and port."""
-        stamp = self.clock.tick(wall_ms)
-        return self._edited(self.map.change(f"{_NODE} {self.node}", {_LISTEN: listen}, stamp))
+    def report_address(self, *, listen: str, server: str, wall_ms: int) -> tuple[Delta, Changed]:
+        """Where this node is now, host and port: for other nodes, and its server."""
+        fields: dict[str, Value] = {_LISTEN: listen, _SERVER: server}
+        return self._edited(self.map.change(f"{_NODE} {self.node}", fields, self.clock.tick(wall_ms)))
 
     def drop_ended(self, *, wall_ms: int) -> tuple[Delta, Changed]:
         """Forget removed nodes whose certificates have ended, and ended tokens; empty if there are none."""
@@ -306,6 +310,11 @@ class WantedSet:
         self._books[key] = WantedBook(
             key, replicas if is_right and isinstance(replicas, int) else 1, tuple(sorted(fields.items()))
         )
+
+    def _texts(self, name: str) -> dict[str, str]:
+        """A field of the registered nodes, by id."""
+        found = {peer: self.map.fields(f"{_NODE} {peer}").get(name) for peer in self.registered()}
+        return {peer: each for peer, each in found.items() if isinstance(each, str)}
 
     def _ids(self, kind: str) -> frozenset[str]:
         return frozenset(key.partition(" ")[2] for key in self._others if key.startswith(f"{kind} "))

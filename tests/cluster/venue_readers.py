@@ -243,9 +243,13 @@ def exchange() -> simulator.Server:
 
 @asynccontextmanager
 async def running(
-    folder: Path, names: str = "abc", policy: Mapping[str, str] | None = None
+    folder: Path,
+    names: str = "abc",
+    books: Sequence[str] = BOOKS,
+    *,
+    policy: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Processes]:
-    """A cluster that keeps all these books twice. `policy`: variables of its nodes."""
+    """A cluster that keeps these books twice. `policy`: variables of its nodes."""
     with exchange() as server:
         cluster = Processes(folder, server)
         cluster.environment |= dict(policy or {})
@@ -253,7 +257,7 @@ async def running(
             await cluster.start(names[0])
             for name in names[1:]:
                 await cluster.join(name, issuer=names[0])
-            for book in BOOKS:
+            for book in books:
                 of, symbol = book.split("/")
                 body = {"exchange": of, "symbols": [symbol], "replicas": 2}
                 await cluster[names[0]].ask("POST", "/books", body | {"settings": SETTINGS.get(symbol, {})})

@@ -26,7 +26,7 @@ use crate::event::{Event, Queue, Refusal};
 use crate::secret::Secret;
 use crate::{FrameSink, describe_error};
 use buffers::{Input, Output};
-use liveness::{AWAKE, Check, Liveness};
+use liveness::{AWAKE, Check, Liveness, patience_of};
 
 /// Timeout for the peer's part of the closing handshake.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -106,6 +106,7 @@ pub async fn run(
     tls: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
 ) -> ConnectionEnd {
     let mut early = Vec::new();
+    let began_ns = clock::now_ns();
     let connected = {
         let mut work = pin!(connect(
             &target,
@@ -130,7 +131,9 @@ pub async fn run(
         Err(failed) => return failed.into(),
     };
     context.queue.push(Event::Open(number));
-    let liveness = Liveness::new(clock::now_ns(), context.quiet, context.patience);
+    let now_ns = clock::now_ns();
+    let took = Duration::from_nanos(u64::try_from(now_ns - began_ns).unwrap_or_default());
+    let liveness = Liveness::new(now_ns, context.quiet, patience_of(context.patience, took));
     let mut connection = OpenConnection {
         number,
         context,

@@ -14,6 +14,14 @@ use super::{ConnectionEnd, nanos};
 /// Timeout for the pong to a ping after a pause.
 pub const AWAKE: Duration = Duration::from_secs(2);
 
+/// How long a pong is waited for: at least as given, and longer if the peer is so far away that opening the connection
+/// took long.
+pub fn patience_of(given: Duration, took: Duration) -> Duration {
+    /// Nobody is farther away.
+    const MOST: Duration = Duration::from_secs(5);
+    given.max((2 * took).min(MOST))
+}
+
 /// The last sign of life of the peer, and the ping that it must answer.
 pub struct Liveness {
     /// A ping is sent after this time without a sign of life.
@@ -138,5 +146,26 @@ impl Liveness {
         ConnectionEnd::because(format!(
             "half-open: silent for {quiet} s, no pong within {patience} s"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_far_peer_has_more_time_for_a_pong() {
+        let within = |given, took| {
+            let ms = Duration::from_millis;
+            patience_of(ms(given), ms(took)).as_millis()
+        };
+        assert_eq!(within(700, 10), 700);
+        assert_eq!(within(700, 1_800), 3_600);
+        assert_eq!(
+            within(700, 60_000),
+            5_000,
+            "a handshake may be slow for other reasons"
+        );
+        assert_eq!(within(8_000, 60_000), 8_000);
     }
 }

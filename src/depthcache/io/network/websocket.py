@@ -28,7 +28,7 @@ from depthcache.io.network.interface import Closed
 from depthcache.io.network.proxies import DIRECT, proxy_for
 from depthcache.io.network.sessions import Sessions, noting_addresses, route_arguments
 
-__all__ = ["WebSocket", "WebSocketHandler"]
+__all__ = ["WebSocket", "WebSocketHandler", "patience_s"]
 
 _MOST_BYTES = 16 * 1024 * 1024
 """Largest message in bytes. Real ones reach about 40 kB (932 changes in one second, measured 2026-09-03)."""
@@ -41,6 +41,8 @@ _CLOSING_S = 1.0
 """Timeout for the peer's part of the closing handshake."""
 _AWAKE_S = 2.0
 """Timeout for the pong to a ping after a pause."""
+_MOST_PONG_S = 5.0
+"""As `patience_of` in `crates/transport/src/connection/liveness.rs`."""
 _ABNORMAL = 1006
 """RFC 6455, 7.4.1: means that no close frame arrived; never sent."""
 
@@ -59,7 +61,7 @@ class WebSocketHandler:
         heard_ns: returns the time of the last data of a connection; 0 for never.
         on_open, on_alive: called when the connection is open, and when the exchange answers a ping.
         quiet_s, pong_s: after `quiet_s` without a sign of life, a ping is sent; without a pong within
-            `pong_s`, the connection counts as broken.
+            `pong_s`, the connection counts as broken. A far peer has more time (`patience_s`).
         connect_s: timeout for opening the connection.
     """
 
@@ -71,6 +73,12 @@ class WebSocketHandler:
     quiet_s: float
     pong_s: float
     connect_s: float
+
+
+def patience_s(given_s: float, took_s: float) -> float:
+    """How long a pong is waited for: at least as given, and longer if the peer is so far away that opening
+    the connection took long."""
+    return max(given_s, min(2 * took_s, _MOST_PONG_S))
 
 
 class WebSocket:
@@ -88,6 +96,7 @@ class WebSocket:
         self._pause, self._awake = asyncio.Event(), asyncio.Event()
         self._awake_payload: bytes | None = None
         self._wire: TransportSocket | None = None
+        self._pong_s = ears.pong_s
 
     def send(self, text: str) -> None:
         """Queue a text frame. Has no effect once the connection is gone."""
@@ -109,9 +118,11 @@ class WebSocket:
 
     async def run(self, sessions: Sessions, *, use_proxies: bool) -> Closed:
         """Connect and read until the connection ends; return why. If cancelled, send a close frame first."""
+        began_ns = now_ns()
         socket = await self._connect(sessions, use_proxies=use_proxies)
         if isinstance(socket, Closed):
             return socket
+        self._pong_s = patience_s(self._ears.pong_s, (now_ns() - began_ns) / 1e9)
         wire = self._wire = socket.get_extra_info("socket")
         try:
             return await self._live(socket)
@@ -233,12 +244,12 @@ class WebSocket:
             # A random payload: a peer that does not read our pings cannot guess it.
             self._asked = secrets.token_hex(8).encode()
             with suppress(aiohttp.ClientError, OSError, TimeoutError):
-                async with asyncio.timeout(ears.pong_s):
+                async with asyncio.timeout(self._pong_s):
                     await socket.ping(self._asked)
             await self._patience(asked_ns)
             if self._heard_ns() < asked_ns:
                 return Closed(
-                    None, f"half-open: silent for {ears.quiet_s:g} s, no pong within {ears.pong_s:g} s"
+                    None, f"half-open: silent for {ears.quiet_s:g} s, no pong within {self._pong_s:g} s"
                 )
 
     def _heard_ns(self) -> int:
@@ -261,7 +272,7 @@ class WebSocket:
     async def _patience(self, asked_ns: int) -> None:
         """Wait for a pong in ten steps: while the loop is blocked, at most one of them passes, and the
         messages that arrived meanwhile are read before the next."""
-        step_s = self._ears.pong_s / 10
+        step_s = self._pong_s / 10
         for _ in range(10):
             await asyncio.sleep(step_s)
             if self._heard_ns() >= asked_ns:

@@ -869,8 +869,8 @@ class BookServer:
         """Connections that follow a book, counted for each of its streams and views."""
     def keep_for_readers(self, exchange: str, symbol: str, is_kept: bool) -> None:
         """A book is served here for its readers alone, because other nodes hold it now, or as a replica
-        again (`is_kept` False). Readers that can move are told where it is, at each call, and new ones go
-        there. Raises ValueError for a server that is no node."""
+        again. `is_kept`: which of both. Readers that can move are told where it is, at each call, and new
+        ones go there. Raises ValueError for a server that is no node."""
     def set_authority(self, authority: str) -> None:
         """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
 

@@ -484,14 +484,14 @@ def test_a_far_node_has_time_and_a_silent_one_more_each_time() -> None:
     trips, second = RoundTrips(), 1_000_000_000
     assert trips.patience_ns(0, least_ns=second) == second
     for took_ns in (5 * second, 2 * second, 3 * second):
-        trips.on_answer(0, took_ns)
+        trips.on_response(0, took_ns)
     assert trips.patience_ns(0, least_ns=second) == 6 * second, "three times the least"
     assert trips.patience_ns(0, least_ns=second, trips=2) == 12 * second
     assert trips.patience_ns(1, least_ns=second) == second, "another node"
     for asked_ns, doubled in ((1, 2), (2, 2), (9, 4), (19, 4)):
         trips.on_timeout(0, asked_ns, asked_ns + 5)
         assert trips.patience_ns(0, least_ns=second) == doubled * second, "connections count once, together"
-    trips.on_answer(0, second // 10)
+    trips.on_response(0, second // 10)
     assert trips.patience_ns(0, least_ns=second) == second
 
 

@@ -230,7 +230,7 @@ class RoundTrips:
         self._timeouts: dict[int, tuple[int, int]] = {}
         """How many in a row, and the time of the last one."""
 
-    def on_answer(self, number: int, took_ns: int) -> None:
+    def on_response(self, number: int, took_ns: int) -> None:
         """A server answered after so long."""
         self._timeouts.pop(number, None)
         self._took_ns.setdefault(number, deque(maxlen=_ANSWERS)).append(took_ns)

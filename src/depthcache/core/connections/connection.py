@@ -195,7 +195,9 @@ class ConnectionSlot:
         self._budget.on_connected(now_ns)
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
         self._context.servers.on_opened(self.server)
-        self._context.servers.round_trips.on_answer(self.server, (now_ns - self._asked_ns) // _OPENING_TRIPS)
+        self._context.servers.round_trips.on_response(
+            self.server, (now_ns - self._asked_ns) // _OPENING_TRIPS
+        )
         deadlines.clear(self.number, Timer.OPENING)
         # Slots opened together must not be renewed together.
         renew_s = lifetime_s * self._context.policy.renew_at * (1.0 - 0.1 * self._context.random())
@@ -383,7 +385,7 @@ class ConnectionSlot:
             return
         self.on_alive(now_ns)
         if self._is_prompt(awaited):
-            self._context.servers.round_trips.on_answer(self.server, now_ns - self._asked_ns)
+            self._context.servers.round_trips.on_response(self.server, now_ns - self._asked_ns)
         self._context.deadlines.clear(self.number, Timer.REPLY)
         if reply.error is None:
             self.subscriptions.on_done(now_ns)

@@ -9,6 +9,8 @@ input, one JSON line each: the name of a call of `Looks`, its arguments by place
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import gc
 import json
 import logging
 import os
@@ -16,11 +18,13 @@ import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benches.asked_process import AskedProcess
+from benches.growth import entries
 from depthcache import Policy, Settings
 from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.members import Node
@@ -32,10 +36,10 @@ from depthcache.cluster.running_node import ClusterNode, NodeOptions
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.server import ServerConfig
 
-__all__ = ["HOST", "NodeProcess", "Nodes", "free_ports"]
+__all__ = ["CLUSTER", "HOST", "NodeProcess", "Nodes", "free_ports", "prove"]
 
 ROOT = Path(__file__).parents[1]
-HOST = "127.0.0.1"
+CLUSTER, HOST = "bench", "127.0.0.1"
 DEADLINE_S = 120.0
 _LOOK_S = 0.05
 
@@ -67,16 +71,39 @@ class Looks:
         """The wanted set, as a node that joins gets it; hexadecimal."""
         return self._node.runner.core.snapshot().hex()
 
-    async def left(self) -> dict[str, int]:
-        """What there is of books."""
+    async def forget(self, name: str) -> None:
+        """A node is gone for good."""
+        await self._node.runner.forget(name)
+
+    async def sees(self, name: str) -> bool:
+        """Whether another node is alive."""
+        return self._node.runner.core.members.is_alive(name)
+
+    async def left(self) -> dict[str, Any]:
+        """What there is of books and of other nodes."""
         core = self._node.runner.core
         return {
             "books": len(core.wanted.books()),
             "replicas": len(core.books.states()),
             "tombstones": core.wanted.map.tombstones(),
+            "entries": len(core.wanted.map.content()),
             "client": len(self._node.books),
             "journal": (self._node.options.folder / "wanted.journal").stat().st_size,
+            "members": sorted(each.node.id for each in self._node.network.members()),
+            "not dead": sorted(each.id for each in core.members.not_dead()),
+            "registered": sorted(core.wanted.registered()),
         }
+
+    async def held(self) -> dict[str, int]:
+        """The entries of all containers of the node."""
+        return dict(entries(self._node))
+
+    async def trimmed(self) -> float:
+        """Megabytes of the process without what is free already."""
+        gc.collect()
+        with suppress(OSError, AttributeError):  # other C libraries have no such function
+            ctypes.CDLL(None).malloc_trim(0)
+        return (await self.usage())["mb"]
 
     async def retire(self) -> float:
         """Hand all books over and leave; seconds."""
@@ -143,7 +170,7 @@ async def _main(given: dict[str, Any]) -> None:
         (folder / name).read_text() for name in ("authority.pem", "node.pem", "node.key")
     )
     facts = Node(id=given["name"], run=given["run"], address=f"{given['host']}:{given['port']}")
-    identity = Identity("bench", facts, authority, certificate, key, tuple(given["peers"]), False)
+    identity = Identity(CLUSTER, facts, authority, certificate, key, tuple(given["peers"]), False)
     policy = Policy(bootstrap_from_depth20=given["depth20"])
     options = NodeOptions(
         folder=folder,
@@ -230,19 +257,13 @@ class Nodes:
             name: NodeProcess(self, name, (hosts or {}).get(name, HOST), (ports.pop(), ports.pop()))
             for name in every
         }
-        authority = Authority.create("bench", now=datetime.now(UTC))
+        self.authority = Authority.create(CLUSTER, now=datetime.now(UTC))
         first = NodeCore(Node(id=names[0], run=1, address=""), WantedSet(names[0]))
         first.start(0, 1)
         for name in names[1:]:
             first.register(name, now_ns=0, wall_ms=1)
         for name, node in self.nodes.items():
-            node.folder.mkdir(parents=True)
-            key = make_node_key(name)
-            addresses = [node.host, "localhost"]
-            issued = authority.issue(key.request, node=name, hosts=addresses, now=datetime.now(UTC))
-            (node.folder / "authority.pem").write_text(authority.certificate)
-            (node.folder / "node.pem").write_text(issued)
-            (node.folder / "node.key").write_text(key.key)
+            prove(self.authority, node.folder, name, node.host)
             if name in names:
                 WantedFile(node.folder / "wanted.journal").append([first.snapshot()])
         self._first = list(names)
@@ -271,6 +292,16 @@ class Nodes:
     async def end(self) -> None:
         """End all processes."""
         await asyncio.gather(*(node.end() for node in self.nodes.values()))
+
+
+def prove(authority: Authority, folder: Path, name: str, host: str = HOST) -> None:
+    """Write what a node needs to talk to others."""
+    folder.mkdir(parents=True)
+    key = make_node_key(name)
+    issued = authority.issue(key.request, node=name, hosts=[host, "localhost"], now=datetime.now(UTC))
+    (folder / "authority.pem").write_text(authority.certificate)
+    (folder / "node.pem").write_text(issued)
+    (folder / "node.key").write_text(key.key)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,14 +1,14 @@
 """A cluster that goes on for long: nodes that come and go, and books that are created and stopped.
 
-    python -m benches.cluster_soak --joins 500 --changes 10000 [--seed 1]
+    python -m benches.cluster_soak --joins 2000 --changes 10000 [--seed 1]
 
-Two nodes stay. Nodes under new names join them over Zenoh and TLS, some at a time, and leave, or die and are
-forgotten. Then three whole nodes create and stop books of an exchange. Memory, descriptors and threads of the
-nodes that stay must not grow after the first part, and nothing must be left of what has gone: no member, no
-registered node, no tombstone, no child process.
+Three whole nodes stay and keep some books. Nodes under new names join them over Zenoh and TLS, some at a
+time, and leave, or are killed and forgotten. Then the three create and stop books of an exchange. What the
+three hold and use must not grow after the first part, and nothing must be left of what has gone: no member,
+no registered node, no tombstone, no child process.
 
-The nodes that come and go share one process. On a busy machine Zenoh does not close all of their sessions in
-time; those keep their sockets, here and at the nodes that stay, until the process ends.
+The nodes that come and go live one after the other in processes that are replaced: after a kill, and after
+some lives.
 """
 
 from __future__ import annotations
@@ -23,240 +23,196 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benches import thin_exchange
-from benches.cluster_nodes import HOST, NodeProcess, Nodes, free_ports
-from benches.server_soak import Usage, leaks
+from benches.asked_process import AskedProcess
+from benches.cluster_nodes import CLUSTER, HOST, NodeProcess, Nodes, prove
+from benches.growth import grown
+from benches.server_soak import Usage
 from benches.thin_exchange import VENUE, symbols
-from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
-from depthcache.cluster.core.ownership import ReplicaState
-from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.errors import ChangeNotStored
+from depthcache.cluster.moves import Move
 from depthcache.cluster.runner import NodeRunner, SystemClock
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 
-NAMES = ("a1", "b2")
-WORKERS = 12
+NAMES = ("a1", "b2", "c3")
+"""Nodes that stay."""
+STAYING = 20
+"""Books that stay. Without them, every round of creates would open new connections, which the exchange
+limits."""
+BOOKS = 100
+"""Created and stopped together."""
+WORKERS = 6
 """Nodes that come and go at the same time."""
+LIVES = 20
+"""Nodes that live in one process, one after the other."""
 DYING = 0.2
-"""Share of the nodes that die instead of leaving."""
+"""Share of the nodes that are killed instead of leaving."""
 PARTS = 10
 WARM = 0.3
 """The share after which nothing must grow any more."""
-BOOKS, STAYING = 100, 20
-"""Created and stopped together, and those that stay. Without the latter, every round would open new
-connections, which the exchange limits."""
+IDLE_S = 20.0
+"""Idle connections between nodes have ended by then."""
 DEADLINE_S = 60.0
-IDLE = 8
-"""Threads of the engine that come and go with its load."""
+MOST_FILES, MOST_THREADS, MOST_MB = 2, 8, 3.0
+"""What may be more at the end: threads of the engine come and go with its load."""
+MOST_ENTRIES = 4
+HISTORY = 10_000
+"""Moves of books that a node remembers: as many are there before it starts, since they would count as
+growth."""
 FIRST_PORT, PORTS = 20_000, 10_000
 """Below those that the system gives to others meanwhile."""
 
 
-# --- a node without books -----------------------------------------------------------------------------
+# --- in the process of nodes that come and go -----------------------------------------------------------
 
 
-@dataclass
 class NoBooks:
-    """`runner.ReplicaHost` whose books are synced at once."""
+    """`runner.ReplicaHost` of a node that owns none."""
 
-    held: set[BookKey] = field(default_factory=set)
-    runner: Any = None
-
-    def start(self, book: Any, source: Any) -> None:
+    def start(self, *_: object) -> None:
         """As `StartReplica`."""
-        self.held.add(book.key)
-        asyncio.get_running_loop().call_soon(self.runner.on_replica, book.key, ReplicaState.SYNCED)
 
-    def update(self, book: Any) -> None:
+    def update(self, *_: object) -> None:
         """As `UpdateReplica`."""
 
-    def stop(self, key: BookKey) -> None:
+    def stop(self, *_: object) -> None:
         """As `StopReplica`."""
-        self.held.discard(key)
 
     def set_budget_share(self, share: float) -> None:
         """As `SetBudgetShare`."""
 
-    def set_holders(self, key: BookKey, nodes: Any, *, is_synced: bool) -> None:
+    def set_holders(self, *_: object, **named: object) -> None:
         """As `SetHolders`."""
 
     def set_denied(self, nodes: Any) -> None:
         """As `SetDenied`."""
 
 
-def light(folder: Path, name: str, listen: str, peers: Sequence[str]) -> tuple[NodeRunner, ZenohNetwork]:
-    """A node whose certificate and wanted set are in its folder."""
-    settings = ZenohSettings(
-        cluster="soak",
-        listen=listen,
-        peers=tuple(peers),
-        authority=folder / "authority.pem",
-        certificate=folder / "node.pem",
-        key=folder / "node.key",
-    )
-    wanted, disk, host = WantedSet(name), WantedFile(folder / "wanted.journal"), NoBooks()
-    load(wanted, disk.load())
-    network = ZenohNetwork(settings)
-    core = NodeCore(Node(id=name, run=1, address=f"{HOST}:1"), wanted)
-    runner = NodeRunner(core, network, disk=disk, host=host, clock=SystemClock(), on_stop=lambda _: None)
-    host.runner = runner
-    return runner, network
+class Lives:
+    """What the soak asks such a process."""
+
+    async def come(self, name: str, folder: str, listen: str, peers: Sequence[str]) -> None:
+        """Start a node whose certificate and wanted set are in its folder; until it sees those that stay."""
+        path = Path(folder)
+        settings = ZenohSettings(
+            cluster=CLUSTER,
+            listen=listen,
+            peers=tuple(peers),
+            authority=path / "authority.pem",
+            certificate=path / "node.pem",
+            key=path / "node.key",
+        )
+        wanted, disk = WantedSet(name), WantedFile(path / "wanted.journal")
+        load(wanted, disk.load())
+        facts = Node(id=name, run=1, address=f"{HOST}:1", capacity=1e-9, egress=name)
+        self._runner = NodeRunner(
+            NodeCore(facts, wanted),
+            ZenohNetwork(settings),
+            disk=disk,
+            host=NoBooks(),
+            clock=SystemClock(),
+            on_stop=lambda _: None,
+        )
+        await self._runner.start()
+        async with asyncio.timeout(DEADLINE_S):
+            while not set(NAMES) <= set(self._runner.core.members.alive()):
+                await asyncio.sleep(0.02)
+
+    async def leave(self) -> None:
+        """Leave for good; repeated where a node that is killed meanwhile was the one to store that."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                try:
+                    return await self._runner.retire()
+                except ChangeNotStored:
+                    continue
 
 
-class Stays:
-    """What the soak asks a node that stays."""
-
-    def __init__(self, runner: NodeRunner, network: ZenohNetwork, folder: Path) -> None:
-        self._runner, self._network, self._folder = runner, network, folder
-
-    async def register(self, name: str) -> str:
-        """Let a node join; the content that it begins with, hexadecimal."""
-        await self._runner.register(name)
-        return self._runner.core.snapshot().hex()
-
-    async def forget(self, name: str) -> None:
-        """A node is gone for good."""
-        await self._runner.forget(name)
-
-    async def sees(self, name: str) -> bool:
-        """Whether a node is alive."""
-        return self._runner.core.members.is_alive(name)
-
-    async def left(self) -> dict[str, Any]:
-        """What there is of other nodes and of changes."""
-        core = self._runner.core
-        return {
-            "members": sorted({each.node.id for each in self._network.members()}),
-            "not dead": sorted(each.id for each in core.members.not_dead()),
-            "registered": sorted(core.wanted.registered()),
-            "entries": len(core.wanted.map.content()),
-            "tombstones": core.wanted.map.tombstones(),
-            "journal": (self._folder / "wanted.journal").stat().st_size,
-            "content": len(core.snapshot()),
-        }
-
-
-async def _main(given: Mapping[str, Any]) -> None:
-    folder = Path(given["folder"])
-    runner, network = light(folder, given["name"], given["listen"], given["peers"])
-    await runner.start()
-    stays = Stays(runner, network, folder)
-    print(json.dumps({"ready": given["name"]}), flush=True)
+async def _live(name: str) -> None:
+    lives = Lives()
+    print(json.dumps({"ready": name}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        call, arguments = json.loads(line)
-        print(json.dumps({"result": await getattr(stays, call)(*arguments)}), flush=True)
-    await runner.close()
+        call, arguments, named = json.loads(line)
+        result = await getattr(lives, call)(*arguments, **named)
+        print(json.dumps({"result": result}), flush=True)
 
 
 # --- nodes that come and go ---------------------------------------------------------------------------
 
 
-class Stayer:
-    """A node that stays, in a process of its own."""
-
-    def __init__(self, folder: Path, name: str, listen: str, peers: Sequence[str]) -> None:
-        self._given = {"folder": str(folder), "name": name, "listen": listen, "peers": list(peers)}
-        self.name = name
-        self._lock = asyncio.Lock()
-
-    async def start(self) -> None:
-        """Until it is ready."""
-        self.process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benches.cluster_soak", "--node", json.dumps(self._given)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=1 << 26,
-        )
-        await self._line()
-
-    async def ask(self, call: str, *arguments: Any) -> Any:
-        """The result of a call of `Stays`."""
-        async with self._lock:
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps([call, arguments]).encode() + b"\n")
-            return (await self._line())["result"]
-
-    async def end(self) -> None:
-        """End it."""
-        if self.process.returncode is None:
-            self.process.kill()
-            await self.process.wait()
-
-    async def _line(self) -> Any:
-        assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)
-        assert line, f"{self.name} has ended"
-        return json.loads(line)
-
-
 class Comers:
     """Nodes that join and leave, one after the other in each of some tasks."""
 
-    def __init__(
-        self, folder: Path, authority: Authority, stayers: Sequence[Stayer], listens: Sequence[str], seed: int
-    ) -> None:
-        self._folder, self._authority = folder, authority
-        self._stayers, self._listens = stayers, listens
+    def __init__(self, nodes: Nodes, *, seed: int, dying: float) -> None:
+        self._nodes, self._dying = nodes, dying
+        self._stayers = [nodes.nodes[name] for name in NAMES]
         self._random = random.Random(seed)
         self._number, self._ports = 0, os.getpid() * 61
-        self.to_come = 0
-        self._open: set[ZenohNetwork] = set()
-        self.dying = DYING
-
-    async def end(self) -> None:
-        """End those that are there, as after a fault."""
-        for network in tuple(self._open):
-            await network.lose()
+        self._to_come = 0
+        self._homes: dict[AskedProcess, int] = {}
+        """Processes, and how many nodes have lived in each."""
+        self._free: list[AskedProcess] = []
 
     async def run(self, joins: int) -> None:
         """So many more."""
-        self.to_come = joins
-        await asyncio.gather(*(self._work() for _ in range(WORKERS)))
+        self._to_come = joins
+        await asyncio.gather(*(self._work() for _ in range(min(WORKERS, joins))))
+
+    async def end(self) -> None:
+        """End all processes."""
+        for process in tuple(self._homes):
+            await self._end(process)
 
     async def _work(self) -> None:
-        while self.to_come > 0:
-            self.to_come -= 1
-            self._number += 1
-            await self._come_and_go(f"{self._number + 0xC0000:x}")
+        while self._to_come > 0:
+            self._to_come -= 1
+            process = self._free.pop() if self._free else await self._start()
+            self._homes[process] += 1
+            if await self._come_and_go(process) and self._homes[process] < LIVES:
+                self._free.append(process)
+            else:
+                await self._end(process)
 
-    async def _come_and_go(self, name: str) -> None:
-        issuer, other = self._random.sample(list(self._stayers), 2)
-        folder = self._folder / name
-        prove(self._authority, folder, name)
-        content = await issuer.ask("register", name)
-        WantedFile(folder / "wanted.journal").append([bytes.fromhex(content)])
-        runner, network = light(folder, name, f"{HOST}:{self._port()}", self._listens)
-        self._open.add(network)
-        await runner.start()
+    async def _start(self) -> AskedProcess:
+        process = AskedProcess(f"lives from {self._number}", deadline_s=2 * DEADLINE_S)
+        command = (sys.executable, "-m", "benches.cluster_soak", "--lives", process.name)
+        self._homes[process] = 0
+        await process.begin(*command, environment=os.environ)
+        return process
+
+    async def _end(self, process: AskedProcess) -> None:
+        await process.end()
+        del self._homes[process]
+
+    async def _come_and_go(self, process: AskedProcess) -> bool:
+        """Whether the process can be used again."""
+        self._number += 1
+        name = f"{self._number + 0xC0000:x}"
+        issuer, other = self._random.sample(self._stayers, 2)
+        folder = self._nodes.folder / name
+        prove(self._nodes.authority, folder, name)
+        await issuer.ask("register", name)
+        WantedFile(folder / "wanted.journal").append([bytes.fromhex(await issuer.ask("content"))])
+        peers = [f"{each.host}:{each.node_port}" for each in self._stayers]
+        await process.ask("come", name, str(folder), f"{HOST}:{self._port()}", peers)
         async with asyncio.timeout(DEADLINE_S):
-            while len(runner.core.members.alive()) < len(NAMES) or not await other.ask("sees", name):
+            while not all([await each.ask("sees", name) for each in self._stayers]):
                 await asyncio.sleep(0.05)
-            if self._random.random() >= self.dying:
-                await self._leave(runner)
-                self._open.discard(network)
-                return
-        await network.lose()
-        self._open.discard(network)
-        await runner.close()
+        if self._random.random() >= self._dying:
+            await process.ask("leave")
+            return True
+        await process.kill()
         await other.ask("forget", name)
-
-    async def _leave(self, runner: NodeRunner) -> None:
-        """Repeated where a node that dies meanwhile was the one to store that."""
-        while True:
-            try:
-                return await runner.retire()
-            except ChangeNotStored:
-                continue
+        return False
 
     def _port(self) -> int:
         """The next one that nothing listens on."""
@@ -268,62 +224,134 @@ class Comers:
                 return port
 
 
-def prove(authority: Authority, folder: Path, name: str) -> None:
-    """Write a certificate of a node."""
-    folder.mkdir()
-    key = make_node_key(name)
-    issued = authority.issue(key.request, node=name, hosts=[HOST], now=datetime.now(UTC))
-    (folder / "authority.pem").write_text(authority.certificate)
-    (folder / "node.pem").write_text(issued)
-    (folder / "node.key").write_text(key.key)
-
-
-async def come_and_go(*, joins: int, seed: int, dying: float = DYING) -> list[str]:
+async def come_and_go(nodes: Nodes, growth: Growth, *, joins: int, seed: int, dying: float) -> list[str]:
     """The faults found, a sentence each."""
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
-        authority = Authority.create("soak", now=datetime.now(UTC))
-        first = NodeCore(Node(id=NAMES[0], run=1, address=""), WantedSet(NAMES[0]))
-        first.start(0, 1)
-        first.register(NAMES[1], now_ns=0, wall_ms=1)
-        listens = [f"{HOST}:{port}" for port in free_ports(len(NAMES))]
-        stayers = []
-        for name, listen in zip(NAMES, listens, strict=True):
-            prove(authority, folder / name, name)
-            WantedFile(folder / name / "wanted.journal").append([first.snapshot()])
-            stayers.append(Stayer(folder / name, name, listen, [each for each in listens if each != listen]))
-            await stayers[-1].start()
-            stack.push_async_callback(stayers[-1].end)
-        comers = Comers(folder, authority, stayers, listens, seed)
-        comers.dying = dying
-        stack.push_async_callback(comers.end)
-        usage = Growth({each.name: each.process.pid for each in stayers})
-        for number in range(1, PARTS + 1):
-            await comers.run(joins * number // PARTS - joins * (number - 1) // PARTS)
-            usage.look(number, f"{joins * number // PARTS:,} joins")
-        faults = await usage.faults()
-        for each in stayers:
-            faults += await remains(each)
-        return faults
+    comers = Comers(nodes, seed=seed, dying=dying)
+    try:
+        for part in range(1, PARTS + 1):
+            await comers.run(joins * part // PARTS - joins * (part - 1) // PARTS)
+            await growth.look(part, f"{joins * part // PARTS:,} joins")
+        return await growth.faults()
+    finally:
+        await comers.end()
 
 
-async def remains(stayer: Stayer) -> list[str]:
-    """What is left of nodes that have gone, once there was time to notice and to compact."""
-    expected = {"not dead": list(NAMES), "registered": list(NAMES), "tombstones": 0, "entries": len(NAMES)}
-    ends_s = time.monotonic() + DEADLINE_S
-    while True:
-        left = await stayer.ask("left")
-        wrong = [
-            f"{stayer.name}: {key} are {left[key]}" for key, value in expected.items() if left[key] != value
-        ]
-        wrong += [f"{stayer.name}: {each} is still a member" for each in left["members"] if each not in NAMES]
-        if not wrong or time.monotonic() > ends_s:
-            print(f"{stayer.name}: {left}", flush=True)
-            return wrong[:5]
-        await asyncio.sleep(0.5)
+# --- books that come and go -----------------------------------------------------------------------------
 
 
-# --- usage ----------------------------------------------------------------------------------------------
+async def create_and_stop(nodes: Nodes, growth: Growth, *, changes: int) -> list[str]:
+    """The faults found, a sentence each."""
+    rounds = changes // BOOKS
+    for part in range(1, PARTS + 1):
+        for number in range(rounds * (part - 1) // PARTS, rounds * part // PARTS):
+            await one_round(nodes, number)
+        await growth.look(part, f"{BOOKS * (rounds * part // PARTS):,} creates and stops")
+    return await growth.faults()
+
+
+async def one_round(nodes: Nodes, number: int) -> None:
+    """All books are created at one node and stopped at the next."""
+    first, second = nodes.nodes[NAMES[number % 3]], nodes.nodes[NAMES[(number + 1) % 3]]
+    books = symbols(BOOKS + STAYING)[STAYING:]
+    await first.ask("create", VENUE, books, 2, depth=20)
+    await nodes.since_whole(NAMES, alive=3)
+    await second.ask("stop_books", VENUE, books)
+
+
+# --- what the nodes that stay hold and use --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a node holds and uses when it is idle."""
+
+    usage: Usage
+    entries: Mapping[str, int]
+
+    def more_than(self, warm: Held) -> list[str]:
+        """What grew, a sentence each."""
+        found = grown(warm.entries, self.entries, by=MOST_ENTRIES)
+        files, threads = self.usage.files - warm.usage.files, self.usage.threads - warm.usage.threads
+        grew_mb = (self.usage.bytes - warm.usage.bytes) / 1e6
+        found += [f"{files} descriptors are left behind"] if files > MOST_FILES else []
+        found += [f"{threads} threads are left behind"] if threads > MOST_THREADS else []
+        found += [f"memory grew by {grew_mb:.1f} MB"] if grew_mb > MOST_MB else []
+        return found
+
+
+class Growth:
+    """What the nodes that stay hold and use, after each part of a soak."""
+
+    def __init__(self, nodes: Nodes, *, idle_s: float | None) -> None:
+        """`idle_s`: how long until nodes are idle; None to look only for what is left."""
+        self._nodes = [nodes.nodes[name] for name in NAMES]
+        self._idle_s = idle_s
+        self._warm: dict[str, Held] = {}
+
+    async def look(self, part: int, what: str) -> None:
+        """After a part."""
+        said = "; ".join(f"{each.name}: {usage_of(each.pid)}" for each in self._nodes)
+        print(f"{what}; {said}; load {os.getloadavg()[0]:.0f}", flush=True)
+        if part == int(WARM * PARTS) and self._idle_s is not None:
+            await self._idle(self._idle_s)
+            self._warm = {each.name: await held(each) for each in self._nodes}
+            self._tell(self._warm)
+
+    async def _idle(self, seconds: float) -> None:
+        """Until no more connections end."""
+        before: list[int] = []
+        ends_s = time.monotonic() + 2 * DEADLINE_S
+        while (now := [usage_of(each.pid).files for each in self._nodes]) != before:
+            if time.monotonic() > ends_s:
+                return
+            before = now
+            await asyncio.sleep(seconds)
+
+    async def faults(self) -> list[str]:
+        """What grew or is left although there was time to compact and to end what is idle."""
+        ends_s = time.monotonic() + DEADLINE_S + IDLE_S
+        while True:
+            now = {each.name: await held(each) for each in self._nodes}
+            found = [
+                f"{name}: {each}" for name, warm in self._warm.items() for each in now[name].more_than(warm)
+            ]
+            found += [fault for each in self._nodes for fault in await left(each)]
+            if not found or time.monotonic() > ends_s:
+                self._tell(now)
+                return found
+            await asyncio.sleep(5.0)
+
+    @staticmethod
+    def _tell(found: Mapping[str, Held]) -> None:
+        said = "; ".join(
+            f"{name}: {each.usage}, {sum(each.entries.values()):,} entries" for name, each in found.items()
+        )
+        print(f"idle, trimmed; {said}", flush=True)
+
+
+async def held(node: NodeProcess) -> Held:
+    """By a node now."""
+    trimmed_mb, found = await node.ask("trimmed"), await node.ask("held")
+    usage = usage_of(node.pid)
+    return Held(Usage(usage.files, usage.threads, round(trimmed_mb * 1e6)), found)
+
+
+async def left(node: NodeProcess) -> list[str]:
+    """What is left of nodes and books that have gone."""
+    found = await node.ask("left")
+    others = [name for name in NAMES if name != node.name]
+    expected = {
+        "not dead": list(NAMES),
+        "registered": list(NAMES),
+        "members": others,
+        "books": STAYING,
+        "tombstones": 0,
+        "entries": len(NAMES) + STAYING,
+        "client": found["replicas"],
+    }
+    wrong = [f"{node.name}: {key} are {found[key]}" for key in expected if found[key] != expected[key]]
+    children = children_of(node.pid)
+    return wrong + ([f"{node.name}: {children} child processes are left"] if children else [])
 
 
 def usage_of(pid: int) -> Usage:
@@ -339,107 +367,53 @@ def children_of(pid: int) -> int:
     return len(Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split())
 
 
-class Growth:
-    """What processes use, after each part of a soak."""
-
-    def __init__(self, pids: Mapping[str, int]) -> None:
-        self._pids = pids
-        self._warm: dict[str, Usage] = {}
-        self._now: dict[str, Usage] = {}
-
-    def look(self, part: int, what: str) -> None:
-        """After a part."""
-        self._now = {name: usage_of(pid) for name, pid in self._pids.items()}
-        if part / PARTS <= WARM:
-            self._warm = self._now
-        said = "; ".join(f"{name}: {each}" for name, each in self._now.items())
-        print(f"{what}; {said}; load {os.getloadavg()[0]:.0f}", flush=True)
-
-    async def faults(self) -> list[str]:
-        """What grew and stays, although idle connections and threads had time to end; and children."""
-        ends_s = time.monotonic() + DEADLINE_S
-        while True:
-            self.look(PARTS, "idle")
-            more = {name: replace(each, threads=each.threads + IDLE) for name, each in self._warm.items()}
-            grown = ((name, leaks(more[name], self._now[name])) for name in self._pids)
-            found = [f"{name}: {each}" for name, several in grown for each in several]
-            if not found or time.monotonic() > ends_s:
-                break
-            await asyncio.sleep(5.0)
-        for name, pid in self._pids.items():
-            children = children_of(pid)
-            found += [f"{name}: {children} child processes are left"] if children else []
-        return found
+# --- both ---------------------------------------------------------------------------------------------
 
 
-# --- books that come and go -------------------------------------------------------------------------------
-
-
-async def create_and_stop(*, changes: int) -> list[str]:
-    """The faults found, a sentence each."""
-    names = ("a1", "b2", "c3")
+async def soak(
+    *, joins: int, changes: int, seed: int, dying: float = DYING, idle_s: float | None = IDLE_S
+) -> list[str]:
+    """The faults found, a sentence each. `dying`: the share that is killed. `idle_s`: as of `Growth`."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         endpoint = stack.enter_context(thin_exchange.serving(books=BOOKS + STAYING, interval_s=0.5))
-        nodes = Nodes(folder, thin_exchange.environment(endpoint), names, depth20=True)
+        nodes = Nodes(folder, thin_exchange.environment(endpoint), NAMES, depth20=True)
+        for name in NAMES:
+            remember(folder / name, name)
+        faults: list[str] = []
         try:
             await nodes.start()
-            await nodes.since_whole(names, alive=3)
-            await nodes.nodes[names[0]].ask("create", VENUE, symbols(STAYING), 2, depth=20)
-            growth = Growth({name: nodes.nodes[name].pid for name in names})
-            rounds = changes // BOOKS
-            for part in range(1, PARTS + 1):
-                for number in range(rounds * (part - 1) // PARTS, rounds * part // PARTS):
-                    await one_round(nodes, names, number)
-                await asyncio.sleep(1.0)
-                growth.look(part, f"{BOOKS * rounds * part // PARTS:,} creates and stops")
-            faults = await growth.faults()
-            for name in names:
-                faults += await cleared(nodes.nodes[name])
+            await nodes.since_whole(NAMES, alive=3)
+            await nodes.nodes[NAMES[0]].ask("create", VENUE, symbols(STAYING), 2, depth=20)
+            if joins:
+                growth = Growth(nodes, idle_s=idle_s)
+                faults += await come_and_go(nodes, growth, joins=joins, seed=seed, dying=dying)
+            if changes:
+                faults += await create_and_stop(nodes, Growth(nodes, idle_s=idle_s), changes=changes)
             return faults
         finally:
             await nodes.end()
 
 
-async def one_round(nodes: Nodes, names: Sequence[str], number: int) -> None:
-    """All books are created at one node and stopped at the next."""
-    first, second = nodes.nodes[names[number % 3]], nodes.nodes[names[(number + 1) % 3]]
-    books = symbols(BOOKS + STAYING)[STAYING:]
-    await first.ask("create", VENUE, books, 2, depth=20)
-    await nodes.since_whole(names, alive=3)
-    await second.ask("stop_books", VENUE, books)
-
-
-async def cleared(node: NodeProcess) -> list[str]:
-    """What is left of the books."""
-    ends_s = time.monotonic() + DEADLINE_S
-    while True:
-        left = await node.ask("left")
-        expected = {"books": STAYING, "tombstones": 0, "client": left["replicas"]}
-        wrong = [f"{node.name}: {left[key]} {key} are left" for key in expected if left[key] != expected[key]]
-        if not wrong or time.monotonic() > ends_s:
-            print(f"{node.name}: {left}", flush=True)
-            return wrong
-        await asyncio.sleep(0.5)
+def remember(folder: Path, name: str) -> None:
+    """Write the history of a node that runs for long."""
+    move = Move(0, name, VENUE, symbols(1)[0], "began", source="exchange", why="created or changed")
+    (folder / "moves.jsonl").write_text("".join(f"{json.dumps(asdict(move))}\n" for _ in range(HISTORY)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """1 where anything was left behind."""
     parser = argparse.ArgumentParser(prog="python -m benches.cluster_soak")
-    parser.add_argument("--joins", type=int, default=500)
+    parser.add_argument("--joins", type=int, default=2_000)
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("--node", help=argparse.SUPPRESS)
+    parser.add_argument("--lives", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.node:
-        asyncio.run(_main(json.loads(options.node)))
+    if options.lives:
+        asyncio.run(_live(options.lives))
         return 0
     print(f"{options.joins:,} joins, {options.changes:,} creates and stops, seed {options.seed}")
-    faults: list[str] = []
-    if options.joins:
-        faults += asyncio.run(come_and_go(joins=options.joins, seed=options.seed))
-    if options.changes:
-        faults += asyncio.run(create_and_stop(changes=options.changes))
+    faults = asyncio.run(soak(joins=options.joins, changes=options.changes, seed=options.seed))
     print("\n".join(faults) or "ok")
     return 1 if faults else 0
 

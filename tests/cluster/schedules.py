@@ -104,6 +104,7 @@ class Schedule:
         self._check_changes()
         await self.cluster.until(self._is_compact, within_s=BOUND_S)
         self._check_changes()
+        self._check_nodes()
 
     # --- what must hold ----------------------------------------------------------------------
 
@@ -147,6 +148,15 @@ class Schedule:
 
     def _is_compact(self) -> bool:
         return all(not node.core.wanted.map.tombstones() for node in self.cluster.nodes.values())
+
+    def _check_nodes(self) -> None:
+        """Nothing is left of nodes that have gone."""
+        nodes = set(self.cluster.nodes)
+        for node in self.cluster.nodes.values():
+            assert node.core.wanted.registered() == nodes
+            assert {each.id for each in node.core.members.not_dead()} == nodes
+            assert set(node.core._digests) | set(node.core._heard) <= nodes
+            assert set(node.core.books._reports) <= nodes
 
     def _check_changes(self) -> None:
         """Every stored change is there, unless a later one of the same field or entry took its place."""

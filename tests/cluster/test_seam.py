@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from benches.growth import entries, grown
 from depthcache.cluster.authority import Authority, make_node_key
 from depthcache.cluster.core.members import Member, MemberState, Node
 from depthcache.cluster.errors import AskFailed, AskRefused, AskTimeout, NodeUnreachable
@@ -369,10 +370,17 @@ def test_a_restarted_node_is_alive_with_its_new_run(engine: Engine) -> None:
 
 def test_a_node_that_leaves_has_left_and_is_no_member(engine: Engine) -> None:
     async def test(engine: Engine) -> None:
-        one, other = await two(engine)
+        one = await engine.start("a1")
+        before = entries(one.network, without=[one])
+        other = await engine.start("b2")
+        await one.sees("b2")
+        await other.sees("a1")
         await other.network.leave()
         await other.network.leave()
         await one.until(lambda: ("b2", 1, MemberState.LEFT) in one.seen)
         assert one.network.members() == ()
+        async with asyncio.timeout(10):
+            while grown(before, entries(one.network, without=[one])):  # noqa: ASYNC110 - nothing says so
+                await asyncio.sleep(0.01)
 
     engine.run(test)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="it
 
 @pytest.mark.slow
 def test_nodes_that_come_and_go_leave_nothing_behind() -> None:
-    assert asyncio.run(cluster_soak.come_and_go(joins=3, seed=SEED, dying=0.0)) == []
+    assert asyncio.run(cluster_soak.soak(joins=3, changes=0, seed=SEED, dying=0.0, idle_s=None)) == []
 
 
 def test_the_exchange_of_the_benchmarks_is_what_its_formula_says() -> None:

@@ -499,11 +499,11 @@ class ZenohNetwork:
                 self._seen(peer, None, MemberState.SUSPECT)
 
     def _seen(self, peer: str, node: Node | None, state: MemberState) -> None:
-        if state is MemberState.ALIVE:
-            self._confirmed.add(peer)
         before = self._members.get(peer)
         if peer == self._id or (before is None and state is not MemberState.ALIVE):
             return
+        if state is MemberState.ALIVE:
+            self._confirmed.add(peer)
         facts = node if node is not None else before.node if before is not None else None
         if facts is None or (before is not None and facts.run < before.node.run):
             return  # late news of an earlier process
@@ -512,7 +512,7 @@ class ZenohNetwork:
             return
         self._members[peer] = member
         if state is MemberState.LEFT:
-            del self._members[peer]
+            self._drop(peer)
         elif state is MemberState.SUSPECT and self._loop is not None:
             self._loop.call_later(_FORGET_S, self._forget, member)
         for watcher in self._watchers:
@@ -520,7 +520,11 @@ class ZenohNetwork:
 
     def _forget(self, member: Member) -> None:
         if self._members.get(member.node.id) == member:
-            del self._members[member.node.id]
+            self._drop(member.node.id)
+
+    def _drop(self, peer: str) -> None:
+        del self._members[peer]
+        self._confirmed.discard(peer)
 
 
 def _access(denied: tuple[str, ...]) -> Mapping[str, Any]:

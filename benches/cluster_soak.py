@@ -262,13 +262,13 @@ async def one_round(nodes: Nodes, number: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Measured:
     """What a node holds and uses when it is idle."""
 
     usage: Usage
     entries: Mapping[str, int]
 
-    def more_than(self, warm: Held) -> list[str]:
+    def more_than(self, warm: Measured) -> list[str]:
         """What grew, a sentence each."""
         found = grown(warm.entries, self.entries, by=MOST_ENTRIES)
         files, threads = self.usage.files - warm.usage.files, self.usage.threads - warm.usage.threads
@@ -286,7 +286,7 @@ class Growth:
         """`idle_s`: how long until nodes are idle; None to look only for what is left."""
         self._nodes = [nodes.nodes[name] for name in NAMES]
         self._idle_s = idle_s
-        self._warm: dict[str, Held] = {}
+        self._warm: dict[str, Measured] = {}
 
     async def look(self, part: int, what: str) -> None:
         """After a part."""
@@ -322,18 +322,18 @@ class Growth:
             await asyncio.sleep(5.0)
 
     @staticmethod
-    def _tell(found: Mapping[str, Held]) -> None:
+    def _tell(found: Mapping[str, Measured]) -> None:
         said = "; ".join(
             f"{name}: {each.usage}, {sum(each.entries.values()):,} entries" for name, each in found.items()
         )
         print(f"idle, trimmed; {said}", flush=True)
 
 
-async def held(node: NodeProcess) -> Held:
+async def held(node: NodeProcess) -> Measured:
     """By a node now."""
     trimmed_mb, found = await node.ask("trimmed"), await node.ask("held")
     usage = usage_of(node.pid)
-    return Held(Usage(usage.files, usage.threads, round(trimmed_mb * 1e6)), found)
+    return Measured(Usage(usage.files, usage.threads, round(trimmed_mb * 1e6)), found)
 
 
 async def left(node: NodeProcess) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -95,7 +95,7 @@ def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bo
 
 
 @contextmanager
-def _written_log() -> Iterator[None]:
+def _written_log() -> Generator[None]:
     """Write what concerns the node to stderr: service managers and containers keep it."""
     import logging
     import time

@@ -53,11 +53,18 @@ async def open_node(
         identity = folder.identity
         denied = tuple(sorted(folder.load_wanted().denied()))
         engine = ZenohNetwork(ZenohSettings.of(folder, denied=denied))
+
+        def denied_now() -> frozenset[str]:
+            return node.runner.core.wanted.denied()
+
+        def is_denied(peer: str) -> bool:
+            return peer in denied_now()
+
         network = SharingNetwork(
             engine,
             folder.credentials,
-            is_denied=lambda peer: peer in node.runner.core.wanted.denied(),
-            is_sealed=lambda: engine.refuses(node.runner.core.wanted.denied()),
+            is_denied=is_denied,
+            is_sealed=lambda: engine.refuses(denied_now()),
         )
         over = asyncio.Event()
         node = ClusterNode(

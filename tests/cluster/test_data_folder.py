@@ -244,6 +244,23 @@ def test_a_folder_that_is_there_becomes_that_of_a_node(
     folder.close()
 
 
+def test_a_folder_on_a_full_disk_is_named_and_stays_as_it_is(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", ".node.json.new")
+
+    before = {each.name: each.read_bytes() for each in path.iterdir()}
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_secret", full)
+        with pytest.raises(DataFolderUnusable, match="cannot be written: No space left on device"):
+            DataFolder.open(path, now=NOW)
+    assert {each.name: each.read_bytes() for each in path.iterdir() if each.name != "lock"} == {
+        name: content for name, content in before.items() if name != "lock"
+    }
+    DataFolder.open(path, now=NOW).close()
+
+
 def test_a_start_overwrites_nothing(path: Path) -> None:
     with pytest.raises(DataFolderUnusable, match="has a node"):
         DataFolder.create(path, FREE, now=NOW)

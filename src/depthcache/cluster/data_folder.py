@@ -275,8 +275,8 @@ class DataFolder:
     ) -> DataFolder:
         """Use the folder of a node that was made before, for one more start of its process.
 
-        Raises DataFolderUnusable: no such folder, in use, damaged, of another cluster or user, or with a
-        certificate that has ended.
+        Raises DataFolderUnusable: no such folder, in use, damaged, of another cluster or user, on a disk that
+        is full or cannot be written, or with a certificate that has ended.
         """
         if not path.is_dir():
             raise DataFolderUnusable(path=str(path), reason="there is no such folder")
@@ -287,8 +287,11 @@ class DataFolder:
             _write_facts(path, facts)
             folder = cls(path, lock, facts)
             folder._check(now or datetime.now(UTC))
-        except BaseException:
+        except BaseException as error:
             lock.release()
+            if isinstance(error, OSError):
+                reason = f"cannot be written: {error.strerror or error}"
+                raise DataFolderUnusable(path=str(path), reason=reason) from None
             raise
         return folder
 

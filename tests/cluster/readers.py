@@ -11,7 +11,7 @@ import itertools
 import json
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from itertools import zip_longest
@@ -112,10 +112,11 @@ class OwnClient(Reader):
     stays = True
     last: dict[str, int]
     unsynced: dict[str, str]
+    costly: set[str]
 
     async def run(self) -> None:
         cluster = self.cluster
-        self.last, self.unsynced = {}, {}
+        self.last, self.unsynced, self.costly = {}, {}, set()
         urls = cluster.urls[self.first :] + cluster.urls[: self.first]
         async with depthcache.connect(
             SPOT, self.symbols, server=urls, token=cluster.read_token, ca=cluster.authority
@@ -123,6 +124,15 @@ class OwnClient(Reader):
             await books.wait_synced(DEADLINE_S)
             async for update in books.updates("every", levels=None, on_stale="serve"):
                 self.on_update(update)
+                self.count(update.symbol, books[update.symbol].counters)
+
+    def count(self, symbol: str, counters: Mapping[str, int]) -> None:
+        """What a loss of a node must not cost: gaps, resets, and snapshots besides the first."""
+        most = {"gaps": 0, "resets": 0, "snapshots": 1}
+        costs = {name: counters[name] for name, few in most.items() if counters[name] > few}
+        if costs and symbol not in self.costly:
+            self.costly.add(symbol)
+            self.fault(f"{symbol}: {costs}")
 
     def on_update(self, update: Update) -> None:
         """No update is lost or comes twice, and what says synced is true."""

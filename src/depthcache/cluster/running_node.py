@@ -331,7 +331,7 @@ class ClusterNode:
             source_of=lambda key: self.runner.core.books.source(key),
             is_tls=lambda: self._is_tls,
             readers=self._readers,
-            on_kept=lambda key, is_kept: self._native.keep_for_readers(key, is_kept=is_kept),
+            on_kept=self._on_kept,
             on_holders=self._on_holders,
             on_denied=self._on_denied,
             on_move=self._on_move,
@@ -504,6 +504,9 @@ class ClusterNode:
         self.removed = reason
         logs.node_removed(node=self.identity.node.id, reason=reason)
         self._on_removed(reason)
+
+    def _on_kept(self, key: BookKey, is_kept: bool) -> None:
+        self._native.keep_for_readers(key, is_kept=is_kept)
 
     def _on_holders(self, key: BookKey, nodes: tuple[Node, ...], is_synced: bool) -> None:
         self._native.set_holders(key, nodes, is_synced=is_synced)

@@ -62,9 +62,11 @@ WARM = 0.3
 IDLE_S = 20.0
 """Idle connections between nodes have ended by then."""
 DEADLINE_S = 60.0
-MOST_FILES, MOST_THREADS, MOST_MB = 2, 8, 3.0
+MOST_FILES, MOST_THREADS = 2, 8
 """What may be more at the end: threads of the engine come and go with its load."""
 MOST_ENTRIES = 4
+JOINS_MB, CHANGES_MB = 6.0, 3.0
+"""The same for memory: of a join, 2 to 4 kB stay that no container of a node holds."""
 HISTORY = 10_000
 """Moves of books that a node remembers: as many are there before it starts, since they would count as
 growth."""
@@ -268,24 +270,24 @@ class Measured:
     usage: Usage
     entries: Mapping[str, int]
 
-    def more_than(self, warm: Measured) -> list[str]:
+    def more_than(self, warm: Measured, *, most_mb: float) -> list[str]:
         """What grew, a sentence each."""
         found = grown(warm.entries, self.entries, by=MOST_ENTRIES)
         files, threads = self.usage.files - warm.usage.files, self.usage.threads - warm.usage.threads
         grew_mb = (self.usage.bytes - warm.usage.bytes) / 1e6
         found += [f"{files} descriptors are left behind"] if files > MOST_FILES else []
         found += [f"{threads} threads are left behind"] if threads > MOST_THREADS else []
-        found += [f"memory grew by {grew_mb:.1f} MB"] if grew_mb > MOST_MB else []
+        found += [f"memory grew by {grew_mb:.1f} MB"] if grew_mb > most_mb else []
         return found
 
 
 class Growth:
     """What the nodes that stay hold and use, after each part of a soak."""
 
-    def __init__(self, nodes: Nodes, *, idle_s: float | None) -> None:
+    def __init__(self, nodes: Nodes, *, idle_s: float | None, most_mb: float) -> None:
         """`idle_s`: how long until nodes are idle; None to look only for what is left."""
         self._nodes = [nodes.nodes[name] for name in NAMES]
-        self._idle_s = idle_s
+        self._idle_s, self._most_mb = idle_s, most_mb
         self._warm: dict[str, Measured] = {}
 
     async def look(self, part: int, what: str) -> None:
@@ -313,7 +315,9 @@ class Growth:
         while True:
             now = {each.name: await held(each) for each in self._nodes}
             found = [
-                f"{name}: {each}" for name, warm in self._warm.items() for each in now[name].more_than(warm)
+                f"{name}: {each}"
+                for name, warm in self._warm.items()
+                for each in now[name].more_than(warm, most_mb=self._most_mb)
             ]
             found += [fault for each in self._nodes for fault in await left(each)]
             if not found or time.monotonic() > ends_s:
@@ -386,10 +390,12 @@ async def soak(
             await nodes.since_whole(NAMES, alive=3)
             await nodes.nodes[NAMES[0]].ask("create", VENUE, symbols(STAYING), 2, depth=20)
             if joins:
-                growth = Growth(nodes, idle_s=idle_s)
+                growth = Growth(nodes, idle_s=idle_s, most_mb=JOINS_MB)
                 faults += await come_and_go(nodes, growth, joins=joins, seed=seed, dying=dying)
             if changes:
-                faults += await create_and_stop(nodes, Growth(nodes, idle_s=idle_s), changes=changes)
+                faults += await create_and_stop(
+                    nodes, Growth(nodes, idle_s=idle_s, most_mb=CHANGES_MB), changes=changes
+                )
             return faults
         finally:
             await nodes.end()

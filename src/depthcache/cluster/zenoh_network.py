@@ -531,6 +531,8 @@ class ZenohNetwork:
     def _drop(self, peer: str) -> None:
         del self._members[peer]
         self._confirmed.discard(peer)
+        with self._lock:
+            self._newest.pop(peer, None)
 
 
 def _access(denied: tuple[str, ...]) -> Mapping[str, Any]:

@@ -315,7 +315,7 @@ class NodeCore:
 
     def on_removed(self) -> None:
         """Another node said that this one was removed while it was away."""
-        self._stop()
+        self._stop(is_removed=True)
 
     def on_copy_failed(self, key: BookKey) -> None:
         """A sibling did not give its book."""
@@ -374,10 +374,11 @@ class NodeCore:
             self._deny()
             self._on_view(self._nodes_changed())
 
-    def _stop(self) -> None:
+    def _stop(self, *, is_removed: bool = False) -> None:
         if not self._is_stopped:
             self._is_stopped = True
-            what = "was removed from" if self._me.id in self.wanted.denied() else "has left"
+            is_removed = is_removed or self._me.id in self.wanted.denied()
+            what = "was removed from" if is_removed else "has left"
             reason = f"it {what} the cluster: delete its data folder, then the machine can join again"
             self._commands.append(StopNode(reason))
 

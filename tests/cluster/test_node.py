@@ -25,7 +25,7 @@ from depthcache.cluster.core.commands import (
 from depthcache.cluster.core.members import DEAD_AFTER_NS, Member, Membership, MemberState, Node
 from depthcache.cluster.core.messages import Beat, Content, Reports, ReportsWanted, Store, Stored
 from depthcache.cluster.core.node import NodeCore, load
-from depthcache.cluster.core.ownership import SHARED_WAIT_NS, SIBLING_WAIT_NS
+from depthcache.cluster.core.ownership import SHARED_WAIT_NS, SIBLING_WAIT_NS, ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.errors import BookNotWanted, MalformedClusterMessage
@@ -373,6 +373,27 @@ def test_a_node_may_leave_once_another_has_all_its_edits() -> None:
     assert not core.is_drained()
     core.on_tell("b2", messages.encode(Beat(1, core.wanted.map.digest(), 0)), 0)
     assert core.is_drained()
+
+
+def test_a_book_that_cannot_be_synced_lets_a_node_leave() -> None:
+    """Such as one that the exchange does not know, or no longer: no successor would ever have it."""
+    core = node("b2")
+    core.create(BOOK, replicas=2, settings={}, now_ns=0, wall_ms=WALL_MS)
+    for state in ("synced", "stale"):
+        states = {"binance.com BTCUSDT": state}
+        core.on_tell("b2", messages.encode(Reports(1, 1, True, states)), 0)
+        core.take_commands(0)
+    core.drain("a1", draining=True, now_ns=0, wall_ms=WALL_MS)
+    core.on_tell("b2", messages.encode(Beat(1, core.wanted.map.digest(), 0)), 0)
+    core.take_commands(0)
+    for own, may_leave in (
+        (ReplicaState.STARTING, True),
+        (ReplicaState.SYNCED, False),
+        (ReplicaState.STALE, True),
+    ):
+        core.on_replica(BOOK, own)
+        core.take_commands(0)
+        assert core.is_drained() is may_leave, own
 
 
 def test_a_node_that_sees_none_of_the_others_may_not_leave() -> None:

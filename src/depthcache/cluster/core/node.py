@@ -112,10 +112,22 @@ class NodeCore:
         return messages.encode(self._content())
 
     def is_drained(self) -> bool:
-        """Whether this node may leave: it holds no book, and another node has all its edits."""
+        """Whether this node may leave: no book is synced here, and another node has all its edits.
+
+        A book that cannot be synced, such as one that the exchange does not know, holds nobody up.
+        """
         digest, others = self.wanted.map.digest(), self.wanted.registered() - {self._me.id}
         is_known = any(self._digests.get(peer) == digest for peer in self.members.alive())
-        return (is_known or not others) and not self.books.states()
+        is_missed = ReplicaState.SYNCED in self.books.states().values()
+        return (is_known or not others) and not is_missed
+
+    def is_settled(self) -> bool:
+        """Whether the other registered nodes were seen, or waited for long enough."""
+        return self._settle_ns is None
+
+    def has_heard_all(self) -> bool:
+        """Whether all nodes that are alive have said which books they hold."""
+        return all(peer in self._heard for peer in self.members.alive())
 
     def is_spare(self) -> bool:
         """Whether no reader misses a book when this process ends: another node that stays has it, or none

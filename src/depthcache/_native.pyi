@@ -862,6 +862,9 @@ class BookServer:
     def set_nodes(self, addresses: Sequence[str]) -> None:
         """The servers of all nodes, this one included, for clients that can move to another one. `addresses`:
         `host:port` each. Raises ValueError for a server that is no node."""
+    def set_not_ready(self, reason: str) -> None:
+        """Why `/readyz` says that this node is not ready; empty if it is. Until the first call, it counts
+        books as on a server that is no node. Raises ValueError for a server that is no node."""
     def set_denied(self, nodes: Sequence[str]) -> None:
         """The nodes that are refused from now on, and no others; their open connections end. `nodes`: their
         ids. Raises ValueError for a server that is no node."""

@@ -251,6 +251,12 @@ impl BookServer {
             .map_err(PyValueError::new_err)
     }
 
+    /// Why `/readyz` says that this node is not ready; empty if it is. Raises ValueError for a server that is no node.
+    fn set_not_ready(&self, reason: String) -> PyResult<()> {
+        let done = self.inner.set_not_ready(reason);
+        done.map_err(PyValueError::new_err)
+    }
+
     /// The nodes that are refused from now on, and no others; their connections end. Raises ValueError for a server that
     /// is no node.
     fn set_denied(&self, nodes: Vec<String>) -> PyResult<()> {

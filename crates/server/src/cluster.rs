@@ -58,6 +58,8 @@ pub struct Cluster {
     denied: watch::Sender<HashSet<String>>,
     /// The addresses of the servers of all nodes that are there, this one included.
     nodes_there: watch::Sender<Vec<Arc<str>>>,
+    /// Why the owner says that this node is not ready; empty: it is; None: the owner has not said yet.
+    not_ready: RwLock<Option<String>>,
     /// Own books that are served for their readers alone, because other nodes hold them now.
     kept: RwLock<HashSet<BookName>>,
     /// Which books the owner is asked to begin here.
@@ -83,6 +85,7 @@ impl Cluster {
             authority: RwLock::new(authority),
             denied: watch::Sender::default(),
             nodes_there: watch::Sender::default(),
+            not_ready: RwLock::default(),
             kept: RwLock::default(),
             follows: Follows::default(),
             forwarded: AtomicU64::new(0),
@@ -122,6 +125,16 @@ impl Cluster {
     /// The addresses of all nodes that are there, and each change of them.
     pub fn nodes_there(&self) -> watch::Receiver<Vec<Arc<str>>> {
         self.nodes_there.subscribe()
+    }
+
+    /// Why this node is not ready; empty if it is. None: its owner has not said yet.
+    pub fn not_ready(&self) -> Option<String> {
+        self.not_ready.read().clone()
+    }
+
+    /// This node is not ready for this reason; empty if it is.
+    pub fn set_not_ready(&self, reason: String) {
+        *self.not_ready.write() = Some(reason);
     }
 
     /// Whether an own book is served for its readers alone.

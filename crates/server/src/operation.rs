@@ -50,27 +50,28 @@ fn census(shared: &Shared) -> Census {
     found
 }
 
-/// Every book came once, and not all of them are lost.
+/// Every book came once, and not all of them are lost. Of a node of a cluster: as its owner says, because other nodes
+/// answer for the books that it lacks.
 pub fn ready(shared: &Shared) -> Result<Response, Problem> {
     let found = census(shared);
     let synced = found.by_status[Status::Synced as usize];
     let closed = found.by_status[Status::Closed as usize];
     let count = |number: usize| Fact::Integer(Some(number as i64));
+    let of_node = shared.cluster.as_ref().and_then(|node| node.not_ready());
     let reason = if shared.is_draining() {
         "the server is shutting down".to_owned()
+    } else if let Some(reason) = of_node {
+        if reason.is_empty() {
+            return Ok(is_ready(&found));
+        }
+        reason
     } else if found.arrived < found.books {
         let late = found.books - found.arrived;
         format!("{late} of {} books have not been synced yet", found.books)
     } else if synced == 0 && closed < found.books {
         "no book is synced now".to_owned()
     } else {
-        let mut out = Vec::new();
-        let mut message = Object::begin(&mut out);
-        message.text("status", "ready");
-        message.integer("books", found.books as i64);
-        message.integer("synced", synced as i64);
-        message.end();
-        return Ok(json(out));
+        return Ok(is_ready(&found));
     };
     Err(
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", reason)
@@ -78,6 +79,16 @@ pub fn ready(shared: &Shared) -> Result<Response, Problem> {
             .fact("synced", count(synced))
             .retry_after(1),
     )
+}
+
+fn is_ready(found: &Census) -> Response {
+    let mut out = Vec::new();
+    let mut message = Object::begin(&mut out);
+    message.text("status", "ready");
+    message.integer("books", found.books as i64);
+    message.integer("synced", found.by_status[Status::Synced as usize] as i64);
+    message.end();
+    json(out)
 }
 
 /// Books by status, and what the server counts of itself.

@@ -268,6 +268,13 @@ impl Server {
         Ok(())
     }
 
+    /// Why `/readyz` says that this node is not ready; empty if it is. Errors are words for people.
+    pub fn set_not_ready(&self, reason: String) -> Result<(), String> {
+        let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;
+        cluster.set_not_ready(reason);
+        Ok(())
+    }
+
     /// The nodes that are refused from now on, and no others: their connections end. Errors are words for people.
     pub fn set_denied(&self, nodes: HashSet<String>) -> Result<(), String> {
         let cluster = self.shared.cluster.as_ref().ok_or(NO_NODE)?;

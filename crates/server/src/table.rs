@@ -612,7 +612,7 @@ pub const ROUTES: &[Route] = &[
         ..get(
             "/readyz",
             "check_ready",
-            "Whether books can be read: all came once, and not all of them are lost.",
+            "Whether books can be read: all came once, here or on another node of the cluster, and not all are lost.",
             Access::Open,
             Endpoint::Ready,
         )

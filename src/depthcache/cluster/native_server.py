@@ -30,6 +30,11 @@ class NativeServer:
         if self._is_node:
             self._native.set_nodes(list(addresses))
 
+    def set_not_ready(self, reason: str) -> None:
+        """Why `/readyz` says that this node is not ready; empty if it is."""
+        if self._is_node:
+            self._native.set_not_ready(reason)
+
     def set_denied(self, nodes: frozenset[str]) -> None:
         """Refuse the certificates of these nodes."""
         if self._is_node:

@@ -116,6 +116,13 @@ class BookHost:
             return ""
         return replica.refused if book is None else book.reason
 
+    def is_hopeless(self, key: BookKey) -> bool:
+        """Whether the exchange does not trade a book of this node, so that no node can have it now."""
+        replica, book = self._replicas.get(key), self._client.books.get((key.exchange, key.symbol))
+        if replica is not None and replica.refused:
+            return True
+        return book is not None and book.status in (Status.CLOSED, Status.HALTED)
+
     def keys(self) -> set[BookKey]:
         """The replicas of this node."""
         return set(self._replicas)

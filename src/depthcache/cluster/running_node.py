@@ -36,6 +36,7 @@ from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
 from depthcache.cluster.node_log import NodeLog
+from depthcache.cluster.readiness import Readiness
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner, SystemClock
 from depthcache.cluster.seam import ClusterNetwork
@@ -104,6 +105,8 @@ class ClusterNode:
         self.options: NodeOptions = options
         self.removed: str = ""
         self.is_leaving: bool = False
+        self._ends = ""
+        """Why it is not ready any more."""
         self._clock = SystemClock() if clock is None else clock
         self._on_removed, self._on_left = on_removed, on_left
         self._leaving: asyncio.Task[None] | None = None
@@ -221,13 +224,15 @@ class ClusterNode:
             await self.stop()
         except DepthCacheError as error:
             logs.node_housekeeping_failed(what="leaving the cluster", error=error)
-            self._leaving, self.is_leaving = None, False
+            self._leaving, self.is_leaving, self._ends = None, False, ""
             return
         self._on_left()
 
     async def hand_over(self, *, timeout_s: float) -> bool:
         """Before `close`: let other nodes copy the books that this one alone has synced, for at most so long.
         Returns whether they have all."""
+        self._ends = "the node is ending"
+        self._native.set_not_ready(self._ends)
         try:
             async with asyncio.timeout(timeout_s):
                 await self.runner.hand_over()
@@ -243,6 +248,8 @@ class ClusterNode:
         for timer in (self._timer, self._check_timer):
             if timer is not None:
                 timer.cancel()
+        if self._leaving is not None and self._leaving is not asyncio.current_task():
+            self._leaving.cancel()
         if hasattr(self, "runner"):
             await self.runner.close()
         if hasattr(self, "server"):
@@ -312,7 +319,7 @@ class ClusterNode:
     def begin_leaving(self) -> None:
         """As `stop`, without waiting; `on_left` is called at the end."""
         if self._leaving is None:
-            self.is_leaving = True
+            self.is_leaving, self._ends = True, "the node is leaving the cluster"
             self._leaving = asyncio.get_running_loop().create_task(self._leave())
 
     def keys(self, exchange: str, symbols: Iterable[str]) -> tuple[BookKey, ...]:
@@ -357,6 +364,7 @@ class ClusterNode:
             }
         await self.server.__aenter__()
         self._native = NativeServer(self.server._native, is_node=self._is_tls)  # noqa: SLF001
+        self._native.set_not_ready("the node starts")
         self.following: Following = Following(
             self._native,
             servers_of=self._servers_of,
@@ -380,6 +388,9 @@ class ClusterNode:
         )
         self._log.begin(self.runner.core, self.identity.cluster)
         await self.runner.start()
+        self._readiness = Readiness(
+            self.runner.core, is_hopeless=self.host.is_hopeless, has_peers=lambda: bool(self.identity.peers)
+        )
         self._tell_nodes()
         self._look()
         self._check()
@@ -393,6 +404,7 @@ class ClusterNode:
     def _check(self, passed_s: float = 0.0) -> None:
         self.following.check(passed_s)
         self._log.look(len(self.host.keys()))
+        self._native.set_not_ready(self._ends or self._readiness.why_not())
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
 
     def _readers(self, key: BookKey) -> int:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import sys
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -111,6 +112,21 @@ def test_a_killed_process_is_suspect_and_a_frozen_one_until_it_runs_again(tmp_pa
         assert ("b2", 1, MemberState.LEFT) not in one.seen
 
     sockets.run(test)
+
+
+def test_a_machine_that_does_not_answer_delays_no_node_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be ten seconds for each."""
+    monkeypatch.setattr(zenoh_network, "_OPEN_MS", 200)
+
+    async def test(engine: Engine) -> None:
+        assert isinstance(engine, OverSockets)
+        with socket.create_server(("127.0.0.1", engine.ports["b2"])):  # takes connections and says nothing
+            async with asyncio.timeout(5):
+                await engine.start("a1")
+
+    OverSockets(tmp_path, ("a1", "b2")).run(test)
 
 
 @pytest.mark.parametrize("trusts_the_cluster", [False, True])

@@ -20,6 +20,9 @@ the defaults (measured 2026-11 with 1.10):
 * A socket is closed with a linger of 10 s, on a thread that receives. By default there are two such threads:
   when two links with unsent bytes were cut at once, a node received nothing from any node for 10 s. With many
   threads it hears all others meanwhile.
+* Nodes are tried one after another before the session is open, by default for 10 s each: a machine that is
+  switched off would keep every other node away for as long whenever its session opens. Here it is 3 s.
+* A node that cannot be reached when the session opens is not tried again.
 
 Callbacks come on Zenoh's threads and are moved to the event loop.
 
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
 __all__ = ["ZenohNetwork", "ZenohSettings"]
 
 _LEASE_MS = 1_000
+_OPEN_MS = 3_000
 _FORGET_S = 60.0
 _CONFIRM_S = 1.5
 """After the session was reopened, other nodes are seen again within this, or they are gone."""
@@ -331,6 +335,7 @@ class ZenohNetwork:
             "connect/endpoints": [f"tls/{peer}" for peer in given.peers],
             "connect/timeout_ms": 0,
             "connect/exit_on_failure": False,
+            "transport/unicast/open_timeout": _OPEN_MS,
             "connect/retry": {"period_init_ms": 200, "period_max_ms": 1_000, "period_increase_factor": 2},
             "open/return_conditions": {"connect_scouted": False, "declares": False},
             "scouting/multicast/enabled": False,

@@ -84,6 +84,7 @@ class KeptNode:
             clock=clock,
             on_secrets=self.network.share,
             renew=cluster.renew,
+            reaches=cluster.reaches,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -137,6 +138,10 @@ class KeptCluster:
         self.disks: dict[str, MemoryDisk] = {}
         self.is_cut_off = False
         """Whether no renewal reaches the first node."""
+        self.is_reachable = False
+        """Whether ports of nodes that are not seen take connections."""
+        self.tried: list[str] = []
+        """Addresses whose ports were tried."""
 
     def run(self, test: Callable[[KeptCluster], Awaitable[None]]) -> None:
         loop = VirtualLoop(self.clock)
@@ -202,6 +207,11 @@ class KeptCluster:
                 if status == HTTPStatus.FORBIDDEN:
                     raise JoinRefused(reason=json.loads(content)["error"]["message"])
         raise NodeUnreachable(node="the issuer")
+
+    async def reaches(self, address: str) -> bool:
+        """Whether a port of a node takes connections."""
+        self.tried.append(address)
+        return self.is_reachable
 
     def now(self) -> datetime:
         return BEGAN + timedelta(seconds=self.clock.now_ns / 1e9)

@@ -411,6 +411,31 @@ def test_a_node_that_was_removed_while_it_was_away_ends(cluster: KeptCluster) ->
     cluster.run(test)
 
 
+def test_a_session_is_opened_again_for_a_node_that_answers_and_is_not_seen(cluster: KeptCluster) -> None:
+    """Both opened theirs while they were cut off from each other: the engine would not try again."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        one, other = cluster.nodes
+        cluster.wire.cut(one.id, other.id)
+        cluster.wire.cut(other.id, one.id)
+        await cluster.pass_s(60)
+        assert (one.reopened, other.reopened) == ([], [])
+        assert one.folder.identity.listen in cluster.tried
+        cluster.is_reachable = True
+        await cluster.until(lambda: bool(one.reopened and other.reopened), within_s=40)
+        await cluster.pass_s(500)
+        assert (len(one.reopened), len(other.reopened)) == (1, 1)
+        cluster.wire.heal()
+        await cluster.until(lambda: one.runner.core.members.alive() == (other.id,))
+        cluster.tried.clear()
+        await cluster.pass_s(700)
+        assert cluster.tried == []
+        assert len(one.reopened) == 1
+
+    cluster.run(test)
+
+
 def test_a_node_that_is_cut_off_does_not_end(cluster: KeptCluster) -> None:
     async def test(cluster: KeptCluster) -> None:
         await cluster.start(2)

@@ -55,6 +55,11 @@ _FIRST_LOOK_NS = 10_000_000_000
 _ALONE_NS = 10_000_000_000
 _ASK_AGAIN_NS = 600_000_000_000
 """How long a node sees none of the others before it asks one whether it was removed, and then again."""
+_UNSEEN_NS = 30_000_000_000
+"""How long another node is not seen before its port is tried, and then again."""
+_OPEN_AGAIN_NS = 600_000_000_000
+"""How often the session is opened again for nodes that are not seen although their ports take connections."""
+_REACH_S = 2.0
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
 one is unseen."""
@@ -97,6 +102,17 @@ def _renew_certificate(given: Identity, addresses: Sequence[str], authority: str
     return renew_certificate(given, addresses, authority=authority)
 
 
+async def _reaches(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(_REACH_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, ValueError):  # TimeoutError is an OSError
+        return False
+    writer.close()
+    return True
+
+
 class Housekeeping:
     """The housekeeping of one node. Call `run`, or `look` once a second; the rest is for management."""
 
@@ -111,10 +127,18 @@ class Housekeeping:
         denied: Sequence[str] = (),
         on_secrets: Callable[[], None] = lambda: None,
         renew: Callable[[Identity, Sequence[str], str], Awaitable[str]] = _renew_certificate,
+        reaches: Callable[[str], Awaitable[bool]] = _reaches,
     ) -> None:
-        """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here."""
+        """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here.
+        `reaches`: whether a host and port take connections."""
         self._folder, self._runner, self._network, self._server = folder, runner, network, server
         self._clock, self._on_secrets, self._renew = clock, on_secrets, renew
+        self._reaches = reaches
+        self._unseen: dict[str, int] = {}
+        """Since when other nodes are not seen."""
+        self._reach_ns = 0
+        """When to try the ports of such nodes again."""
+        self._must_open = False
         self._tokens = JoinTokens()
         self._served: tuple[AccessToken, ...] = ()
         self._told: Identity | None = None
@@ -225,6 +249,7 @@ class Housekeeping:
         if self._told != self._folder.identity:
             self._server.use(self._folder.identity)
             self._told = self._folder.identity
+        await self._look_for_unseen()
         await self._reopen()
         await self._report()
         await self._finish_rotation()
@@ -450,19 +475,32 @@ class Housekeeping:
         given = self._folder.identity
         return _Opened(given.authority, given.certificate, denied)
 
+    async def _look_for_unseen(self) -> None:
+        """The engine tries a node only when the session opens. Two nodes that opened theirs while they were
+        cut off from each other would never meet again: open once more if the port of the other answers."""
+        core, now_ns = self._runner.core, self._clock.now_ns()
+        seen = {core.members.me.id, *core.members.alive(), *core.wanted.denied()}
+        listens = {peer: at for peer, at in core.wanted.listens().items() if peer not in seen}
+        self._unseen = {peer: self._unseen.get(peer, now_ns) for peer in listens}
+        late = [listens[peer] for peer, since_ns in self._unseen.items() if now_ns - since_ns >= _UNSEEN_NS]
+        if not late or now_ns < self._reach_ns:
+            return
+        self._must_open = any(await asyncio.gather(*map(self._reaches, late)))
+        self._reach_ns = now_ns + (_OPEN_AGAIN_NS if self._must_open else _UNSEEN_NS)
+
     async def _reopen(self) -> None:
         """Reopen when it is this node's turn."""
         core = self._runner.core
         denied = core.wanted.denied()
         is_same = self._opened == self._wanted_session(self._opened.denied)
-        if is_same and denied <= self._opened.denied:
+        if is_same and denied <= self._opened.denied and not self._must_open:
             return
         if self._is_my_turn():
             wanted = self._wanted_session(denied)
             own = self._folder.identity.listen
             peers = tuple(each for each in core.wanted.listens().values() if each != own)
             await self._network.reopen(peers=peers, denied=tuple(sorted(denied)))
-            self._opened = wanted
+            self._opened, self._must_open = wanted, False
 
     def _is_my_turn(self) -> bool:
         me = self._runner.core.members.me.id

@@ -191,7 +191,8 @@ async def test_a_message_that_never_ends_is_noticed_like_silence(listening: List
         await wire.until_gone()
 
     closed, frames = await fate(listening, talk, quiet_s=0.05, pong_s=0.05)
-    assert closed == Closed(None, "half-open: silent for 0.05 s, no pong within 0.05 s")
+    assert closed.code is None
+    assert closed.reason.startswith("half-open: silent for 0.05 s, no pong within ")  # more on a slow machine
     assert frames == []
 
 

@@ -133,15 +133,16 @@ impl BookServer {
         Ok(())
     }
 
-    /// Serve a book that other nodes hold to readers, but to no node. An own book is hidden behind it. Raises ValueError for
-    /// a frozen one.
+    /// Serve a book that other nodes of a cluster hold to readers, but to no node. An own book is hidden behind it.
+    /// Raises ValueError for a frozen one.
     fn add_followed(&self, exchange: &str, symbol: &str, book: &BookReader) -> PyResult<()> {
         self.inner.add(served(exchange, symbol, book)?.followed());
         Ok(())
     }
 
-    /// Let the own book take the place of the followed one that hides it, so that each reader gets every update once;
-    /// whether that was done. `is_exact`: only while both are at one id.
+    /// Let the hidden book take the place of the followed one, so that each reader gets every update once.
+    ///
+    /// `is_exact`: only while both are at one id. Returns whether that was done.
     #[pyo3(signature = (exchange, symbol, *, is_exact))]
     fn take_over(&self, py: Python<'_>, exchange: &str, symbol: &str, is_exact: bool) -> bool {
         py.detach(|| self.inner.take_over(exchange, symbol, is_exact))
@@ -157,7 +158,7 @@ impl BookServer {
         self.inner.registry().set_aliases(aliases);
     }
 
-    /// Serve a book no longer, but not a followed one; whether it was served.
+    /// Serve a book from `add` no longer; whether it was served.
     fn remove(&self, exchange: &str, symbol: &str) -> bool {
         self.inner.remove(exchange, symbol)
     }

@@ -9,7 +9,7 @@
 | `wanted.journal` | the wanted set |
 | `read.token`, `admin.token`, `exchange.token` | the access tokens of the cluster |
 | `credentials`, `credentials.key` | encrypted credentials of exchanges, and the key they are encrypted with |
-| `moves.jsonl` | the history of moves (`moves`) |
+| moves.jsonl | the history of moves (`moves`) |
 | `lock` | the process that uses the folder |
 
 Only the owner can read them (0600, in a folder of 0700). Files are replaced as a whole. `create` makes a new

@@ -260,6 +260,24 @@ def test_a_node_cannot_answer_in_the_name_of_another_one(tmp_path: Path) -> None
     sockets.run(test)
 
 
+def test_a_node_whose_certificate_has_ended_is_suspect_once_its_link_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link ends at the same moment as the certificate: nothing is proven any more."""
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one = await engine.start("a1")
+        await engine.start("b2")
+        await one.sees("b2")
+        monkeypatch.setattr(MessageProofs, "signer", lambda *_: None)
+        await sockets.networks[1].lose()
+        await one.sees()
+        assert one.seen[-1] == ("b2", 1, MemberState.SUSPECT)
+
+    sockets.run(test)
+
+
 def test_a_node_that_reopens_is_suspect_for_a_moment_and_uses_its_new_certificate(tmp_path: Path) -> None:
     sockets = OverSockets(tmp_path)
     successor = Authority.create("test", now=datetime.now(UTC))

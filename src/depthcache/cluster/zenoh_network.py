@@ -475,9 +475,12 @@ class ZenohNetwork:
     def _on_token(self, sample: zenoh.Sample) -> None:
         key, _, proof = self._own_key(sample.key_expr).rpartition("/")
         node = _node_of(key)
-        if node is not None and self._is_signed(node.id, _bytes(proof), key, b""):
-            is_there = sample.kind == self._zenoh.SampleKind.PUT
-            self._post(self._seen, node.id, node, MemberState.ALIVE if is_there else MemberState.SUSPECT)
+        if node is None:
+            return
+        if sample.kind != self._zenoh.SampleKind.PUT:
+            self._post(self._lost, node)
+        elif self._is_signed(node.id, _bytes(proof), key, b""):
+            self._post(self._seen, node.id, node, MemberState.ALIVE)
 
     # --- on the event loop -------------------------------------------------------------------
 
@@ -508,6 +511,13 @@ class ZenohNetwork:
         if confirmed is self._confirmed:
             for peer in [each for each in self._members if each not in confirmed]:
                 self._seen(peer, None, MemberState.SUSPECT)
+
+    def _lost(self, node: Node) -> None:
+        """The token of a node ended. That needs no proof: the facts were proven when it came, and a link also
+        ends because the certificate has, which proves nothing any more."""
+        member = self._members.get(node.id)
+        if member is not None and member.node == node:
+            self._seen(node.id, None, MemberState.SUSPECT)
 
     def _seen(self, peer: str, node: Node | None, state: MemberState) -> None:
         before = self._members.get(peer)

@@ -102,7 +102,8 @@ class SharingNetwork:
         """As `seam.Handler.on_ask`."""
         if not payload.startswith(_ASKED):
             return await self._running().on_ask(sender, payload)
-        if self._is_denied(sender):
+        # A removed node may repeat what it recorded of another one.
+        if self._is_denied(sender) or not self._is_sealed():
             raise NodeUnreachable(node=sender)
         if self._store.merge(payload[len(_ASKED) :]):
             self.share()

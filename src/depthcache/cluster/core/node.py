@@ -50,6 +50,7 @@ from depthcache.cluster.errors import MalformedClusterMessage
 __all__ = ["NodeCore", "load"]
 
 STARTED = "this node started"
+_REMOVED = "was removed from"
 _BEAT_NS = 1_000_000_000
 _STORE_TIMEOUT_S = 2.5
 """Longer than a frozen node stays unnoticed."""
@@ -158,7 +159,7 @@ class NodeCore:
         if not registered:
             self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
         elif self._me.id not in registered:
-            self._stop()
+            self._stop(_REMOVED if self._me.id in self.wanted.denied() else "has left")
         self.books.on_wanted(self.wanted.books(), STARTED)
         self._on_view(STARTED)
         self._deny()
@@ -327,7 +328,7 @@ class NodeCore:
 
     def on_removed(self) -> None:
         """Another node said that this one was removed while it was away."""
-        self._stop(is_removed=True)
+        self._stop(_REMOVED)
 
     def on_copy_failed(self, key: BookKey) -> None:
         """A sibling did not give its book."""
@@ -382,15 +383,13 @@ class NodeCore:
                     self.members.on_member(Member(node, MemberState.LEFT), now_ns)
                     self._on_gone(peer)
             if self._me.id in denied:
-                self._stop()
+                self._stop(_REMOVED)
             self._deny()
             self._on_view(self._nodes_changed())
 
-    def _stop(self, *, is_removed: bool = False) -> None:
+    def _stop(self, what: str) -> None:
         if not self._is_stopped:
             self._is_stopped = True
-            is_removed = is_removed or self._me.id in self.wanted.denied()
-            what = "was removed from" if is_removed else "has left"
             reason = f"it {what} the cluster: delete its data folder, then the machine can join again"
             self._commands.append(StopNode(reason))
 

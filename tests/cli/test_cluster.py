@@ -167,9 +167,11 @@ def test_tokens_go_to_stdout_and_words_to_stderr(commands: Commands) -> None:
     code, out, err = commands.run("token", "join")
     assert (code, out) == (0, f"depthcache cluster join 10.0.0.1:42080 {JOIN_TOKEN}\n")
     assert err == "depthcache: for one node, within 30 minutes; add options as `cluster join --help` says\n"
-    code, out, err = commands.run("token", "read")
-    assert (code, out) == (0, f"{NEW_TOKEN}\n")
-    assert err.startswith("depthcache: this is now in read.token of every node; earlier ones end at ")
+    for role, file in (("read", "read"), ("manage", "admin"), ("exchange", "exchange")):
+        code, out, err = commands.run("token", role)
+        assert (code, out) == (0, f"{NEW_TOKEN}\n")
+        words = f"depthcache: this is now in {file}.token of every node; earlier ones end at "
+        assert err.startswith(words)
 
 
 def test_another_authority_takes_over(commands: Commands) -> None:

@@ -517,8 +517,8 @@ def token(role: str, as_json: bool, **where: Any) -> int:
     else:
         until = datetime.fromtimestamp(found["old_until_ms"] / 1_000, UTC)
         click.echo(found["token"])
-        file = "read.token" if role == "read" else "admin.token"
-        tell(f"depthcache: this is now in {file} of every node; earlier ones end at {until:%H:%M} UTC")
+        file = "admin" if role == "manage" else role
+        tell(f"depthcache: this is now in {file}.token of every node; earlier ones end at {until:%H:%M} UTC")
     return 0
 
 

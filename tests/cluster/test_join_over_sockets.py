@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -229,6 +230,13 @@ def test_a_folder_that_cannot_be_made_costs_no_token(server: JoiningServer, tmp_
     assert server.members.known() == {server.folder.identity.node.id}
 
 
+def test_a_join_that_gets_no_answer_says_what_the_last_try_got(first: DataFolder, tmp_path: Path) -> None:
+    token = JoiningServer(first).token(SECRET).text()
+    words = r"0\.2 s \(.*Connect call failed.*\): .* The token can still be used"
+    with pytest.raises(ConnectionFailed, match=words):
+        join(JoiningServer(first), tmp_path / "second", token, timeout_s=0.2)
+
+
 @pytest.mark.parametrize("address", ["", "host:x", "https://h:1", "h:1/x", "user@h:1", "h:99999", "h:1?x"])
 def test_a_malformed_address_is_refused(address: str, tmp_path: Path) -> None:
     token = f"dcj_{'a' * 64}_{SECRET}"
@@ -305,6 +313,19 @@ def test_a_node_gets_its_next_certificate_for_its_own_key_alone(
     with pytest.raises(ConnectionFailed, match="does not have the authority's key"):
         asyncio.run(renew_certificate(given, [server.address], authority="0" * 64))
     assert node_of(folder.identity.certificate)[0] == given.node.id
+    folder.close()
+
+
+def test_a_host_that_has_the_address_of_a_node_now_does_not_keep_it_from_the_others(
+    first: DataFolder, server: JoiningServer, tmp_path: Path
+) -> None:
+    folder = join(server, tmp_path / "second")
+    strange = DataFolder.create(tmp_path / "strange", FREE, cluster="amber-fox")
+    with closing(strange), JoiningServer(strange) as other:
+        assert asyncio.run(renew_certificate(folder.identity, [other.address, server.address]))
+        with pytest.raises(ConnectionFailed, match="no certificate of this cluster"):
+            asyncio.run(renew_certificate(folder.identity, [other.address]))
+        assert other.asked == []
     folder.close()
 
 

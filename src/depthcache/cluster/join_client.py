@@ -69,6 +69,10 @@ class _TryAgain(Exception):
     """A node could not be asked, or cannot answer now."""
 
 
+class _Untrusted(JoinRefused):
+    """The server is no node of the cluster, or the clocks are too far apart to tell."""
+
+
 async def join_cluster(
     address: str,
     token: str,
@@ -95,10 +99,10 @@ async def join_cluster(
     """
     parsed = JoinToken.parse(token)
     url = _url(address)
-    again = _Again(on_wait)
+    retries = _Retries(on_wait)
     try:
         async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
-            authority = await _authority(session, url, parsed, again)
+            authority = await _authority(session, url, parsed, retries)
             cluster = check_cluster(cluster_of(authority))
             path = data_dir or clusters_root() / cluster
             check_empty(path)
@@ -108,11 +112,11 @@ async def join_cluster(
             request = JoinRequest(parsed.secret, node, key.request, hosts, listen)
             context = ssl.create_default_context(cadata=authority)
             join = f"{url}/v1/cluster/join"
-            body = await again.ask(partial(_request, session, "POST", join, context, body=request.encode()))
+            body = await retries.ask(partial(_request, session, "POST", join, context, body=request.encode()))
     except TimeoutError:
         reason = (
-            f"no node answered within {timeout_s:g} s ({again.reason or 'silent'}): is this the address of a "
-            "node, and does it run? The token can still be used"
+            f"no node answered within {timeout_s:g} s ({retries.reason or 'silent'}): is this the address of "
+            "a node, and does it run? The token can still be used"
         )
         raise ConnectionFailed(url=url, reason=reason) from None
     grant = JoinGrant.decode(body)
@@ -127,7 +131,7 @@ async def renew_certificate(
 
     `authority`: the hash of the one that is to sign; empty for any.
 
-    Raises JoinRefused if the cluster refuses the node, ConnectionFailed if no server could be asked.
+    Raises JoinRefused if the cluster refuses the node, ConnectionFailed if no server of the cluster answered.
     """
     now = now or datetime.now(UTC)
     request = RenewRequest.sign(
@@ -149,17 +153,19 @@ async def renew_certificate(
                 )
             except _TryAgain as error:
                 reasons.append(f"{address}: {error}")
+            except _Untrusted as error:  # the address may belong to another host now
+                reasons.append(f"{address}: {error.reason}")
             else:
                 return RenewGrant.decode(body).certificate
     reason = "; ".join(reasons) or "no node is known that could sign"
     raise ConnectionFailed(url="https://(nodes of the cluster)", reason=reason)
 
 
-async def _authority(session: aiohttp.ClientSession, url: str, token: JoinToken, again: _Again) -> str:
+async def _authority(session: aiohttp.ClientSession, url: str, token: JoinToken, retries: _Retries) -> str:
     """The certificate that the token names, and nothing else of what an unknown server sends."""
     unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-    content = await again.ask(
+    content = await retries.ask(
         partial(
             _request, session, "GET", f"{url}/v1/cluster/authority", unchecked, most=_MOST_AUTHORITY_BYTES
         )
@@ -173,11 +179,11 @@ async def _authority(session: aiohttp.ClientSession, url: str, token: JoinToken,
     raise JoinRefused(reason="the cluster sent no certificate that can be read")
 
 
-class _Again:
+class _Retries:
     """Repeats requests until they are answered.
 
     Attributes:
-        reason: why the last one was not; empty if none failed.
+        reason: why the last request that failed did so; empty if none has.
     """
 
     def __init__(self, on_wait: Callable[[str], None]) -> None:
@@ -224,12 +230,12 @@ async def _request(
         if "not yet valid" in why or "has expired" in why:
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
             reason = f"the server's {why}: the clocks are far apart, set them (here it is {now})"
-            raise JoinRefused(reason=reason) from None
+            raise _Untrusted(reason=reason) from None
         reason = (
             f"the server has no certificate of this cluster that is good for its address now ({why}): "
             "somebody may be in between"
         )
-        raise JoinRefused(reason=reason) from None
+        raise _Untrusted(reason=reason) from None
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is one
         raise _TryAgain(_failure(error)) from None
     if status == HTTPStatus.OK:

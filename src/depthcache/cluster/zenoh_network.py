@@ -150,7 +150,8 @@ class ZenohNetwork:
         self._sent = 0
         """Messages that this process told, over all sessions."""
         self._newest: dict[str, tuple[int, int]] = {}
-        """Run and number of the last message of each sender: a recorded one counts only once."""
+        """Run and number of the last message of each sender that is a member or was heard: a recorded one
+        counts only once."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._me: Node | None = None
         self._handler: Handler | None = None
@@ -532,6 +533,8 @@ class ZenohNetwork:
         if member == before:
             return
         self._members[peer] = member
+        with self._lock:  # what was recorded of an earlier run does not count
+            self._newest[peer] = max(self._newest.get(peer, (0, 0)), (facts.run, 0))
         if state is MemberState.LEFT:
             self._drop(peer)
         elif state is MemberState.SUSPECT and self._loop is not None:

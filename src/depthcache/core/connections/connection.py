@@ -195,9 +195,7 @@ class ConnectionSlot:
         self._budget.on_connected(now_ns)
         self._opened_ns = self._alive_ns = self._next_message_ns = now_ns
         self._context.servers.on_opened(self.server)
-        self._context.servers.round_trips.on_response(
-            self.server, (now_ns - self._asked_ns) // _OPENING_TRIPS
-        )
+        self._on_response((now_ns - self._asked_ns) // _OPENING_TRIPS)
         deadlines.clear(self.number, Timer.OPENING)
         # Slots opened together must not be renewed together.
         renew_s = lifetime_s * self._context.policy.renew_at * (1.0 - 0.1 * self._context.random())
@@ -385,7 +383,7 @@ class ConnectionSlot:
             return
         self.on_alive(now_ns)
         if self._is_prompt(awaited):
-            self._context.servers.round_trips.on_response(self.server, now_ns - self._asked_ns)
+            self._on_response(now_ns - self._asked_ns)
         self._context.deadlines.clear(self.number, Timer.REPLY)
         if reply.error is None:
             self.subscriptions.on_done(now_ns)
@@ -457,8 +455,13 @@ class ConnectionSlot:
         round_trips = self._context.servers.round_trips
         return min(round_trips.patience_ns(self.server, least_ns=to_ns(least_s), trips=trips) / 1e9, most_s)
 
+    def _on_response(self, took_ns: int) -> None:
+        if self.venue.servers:
+            self._context.servers.round_trips.on_response(self.server, took_ns)
+
     def _on_timeout(self, now_ns: int) -> None:
-        self._context.servers.round_trips.on_timeout(self.server, self._asked_ns, now_ns)
+        if self.venue.servers:
+            self._context.servers.round_trips.on_timeout(self.server, self._asked_ns, now_ns)
 
     def _check_liveness(self, now_ns: int) -> None:
         quiet_since_ns = self.last_alive_ns()

@@ -235,6 +235,7 @@ def test_a_folder_that_is_there_becomes_that_of_a_node(
     volume.mkdir(mode=0o755)
     if has_own_folder:
         (volume / "lost+found").mkdir()
+        (volume / ".volume.0a1b2c3d.new").mkdir()  # of a process that was killed while it made the folder
     DataFolder.create(volume, FREE, now=NOW).close()
     folder = DataFolder.open(volume, now=NOW)
     assert folder.identity.is_issuer

@@ -89,6 +89,7 @@ _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?
 _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
 _OF_VOLUMES = {"lost+found"}
 _PROBE_BYTES = 64 << 10
+_DRAFT = ".new"
 _REJOIN = "restore it from a copy, or remove the folder and let the node join again"
 
 
@@ -508,12 +509,12 @@ def check_empty(path: Path) -> None:
         if (path / "node.json").exists():
             reason = "has a node: `depthcache cluster start` runs it; another node needs another folder"
             raise DataFolderUnusable(path=str(path), reason=reason)
-        if path.exists() and {each.name for each in path.iterdir()} - _OF_VOLUMES:
+        if path.exists() and {each.name for each in path.iterdir() if not _is_draft(each)} - _OF_VOLUMES:
             raise DataFolderUnusable(path=str(path), reason="is not empty: choose another folder")
         with _draft_of(path) as draft:
             write_secret(draft / "probe", bytes(_PROBE_BYTES))
     except OSError as error:
-        raise DataFolderUnusable(path=str(path), reason=f"cannot be made: {error.strerror}") from None
+        raise _not_made(path, error) from None
 
 
 def hosts_and_listen(options: NodeOptions) -> tuple[NodeOptions, tuple[str, ...], str]:
@@ -608,7 +609,11 @@ def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes,
     try:
         _make(path, facts, files, wanted, given)
     except OSError as error:
-        raise DataFolderUnusable(path=str(path), reason=f"cannot be made: {error.strerror}") from None
+        raise _not_made(path, error) from None
+
+
+def _not_made(path: Path, error: OSError) -> DataFolderUnusable:
+    return DataFolderUnusable(path=str(path), reason=f"cannot be made: {error.strerror or error}")
 
 
 def _make(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
@@ -623,9 +628,16 @@ def _make(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, gi
                 each.rename(path / each.name)  # last the file that makes it the folder of a node
             with suppress(OSError):  # a volume may belong to another user
                 path.chmod(0o700)
+            for each in filter(_is_draft, path.iterdir()):
+                shutil.rmtree(each, ignore_errors=True)
         else:
             draft.rename(path)
     sync_folder(draft.parent)
+
+
+def _is_draft(path: Path) -> bool:
+    """Whether this is a draft inside its folder: one that a killed process left, or one in use."""
+    return path.name.startswith(f".{path.parent.name}.") and path.name.endswith(_DRAFT)
 
 
 @contextmanager
@@ -633,7 +645,7 @@ def _draft_of(path: Path) -> Generator[Path]:
     """A folder for what becomes `path`, beside it, or inside if that is there already; gone at the end."""
     parent = path if path.is_dir() else path.parent
     parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = parent / f".{path.name}.{secrets.token_hex(4)}.new"
+    draft = parent / f".{path.name}.{secrets.token_hex(4)}{_DRAFT}"
     draft.mkdir(mode=0o700)
     try:
         yield draft

@@ -83,9 +83,9 @@ def test_nodes_that_join_are_drained_and_go_are_named(watched: Watched) -> None:
 def test_a_take_over_of_a_thousand_books_is_two_lines(watched: Watched) -> None:
     for number, key in enumerate(BOOKS):
         source = FromSibling("b2", "b2:1") if number % 2 else FromExchange()
-        watched.log.on_began(key, source, "node c3 is dead")
-    assert watched.lines() == ["this node takes 1,000 books: node c3 is dead"]
-    watched.log.on_began(BOOKS[0], FromExchange(), "node c3 is dead")
+        watched.log.on_began(key, source, "node c3 is away")
+    assert watched.lines() == ["this node takes 1,000 books: node c3 is away"]
+    watched.log.on_began(BOOKS[0], FromExchange(), "node c3 is away")
     for key in BOOKS[1:]:
         watched.log.on_synced(key)
     watched.log.on_not_synced(BOOKS[0], "no snapshot yet", was_synced=False)
@@ -102,6 +102,22 @@ def test_a_take_over_of_a_thousand_books_is_two_lines(watched: Watched) -> None:
     for key in BOOKS:
         watched.log.on_ended(key, "handed over to b2")
     assert watched.lines() == ["this node gave up 1,000 books: handed over to b2"]
+
+
+def test_books_that_are_given_up_before_they_are_synced_do_not_count_as_taken(watched: Watched) -> None:
+    for key in BOOKS[:3]:
+        watched.log.on_began(key, FromSibling("b2", "b2:1"), "node c3 is away")
+    assert watched.lines() == ["this node takes 3 books: node c3 is away"]
+    watched.log.on_ended(BOOKS[0], "no longer wanted")
+    assert watched.lines() == ["this node gave up 1 book: no longer wanted"]
+    for key in BOOKS[1:3]:
+        watched.log.on_synced(key)
+    done = "all that this node took is synced after 0.0 s: 2 books, 2 of them copied from other nodes"
+    assert watched.lines() == [done]
+    watched.log.on_began(BOOKS[0], FromExchange(), "created or changed")
+    assert watched.lines() == ["this node takes 1 book: created or changed"]
+    watched.log.on_ended(BOOKS[0], "no longer wanted")
+    assert watched.lines() == ["this node gave up 1 book: no longer wanted"]
 
 
 def test_books_that_lose_sync_together_are_one_line(watched: Watched) -> None:

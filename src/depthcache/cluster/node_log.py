@@ -33,7 +33,8 @@ class NodeLog:
         self._draining: frozenset[str] = frozenset()
         self._taken: dict[BookKey, str] = {}
         """Books that were taken and are not synced yet, and why not."""
-        self._count = self._copied = self._took_ns = 0
+        self._count = self._took_ns = 0
+        self._copied: set[BookKey] = set()
         self._why = ""
         self._told = 0
         """How many of the books that are taken were written."""
@@ -53,7 +54,8 @@ class NodeLog:
         if key not in self._taken:
             self._why = why
             self._count += 1
-            self._copied += isinstance(source, FromSibling)
+            if isinstance(source, FromSibling):
+                self._copied.add(key)
         self._taken[key] = "it was not begun yet"
 
     def on_synced(self, key: BookKey) -> None:
@@ -70,7 +72,12 @@ class NodeLog:
 
     def on_ended(self, key: BookKey, why: str) -> None:
         """A replica ended."""
-        self.on_synced(key)
+        if self._taken.pop(key, None) is not None:
+            self._count, self._told = self._count - 1, max(self._told - 1, 0)
+            self._copied.discard(key)
+        if not self._count:
+            self._take_over_is_over()
+        self._lost.pop(key, None)
         self._given_up[why] += 1
 
     def on_copy_failed(self, host: str, reason: str) -> None:
@@ -137,13 +144,17 @@ class NodeLog:
             self._told = self._count
         passed_ns = self._now_ns() - self._took_ns
         if not self._taken:
-            logs.take_over_done(books=self._count, copied=self._copied, took_s=passed_ns / 1e9)
-            self._count = self._copied = self._told = 0
-            self._is_late = False
+            logs.take_over_done(books=self._count, copied=len(self._copied), took_s=passed_ns / 1e9)
+            self._take_over_is_over()
         elif passed_ns >= _WAITS_NS and not self._is_late:
             self._is_late = True
             (exchange, symbol), reason = next(iter(self._taken.items()))
             logs.take_over_waits(books=len(self._taken), exchange=exchange, symbol=symbol, reason=reason)
+
+    def _take_over_is_over(self) -> None:
+        self._count = self._told = 0
+        self._copied.clear()
+        self._is_late = False
 
     def _write_lost(self, books: int) -> None:
         lost = len(self._lost)

@@ -131,9 +131,14 @@ class Schedule:
     _seen: set[BookKey] = field(default_factory=set)
 
     def _is_whole(self) -> bool:
-        """All nodes have the same wanted set, each book has its replicas, and all know where."""
+        """All nodes see each other and have the same wanted set, each book has its replicas, and all know
+        where."""
         self._check_books()
         nodes = list(self.cluster.nodes.values())
+        if any(
+            {each.id for each in node.core.members.not_dead()} != set(self.cluster.nodes) for node in nodes
+        ):
+            return False
         if len({node.core.wanted.map.digest() for node in nodes}) != 1:
             return False
         wanted = nodes[0].core.wanted.books()

@@ -104,6 +104,7 @@ class Schedule:
         self._check_changes()
         await self.cluster.until(self._is_compact, within_s=BOUND_S)
         self._check_changes()
+        await self._pass(2)  # with every beat, nodes forget what they heard of those that have gone
         self._check_nodes()
 
     # --- what must hold ----------------------------------------------------------------------

@@ -25,10 +25,11 @@ use tokio::sync::watch;
 
 pub use follows::{Followed, Follows};
 pub use hedging::Outcome;
-pub use holders::{BookName, ClusterBook, Holder, Holders};
+pub use holders::{ClusterBook, Holder, Holders};
 pub use nodes::{Answer, Question};
 
 use crate::certificate::Certificate;
+use crate::registry::BookName;
 use identity::Authority;
 use nodes::Nodes;
 

@@ -95,7 +95,7 @@ impl Served {
         self.is_followed.load(Ordering::Acquire)
     }
 
-    /// What feeds it now. Copied: nobody who looks at a book makes others wait for its source.
+    /// What feeds it now. Copied, so that no look at the book holds the lock of its source.
     pub(crate) fn source(&self) -> Source {
         self.source.read().clone()
     }
@@ -180,14 +180,14 @@ impl Served {
 type Symbols = BTreeMap<Arc<str>, Book>;
 
 /// Exchange and symbol.
-type Name = (Arc<str>, Arc<str>);
+pub type BookName = (Arc<str>, Arc<str>);
 
 /// All books of a server.
 #[derive(Debug, Default)]
 pub struct Registry {
     exchanges: RwLock<BTreeMap<Arc<str>, Symbols>>,
     /// Own books whose place a followed one has, by exchange and symbol.
-    hidden: Mutex<HashMap<Name, Book>>,
+    hidden: Mutex<HashMap<BookName, Book>>,
     /// Whether there was a followed one.
     has_followed: AtomicBool,
     /// Other names of exchanges, in lower case.

@@ -8,6 +8,7 @@ use depthcache_wire::writer::{Object, string};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use crate::registry::BookName;
 use crate::views::Ready;
 
 /// A node that holds a book.
@@ -103,9 +104,6 @@ pub struct Holders {
     changes: watch::Sender<u64>,
     order: Mutex<Order>,
 }
-
-/// Exchange and symbol.
-pub type BookName = (Arc<str>, Arc<str>);
 
 /// How many forgotten books keep their place in the order of changes.
 const FORGOTTEN: usize = 1024;

@@ -8,7 +8,8 @@ use depthcache_book::status::Status;
 use depthcache_wire::Numbers;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::cluster::{BookName, Cluster, ClusterBook};
+use crate::cluster::{Cluster, ClusterBook};
+use crate::registry::BookName;
 use crate::shared::Shared;
 use crate::views::{Format, Label, Moment, Ready, state};
 

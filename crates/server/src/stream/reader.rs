@@ -17,10 +17,10 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::elsewhere::Elsewhere;
 use super::reply::{reply, written};
 use super::request::{Selectors, SubscriptionSpec};
-use crate::cluster::{BookName, Cluster};
+use crate::cluster::Cluster;
 use crate::peers;
 use crate::problem::{Fact, Problem};
-use crate::registry::Book;
+use crate::registry::{Book, BookName};
 use crate::shared::Shared;
 use crate::views::{
     Channel, Cursor, Due, Format, NoChannel, Ready, Resume, Subscriber, Taken, View, Writer,

@@ -166,7 +166,7 @@ fn target(path: &str, query: &str) -> String {
 }
 
 /// The answer of a holder to a request that has no parameter for books that are not current; None for a book of this
-/// server alone, or where no holder has a better replica. Who asks has looked at this server's own.
+/// server alone, or where no holder has a better replica. The caller has tried this server's own.
 async fn current(
     shared: &Shared,
     cluster: &Cluster,

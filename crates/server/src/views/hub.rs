@@ -186,7 +186,7 @@ async fn pump(hub: Arc<Hub>, mut source: Source, channel: Arc<Channel>, linger: 
     loop {
         let mut published = 0;
         while let Some(item) = follower.take(source.due_now_ns()) {
-            // What becomes of a source is nobody's business once another one has its place.
+            // Once another source has its place, the end of this one is not shown.
             if item.book.status_info().status == Status::Synced || channel.next.lock().is_none() {
                 channel.publish(&item);
             }
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_former_source_is_nobody_s_business() {
+    fn the_end_of_the_former_source_is_not_shown() {
         run(async {
             for mode in [Mode::Every, Mode::Latest, Mode::Status] {
                 let (former, own) = (book(), book());

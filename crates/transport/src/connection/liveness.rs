@@ -17,7 +17,7 @@ pub const AWAKE: Duration = Duration::from_secs(2);
 /// How long a pong is waited for: at least as given, and longer if the peer is so far away that opening the connection
 /// took long.
 pub fn patience_of(given: Duration, took: Duration) -> Duration {
-    /// Nobody is farther away.
+    /// No peer is farther away; a handshake may be slow for other reasons.
     const MOST: Duration = Duration::from_secs(5);
     given.max((2 * took).min(MOST))
 }

@@ -5,9 +5,8 @@ that breaks or cannot be opened, and a failed request are WARNING, with the host
 normal operation are INFO. Internal errors and exceptions in callbacks are ERROR. Lines about books,
 connections and requests appear only in programs that configure logging. Lines about a node of a cluster are
 on the logger `depthcache.cluster` below it, one for many books; `depthcache cluster` writes them to stderr.
-Nothing is logged per frame or per
-read. The arguments of a function are also attributes of its log record. At most 100 lines of each kind are
-written within ten seconds; a later line gives the number suppressed.
+Nothing is logged per frame or per read. The arguments of a function are also attributes of its log record. At
+most 100 lines of each kind are written within ten seconds; a later line gives the number suppressed.
 """
 
 from __future__ import annotations
@@ -481,9 +480,8 @@ def certificate_refused(*, path: str, error: Exception) -> None:
 
 
 def node_housekeeping_failed(*, what: str, error: Exception) -> None:
-    """A node of a cluster could not renew its certificate, save secrets, or follow what the cluster
-    agreed on.
-    It tries again. Logged once a minute as long as the reason is the same."""
+    """A node of a cluster could not renew its certificate, save secrets, or follow what the cluster agreed
+    on. It tries again. Logged once a minute as long as the reason is the same."""
     _NODE_UPKEEP.write(
         logging.WARNING,
         "%s failed on this node of a cluster; it is tried again: %s",
@@ -549,12 +547,12 @@ def message_refused(*, node: str) -> None:
 
 
 def node_draining(*, node: str, is_draining: bool) -> None:
-    """A node, maybe this one, is to hold no books, or may hold books again."""
+    """A node, maybe this one, is to hold no books, or can hold books again."""
     _NODES.write(
         logging.INFO,
         "node %s %s",
         node,
-        "hands its books over" if is_draining else "may hold books again",
+        "hands its books over" if is_draining else "can hold books again",
         facts={"node": node, "is_draining": is_draining},
     )
 
@@ -570,7 +568,7 @@ def node_suspect(*, node: str) -> None:
 
 
 def node_away(*, node: str, reason: str) -> None:
-    """Another node is not there any more. Other nodes own its books until it is back."""
+    """Another node is not up any more. Other nodes own its books until it is back."""
     _NODES.write(
         logging.WARNING,
         "node %s is away, other nodes own its books: %s",
@@ -581,10 +579,10 @@ def node_away(*, node: str, reason: str) -> None:
 
 
 def node_back(*, node: str, address: str) -> None:
-    """Another node is there, for the first time since this one started, or again."""
+    """Another node is up, for the first time since this one started, or again."""
     _NODES.write(
         logging.INFO,
-        "node %s is there, its server is at %s",
+        "node %s is up, its server is at %s",
         node,
         address,
         facts={"node": node, "address": address},

@@ -54,7 +54,7 @@ def watched(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -
 
 def test_each_change_of_another_node_is_one_line(watched: Watched) -> None:
     watched.see(MemberState.ALIVE)
-    assert watched.lines() == ["node b2 is there, its server is at b2:1"]
+    assert watched.lines() == ["node b2 is up, its server is at b2:1"]
     watched.see(MemberState.SUSPECT)
     assert watched.lines() == ["node b2 is suspect: its connection broke, or it is silent"]
     watched.core.on_time(2 * SECOND, WALL_MS)
@@ -73,7 +73,7 @@ def test_nodes_that_join_are_drained_and_go_are_named(watched: Watched) -> None:
     watched.core.drain("a1", draining=True, now_ns=0, wall_ms=WALL_MS)
     assert watched.lines() == ["node a1 hands its books over"]
     watched.core.drain("a1", draining=False, now_ns=0, wall_ms=WALL_MS)
-    assert watched.lines() == ["node a1 may hold books again"]
+    assert watched.lines() == ["node a1 can hold books again"]
     watched.core.forget("c3", now_ns=0, wall_ms=WALL_MS)
     assert watched.lines() == ["node c3 has left the cluster for good"]
     watched.core.deny("d4", until_ms=WALL_MS + 1_000, now_ns=0, wall_ms=WALL_MS)

@@ -49,7 +49,7 @@ from depthcache.cluster.errors import MalformedClusterMessage
 
 __all__ = ["NodeCore", "load"]
 
-STARTED = "this node started"
+_STARTED = "this node started"
 _REMOVED = "was removed from"
 _BEAT_NS = 1_000_000_000
 _STORE_TIMEOUT_S = 2.5
@@ -160,8 +160,8 @@ class NodeCore:
             self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
         elif self._me.id not in registered:
             self._stop(_REMOVED if self._me.id in self.wanted.denied() else "has left")
-        self.books.on_wanted(self.wanted.books(), STARTED)
-        self._on_view(STARTED)
+        self.books.on_wanted(self.wanted.books(), _STARTED)
+        self._on_view(_STARTED)
         self._deny()
         self._beat_ns = now_ns
         self._settle_ns = now_ns + _SETTLE_NS
@@ -374,7 +374,7 @@ class NodeCore:
 
     def _on_changed(self, changed: Changed, now_ns: int) -> None:
         if changed.books:
-            self.books.on_wanted(changed.books, WANTED if self._settle_ns is None else STARTED)
+            self.books.on_wanted(changed.books, WANTED if self._settle_ns is None else _STARTED)
         if changed.nodes:
             denied = self.wanted.denied()
             for peer in denied:
@@ -410,7 +410,7 @@ class NodeCore:
     def _on_view(self, why: str) -> None:
         """Other nodes own books now, or nodes are seen differently."""
         if self._settle_ns is not None:
-            why = STARTED  # nodes that were there before are no news
+            why = _STARTED  # nodes that were there before are no news
         nodes, owning = self.members.not_dead(), self.wanted.registered() - self.wanted.draining()
         placed = [node for node in nodes if node.id in owning - self._ending]
         self.books.on_nodes(placed or nodes, why)

@@ -307,7 +307,7 @@ def _watch(node: NodeClient, interrupt: Any, *, as_json: bool, shows_all: bool) 
 @click.option(
     "--replicas", type=click.IntRange(1, 64), default=2, show_default=True, help="Nodes that hold each book."
 )
-@click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.")
+@click.option("--depth", type=click.IntRange(1), help="Complete levels per side.")
 @click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
 @click.option(
     "--timeout", type=_SECONDS, default=0.0, help="Seconds to wait until all are synced.  [default: 0]"
@@ -362,7 +362,7 @@ def add(
 @click.argument("symbols", nargs=-1, required=True, metavar="SYMBOL…")
 @exchange_option("Of the symbols. `depthcache exchanges` lists them.")
 @click.option("--replicas", type=click.IntRange(1, 64), help="Nodes that hold each book.")
-@click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.")
+@click.option("--depth", type=click.IntRange(1), help="Complete levels per side.")
 @click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
 @_asking
 def set_books(

@@ -33,7 +33,7 @@ _NAMES_NO_OTHER = (
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]…")
 @exchange_option("Of the symbols. `depthcache exchanges` lists them.")
 @click.option("--config", "config_file", metavar="FILE", type=_FILE, help="TOML file with books and options.")
-@click.option("--depth", type=click.IntRange(1), help="Levels a side that are kept complete.  [default: 100]")
+@click.option("--depth", type=click.IntRange(1), help="Complete levels per side.  [default: 100]")
 @click.option("--listen", metavar="ADDR", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="0 for any free port.  [default: 42081]")
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name that clients reach it by.")

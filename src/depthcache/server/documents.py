@@ -118,7 +118,7 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
 
 
 _NAMES = {"exchange": {"type": "string"}, "symbols": {"type": "array", "items": {"type": "string"}}}
-_DEPTH = {"type": "integer", "minimum": 1, "description": "Levels a side that are kept complete."}
+_DEPTH = {"type": "integer", "minimum": 1, "description": "Complete levels per side."}
 _REPLICAS = {"type": "integer", "minimum": 1, "maximum": 64, "description": "Nodes that hold it."}
 _OPTIONS = {"replicas": _REPLICAS, "settings": {"type": "object", "properties": {"depth": _DEPTH}}}
 _BODIES: dict[str, dict[str, Any]] = {

@@ -61,6 +61,7 @@ from depthcache.errors import InvalidArgument, UsageError
 __all__ = [
     "DEFAULT_NODE_PORT",
     "DEFAULT_PORT",
+    "MOVES_FILE",
     "TOKEN_FILES",
     "DataFolder",
     "Identity",
@@ -77,6 +78,7 @@ __all__ = [
 ]
 
 DEFAULT_NODE_PORT, DEFAULT_PORT = 42080, 42081
+MOVES_FILE = "moves.jsonl"
 TOKEN_FILES: Mapping[str, str] = {"read": "dcr_", "admin": "dca_", "exchange": "dcx_"}
 """How the secret in the file of each token begins; the file is the name with `.token`."""
 

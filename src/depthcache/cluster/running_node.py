@@ -31,7 +31,7 @@ from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedSet, parse_replicas
-from depthcache.cluster.data_folder import Identity
+from depthcache.cluster.data_folder import MOVES_FILE, Identity
 from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
@@ -115,7 +115,7 @@ class ClusterNode:
         self._state = "new"
         self._news = asyncio.Event()
         """A book was synced, here or at another node."""
-        self._moves = Moves(options.folder / "moves.jsonl")
+        self._moves = Moves(options.folder / MOVES_FILE)
         self._log = NodeLog(now_ns=self._clock.now_ns)
         self._addresses: dict[str, str] = {}
         """Of the servers of all nodes of the cluster that were seen, also of those that are away."""

@@ -133,8 +133,8 @@ impl BookServer {
         Ok(())
     }
 
-    /// Serve a book that other nodes of a cluster hold to readers, but to no node. An own book is hidden behind it.
-    /// Raises ValueError for a frozen one.
+    /// Serve a followed book, which other nodes hold, to readers but to no node. An own book is hidden behind it. Raises
+    /// ValueError for a frozen one.
     fn add_followed(&self, exchange: &str, symbol: &str, book: &BookReader) -> PyResult<()> {
         self.inner.add(served(exchange, symbol, book)?.followed());
         Ok(())

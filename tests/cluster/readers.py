@@ -438,6 +438,20 @@ class Readers:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+async def lose_two(cluster: Processes, readers: Readers) -> None:
+    """Node b is killed and comes back, then c is frozen for a while."""
+    await cluster["b"].kill()
+    await cluster.settled()
+    await readers.progress()
+    await cluster["b"].restart()
+    await cluster.settled()
+    cluster["c"].freeze()
+    await cluster.settled()
+    await readers.progress()
+    cluster["c"].thaw()
+    await cluster.settled()
+
+
 @asynccontextmanager
 async def reading(
     cluster: Processes, symbols: Sequence[str], kinds: Sequence[type[Reader]] = ALL

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import SYMBOLS, running
-from tests.cluster.readers import OwnClient, reading
+from tests.cluster.readers import OwnClient, lose_two, reading
 
 pytestmark = [pytest.mark.slow]
 
@@ -17,16 +17,7 @@ OLD_CLIENTS = ("--compat-listen", "127.0.0.1:0")
 @pytest.mark.processes
 async def test_no_reader_notices_that_a_node_is_killed_and_another_one_frozen(tmp_path: Path) -> None:
     async with running(tmp_path, "abc", *OLD_CLIENTS) as cluster, reading(cluster, SYMBOLS) as readers:
-        await cluster["b"].kill()
-        await cluster.settled()
-        await readers.progress()
-        await cluster["b"].restart()
-        await cluster.settled()
-        cluster["c"].freeze()
-        await cluster.settled()
-        await readers.progress()
-        cluster["c"].thaw()
-        await cluster.settled()
+        await lose_two(cluster, readers)
 
 
 @pytest.mark.processes

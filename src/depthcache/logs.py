@@ -355,7 +355,7 @@ def replica_refused(*, exchange: str, symbol: str, error: BaseException) -> None
 
 
 def node_removed(*, node: str, reason: str) -> None:
-    """This node was removed from its cluster and serves nobody any more."""
+    """This node was removed from its cluster, or runs twice, and serves nobody any more."""
     _NODES.write(logging.ERROR, "node %s ends: %s", node, reason, facts={"node": node, "reason": reason})
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from depthcache.cluster import join_service
 from depthcache.cluster.authority import NodeKey, make_node_key, node_of, trusts
+from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions, hosts_and_listen, make_node_id
 from depthcache.cluster.errors import JoinRefused, NodeUnreachable
@@ -185,7 +186,9 @@ class KeptCluster:
         self.nodes.remove(node)
         return await self.add(DataFolder.open(node.folder.path, options, now=self.now()))
 
-    async def renew(self, identity: Identity, addresses: Sequence[str], authority: str) -> str:
+    async def renew(
+        self, identity: Identity, addresses: Sequence[str], authority: str, process: Node | None = None
+    ) -> str:
         """`join_client.renew_certificate`, without the sockets."""
         request = RenewRequest.sign(
             make_node_key(identity.node.id, key=identity.key).request,
@@ -194,6 +197,8 @@ class KeptCluster:
             hosts=identity.hosts,
             authority=authority,
             time_ms=int(self.now().timestamp() * 1_000),
+            run=0 if process is None else process.run,
+            server="" if process is None else process.address,
         )
         body, now = request.encode(), self.now()
         for node in [] if self.is_cut_off else self.nodes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.errors import AskRefused, JoinRefused
 from depthcache.cluster.housekeeping import renew_at
+from depthcache.cluster.memory_network import MemoryCluster
 from depthcache.cluster.secret_files import read_secret, write_secret
 from depthcache.errors import UsageError
 from tests.cluster.kept_nodes import BEGAN, KeptCluster, KeptNode
@@ -435,6 +437,49 @@ def test_a_session_is_opened_again_for_a_node_that_answers_and_is_not_seen(clust
         await cluster.pass_s(700)
         assert cluster.tried == []
         assert len(one.reopened) == 1
+
+    cluster.run(test)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_copy_of_a_node_that_runs_ends(cluster: KeptCluster, which: int) -> None:
+    """The others have a session with the first one, and refuse that of a copy: it sees nobody.
+
+    A node without the authority's key says so, too.
+    """
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        original = cluster.nodes[which]
+        original.folder.wanted_file.rewrite(original.runner.core.snapshot())
+        path = cluster.folder / "copy"
+        shutil.copytree(original.folder.path, path)
+        wire, cluster.wire = cluster.wire, MemoryCluster()
+        folder = DataFolder.open(path, NodeOptions(port=0, node_port=0), now=cluster.now())
+        copy = await cluster.add(folder)
+        cluster.wire = wire
+        await cluster.until(lambda: "another process runs as this node" in copy.stopped, within_s=12)
+        await cluster.pass_s(15)
+        assert [node.stopped for node in cluster.nodes[:2]] == ["", ""]
+
+    cluster.run(test)
+
+
+def test_a_node_that_is_back_is_no_copy_of_itself(cluster: KeptCluster) -> None:
+    """Cut off right after its start: others have not noticed its end, or see it although it sees nobody."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, second, third = cluster.nodes
+        await third.stop()
+        back = await cluster.restart(third)
+        await cluster.pass_s(2)
+        for node in (first, second):
+            cluster.wire.cut(node.id, back.id)
+        await cluster.pass_s(25)
+        assert not back.runner.core.members.alive()
+        assert first.runner.core.members.is_alive(back.id)
+        assert back.stopped == ""
 
     cluster.run(test)
 

@@ -34,11 +34,12 @@ from depthcache.cluster.authority import (
 )
 from depthcache.cluster.core.access_tokens import AccessToken, Role, digest_of
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
+from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.wanted_set import CertificateReport, NextAuthority
 from depthcache.cluster.data_folder import DataFolder, Identity, make_secret, token_name
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.join_client import renew_certificate
-from depthcache.cluster.joining import REMOVED, Issuer
+from depthcache.cluster.joining import REMOVED, RUNS_TWICE, Issuer
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner
 from depthcache.errors import DepthCacheError, UsageError
 
@@ -54,7 +55,7 @@ _FIRST_LOOK_NS = 10_000_000_000
 """Within this after the start, a node that can sign is waited for: the others are seen one after another."""
 _ALONE_NS = 10_000_000_000
 _ASK_AGAIN_NS = 600_000_000_000
-"""How long a node sees none of the others before it asks one whether it was removed, and then again."""
+"""How long a node sees none of the others before it asks them whether it is to end, and then again."""
 _UNSEEN_NS = 30_000_000_000
 """How long another node is not seen before its port is tried, and then again."""
 _OPEN_AGAIN_NS = 600_000_000_000
@@ -98,8 +99,10 @@ class _Opened:
     denied: frozenset[str]
 
 
-def _renew_certificate(given: Identity, addresses: Sequence[str], authority: str) -> Awaitable[str]:
-    return renew_certificate(given, addresses, authority=authority)
+def _renew_certificate(
+    given: Identity, addresses: Sequence[str], authority: str, process: Node | None
+) -> Awaitable[str]:
+    return renew_certificate(given, addresses, authority=authority, process=process)
 
 
 async def _reaches(address: str) -> bool:
@@ -126,7 +129,7 @@ class Housekeeping:
         clock: Clock,
         denied: Sequence[str] = (),
         on_secrets: Callable[[], None] = lambda: None,
-        renew: Callable[[Identity, Sequence[str], str], Awaitable[str]] = _renew_certificate,
+        renew: Callable[[Identity, Sequence[str], str, Node | None], Awaitable[str]] = _renew_certificate,
         reaches: Callable[[str], Awaitable[bool]] = _reaches,
     ) -> None:
         """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here.
@@ -149,7 +152,7 @@ class Housekeeping:
         """Why the last look failed, and when that was written."""
         self._began_ns = clock.now_ns()
         self._ask_ns = self._began_ns + _ALONE_NS
-        """When to ask whether this node was removed."""
+        """When to ask whether this node was removed, or runs twice."""
         self._opened = self._wanted_session(frozenset(denied))
 
     # --- for management ------------------------------------------------------------------------
@@ -244,7 +247,7 @@ class Housekeeping:
             self._folder.write_tokens()
             self._secrets = digest
         self._follow_authorities()
-        await self._ask_whether_removed()
+        await self._ask_whether_to_end()
         await self._renew_certificate()
         if self._told != self._folder.identity:
             self._server.use(self._folder.identity)
@@ -289,9 +292,9 @@ class Housekeeping:
             self._server.set_denied(sorted(denied))
             self._refused = denied
 
-    async def _ask_whether_removed(self) -> None:
-        """A node that was removed while it was away sees none of the others, as one that is cut off: it asks
-        their servers."""
+    async def _ask_whether_to_end(self) -> None:
+        """A node that was removed while it was away sees none of the others, and so does a copy of one that
+        runs, and one that is cut off: it asks their servers which it is."""
         core, now_ns = self._runner.core, self._clock.now_ns()
         if core.members.alive():
             self._ask_ns = now_ns + _ALONE_NS
@@ -301,10 +304,12 @@ class Housekeeping:
             return
         self._ask_ns = now_ns + _ASK_AGAIN_NS
         try:
-            await self._renew(given, sorted(servers.values()), "")
+            await self._renew(given, sorted(servers.values()), "", core.members.me)
         except JoinRefused as error:
             if error.reason == REMOVED:
                 self._runner.on_removed()
+            elif error.reason == RUNS_TWICE:
+                self._runner.on_runs_twice()
         except DepthCacheError:
             return  # it is cut off from their servers, too
 
@@ -324,7 +329,7 @@ class Housekeeping:
             renewed = authority.issue(request, node=given.node.id, hosts=given.hosts, now=now)
         else:
             try:
-                renewed = await self._renew(given, self._issuers(), newest or "")
+                renewed = await self._renew(given, self._issuers(), newest or "", None)
             except DepthCacheError as error:
                 until = node_of(given.certificate)[1]
                 what = f"renewing the certificate, which ends on {until:%Y-%m-%d},"

@@ -32,6 +32,7 @@ from depthcache.cluster.authority import (
     trusts,
 )
 from depthcache.cluster.core.join_tokens import JoinToken
+from depthcache.cluster.core.members import Node
 from depthcache.cluster.data_folder import (
     DEFAULT_NODE_PORT,
     DEFAULT_PORT,
@@ -125,11 +126,17 @@ async def join_cluster(
 
 
 async def renew_certificate(
-    identity: Identity, addresses: Sequence[str], *, authority: str = "", now: datetime | None = None
+    identity: Identity,
+    addresses: Sequence[str],
+    *,
+    authority: str = "",
+    process: Node | None = None,
+    now: datetime | None = None,
 ) -> str:
     """The next certificate of a node, in PEM, from the first of some servers (host and port) that gives one.
 
-    `authority`: the hash of the one that is to sign; empty for any.
+    `authority`: the hash of the one that is to sign; empty for any. `process`: the facts of this process, if
+    it sees no other node: a server that sees another process of the node refuses it.
 
     Raises JoinRefused if the cluster refuses the node, ConnectionFailed if no server of the cluster answered.
     """
@@ -141,6 +148,8 @@ async def renew_certificate(
         hosts=identity.hosts,
         authority=authority,
         time_ms=int(now.timestamp() * 1_000),
+        run=0 if process is None else process.run,
+        server="" if process is None else process.address,
     )
     context = ssl.create_default_context(cadata=identity.authority)
     reasons: list[str] = []

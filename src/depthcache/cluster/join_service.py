@@ -12,7 +12,15 @@ from typing import Protocol
 
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
-from depthcache.cluster.joining import Issuer, JoinGrant, JoinRequest, RenewGrant, RenewRequest
+from depthcache.cluster.joining import (
+    REMOVED,
+    RUNS_TWICE,
+    Issuer,
+    JoinGrant,
+    JoinRequest,
+    RenewGrant,
+    RenewRequest,
+)
 from depthcache.cluster.runner import NodeRunner
 
 __all__ = ["JOIN_ROUTE", "RENEW_ROUTE", "JoinableCluster", "RunningCluster", "answer", "join", "renew"]
@@ -40,6 +48,10 @@ class JoinableCluster(Protocol):
 
     def denied(self) -> frozenset[str]:
         """The ids of removed nodes."""
+        ...
+
+    def runs_elsewhere(self, node: str, *, run: int, server: str) -> bool:
+        """Whether a node is alive here in another process than this one."""
         ...
 
     def peers(self) -> tuple[str, ...]:
@@ -82,6 +94,12 @@ class RunningCluster:
         """As `JoinableCluster.denied`."""
         return self._runner.core.wanted.denied()
 
+    def runs_elsewhere(self, node: str, *, run: int, server: str) -> bool:
+        """As `JoinableCluster.runs_elsewhere`."""
+        members = self._runner.core.members
+        seen = members.node(node)
+        return seen is not None and members.is_alive(node) and (seen.run, seen.address) != (run, server)
+
     def peers(self) -> tuple[str, ...]:
         """As `JoinableCluster.peers`."""
         listens = self._runner.core.wanted.listens().values()
@@ -112,12 +130,12 @@ async def answer(
     `issuer`: None where this node has not the authority's key. `now_ns`: a clock that never goes back. `now`:
     the time for certificates.
     """
-    if issuer is None:
-        return _refusal(HTTPStatus.NOT_FOUND, "no_issuer", _NO_KEY)
     try:
-        if route == JOIN_ROUTE:
-            return HTTPStatus.OK, (await join(issuer, cluster, body, now_ns=now_ns, now=now)).encode()
-        return HTTPStatus.OK, renew(issuer, cluster, body, now=now).encode()
+        if route != JOIN_ROUTE:
+            return HTTPStatus.OK, renew(issuer, cluster, body, now=now).encode()
+        if issuer is None:
+            raise _OtherAuthority(reason=_NO_KEY)
+        return HTTPStatus.OK, (await join(issuer, cluster, body, now_ns=now_ns, now=now)).encode()
     except _OtherAuthority:
         return _refusal(HTTPStatus.NOT_FOUND, "no_issuer", _NO_KEY)
     except JoinRefused as error:
@@ -147,13 +165,20 @@ async def join(
     )
 
 
-def renew(issuer: Issuer, cluster: JoinableCluster, body: bytes, *, now: datetime) -> RenewGrant:
-    """A new certificate for a node that proves that it has the current one's key. Raises JoinRefused."""
+def renew(issuer: Issuer | None, cluster: JoinableCluster, body: bytes, *, now: datetime) -> RenewGrant:
+    """A new certificate for a node that proves that it has the current one's key. Raises JoinRefused.
+
+    Nodes without a key, too, say that a node was removed, or runs twice: a process that sees no other node
+    asks each of them for that."""
     request = RenewRequest.decode(body)
     node = request.sender(cluster.trusted(), now=now)
-    if request.authority not in ("", issuer.authority.hash):
+    if node in cluster.denied():
+        raise JoinRefused(reason=REMOVED)
+    if request.run and cluster.runs_elsewhere(node, run=request.run, server=request.server):
+        raise JoinRefused(reason=RUNS_TWICE)
+    if issuer is None or request.authority not in ("", issuer.authority.hash):
         raise _OtherAuthority(reason=_NO_KEY)
-    if node not in cluster.known() and node not in cluster.denied():
+    if node not in cluster.known():
         raise JoinRefused(reason="the node does not belong to the cluster any more: let it join again")
     certificate = issuer.renew(
         request.request, node=node, hosts=request.hosts, denied=cluster.denied(), now=now

@@ -21,10 +21,12 @@ from depthcache.cluster.authority import Authority, is_signed, node_of, sign, tr
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
 from depthcache.cluster.errors import JoinRefused
 
-__all__ = ["REMOVED", "Issuer", "JoinGrant", "JoinRequest", "RenewGrant", "RenewRequest"]
+__all__ = ["REMOVED", "RUNS_TWICE", "Issuer", "JoinGrant", "JoinRequest", "RenewGrant", "RenewRequest"]
 
 REMOVED = "the node was removed from the cluster"
 """Why a removed node gets no certificate."""
+RUNS_TWICE = "another process runs as this node, from a copy of its data folder"
+"""Why a process that sees no other node gets no certificate."""
 _MOST_BYTES = 65_536
 _NODE = re.compile(r"[1-9a-f][0-9a-f]{0,31}")
 _ENDPOINT = re.compile(r"[A-Za-z0-9._:\[\]-]{1,253}:[0-9]{1,5}")
@@ -116,6 +118,8 @@ class RenewRequest:
         hosts: names and addresses at which it is reached.
         authority: hash of the authority that is to sign; empty for any.
         time_ms: milliseconds since 1970: the issuer takes it for an hour.
+        run, server: of a process that sees no other node: the facts `run` and `address` of its `Node`; 0 and
+            empty for all others.
         signature: of all this, with the key of the current certificate, in hexadecimal.
     """
 
@@ -125,6 +129,8 @@ class RenewRequest:
     authority: str
     time_ms: int
     signature: str
+    run: int = 0
+    server: str = ""
 
     @classmethod
     def sign(
@@ -136,10 +142,12 @@ class RenewRequest:
         hosts: tuple[str, ...],
         authority: str,
         time_ms: int,
+        run: int = 0,
+        server: str = "",
     ) -> RenewRequest:
         """The request of the node with this certificate and key, in PEM."""
-        signature = sign(key, _signed(request, hosts, authority, time_ms))
-        return cls(certificate, request, hosts, authority, time_ms, signature)
+        signature = sign(key, _signed(request, hosts, authority, time_ms, run, server))
+        return cls(certificate, request, hosts, authority, time_ms, signature, run, server)
 
     def encode(self) -> bytes:
         """As JSON, for the body of the request."""
@@ -164,7 +172,7 @@ class RenewRequest:
                 raise refused
         except ValueError:
             raise refused from None
-        signed = _signed(self.request, self.hosts, self.authority, self.time_ms)
+        signed = _signed(self.request, self.hosts, self.authority, self.time_ms, self.run, self.server)
         if not is_signed(self.certificate, signed, self.signature):
             raise JoinRefused(reason="the request is not signed by the node of its certificate")
         if abs(self.time_ms - now.timestamp() * 1_000) > _RENEWAL_MS:
@@ -193,8 +201,11 @@ class RenewGrant:
             raise JoinRefused(reason="the answer of the cluster is malformed") from None
 
 
-def _signed(request: str, hosts: tuple[str, ...], authority: str, time_ms: int) -> bytes:
-    return msgspec.json.encode(["depthcache renew", request, hosts, authority, time_ms])
+def _signed(
+    request: str, hosts: tuple[str, ...], authority: str, time_ms: int, run: int, server: str
+) -> bytes:
+    process = (run, server) if run else ()
+    return msgspec.json.encode(["depthcache renew", request, hosts, authority, time_ms, *process])
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class NodeRunner:
         clock: Clock,
         on_stop: Callable[[str], None],
     ) -> None:
-        """`on_stop`: this node was removed from the cluster; gets the reason."""
+        """`on_stop`: this node was removed from the cluster, or runs twice; gets the reason."""
         self.core: NodeCore = core
         self._network, self._disk, self._host, self._clock = network, disk, host, clock
         self._on_stop = on_stop
@@ -256,6 +256,11 @@ class NodeRunner:
     def on_removed(self) -> None:
         """As `NodeCore.on_removed`."""
         self.core.on_removed()
+        self._work()
+
+    def on_runs_twice(self) -> None:
+        """As `NodeCore.on_runs_twice`."""
+        self.core.on_runs_twice()
         self._work()
 
     # --- what happened -----------------------------------------------------------------------

@@ -159,7 +159,7 @@ class ChangeDone:
 
 @dataclass(frozen=True, slots=True)
 class StopNode:
-    """This node was removed from the cluster: it must end."""
+    """This node was removed from the cluster, or runs twice: it must end."""
 
     reason: str
 

@@ -50,7 +50,6 @@ from depthcache.cluster.errors import MalformedClusterMessage
 __all__ = ["NodeCore", "load"]
 
 _STARTED = "this node started"
-_REMOVED = "was removed from"
 _BEAT_NS = 1_000_000_000
 _STORE_TIMEOUT_S = 2.5
 """Longer than a frozen node stays unnoticed."""
@@ -60,6 +59,13 @@ _SETTLE_NS = 3_000_000_000
 
 Otherwise it would ask the exchange for books that they have."""
 _STATES = {each.value: each for each in ReplicaState}
+_AGAIN = "delete its data folder, then the machine can join again"
+_REMOVED = f"it was removed from the cluster: {_AGAIN}"
+_LEFT = f"it has left the cluster: {_AGAIN}"
+_RUNS_TWICE = (
+    "another process runs as this node, on another machine or port: one of the two data folders is a copy. "
+    "Delete the copy; another machine joins with a token of its own"
+)
 
 
 class NodeCore:
@@ -159,7 +165,7 @@ class NodeCore:
         if not registered:
             self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
         elif self._me.id not in registered:
-            self._stop(_REMOVED if self._me.id in self.wanted.denied() else "has left")
+            self._stop(_REMOVED if self._me.id in self.wanted.denied() else _LEFT)
         self.books.on_wanted(self.wanted.books(), _STARTED)
         self._on_view(_STARTED)
         self._deny()
@@ -330,6 +336,11 @@ class NodeCore:
         """Another node said that this one was removed while it was away."""
         self._stop(_REMOVED)
 
+    def on_runs_twice(self) -> None:
+        """Another node said that another process runs as this one."""
+        self._stop(_RUNS_TWICE)
+
+
     def on_copy_failed(self, key: BookKey) -> None:
         """A sibling did not give its book."""
         self.books.on_copy_failed(key)
@@ -387,10 +398,9 @@ class NodeCore:
             self._deny()
             self._on_view(self._nodes_changed())
 
-    def _stop(self, what: str) -> None:
+    def _stop(self, reason: str) -> None:
         if not self._is_stopped:
             self._is_stopped = True
-            reason = f"it {what} the cluster: delete its data folder, then the machine can join again"
             self._commands.append(StopNode(reason))
 
     def _deny(self) -> None:

@@ -56,6 +56,7 @@ __all__ = [
     "node_removed",
     "node_started",
     "node_suspect",
+    "node_unseen",
     "not_native",
     "not_written",
     "recording_resumed",
@@ -562,6 +563,18 @@ def node_suspect(*, node: str) -> None:
     _NODES.write(
         logging.WARNING,
         "node %s is suspect: its connection broke, or it is silent",
+        node,
+        facts={"node": node},
+    )
+
+
+def node_unseen(*, node: str) -> None:
+    """Messages of another node come, but the messaging engine does not show it as alive: a process that ran
+    from a copy of its data folder has ended, perhaps. This node opens a new session, which shows it again. At
+    most once a minute for a node."""
+    _NODES.write(
+        logging.WARNING,
+        "node %s is heard, but not seen: this node opens a new session",
         node,
         facts={"node": node},
     )

@@ -57,6 +57,8 @@ class KeptNode:
         """Why the node ends."""
         self.reopened: list[tuple[float, tuple[str, ...]]] = []
         """When the session was reopened, in seconds, and whom it refuses."""
+        self.not_seen: tuple[str, ...] = ()
+        """Nodes that its session does not show although they are heard."""
         self.session: Identity = folder.identity
         """What the session was opened with."""
         memory = cluster.wire.network()
@@ -120,6 +122,9 @@ class KeptNode:
 
     def set_denied(self, nodes: Sequence[str]) -> None:
         self.denied = nodes
+
+    def unseen(self) -> tuple[str, ...]:
+        return self.not_seen
 
     async def reopen(self, *, peers: tuple[str, ...], denied: tuple[str, ...]) -> None:
         others = [node for node in self.cluster.nodes if node is not self and node.id not in denied]

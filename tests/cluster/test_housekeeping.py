@@ -465,6 +465,25 @@ def test_a_copy_of_a_node_that_runs_ends(cluster: KeptCluster, which: int) -> No
     cluster.run(test)
 
 
+def test_a_session_that_does_not_show_a_node_is_reopened_in_turn(cluster: KeptCluster) -> None:
+    """Not again and again: a reopened one shows the node, or never will."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, second, third = cluster.nodes
+        for node in (first, second):
+            node.not_seen = (third.id, "5ca1ab1e")
+        await cluster.pass_s(50)
+        assert [denied for _, denied in first.reopened] == [denied for _, denied in second.reopened] == [()]
+        assert abs(first.reopened[0][0] - second.reopened[0][0]) >= 0.9
+        assert third.reopened == []
+        first.not_seen = ()
+        await cluster.pass_s(50)
+        assert (len(first.reopened), len(second.reopened)) == (1, 2)
+
+    cluster.run(test)
+
+
 def test_a_node_that_is_back_is_no_copy_of_itself(cluster: KeptCluster) -> None:
     """Cut off right after its start: others have not noticed its end, or see it although it sees nobody."""
 

@@ -28,7 +28,7 @@ from depthcache.cluster.message_proofs import MessageProofs
 from depthcache.cluster.runner import NodeRunner, SystemClock
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork
-from tests.cluster.test_seam import NAMES, Engine, OverSockets, SeamNode, facts
+from tests.cluster.test_seam import NAMES, Engine, OverSockets, SeamNode, facts, free_ports
 
 CHILD = """
 import asyncio, json, sys
@@ -361,6 +361,37 @@ def test_a_node_that_ended_while_another_reopened_is_suspect_there(
         await sockets.networks[0].reopen(peers=sockets.settings("a1").peers, denied=())
         await one.sees()
         assert ("b2", 1, MemberState.SUSPECT) in one.seen
+
+    sockets.run(test)
+
+
+def test_a_node_whose_copy_has_ended_is_seen_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zenoh forgets what the first one declared, and keeps its session: messages come, and no token."""
+    monkeypatch.setattr(zenoh_network, "_UNSEEN_S", 0.2)
+    sockets = OverSockets(tmp_path)
+
+    async def test(engine: Engine) -> None:
+        one, other = await engine.start("a1"), await engine.start("b2")
+        await one.sees("b2")
+        await other.sees("a1")
+        first = sockets.ports["a1"]
+        (sockets.ports["a1"],) = free_ports(1)
+        copy = await engine.start("a1", run=2)
+        sockets.ports["a1"] = first
+        await copy.network.leave()
+        await other.sees()  # as of Zenoh 1.10
+        network = sockets.networks[1]
+
+        def is_unseen() -> bool:
+            one.network.tell("b2", b"beat")
+            return network.unseen() == ("a1",)
+
+        await other.until(is_unseen)
+        await network.reopen(peers=sockets.settings("b2").peers, denied=())
+        assert network.unseen() == ()
+        await other.sees("a1")
+        other.network.tell("a1", b"hello")
+        await one.until(lambda: ("b2", b"hello") in one.told)
 
     sockets.run(test)
 

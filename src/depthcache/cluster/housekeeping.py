@@ -56,11 +56,12 @@ _FIRST_LOOK_NS = 10_000_000_000
 _ALONE_NS = 10_000_000_000
 _ASK_AGAIN_NS = 600_000_000_000
 """How long a node sees none of the others before it asks them whether it is to end, and then again."""
-_UNSEEN_NS = 30_000_000_000
-"""How long another node is not seen before its port is tried, and then again."""
+_ABSENT_NS = 30_000_000_000
+"""How long another node is away before its port is tried, and then again."""
 _OPEN_AGAIN_NS = 600_000_000_000
-"""How often the session is opened again for nodes that are not seen although their ports take connections."""
+"""How often the session is opened again for nodes that are away although their ports take connections."""
 _REACH_S = 2.0
+_MEND_AGAIN_NS = 60_000_000_000
 _SLOT_MS = 2_000
 """Nodes reopen in turns of the system's clock, in the first half of each: a second apart, far longer than
 one is unseen."""
@@ -85,6 +86,10 @@ class NodeServer(Protocol):
 
 class ReopenableNetwork(Protocol):
     """What housekeeping needs of the messaging engine."""
+
+    def unseen(self) -> tuple[str, ...]:
+        """Nodes that are heard, but not seen as alive, which only another session can mend."""
+        ...
 
     async def reopen(self, *, peers: tuple[str, ...], denied: tuple[str, ...]) -> None:
         """Use the certificates in the data folder, connect to these nodes, and refuse those, from now on."""
@@ -137,8 +142,8 @@ class Housekeeping:
         self._folder, self._runner, self._network, self._server = folder, runner, network, server
         self._clock, self._on_secrets, self._renew = clock, on_secrets, renew
         self._reaches = reaches
-        self._unseen: dict[str, int] = {}
-        """Since when other nodes are not seen."""
+        self._absent: dict[str, int] = {}
+        """Since when other nodes are away."""
         self._reach_ns = 0
         """When to try the ports of such nodes again."""
         self._must_open = False
@@ -153,6 +158,8 @@ class Housekeeping:
         self._began_ns = clock.now_ns()
         self._ask_ns = self._began_ns + _ALONE_NS
         """When to ask whether this node was removed, or runs twice."""
+        self._mended_ns: dict[str, int] = {}
+        """When the session was reopened because of a node that was heard, but not seen."""
         self._opened = self._wanted_session(frozenset(denied))
 
     # --- for management ------------------------------------------------------------------------
@@ -252,7 +259,7 @@ class Housekeeping:
         if self._told != self._folder.identity:
             self._server.use(self._folder.identity)
             self._told = self._folder.identity
-        await self._look_for_unseen()
+        await self._look_for_absent()
         await self._reopen()
         await self._report()
         await self._finish_rotation()
@@ -480,32 +487,45 @@ class Housekeeping:
         given = self._folder.identity
         return _Opened(given.authority, given.certificate, denied)
 
-    async def _look_for_unseen(self) -> None:
+    async def _look_for_absent(self) -> None:
         """The engine tries a node only when the session opens. Two nodes that opened theirs while they were
         cut off from each other would never meet again: open once more if the port of the other answers."""
         core, now_ns = self._runner.core, self._clock.now_ns()
         seen = {core.members.me.id, *core.members.alive(), *core.wanted.denied()}
         listens = {peer: at for peer, at in core.wanted.listens().items() if peer not in seen}
-        self._unseen = {peer: self._unseen.get(peer, now_ns) for peer in listens}
-        late = [listens[peer] for peer, since_ns in self._unseen.items() if now_ns - since_ns >= _UNSEEN_NS]
+        self._absent = {peer: self._absent.get(peer, now_ns) for peer in listens}
+        late = [listens[peer] for peer, since_ns in self._absent.items() if now_ns - since_ns >= _ABSENT_NS]
         if not late or now_ns < self._reach_ns:
             return
         self._must_open = any(await asyncio.gather(*map(self._reaches, late)))
-        self._reach_ns = now_ns + (_OPEN_AGAIN_NS if self._must_open else _UNSEEN_NS)
+        self._reach_ns = now_ns + (_OPEN_AGAIN_NS if self._must_open else _ABSENT_NS)
 
     async def _reopen(self) -> None:
         """Reopen when it is this node's turn."""
         core = self._runner.core
         denied = core.wanted.denied()
         is_same = self._opened == self._wanted_session(self._opened.denied)
-        if is_same and denied <= self._opened.denied and not self._must_open:
+        unseen = self._unseen()
+        if is_same and denied <= self._opened.denied and not unseen and not self._must_open:
             return
         if self._is_my_turn():
+            for peer in unseen:
+                logs.node_unseen(node=peer)
+                self._mended_ns[peer] = self._clock.now_ns()
             wanted = self._wanted_session(denied)
             own = self._folder.identity.listen
             peers = tuple(each for each in core.wanted.listens().values() if each != own)
             await self._network.reopen(peers=peers, denied=tuple(sorted(denied)))
             self._opened, self._must_open = wanted, False
+
+    def _unseen(self) -> tuple[str, ...]:
+        """Nodes that another session may show. If it does not, they are of another release, perhaps."""
+        registered, since_ns = self._runner.core.wanted.registered(), self._clock.now_ns() - _MEND_AGAIN_NS
+        return tuple(
+            peer
+            for peer in self._network.unseen()
+            if peer in registered and self._mended_ns.get(peer, since_ns) <= since_ns
+        )
 
     def _is_my_turn(self) -> bool:
         me = self._runner.core.members.me.id

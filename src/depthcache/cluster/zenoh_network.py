@@ -66,6 +66,8 @@ _OPEN_MS = 3_000
 _FORGET_S = 60.0
 _CONFIRM_S = 1.5
 """After the session was reopened, other nodes are seen again within this, or they are gone."""
+_UNSEEN_S = 3.0
+"""How long a node is heard, but not seen, before that counts as a fault of the session."""
 _GRACE_S = 2.0
 """A request may wait for so long behind a node that takes nothing."""
 _CLOSE_AFTER_US = 1_000_000
@@ -165,6 +167,8 @@ class ZenohNetwork:
         self._reopening = asyncio.Lock()
         self._confirmed: set[str] = set()
         """Nodes that were seen since the session opened."""
+        self._unseen: dict[str, tuple[float, float]] = {}
+        """When nodes that are not seen as alive were heard first and last, by the clock of the event loop."""
 
     # --- the seam --------------------------------------------------------------------------
 
@@ -255,6 +259,7 @@ class ZenohNetwork:
         async with self._reopening:
             settings = replace(self._settings, peers=peers, denied=denied)
             self._confirmed = set()
+            self._unseen.clear()
             try:
                 await asyncio.to_thread(self._replace, session, me, settings)
             except self._zenoh.ZError as error:
@@ -264,6 +269,16 @@ class ZenohNetwork:
     def refuses(self, nodes: Iterable[str]) -> bool:
         """Whether the session has refused all these nodes since it opened."""
         return set(nodes) <= set(self._settings.denied)
+
+    def unseen(self) -> tuple[str, ...]:
+        """Nodes whose messages come, but which have not been seen as alive for some seconds.
+
+        Zenoh keeps one session for an id: when another process with the id of a node ends, the node's token
+        and subscriptions are forgotten although its session is open (1.10). A reopened session has them.
+        """
+        since_s = 0.0 if self._loop is None else self._loop.time() - _UNSEEN_S
+        found = [peer for peer, (first_s, last_s) in self._unseen.items() if first_s <= since_s <= last_s]
+        return tuple(sorted(found))
 
     async def lose(self) -> None:
         """End without a goodbye, as a process that was killed: for tests."""
@@ -487,7 +502,16 @@ class ZenohNetwork:
 
     def _told(self, sender: str, payload: bytes) -> None:
         if self._handler is not None and self._session is not None:
+            self._note_heard(sender)
             self._handler.on_tell(sender, payload)
+
+    def _note_heard(self, sender: str) -> None:
+        member = self._members.get(sender)
+        if self._loop is not None and (member is None or member.state is not MemberState.ALIVE):
+            now_s = self._loop.time()
+            first_s, last_s = self._unseen.get(sender, (now_s, now_s))
+            is_recent = now_s - last_s < _UNSEEN_S
+            self._unseen[sender] = first_s if is_recent else now_s, now_s
 
     def _asked(self, query: zenoh.Query, payload: bytes, proof: bytes) -> None:
         if self._session is None:
@@ -526,6 +550,7 @@ class ZenohNetwork:
             return
         if state is MemberState.ALIVE:
             self._confirmed.add(peer)
+            self._unseen.pop(peer, None)
         facts = node if node is not None else before.node if before is not None else None
         if facts is None or (before is not None and facts.run < before.node.run):
             return  # late news of an earlier process

@@ -98,7 +98,7 @@ class ProcessClock:
     """Time as a process notices it: not while it is frozen."""
 
     def __init__(self, clock: Clock, network: MemoryNetwork, skew_ms: int) -> None:
-        self._clock, self._network, self._skew_ms = clock, network, skew_ms
+        self._clock, self._network, self.skew_ms = clock, network, skew_ms
         self._is_writing = False
 
     def now_ns(self) -> int:
@@ -107,7 +107,7 @@ class ProcessClock:
 
     def wall_ms(self) -> int:
         """The node's own idea of the time."""
-        return WALL_MS + self._skew_ms + self._clock.now_ns // 1_000_000
+        return WALL_MS + self.skew_ms + self._clock.now_ns // 1_000_000
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """A timer of the process."""

@@ -69,7 +69,7 @@ class KeptNode:
             is_denied=lambda peer: peer in self.runner.core.wanted.denied(),
             is_sealed=self.is_sealed,
         )
-        clock = ProcessClock(cluster.clock, memory, 0)
+        self.clock = clock = ProcessClock(cluster.clock, memory, 0)
         disk = cluster.disks.setdefault(self.id, MemoryDisk())
         self.runner = NodeRunner(
             NodeCore(folder.identity.node, wanted),

@@ -465,6 +465,36 @@ def test_a_copy_of_a_node_that_runs_ends(cluster: KeptCluster, which: int) -> No
     cluster.run(test)
 
 
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_a_clock_that_jumps_ends_nothing_for_the_others(cluster: KeptCluster, is_alone: bool) -> None:
+    """Removals and tokens last until they have ended by the clock of another node, too."""
+
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first, jumping = cluster.nodes
+        await first.housekeeping.remove("5ca1ab1e")
+        await first.housekeeping.rotate_token(Role.READ, overlap_s=120)
+        await cluster.pass_s(30)
+        before = first.runner.core.wanted.tokens()
+        assert jumping.runner.core.wanted.tokens() == before
+        if is_alone:
+            cluster.wire.cut(jumping.id, first.id)
+            cluster.wire.cut(first.id, jumping.id)
+            await cluster.pass_s(3)
+        jumping.clock.skew_ms = 15 * 86_400_000
+        await cluster.pass_s(10)
+        cluster.wire.heal()
+        await cluster.pass_s(10)
+        for node in cluster.nodes:
+            assert node.runner.core.wanted.denied() == {"5ca1ab1e"}
+            assert node.runner.core.wanted.tokens() == before
+        await cluster.pass_s(120)
+        for node in cluster.nodes:
+            assert len(node.runner.core.wanted.tokens()) == len(before) - 1, "it has ended everywhere"
+
+    cluster.run(test)
+
+
 def test_a_session_that_does_not_show_a_node_is_reopened_in_turn(cluster: KeptCluster) -> None:
     """Not again and again: a reopened one shows the node, or never will."""
 

@@ -45,6 +45,8 @@ class Beat(msgspec.Struct, frozen=True, tag="beat"):
     """Of the wanted set."""
     reports: int
     """The number of the sender's last report."""
+    wall_ms: int = 0
+    """The sender's system clock; 0 of a release that does not say it."""
 
 
 class Reports(msgspec.Struct, frozen=True, tag="reports"):

@@ -92,6 +92,9 @@ class NodeCore:
         """Nodes whose processes are about to end."""
         self._unheard: set[str] = set()
         """Nodes that have not said what they hold since they were told that this process ends."""
+        self._wall_ms = 0
+        self._walls_ms: dict[str, int] = {}
+        """The system's clocks of other nodes at their last beats."""
         self._settle_ns: int | None = None
         """When to act without the registered nodes that have not been seen; None once the view is settled."""
         self._digests: dict[str, str] = {}
@@ -161,6 +164,7 @@ class NodeCore:
         The first node of a cluster registers itself. Every other one was registered by the node that let it
         join, and begins with the content of that node (`snapshot`).
         """
+        self._wall_ms = wall_ms
         registered = self.wanted.registered()
         if not registered:
             self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
@@ -254,6 +258,7 @@ class NodeCore:
 
     def on_time(self, now_ns: int, wall_ms: int) -> None:
         """A deadline has come."""
+        self._wall_ms = wall_ms
         dead = self.members.on_time(now_ns)
         for peer in dead:
             self._on_gone(peer)
@@ -263,9 +268,7 @@ class NodeCore:
             self._beat_ns = now_ns + _BEAT_NS
             self.books.look_again()
             self._drop_tombstones()
-            delta, changed = self.wanted.drop_ended(wall_ms=wall_ms)
-            if delta:
-                self._spread(delta, changed, now_ns)
+            self._drop_ended(now_ns)
             self._tell(None, self._beat())
 
     def on_tell(self, sender: str, payload: bytes, now_ns: int) -> None:
@@ -440,13 +443,14 @@ class NodeCore:
         self.books.on_gone(peer)
         self._ending.discard(peer)
         self._heard.pop(peer, None)
+        self._walls_ms.pop(peer, None)
         self._differs.discard(peer)
 
     def _beat(self) -> Beat:
-        return Beat(self._me.run, self.wanted.map.digest(), self._report)
+        return Beat(self._me.run, self.wanted.map.digest(), self._report, self._wall_ms)
 
     def _on_beat(self, sender: str, beat: Beat) -> None:
-        self._digests[sender] = beat.digest
+        self._digests[sender], self._walls_ms[sender] = beat.digest, beat.wall_ms
         if self._heard.get(sender, (0, 0)) != (beat.run, beat.reports):
             self._tell(sender, ReportsWanted())
         if beat.digest == self.wanted.map.digest():
@@ -458,6 +462,18 @@ class NodeCore:
             self._exchanging[request] = sender
             payload = messages.encode(self._content())
             self._commands.append(Ask(request, sender, payload, _CONTENT_TIMEOUT_S))
+
+    def _drop_ended(self, now_ns: int) -> None:
+        """Drop what has ended by the clocks of all nodes that are alive, and of another one at least: what one
+        node drops, all lose, and one clock alone may have jumped."""
+        others = self.wanted.registered() - {self._me.id}
+        alive = [peer for peer in self.members.alive() if peer in others]
+        if others and not alive:
+            return
+        agreed_ms = min([self._wall_ms, *(self._walls_ms.get(peer, 0) for peer in alive)])
+        delta, changed = self.wanted.drop_ended(wall_ms=agreed_ms)
+        if delta:
+            self._spread(delta, changed, now_ns)
 
     def _drop_tombstones(self) -> None:
         """Tombstones go once all registered nodes have reported the same content."""

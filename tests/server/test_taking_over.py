@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from depthcache import Book
+from depthcache import Book, Status
 from tests.server import exchanging, following
 from tests.server.asking import PATH, READ, diff
 from tests.server.clustering import EXCHANGE, Cluster, Node, as_node, issue
@@ -152,6 +152,20 @@ def test_reads_are_of_the_book_that_is_served(node: Node) -> None:
     assert not take_over(node), "there is no followed book"
     assert node.native.remove(EXCHANGE, BTC)
     assert node.ask(PATH).status == 404
+
+
+def test_a_read_gets_the_own_book_while_the_followed_one_is_not_current(
+    cluster: Cluster, node: Node
+) -> None:
+    """Its holders have gone, as a rule: that is why this node has a replica."""
+    followed, own = node.follow(BTC), node.hold(BTC)
+    node.native.set_holders(EXCHANGE, BTC, [cluster.dead("gone")])
+    followed.apply(diff(BTC, 201, 201, [["999.99", "1"]]))
+    assert followed.status is not Status.SYNCED
+    apply(101, own)
+    assert read(node)["last_update_id"] == 101
+    own.apply(diff(BTC, 201, 201, [["999.99", "1"]]))
+    assert node.ask(PATH).status == 425
 
 
 def test_without_a_followed_book_the_own_one_is_served_and_without_an_own_one_none(node: Node) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,7 @@ from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
 from depthcache.cluster.node_log import NodeLog
+from depthcache.cluster.node_metrics import NodeMetrics
 from depthcache.cluster.readiness import Readiness
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner, SystemClock
@@ -117,6 +119,7 @@ class ClusterNode:
         """A book was synced, here or at another node."""
         self._moves = Moves(options.folder / MOVES_FILE)
         self._log = NodeLog(now_ns=self._clock.now_ns)
+        self._metrics = NodeMetrics()
         self._addresses: dict[str, str] = {}
         """Of the servers of all nodes of the cluster that were seen, also of those that are away."""
         self._began: dict[BookKey, tuple[float, str]] = {}
@@ -399,6 +402,7 @@ class ClusterNode:
         """End what was kept for readers that have gone."""
         self.host.look(passed_s)
         self.following.look(passed_s)
+        self.server._metrics.set_more(self._counts())  # noqa: SLF001
         self._timer = self._clock.call_later(_LOOK_S, partial(self._look, _LOOK_S))
 
     def _check(self, passed_s: float = 0.0) -> None:
@@ -406,6 +410,14 @@ class ClusterNode:
         self._log.look(len(self.host.keys()))
         self._native.set_not_ready(self._ends or self._readiness.why_not())
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
+
+    def _counts(self) -> str:
+        core = self.runner.core
+        return self._metrics.text(
+            nodes=map(self._state_of, self._known_nodes()),
+            replicas=Counter(core.books.states().values()),
+            wanted=len(core.wanted.books()),
+        )
 
     def _readers(self, key: BookKey) -> int:
         """Of a book that the cluster keeps."""
@@ -534,16 +546,17 @@ class ClusterNode:
         seen = {each.id for each in core.members.not_dead()}
         return sorted(core.wanted.registered() | core.wanted.denied() | seen)
 
-    def _node_status(self, peer: str) -> dict[str, Any]:
+    def _state_of(self, peer: str) -> str:
         core = self.runner.core
-        node = core.members.node(peer)
-        state = "away"
         if peer in core.wanted.denied():
-            state = "removed"
-        elif core.members.is_alive(peer):
-            state = "draining" if peer in core.wanted.draining() else "alive"
-        elif node is not None:
-            state = "suspect"
+            return "removed"
+        if core.members.is_alive(peer):
+            return "draining" if peer in core.wanted.draining() else "alive"
+        return "away" if core.members.node(peer) is None else "suspect"
+
+    def _node_status(self, peer: str) -> dict[str, Any]:
+        core, state = self.runner.core, self._state_of(peer)
+        node = core.members.node(peer)
         report = core.wanted.certificates().get(peer)
         has_key = report is not None and report.issues
         facts: dict[str, Any] = {"id": peer, "state": state, "has_authority_key": has_key, "address": None}
@@ -591,9 +604,12 @@ class ClusterNode:
     def _on_synced(self, key: BookKey) -> None:
         self._news.set()
         began_s, source = self._began.pop(key, (time.monotonic(), ""))
-        self._note(key, "synced", source=source, took_s=time.monotonic() - began_s)
+        took_s = time.monotonic() - began_s
+        self._metrics.on_taken_over(took_s)
+        self._note(key, "synced", source=source, took_s=took_s)
 
     def _note(self, key: BookKey, what: str, *, source: str = "", why: str = "", took_s: float = 0.0) -> None:
+        self._metrics.on_move(what)
         self._moves.add(
             Move(
                 self._clock.wall_ms(), self.identity.node.id, *key, what,

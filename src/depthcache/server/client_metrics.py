@@ -37,6 +37,7 @@ class ClientMetrics:
         self._native = native
         self._collector = books.collector() if find_spec("prometheus_client") else None
         self._seen_reads, self._due_s = -1, 0.0
+        self._text = self._more = b""
 
     def renew(self, clock: Callable[[], float] = monotonic) -> None:
         """Look at the client, if `/metrics` was asked for since the last look and that is long ago enough.
@@ -48,9 +49,15 @@ class ClientMetrics:
             return
         self._seen_reads, self._due_s = reads, now_s + _EVERY_S
         try:
-            self._native.set_metrics(_text(self._collector.collect))
+            self._text = _text(self._collector.collect)
         except TimeoutError:
             return  # the loop is held: the text before stays
+        self._native.set_metrics(self._text + self._more)
+
+    def set_more(self, text: str) -> None:
+        """Show other families, too, in the Prometheus text format: what the owner of the server counts."""
+        self._more = text.encode()
+        self._native.set_metrics(self._text + self._more)
 
 
 def _text(collect: Callable[[], Iterator[Metric]]) -> bytes:

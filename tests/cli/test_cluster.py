@@ -435,6 +435,16 @@ def test_reasons_weight_and_moves_come_from_all_nodes_that_answer(monkeypatch: p
     assert len(moves) == 2, "without the authority no other node can be checked"
 
 
+def test_a_program_that_only_takes_connections_is_no_node() -> None:
+    """Another one uses the port, or the node is frozen: that is clear long before a response is late."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        node = NodeClient(url=url, token=READ, connect_s=0.01, timeout_s=2 * DEADLINE_S)
+        with pytest.raises(ConnectionFailed, match=r"no connection within 0\.01 s: does another program"):
+            node.ask("GET", "")
+    assert node.connect_s < NodeClient(url=url, token=READ).connect_s < 10
+
+
 @pytest.mark.slow
 def test_watch_looks_again_until_ctrl_c(commands: Commands) -> None:
     with running("cluster", "status", "--watch", "--json", *commands.where("read")) as program:

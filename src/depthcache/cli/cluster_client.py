@@ -16,6 +16,8 @@ from depthcache.foreign_text import clean, without_credentials
 __all__ = ["NodeClient", "NodeRefused", "find_node"]
 
 _TIMEOUT_S = 30.0
+_CONNECT_S = 5.0
+"""Native threads of a node accept connections, however busy it is."""
 _OK = 300
 _MOST_SHOWN = 500
 
@@ -49,6 +51,7 @@ class NodeClient:
         authority: PEM file of the certificate authorities to trust; None for those of the system.
         folder: the node's data folder; None if the node was named by its URL.
         timeout_s: how long to wait for a response.
+        connect_s: how long connecting may take, TLS included.
     """
 
     url: str
@@ -56,6 +59,7 @@ class NodeClient:
     authority: Path | None = None
     folder: Path | None = None
     timeout_s: float = _TIMEOUT_S
+    connect_s: float = _CONNECT_S
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON of a response. Raises ConnectionFailed, NodeRefused."""
@@ -65,6 +69,12 @@ class NodeClient:
             headers["Content-Type"] = "application/json"
         connection = self._connection()
         try:
+            try:
+                connection.connect()
+            except TimeoutError:
+                reason = f"no connection within {self.connect_s:g} s: does another program use this port?"
+                raise ConnectionFailed(url=self.url, reason=reason) from None
+            connection.sock.settimeout(self.timeout_s)
             connection.request(method, f"/v1/cluster{path}", content, headers)
             response = connection.getresponse()
             status, answer = response.status, response.read()
@@ -105,13 +115,13 @@ class NodeClient:
         parts = urlsplit(self.url)
         host, port = str(parts.hostname), parts.port
         if parts.scheme == "http":
-            return HTTPConnection(host, port, timeout=self.timeout_s)
+            return HTTPConnection(host, port, timeout=self.connect_s)
         try:
             context = ssl.create_default_context(cafile=self.authority)
         except OSError as error:  # ssl.SSLError is one
             allowed = f"the authority.pem of a node ({error.strerror or 'no certificate'})"
             raise InvalidArgument(name="--ca", value=str(self.authority), allowed=allowed) from None
-        return HTTPSConnection(host, port, timeout=self.timeout_s, context=context)
+        return HTTPSConnection(host, port, timeout=self.connect_s, context=context)
 
 
 def find_node(

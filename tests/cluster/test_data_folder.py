@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -48,7 +49,7 @@ def test_a_start_makes_a_cluster_with_a_name_an_authority_and_a_first_node(tmp_p
     given = folder.identity
     assert folder.path == tmp_path / "depthcache" / given.cluster
     assert given.is_issuer
-    assert given.node.run == 1
+    assert given.node.run == NOW.timestamp()
     assert trusts(given.authority, given.certificate, now=NOW)
     assert node_of(given.certificate) == (given.node.id, NOW + timedelta(days=7))
     assert "127.0.0.1" in hosts_of(given.certificate)
@@ -66,13 +67,27 @@ def test_all_files_are_for_their_owner_alone(path: Path) -> None:
     assert files == []
 
 
+def test_a_start_from_an_older_copy_is_later_than_the_last_one(path: Path) -> None:
+    """As of a backup, or of a virtual machine: other nodes ignore what an earlier run says."""
+    older = path.with_name("older")
+    shutil.copytree(path, older)
+    for _ in range(5):
+        folder = DataFolder.open(path, now=NOW)
+        last = folder.identity.node.run
+        folder.close()
+    folder = DataFolder.open(older, now=NOW + timedelta(minutes=1))
+    folder.close()
+    assert folder.identity.node.run > last
+
+
 def test_a_restart_keeps_the_id_and_the_ports_and_counts(path: Path) -> None:
     runs = []
     for _ in range(2):
         folder = DataFolder.open(path, now=NOW)
         runs.append(folder.identity)
         folder.close()
-    assert [each.node.run for each in runs] == [2, 3]
+    began = int(NOW.timestamp())
+    assert [each.node.run for each in runs] == [began + 1, began + 2]
     assert runs[0].node.id == runs[1].node.id
     assert (runs[0].listen, runs[0].node.address) == (runs[1].listen, runs[1].node.address)
     assert runs[0].listen != runs[0].node.address

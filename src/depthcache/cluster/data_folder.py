@@ -286,7 +286,9 @@ class DataFolder:
         lock = FolderLock(path)
         try:
             facts = _read_facts(path / "node.json")
-            facts = _resolved(replace(facts, run=facts.run + 1), options or NodeOptions())
+            # Also larger after a start from an older copy: others ignore messages of earlier runs.
+            run = max(facts.run + 1, int((now or datetime.now(UTC)).timestamp()))
+            facts = _resolved(replace(facts, run=run), options or NodeOptions())
             _write_facts(path, facts)
             folder = cls(path, lock, facts)
             folder._check(now or datetime.now(UTC))

@@ -22,7 +22,7 @@ class Node:
 
     Attributes:
         id: lower-case hexadecimal digits without a leading zero; kept over restarts with the node's data.
-        run: larger after every start of its process.
+        run: larger after every start of its process: seconds since 1970 then, as a rule.
         address: host and port at which other nodes and readers reach its server.
         zone: nodes of one zone fail together: a rack, a host; copies of a book go to different zones.
         capacity: its share of the books against the other nodes, larger than 0.

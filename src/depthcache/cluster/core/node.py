@@ -464,8 +464,9 @@ class NodeCore:
             self._commands.append(Ask(request, sender, payload, _CONTENT_TIMEOUT_S))
 
     def _drop_ended(self, now_ns: int) -> None:
-        """Drop what has ended by the clocks of all nodes that are alive, and of another one at least: what one
-        node drops, all lose, and one clock alone may have jumped."""
+        """Drop what has ended by the clocks of all nodes that are alive, another one at least.
+
+        What one node drops, all lose, and one clock alone may have jumped."""
         others = self.wanted.registered() - {self._me.id}
         alive = [peer for peer in self.members.alive() if peer in others]
         if others and not alive:

@@ -21,8 +21,6 @@ pub struct Call<'a> {
     pub request: &'a Parts,
     pub query: Query,
     pub path: Vec<(String, String)>,
-    /// Whether it reads the books that this server holds itself, also those that are hidden behind followed ones.
-    pub is_of_own: bool,
 }
 
 impl Call<'_> {
@@ -57,8 +55,7 @@ impl Call<'_> {
     pub fn book(&self) -> Result<Book, Problem> {
         let (exchange, symbol) = (self.path("exchange"), self.path("symbol"));
         let registry = &self.shared.registry;
-        let is_of_own = self.is_of_own || self.is_of_node();
-        registry.find_for(is_of_own, Some(exchange), symbol, true)
+        registry.find_to_read(self.is_of_node(), Some(exchange), symbol, true)
     }
 
     /// The same, once it may be read, or after as long as the sender waits for that.

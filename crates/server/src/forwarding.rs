@@ -49,7 +49,6 @@ pub struct OneBook<'a> {
     cluster: &'a Cluster,
     held: Arc<ClusterBook>,
     own: Option<Book>,
-    has_hidden: bool,
     patience: Patience,
 }
 
@@ -69,26 +68,20 @@ impl<'a> OneBook<'a> {
             cluster,
             held,
             own: registry.find(Some(&exchange), symbol, false).ok(),
-            has_hidden: registry.has_followed()
-                && registry.followed_and_own(&exchange, symbol).is_some(),
             patience: call.query.patience()?,
         }))
     }
 
-    /// The calls that read this server's books if they are current: the one that it serves, and its own replica where
-    /// that is hidden behind a followed one. Each looks at its book once, so that nothing can happen between a look and
-    /// the read: where all `gives_way`, holders are asked. None without a book.
-    pub fn of_own<'b>(&self, call: &Call<'b>) -> Vec<Call<'b>> {
-        let reads = |is_of_own| Call {
+    /// The call that reads this server's own replica if it is current. It looks at it once, so that nothing can happen
+    /// between a look and the read: where it `gives_way`, holders are asked. None without a replica.
+    pub fn of_own<'b>(&self, call: &Call<'b>) -> Option<Call<'b>> {
+        self.own.as_ref()?;
+        Some(Call {
             shared: call.shared,
             request: call.request,
             query: call.query.dropping(&STALE),
             path: call.path.clone(),
-            is_of_own,
-        };
-        let shown = self.own.as_ref().map(|_| reads(false));
-        let hidden = self.has_hidden.then(|| reads(true));
-        shown.into_iter().chain(hidden).collect()
+        })
     }
 
     /// Whether another replica may be in a better state than the one that this is said of.

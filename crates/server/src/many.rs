@@ -279,7 +279,7 @@ fn matching(call: &Call<'_>, exchange: Option<&str>, pattern: &Pattern) -> Vec<C
     for book in call.shared.registry.all() {
         if is_meant(&book.exchange, &book.symbol) {
             let chosen = Chosen {
-                here: Some(book),
+                here: Some(call.shared.registry.readable(book)),
                 elsewhere: None,
             };
             found.insert(chosen.names(), chosen);
@@ -306,7 +306,7 @@ fn named(
     hints: bool,
 ) -> Result<Chosen, Problem> {
     let registry = &call.shared.registry;
-    let here = registry.find_for(call.is_of_node(), exchange, symbol, hints);
+    let here = registry.find_to_read(call.is_of_node(), exchange, symbol, hints);
     let Some(cluster) = call.cluster() else {
         return here.map(|book| Chosen {
             here: Some(book),

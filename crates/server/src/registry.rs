@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use depthcache_book::follow::FollowSpec;
 use depthcache_book::market::{Market, MarketCell};
-use depthcache_book::query::ReadPolicy;
+use depthcache_book::query::{ReadPolicy, Reading};
 use depthcache_book::router::{Follower, Router};
 use depthcache_book::status::Status;
 use depthcache_wire::Numbers;
@@ -114,6 +114,11 @@ impl Served {
     /// The same, with the version that is seen.
     pub fn look_at_version<T>(&self, copy: impl FnOnce(&Market, Version) -> T) -> T {
         self.source().look_at_version(copy)
+    }
+
+    /// Whether it can be trusted now.
+    pub(crate) fn is_synced(&self) -> bool {
+        self.look(|market| market.status_info().status == Status::Synced)
     }
 
     /// The body that a read of so many levels would make now, if it is kept and is not too old.
@@ -352,6 +357,28 @@ impl Registry {
         let name = (found.exchange.clone(), found.symbol.clone());
         let own = self.hidden.lock().get(&name).cloned();
         own.ok_or_else(|| self.unknown(exchange, symbol, false))
+    }
+
+    /// As `find_for`, for one read: the own book that is hidden behind a followed one while that is not current.
+    pub fn find_to_read(
+        &self,
+        is_node: bool,
+        exchange: Option<&str>,
+        symbol: &str,
+        hints: bool,
+    ) -> Result<Book, Problem> {
+        let found = self.find_for(is_node, exchange, symbol, hints)?;
+        Ok(self.readable(found))
+    }
+
+    /// The book to read in place of a found one: the own one that is hidden behind it while it is not current.
+    pub fn readable(&self, found: Book) -> Book {
+        if !found.is_followed() || found.is_synced() {
+            return found;
+        }
+        let name = (found.exchange.clone(), found.symbol.clone());
+        let own = self.hidden.lock().get(&name).cloned();
+        own.filter(|own| own.is_synced()).unwrap_or(found)
     }
 
     fn unhide(&self, exchange: &str, symbol: &str) -> Option<Book> {

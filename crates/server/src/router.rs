@@ -74,7 +74,6 @@ async fn respond(
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
         request: &parts,
-        is_of_own: false,
     };
     match route.endpoint {
         Endpoint::Books if call.query.get("symbols").is_some() => many::read(&call).await,
@@ -98,7 +97,7 @@ async fn of_book(call: &Call<'_>, read: BookRead) -> Result<Response, Problem> {
     let Some(book) = OneBook::of(call)? else {
         return of_book_here(call, read).await;
     };
-    for own in book.of_own(call) {
+    if let Some(own) = book.of_own(call) {
         match of_book_here(&own, read).await {
             Err(why) if OneBook::gives_way(&why) => {}
             found => return found,

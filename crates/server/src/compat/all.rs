@@ -132,7 +132,6 @@ async fn read(
         request: &request,
         query,
         path: Vec::new(),
-        is_of_own: false,
     };
     let response = many::read(&call).await;
     let response = response.map_err(|why| why.message().to_owned())?;

@@ -108,7 +108,7 @@ impl<'a> Asked<'a> {
         let hints = elsewhere(self, shared).is_none();
         let is_node = self.compat.is_for_nodes;
         let registry = &shared.registry;
-        let found = registry.find_for(is_node, Some(exchange), market, hints);
+        let found = registry.find_to_read(is_node, Some(exchange), market, hints);
         found.map_err(|why| {
             let (market, exchange) = (shortened(market), shortened(exchange));
             let words = format!(

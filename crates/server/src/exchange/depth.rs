@@ -14,7 +14,7 @@ use super::admission::Admission;
 use super::events::Head;
 use super::refusal::{JSON, Refusal};
 use super::rules::VenueRules;
-use super::{Exchange, held, time_ms};
+use super::{Exchange, time_ms};
 use crate::call::typed;
 use crate::forwarding;
 use crate::registry::Book;
@@ -31,7 +31,10 @@ pub async fn respond(
     let (symbol, limit) = question(venue, query)?;
     if shared.cluster.is_some() && !admission.is_node {
         // Its own book in one look: between two of them it might cease to be readable.
-        if let Some(book) = held(&shared.registry, venue, &symbol, admission)
+        let own = shared
+            .registry
+            .find_to_read(false, Some(&venue.name), &symbol, false);
+        if let Ok(book) = own
             && let Ok(read) = book.look(|market| read(market, &book, limit))
         {
             return Ok(encoded(venue, &book, &read));

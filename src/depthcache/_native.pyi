@@ -816,9 +816,9 @@ class BookServer:
     def set_aliases(self, aliases: dict[str, str]) -> None:
         """Replace the other names of exchanges: the name of the exchange by each of them."""
     def add_followed(self, exchange: str, symbol: str, book: BookReader[float | Decimal]) -> None:
-        """Serve a followed book, which other nodes hold, to readers but to no node. A book from `add` with these
-        names is hidden behind it: nodes get that one, and its updates are kept for readers. Raises ValueError
-        for a frozen one."""
+        """Serve a followed book, which other nodes hold, to readers but to no node. A book from `add` with
+        these names is hidden behind it: nodes get that one, and its updates are kept for readers. Raises
+        ValueError for a frozen one."""
     def take_over(self, exchange: str, symbol: str, *, is_exact: bool) -> bool:
         """Let the hidden book take the place of the followed one, so that each reader gets every update once.
 

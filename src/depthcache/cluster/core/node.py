@@ -343,7 +343,6 @@ class NodeCore:
         """Another node said that another process runs as this one."""
         self._stop(_RUNS_TWICE)
 
-
     def on_copy_failed(self, key: BookKey) -> None:
         """A sibling did not give its book."""
         self.books.on_copy_failed(key)

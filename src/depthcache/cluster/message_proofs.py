@@ -63,14 +63,16 @@ class MessageProofs:
         length = len(self._certificate).to_bytes(_LENGTH_BYTES, "big")
         return length + self._certificate + signature
 
-    def signer(self, proof: bytes, what: str, payload: bytes) -> str | None:
-        """The id of the node that signed this very message; None if none of the cluster did."""
+    def signer(self, proof: bytes, what: str, payload: bytes, *, keeps: bool = True) -> str | None:
+        """The id of the node that signed this very message; None if none of the cluster did.
+
+        `keeps`: whether to keep its certificate until `forget`: the next message is checked sooner."""
         from cryptography.exceptions import InvalidSignature
 
         end = _LENGTH_BYTES + int.from_bytes(proof[:_LENGTH_BYTES], "big")
         certificate, signature = proof[_LENGTH_BYTES:end], proof[end:]
         try:
-            signer = self._known.get(certificate) or self._check(certificate)
+            signer = self._known.get(certificate) or self._check(certificate, keeps=keeps)
             if signer is None or not signer.from_ <= datetime.now(UTC) <= signer.until:
                 return None
             signer.key.verify(signature, _content(what, payload), self._scheme)
@@ -78,7 +80,12 @@ class MessageProofs:
             return None
         return signer.node
 
-    def _check(self, der: bytes) -> _Signer | None:
+    def forget(self, node: str) -> None:
+        """Keep no certificate of a node any longer."""
+        for der in [der for der, signer in tuple(self._known.items()) if signer.node == node]:
+            self._known.pop(der, None)
+
+    def _check(self, der: bytes, *, keeps: bool) -> _Signer | None:
         found: x509.Certificate = self._x509.load_der_x509_certificate(der)
         pem = found.public_bytes(self._serialization.Encoding.PEM).decode("ascii")
         if not trusts(self._authority, pem, now=datetime.now(UTC)):
@@ -88,7 +95,8 @@ class MessageProofs:
         signer = _Signer(str(name.value), key, found.not_valid_before_utc, found.not_valid_after_utc)
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[der] = signer
+        if keeps:
+            self._known[der] = signer
         return signer
 
 

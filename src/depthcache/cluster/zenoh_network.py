@@ -430,12 +430,14 @@ class ZenohNetwork:
         assert self._proofs is not None  # noqa: S101 - made before the session
         return self._proofs.sign(key, payload)
 
-    def _is_signed(self, node: str, proof: zenoh.ZBytes | bytes | None, key: str, payload: bytes) -> bool:
+    def _is_signed(
+        self, node: str, proof: zenoh.ZBytes | bytes | None, key: str, payload: bytes, *, keeps: bool = True
+    ) -> bool:
         """Whether the node signed that."""
         if self._proofs is None or proof is None:
             return False
         given = proof if isinstance(proof, bytes) else proof.to_bytes()
-        return self._proofs.signer(given, key, payload) == node
+        return self._proofs.signer(given, key, payload, keeps=keeps) == node
 
     def _received(self, sample: zenoh.Sample) -> tuple[str, bytes] | None:
         """Sender and payload of a message; None if the sender is not proven, or it came before."""
@@ -495,7 +497,7 @@ class ZenohNetwork:
             return
         if sample.kind != self._zenoh.SampleKind.PUT:
             self._post(self._lost, node)
-        elif self._is_signed(node.id, _bytes(proof), key, b""):
+        elif self._is_signed(node.id, _bytes(proof), key, b"", keeps=False):
             self._post(self._seen, node.id, node, MemberState.ALIVE)
 
     # --- on the event loop -------------------------------------------------------------------
@@ -574,8 +576,11 @@ class ZenohNetwork:
     def _drop(self, peer: str) -> None:
         del self._members[peer]
         self._confirmed.discard(peer)
+        self._unseen.pop(peer, None)
         with self._lock:
-            self._newest.pop(peer, None)
+            self._newest.pop(peer, None)  # what a node that is no member tells is ignored
+        if self._proofs is not None:
+            self._proofs.forget(peer)
 
 
 def _access(denied: tuple[str, ...]) -> Mapping[str, Any]:

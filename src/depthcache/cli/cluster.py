@@ -198,8 +198,8 @@ def start(cluster: str | None, data_dir: Path | None, as_json: bool, depth: int,
     depthcache cluster start --listen 10.0.0.1 --zone rack1
     depthcache cluster start --data-dir DIR --port 0 --node-port 0 --json
 
-    Exit code 0: it ran until it was asked to end, or has left. 2: it could not run, was removed, or runs
-    twice, from a copy of its folder.
+    Exit code 0: it ran until it was asked to end, or has left. 2: it could not run, was removed, or runs from
+    the copy of a folder that is in use.
     """
     from depthcache.cli.cluster_node import run, started
 

@@ -48,7 +48,16 @@ from depthcache.venues.venue import Venue
 __all__ = ["ClientCore"]
 
 _CONNECTION_TIMERS = frozenset(
-    {Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW, Timer.OVERLAP}
+    {
+        Timer.CONNECT,
+        Timer.OPENING,
+        Timer.MESSAGE,
+        Timer.REPLY,
+        Timer.LIFE,
+        Timer.RENEW,
+        Timer.OVERLAP,
+        Timer.IDLE,
+    }
 )
 _KINDS = {
     Timer.BUDGET: "budget",

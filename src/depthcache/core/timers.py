@@ -31,6 +31,8 @@ class Timer(Enum):
     """When to request a sign of life from a quiet slot."""
     RENEW = "renew"
     """When to replace the connection of a slot, before the exchange cuts it."""
+    IDLE = "idle"
+    """When to close the connection of a slot without streams."""
     BUDGET = "budget"
     """When to check whether a weight budget has room for the next request."""
     RESPONSE = "answer"

@@ -45,7 +45,7 @@ long again: another one has the same books. Far nodes have more time (`_sibling_
 _SIBLING_REPLY_S = 2.0
 _OPENING_TRIPS = 2
 """TCP, TLS and the handshake are three; one is enough for a first guess of the way to a node."""
-_TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW)
+_TIMERS = (Timer.CONNECT, Timer.OPENING, Timer.MESSAGE, Timer.REPLY, Timer.LIFE, Timer.RENEW, Timer.IDLE)
 
 
 class SlotOwner(Protocol):

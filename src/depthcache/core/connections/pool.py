@@ -32,6 +32,9 @@ __all__ = ["ConnectionPool"]
 
 _LOOK_NS = 250_000_000
 _AGAIN_S = 60.0
+_IDLE_NS = 10_000_000_000
+"""How long a connection without streams stays: the exchange limits how often one may connect, and programs
+that add and remove a book again and again would soon have to wait for minutes."""
 _SOON_S = 10.0
 """The pause before a successor, so that connections announced to end immediately do not cause a storm."""
 
@@ -96,7 +99,7 @@ class ConnectionPool:
         self._arbitrations.pop(name, None)
         self._moves.pop(name, None)
         for slot in self._slots_of(name):
-            self._leave(slot, name, now_ns)
+            self._leave(slot, name, now_ns, stays=True)
         self._slot_of.pop(name, None)
         self._not_served.forget(name)
 
@@ -145,7 +148,10 @@ class ConnectionPool:
             return
         if number in self._handovers:
             self._look_again(slot, now_ns)
-        slot.recover(now_ns)
+        if slot.subscriptions.subscribers():
+            slot.recover(now_ns)
+        else:
+            self._end(slot)
 
     # --- what happened ---------------------------------------------------------------------
 
@@ -219,6 +225,7 @@ class ConnectionPool:
 
     def on_end_of_life(self, slot: ConnectionSlot, now_ns: int) -> None:
         """The connection of a slot will end: prepare another one."""
+        self.on_idle(slot)
         if self._is_in_handover(slot) or slot.number not in self._slots:
             return
         if slot.is_young(now_ns):
@@ -238,6 +245,7 @@ class ConnectionPool:
             if handover.old is slot:
                 self._take_over(self._slots[number], handover, now_ns)
                 return
+        self.on_idle(slot)
         for name, move in tuple(self._moves.items()):
             if self._slot_of.get(name) is slot:
                 self._finish_move(name, move, now_ns)
@@ -245,6 +253,11 @@ class ConnectionPool:
                 self._give_up_move(slot, name, now_ns)
         if self._venue.servers and slot.number in self._slots and slot.number not in self._handovers:
             self._join(slot, now_ns)
+
+    def on_idle(self, slot: ConnectionSlot) -> None:
+        """Close a connection that has had no streams for a while."""
+        if slot.number in self._slots and not slot.subscriptions.subscribers():
+            self._end(slot)
 
     def on_look(self, successor: ConnectionSlot, now_ns: int) -> None:
         """Check whether a successor can take over."""
@@ -399,20 +412,27 @@ class ConnectionPool:
         )
         return next((each for each in fitting if each.is_open), None)
 
-    def _leave(self, slot: ConnectionSlot, name: str, now_ns: int) -> None:
+    def _leave(self, slot: ConnectionSlot, name: str, now_ns: int, *, stays: bool = False) -> None:
+        """`stays`: the connection is sound, and may be of use without streams."""
         feed = slot.subscriptions.subscriber(name)
         if feed is not None:
             feed.drop()
-        if feed is not None and slot.subscriptions.is_last(name):
-            self._handovers.pop(slot.number, None)
-            self._context.deadlines.clear(slot.number, Timer.OVERLAP)
-            for number, handover in tuple(self._handovers.items()):
-                if handover.old is slot:
-                    del self._handovers[number]
-            slot.shut()
-            self._slots.pop(slot.number, None)
-        else:
-            slot.remove(name, now_ns)
+        is_last = feed is not None and slot.subscriptions.is_last(name)
+        if is_last and (not stays or slot.connection is None or self._is_in_handover(slot)):
+            self._end(slot)
+            return
+        slot.remove(name, now_ns)
+        if is_last:
+            self._context.deadlines.set(Timer.IDLE, slot.number, now_ns + _IDLE_NS)
+
+    def _end(self, slot: ConnectionSlot) -> None:
+        self._handovers.pop(slot.number, None)
+        self._context.deadlines.clear(slot.number, Timer.OVERLAP)
+        for number, handover in tuple(self._handovers.items()):
+            if handover.old is slot:
+                del self._handovers[number]
+        slot.shut()
+        self._slots.pop(slot.number, None)
 
     def _slots_of(self, name: str) -> list[ConnectionSlot]:
         return [slot for slot in self._slots.values() if name in slot.subscriptions]

@@ -98,6 +98,8 @@ class Streams:
             if slot is not None:
                 if timer is Timer.OVERLAP:
                     pool.on_look(slot, now_ns)
+                elif timer is Timer.IDLE:
+                    pool.on_idle(slot)
                 else:
                     slot.on_timer(timer, now_ns)
                 return True

@@ -210,7 +210,10 @@ async def test_a_half_open_connection_is_noticed_by_the_missing_pong(listening: 
         network.open(1, f"ws://{host}/ws")
         closed = await listener.closing_of(1)
         assert pings.is_set()
-        assert closed == Closed(None, "half-open: silent for 0.05 s, no pong within 0.05 s")
+        assert closed.code is None
+        assert closed.reason.startswith(
+            "half-open: silent for 0.05 s, no pong within "
+        )  # more on a slow machine
 
 
 async def test_a_quiet_connection_that_answers_pings_stays(listening: Listening) -> None:

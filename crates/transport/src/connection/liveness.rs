@@ -142,7 +142,7 @@ impl Liveness {
             ));
         }
         let quiet = self.quiet.as_secs_f64();
-        let patience = self.patience.as_secs_f64();
+        let patience = (self.patience.as_secs_f64() * 1_000.0).round() / 1_000.0;
         ConnectionEnd::because(format!(
             "half-open: silent for {quiet} s, no pong within {patience} s"
         ))

@@ -249,7 +249,8 @@ class WebSocket:
             await self._patience(asked_ns)
             if self._heard_ns() < asked_ns:
                 return Closed(
-                    None, f"half-open: silent for {ears.quiet_s:g} s, no pong within {self._pong_s:g} s"
+                    None,
+                    f"half-open: silent for {ears.quiet_s:g} s, no pong within {round(self._pong_s, 3):g} s",
                 )
 
     def _heard_ns(self) -> int:

@@ -211,9 +211,8 @@ async def test_a_half_open_connection_is_noticed_by_the_missing_pong(listening: 
         closed = await listener.closing_of(1)
         assert pings.is_set()
         assert closed.code is None
-        assert closed.reason.startswith(
-            "half-open: silent for 0.05 s, no pong within "
-        )  # more on a slow machine
+        # More than 0.05 s on a slow machine.
+        assert closed.reason.startswith("half-open: silent for 0.05 s, no pong within ")
 
 
 async def test_a_quiet_connection_that_answers_pings_stays(listening: Listening) -> None:

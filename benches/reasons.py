@@ -70,6 +70,12 @@ REASONS = (
         "As for the CPU of a message; and measure on more cores than there are busy threads.",
     ),
     Reason(
+        r"read of a book (of its own|through another node)",
+        "Three nodes and the exchange share the two cores of this machine: a read probably waits until a "
+        "thread that applies frames or checks other nodes gives its core back. The bare handler is alone.",
+        "Measure with a core for each node; and give threads that serve readers a higher priority.",
+    ),
+    Reason(
         r"each item taken",
         "An item looks up its market, takes its lock, copies levels and makes objects. With 500 books, the "
         "memory of each has left the nearest caches; an empty call never waits for memory.",

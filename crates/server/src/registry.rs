@@ -329,9 +329,12 @@ impl Registry {
     pub(crate) fn followed_and_own(&self, exchange: &str, symbol: &str) -> Option<(Book, Book)> {
         let exchanges = self.exchanges.read();
         let shown = exchanges.get(exchange)?.get(symbol)?;
+        Some((shown.clone(), self.hidden_behind(shown)?))
+    }
+
+    fn hidden_behind(&self, shown: &Book) -> Option<Book> {
         let name = (shown.exchange.clone(), shown.symbol.clone());
-        let own = self.hidden.lock().get(&name)?.clone();
-        Some((shown.clone(), own))
+        self.hidden.lock().get(&name).cloned()
     }
 
     /// A book is served as this own one from now on, which was hidden behind it.
@@ -354,9 +357,8 @@ impl Registry {
         if !is_node || !found.is_followed() {
             return Ok(found);
         }
-        let name = (found.exchange.clone(), found.symbol.clone());
-        let own = self.hidden.lock().get(&name).cloned();
-        own.ok_or_else(|| self.unknown(exchange, symbol, false))
+        self.hidden_behind(&found)
+            .ok_or_else(|| self.unknown(exchange, symbol, false))
     }
 
     /// As `find_for`, for one read: the own book that is hidden behind a followed one while that is not current.
@@ -376,8 +378,7 @@ impl Registry {
         if !found.is_followed() || found.is_synced() {
             return found;
         }
-        let name = (found.exchange.clone(), found.symbol.clone());
-        let own = self.hidden.lock().get(&name).cloned();
+        let own = self.hidden_behind(&found);
         own.filter(|own| own.is_synced()).unwrap_or(found)
     }
 

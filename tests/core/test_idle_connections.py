@@ -19,10 +19,7 @@ def test_books_that_come_and_go_quickly_do_not_use_up_the_connects(engine: Engin
 
 
 def test_a_connection_without_books_ends_after_ten_seconds(engine: Engine) -> None:
-    bench = Bench(router=engine.Router())
-    bench.add("AUSDT")
-    bench.run_until(bench.all_synced, within_s=60)
-    bench.core.remove(bench.ids.pop("AUSDT"), bench.now_ns)
+    bench = without_books(engine)
     bench.run(9)
     assert [socket.streams for socket in bench.exchange.sockets.values()] == [set()]
     bench.run(2)
@@ -32,11 +29,17 @@ def test_a_connection_without_books_ends_after_ten_seconds(engine: Engine) -> No
 
 
 def test_a_connection_without_books_that_is_lost_is_not_opened_again(engine: Engine) -> None:
-    bench = Bench(router=engine.Router())
-    bench.add("AUSDT")
-    bench.run_until(bench.all_synced, within_s=60)
-    bench.core.remove(bench.ids.pop("AUSDT"), bench.now_ns)
+    bench = without_books(engine)
     bench.run(1)
     bench.exchange.close_all()
     bench.run(120)
     assert len(bench.exchange.connects) == 1
+
+
+def without_books(engine: Engine) -> Bench:
+    """A client whose only book was just removed."""
+    bench = Bench(router=engine.Router())
+    bench.add("AUSDT")
+    bench.run_until(bench.all_synced, within_s=60)
+    bench.core.remove(bench.ids.pop("AUSDT"), bench.now_ns)
+    return bench

@@ -871,9 +871,9 @@ class BookServer:
     def readers(self, exchange: str, symbol: str) -> int:
         """Connections that follow a book, counted for each of its streams and views."""
     def keep_for_readers(self, exchange: str, symbol: str, is_kept: bool) -> None:
-        """A book is served here for its readers alone, because other nodes hold it now, or as a replica
-        again. `is_kept`: which of both. Readers that can move are told where it is, at each call, and new
-        ones go there. Raises ValueError for a server that is no node."""
+        """Keep an own book only for its present readers, because other nodes hold it now, or serve it as a
+        replica again (`is_kept` False). Each call tells the readers that can move which nodes hold the book,
+        and new ones are sent there. Raises ValueError for a server that is no node."""
     def set_authority(self, authority: str) -> None:
         """Show nodes that want to join the certificates of the cluster's authority, in PEM, and let them ask.
 

@@ -270,8 +270,8 @@ impl BookServer {
         self.inner.readers(exchange, symbol)
     }
 
-    /// A book is served here for its readers alone, because other nodes hold it now, or as a replica again. Raises
-    /// ValueError for a server that is no node.
+    /// Keep an own book only for its present readers, because other nodes hold it now, or serve it as a
+    /// replica again (`is_kept` False). Raises ValueError for a server that is no node.
     fn keep_for_readers(&self, exchange: &str, symbol: &str, is_kept: bool) -> PyResult<()> {
         let kept = self.inner.keep_for_readers(exchange, symbol, is_kept);
         kept.map_err(PyValueError::new_err)

@@ -239,8 +239,8 @@ impl Server {
         Ok(())
     }
 
-    /// A book is served here for its readers alone, because other nodes hold it now, or as a replica again. Readers
-    /// that can move are told where it is, at each call. Errors are words for people.
+    /// Keep an own book only for its present readers, because other nodes hold it now, or serve it as a replica again.
+    /// Each call tells the readers that can move which nodes hold the book. The error is a message for people.
     pub fn keep_for_readers(
         &self,
         exchange: &str,

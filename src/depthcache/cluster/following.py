@@ -33,8 +33,8 @@ another node in less, and continues."""
 LOST_S = 1.0
 """After so long without sync the node's own book takes its place even if readers must start over."""
 EXACT_S = 2.0
-"""For so long the own book takes over only at the very update id of the followed one. Two connections may get
-updates cut at other ids, for ever."""
+"""For so long, the own book takes over only when both are at the same update id. After that, any id that is
+not behind will do: two connections may cut their updates at different ids and never meet."""
 
 
 class Shown(Protocol):

@@ -180,8 +180,9 @@ class Housekeeping:
     async def rotate_token(self, role: Role, *, overlap_s: float) -> str:
         """The secret of a new token for any role but joining; earlier ones of it end after `overlap_s`.
 
-        All nodes accept it before this returns or soon after. It is on disk before the others are told that
-        they end. Raises ChangeNotStored, UsageError, OSError; after an OSError nothing has changed.
+        Nodes that are up accept it within about a second (each looks once a second), the others when they are
+        back. The secret is on disk before the earlier tokens are given an end. Raises ChangeNotStored,
+        UsageError, OSError; after an OSError nothing has changed.
         """
         if role not in _FILES:
             raise UsageError("a token for a further node is issued, not rotated")

@@ -41,8 +41,8 @@ class NativeServer:
             self._native.set_denied(sorted(nodes))
 
     def keep_for_readers(self, key: BookKey, *, is_kept: bool) -> None:
-        """A book is served for its readers alone, or as a replica again: those that can move are told where
-        it is, at each call."""
+        """Keep an own book only for its present readers, or serve it as a replica again. Each call tells the
+        readers that can move which nodes hold the book."""
         if self._is_node:
             self._native.keep_for_readers(*key, is_kept)
 

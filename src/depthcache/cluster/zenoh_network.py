@@ -76,7 +76,7 @@ _THREADS = "(rx: (worker_threads: 64), net: (worker_threads: 8))"
 """Of the process, in Zenoh's notation; 64 more threads take 0.7 MB (2026-11-30)."""
 _ANSWERED, _REFUSED = "answer", "refusal"
 _NUMBER = ">QQ"
-"""Before the proof of what is told: the sender's run, and the number of the message."""
+"""The sender's run and the number of the message; they precede the proof of a message that is told."""
 _NUMBER_BYTES = struct.calcsize(_NUMBER)
 _ALL = [
     "put",

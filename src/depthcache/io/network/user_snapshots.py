@@ -2,8 +2,7 @@
 
 A network that wraps the real one and sends snapshot requests to the callable, each on a separate thread. The
 callable can block neither the event loop nor the exit of the program: calls that have not returned when the
-client ends are abandoned. The core schedules and budgets these
-requests like its own.
+client ends are abandoned. The core schedules and budgets these requests like its own.
 """
 
 from __future__ import annotations

@@ -31,6 +31,15 @@ def test_secrets_survive_a_restart_and_are_in_no_file_in_the_clear(tmp_path: Pat
     assert SECRET not in repr(one)
 
 
+def test_secrets_of_a_newer_release_are_refused_as_such_and_stay(tmp_path: Path) -> None:
+    store(tmp_path).put("x", {"v": "1"}, wall_ms=5)
+    newer = (tmp_path / "credentials").read_bytes().replace(b"credentials 1\n", b"credentials 2\n")
+    (tmp_path / "credentials").write_bytes(newer)
+    with pytest.raises(DataFolderUnusable, match="newer release"):
+        store(tmp_path)
+    assert (tmp_path / "credentials").read_bytes() == newer
+
+
 def test_the_newest_edit_wins_in_both_orders_and_removals_stay(tmp_path: Path) -> None:
     one, two = store(tmp_path / "1", "a1"), store(tmp_path / "2", "b2")
     one.put("x", {"v": "old"}, wall_ms=5)

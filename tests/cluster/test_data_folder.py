@@ -25,6 +25,7 @@ from depthcache.cluster.data_folder import (
     find_folder,
 )
 from depthcache.cluster.errors import DataFolderUnusable, JoinRefused
+from depthcache.cluster.wanted_file import WantedFile
 from depthcache.errors import InvalidArgument, UsageError
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -150,6 +151,26 @@ def test_a_folder_of_a_newer_release_is_refused_as_such(path: Path) -> None:
     (path / "node.json").write_text(json.dumps({**facts, "version": 2}))
     with pytest.raises(DataFolderUnusable, match="newer release"):
         DataFolder.open(path, now=NOW)
+
+
+def test_what_a_newer_release_added_to_the_facts_is_kept(path: Path) -> None:
+    facts = json.loads((path / "node.json").read_text())
+    added = {"rack": {"row": 3}, "unknown": ["x"]}
+    (path / "node.json").write_text(json.dumps(facts | added))
+    DataFolder.open(path, now=NOW).close()
+    found = json.loads((path / "node.json").read_text())
+    assert {name: found[name] for name in added} == added
+    assert found.keys() == facts.keys() | added.keys()
+
+
+def test_a_journal_with_records_of_a_newer_release_is_refused_as_such_and_stays(path: Path) -> None:
+    journal = WantedFile(path / "wanted.journal")
+    journal.load()
+    journal.append([b'{"type":"packed_content","cells":[]}'])
+    before = journal.path.read_bytes()
+    with pytest.raises(DataFolderUnusable, match="a newer one wrote it"):
+        DataFolder.open(path, now=NOW)
+    assert journal.path.read_bytes() == before
 
 
 def test_files_of_another_cluster_or_node_are_refused_by_name(path: Path) -> None:

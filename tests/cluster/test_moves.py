@@ -37,6 +37,13 @@ def test_lines_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     assert history.all() == (move(1), move(2)) == Moves(path).all()
 
 
+def test_what_a_newer_release_adds_to_a_move_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "moves.jsonl"
+    Moves(path).add(move(1))
+    path.write_bytes(path.read_bytes().replace(b'"at_ms": 1', b'"at_ms": 1, "weight": 5'))
+    assert Moves(path).all() == (move(1),)
+
+
 def test_a_full_disk_costs_the_file_alone(tmp_path: Path) -> None:
     history = Moves(tmp_path / "missing" / "moves.jsonl")
     history.add(move(1))

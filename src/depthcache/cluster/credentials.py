@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CredentialStore", "exported"]
 
-_MAGIC = b"depthcache credentials 1\n"
+_ANY_MAGIC = b"depthcache credentials "
+_MAGIC = _ANY_MAGIC + b"1\n"
 _NONCE_BYTES, _KEY_BYTES = 12, 32
 _MOST_NAMES, _MOST_BYTES = 1_000, 256 << 10
 
@@ -128,6 +129,9 @@ class CredentialStore:
         content = read_secret(self._file)
         start = len(_MAGIC) + _NONCE_BYTES
         nonce, encrypted = content[len(_MAGIC) : start], content[start:]
+        if content.startswith(_ANY_MAGIC) and not content.startswith(_MAGIC):
+            reason = "was written by a newer release: run that one, or restore the folder from a copy"
+            raise DataFolderUnusable(path=str(self._file), reason=reason)
         from cryptography.exceptions import InvalidTag
 
         key = self._key()

@@ -187,6 +187,8 @@ class _Facts:
     egress: str
     capacity: float
     peers: tuple[str, ...]
+    unknown: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What a newer release wrote beside that; kept."""
 
     @property
     def all_hosts(self) -> tuple[str, ...]:
@@ -379,7 +381,13 @@ class DataFolder:
         wanted = WantedSet(self._facts.id)
         try:
             load(wanted, file.load())
-        except (MalformedClusterMessage, OSError) as error:
+        except MalformedClusterMessage as error:  # its checksum is right
+            reason = (
+                f"has a record that this release cannot read ({error.reason}): a newer one wrote it. Run "
+                f"that one, or {_REJOIN}"
+            )
+            raise DataFolderUnusable(path=str(file.path), reason=reason) from None
+        except OSError as error:
             raise DataFolderUnusable(
                 path=str(file.path), reason=f"cannot be read ({error}): {_REJOIN}"
             ) from None
@@ -658,7 +666,9 @@ def _draft_of(path: Path) -> Generator[Path]:
 
 
 def _write_facts(path: Path, facts: _Facts) -> None:
-    write_secret(path / "node.json", (json.dumps(asdict(facts), indent=2) + "\n").encode())
+    known = asdict(facts)
+    content = known.pop("unknown") | known
+    write_secret(path / "node.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def _read_facts(path: Path) -> _Facts:
@@ -666,7 +676,11 @@ def _read_facts(path: Path) -> _Facts:
     try:
         found = cast("dict[str, Any]", json.loads(content))
         version = int(found["version"])
-        facts = _Facts(**{name: found[name] for name in _Facts.__dataclass_fields__})
+        names = _Facts.__dataclass_fields__.keys() - {"unknown"}
+        facts = _Facts(
+            **{name: found[name] for name in names},
+            unknown={name: value for name, value in found.items() if name not in names},
+        )
         facts = replace(
             facts, hosts=_texts(facts.hosts), peers=_texts(facts.peers), capacity=float(facts.capacity)
         )

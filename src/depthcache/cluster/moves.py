@@ -56,7 +56,7 @@ class Moves:
                 for line in path.read_bytes().splitlines():
                     self._lines += 1
                     with suppress(ValueError, TypeError):
-                        self._moves.append(Move(**json.loads(line)))
+                        self._moves.append(_read(line))
 
     def all(self) -> tuple[Move, ...]:
         """The newest moves, oldest first."""
@@ -85,6 +85,12 @@ class Moves:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _read(line: bytes) -> Move:
+    """Without fields that only newer releases know. Raises ValueError, TypeError."""
+    found = json.loads(line)
+    return Move(**{name: found[name] for name in Move.__dataclass_fields__ if name in found})
 
 
 def _line(move: Move) -> str:

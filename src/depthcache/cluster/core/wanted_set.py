@@ -260,7 +260,8 @@ class WantedSet:
         """Forget removed nodes whose certificates have ended, and ended tokens; empty if there are none."""
         ended: dict[str, Mapping[str, Cell]] = {}
         for key in sorted(self._others):
-            until_ms = self.map.fields(key).get(_UNTIL) if key.startswith((_DENIED, _TOKEN)) else None
+            kind = key.partition(" ")[0]  # other kinds of a newer build may begin alike
+            until_ms = self.map.fields(key).get(_UNTIL) if kind in (_DENIED, _TOKEN) else None
             if isinstance(until_ms, int | float) and until_ms <= wall_ms:
                 ended |= self.map.delete(key, self.clock.tick(wall_ms))
         return self._edited(ended)

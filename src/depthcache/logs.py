@@ -591,6 +591,18 @@ def node_away(*, node: str, reason: str) -> None:
     )
 
 
+def node_incompatible(*, node: str, reason: str) -> None:
+    """Another node speaks no version of the protocol between nodes that this one speaks. It gets no books and
+    no changes, and ends if it started later. See "Upgrade" in the how-to of clusters."""
+    _NODES.write(
+        logging.ERROR,
+        "node %s is kept out: %s",
+        node,
+        reason,
+        facts={"node": node, "reason": reason},
+    )
+
+
 def node_back(*, node: str, address: str) -> None:
     """Another node is up, for the first time since this one started, or again."""
     _NODES.write(

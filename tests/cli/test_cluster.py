@@ -24,7 +24,7 @@ from depthcache.cli import main
 from depthcache.cli.cluster_client import NodeClient
 from depthcache.cli.cluster_look import look
 from depthcache.cli.cluster_node import _address_towards, _check_ports
-from depthcache.cli.cluster_status import status_lines
+from depthcache.cli.cluster_status import is_whole, status_lines
 from depthcache.cluster.core.members import MemberState, Node
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.data_folder import DataFolder, NodeOptions
@@ -299,7 +299,7 @@ def test_the_status_says_what_is_wrong_and_exits_with_1(commands: Commands) -> N
     assert code == 1
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[0] == "cluster amber-fox: 3 of 3 nodes up, 1 book, 1 not synced as wanted"
-    assert "a1* alive 1 0 10.0.0.161:42081 -" in lines
+    assert "a1* alive 1 0 older (1) 10.0.0.161:42081 -" in lines
     assert "BTCUSDT binance.com 2 of 3 gap: updates 5 to 9 are missing" in lines
     assert "- binance.com 120 6,000" in lines
     assert "00:53:20 a1 BTCUSDT began exchange created or changed" in lines
@@ -375,6 +375,24 @@ def test_a_status_fits_80_columns_whatever_it_says() -> None:
     assert any(line.endswith("…") for line in lines), "what does not fit is cut with a mark"
     assert sum("began" in line for line in lines) == 5, "the newest moves"
     assert any("a0b1c2d3  node a0b1c2d3 is dead" in line for line in lines), "ids as in the table of nodes"
+
+
+def test_an_upgrade_that_is_under_way_and_a_node_that_is_kept_out_are_shown() -> None:
+    found = status(symbol="BTCUSDT")
+    for node, version, protocol in zip(found["nodes"], ("3.1.0", None), ([1, 2], [1, 1]), strict=False):
+        node |= {"version": version, "protocol": protocol}
+    reason = "node 9999999999999999 (depthcache 9.0.0) speaks version 8 to 9, this node 1 to 2"
+    found["nodes"][2] |= {"state": "incompatible", "reason": reason}
+    found["versions"] = [None, "3.1.0"]
+    lines = status_lines(found, [])
+    assert max(map(cell_len, lines)) <= 80
+    assert lines[0].endswith(", 2 versions")
+    columns = [" ".join(line.split()[:5]) for line in lines if line.startswith(("3f2a", "a0b1"))]
+    assert columns[0].endswith("3.1.0")
+    assert columns[1].endswith("older")
+    said = " ".join(lines)
+    assert "node 99999999 is kept out: node 99999999 (depthcache 9.0.0) speaks version 8 to 9" in said
+    assert not is_whole(found)
 
 
 def test_only_so_many_books_are_shown_and_the_others_counted() -> None:

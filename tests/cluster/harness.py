@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from unittest import mock
 
 from depthcache import logs
@@ -18,6 +18,7 @@ from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.protocol import FIRST, SPOKEN
 from depthcache.cluster.core.wanted_set import WantedBook, WantedSet
 from depthcache.cluster.memory_network import MemoryCluster, MemoryNetwork
 from depthcache.cluster.runner import NodeRunner
@@ -287,11 +288,11 @@ class Cluster:
         return await self.start(peer)
 
     async def start(self, peer: str) -> TestNode:
-        """Start the process of a node, or start it again."""
+        """Start the process of a node, or start it again: with an older protocol or the newest one."""
         before = self.facts[peer]
-        me = self.facts[peer] = Node(
-            id=peer, run=before.run + 1, address=before.address, zone=before.zone, egress=before.egress
-        )
+        run = before.run + 1
+        is_older = (run + len(self.nodes)) % 2
+        me = self.facts[peer] = replace(before, run=run, protocol=FIRST if is_older else SPOKEN)
         node = self.nodes[peer] = TestNode(self, me, self.disks[peer], self.skews_ms[peer])
         await node.runner.start()
         return node

@@ -12,6 +12,7 @@ from typing import Self
 from depthcache import _native
 from depthcache.cluster.core.join_tokens import JoinToken
 from depthcache.cluster.core.node import NodeCore
+from depthcache.cluster.core.protocol import SPOKEN, ProtocolRange
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import ChangeNotStored
 from depthcache.cluster.join_service import answer
@@ -36,6 +37,10 @@ class Members:
 
     def denied(self) -> frozenset[str]:
         return self.core.wanted.denied()
+
+    def why_not(self, protocol: ProtocolRange) -> str:
+        """Whether the build fits."""
+        return "" if protocol.common(SPOKEN) else f"its build speaks version {protocol}"
 
     def peers(self) -> tuple[str, ...]:
         return tuple(self.core.wanted.listens().values())

@@ -17,7 +17,9 @@ import pytest
 
 from depthcache.cluster import join_client
 from depthcache.cluster.authority import Authority, make_node_key, node_of, trusts
+from depthcache.cluster.build import FORCED
 from depthcache.cluster.core.join_tokens import LIFE_NS
+from depthcache.cluster.core.protocol import ProtocolRange
 from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.errors import DataFolderUnusable, JoinRefused
 from depthcache.cluster.join_client import join_cluster, renew_certificate
@@ -109,6 +111,29 @@ def test_a_replayed_token_is_refused_and_leaves_nothing_behind(server: JoiningSe
     with pytest.raises(JoinRefused, match="redeemed already"):
         join(server, tmp_path / "third", token)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_a_build_that_does_not_fit_is_refused_and_costs_no_token(
+    server: JoiningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = server.token(SECRET).text()
+    monkeypatch.setenv(FORCED, "7-8")
+    with pytest.raises(JoinRefused, match="speaks version 7 to 8"):
+        join(server, tmp_path / "new", token)
+    assert not (tmp_path / "new").exists()
+    monkeypatch.delenv(FORCED)
+    join(server, tmp_path / "new", token).close()
+
+
+def test_an_issuer_that_does_not_fit_is_noticed_by_the_node_that_joins(
+    server: JoiningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Builds of the first version do not check who joins."""
+    monkeypatch.setattr(server.members, "why_not", lambda _: "")
+    monkeypatch.setattr(join_client, "spoken", lambda: ProtocolRange(7, 8))
+    with pytest.raises(JoinRefused, match="the issuer speaks version 1 to 2"):
+        join(server, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_expired_token_is_refused(server: JoiningServer, tmp_path: Path) -> None:

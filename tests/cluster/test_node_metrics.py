@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from depthcache.cluster.core.ownership import ReplicaState
-from depthcache.cluster.node_metrics import NodeMetrics
+from depthcache.cluster.node_metrics import NODE_STATES, NodeMetrics
 from tests.cluster.nodes import SPOT, SYMBOLS, cluster, until
 from tests.server.asking import ask
 
@@ -34,8 +34,8 @@ def test_every_state_has_a_number_and_take_overs_are_in_buckets() -> None:
         metrics.on_taken_over(took_s)
     replicas = {ReplicaState.SYNCED: 5, ReplicaState.STALE: 1}
     found = values(metrics.text(nodes=["alive", "alive", "away"], replicas=replicas, wanted=7))
-    states = {name: found["nodes", name] for name in ("alive", "draining", "suspect", "away", "removed")}
-    assert states == {"alive": 2, "draining": 0, "suspect": 0, "away": 1, "removed": 0}
+    states = {name: found["nodes", name] for name in NODE_STATES}
+    assert states == {"alive": 2, "draining": 0, "suspect": 0, "away": 1, "incompatible": 0, "removed": 0}
     assert {each: found["replicas", each.value] for each in ReplicaState} == {
         **dict.fromkeys(ReplicaState, 0),
         **replicas,

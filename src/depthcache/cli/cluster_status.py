@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
 
 from depthcache.cli.state import counted
@@ -51,8 +52,15 @@ def status_lines(
     state += f", {few:,} {'lacks' if few == 1 else 'lack'} replicas" if few else ""
     state = f", {len(wrong):,} not synced as wanted" if wrong else state
     up = f"{seen} of {counted(belonging, 'node')} up"
+    versions = len(status.get("versions", ()))
+    state += f", {versions} versions" if versions > 1 else ""
     lines = [f"cluster {clean(status['cluster'])}: {up}, {counted(len(books), 'book')}{state}"]
     lines += ["", *_nodes(status)]
+    for node in nodes:
+        if node["state"] == "incompatible":
+            lines += wrap(
+                f"node {node['id'][:_SHORT]} is kept out: {_shortened(clean(node['reason']))}", WIDTH
+            )
     if not any(each.get("has_authority_key") and each["state"] in _SEEN for each in nodes):
         lines.append("no node that is up has the authority's key: none can join or renew certificates")
     shown = list(books) if shows_all else wrong[:_MOST_BOOKS]
@@ -66,7 +74,7 @@ def status_lines(
 
 
 def _nodes(status: Mapping[str, Any]) -> list[str]:
-    rows = [("NODE", "STATE", "BOOKS", "SYNCED", "ADDRESS", "ZONE")]
+    rows = [("NODE", "STATE", "BOOKS", "SYNCED", "VERSION", "ADDRESS", "ZONE")]
     for node in status["nodes"]:
         states = [book["holders"].get(node["id"]) for book in status["books"]]
         held = [each for each in states if each is not None]
@@ -77,11 +85,18 @@ def _nodes(status: Mapping[str, Any]) -> list[str]:
                 node["state"],
                 f"{len(held):,}",
                 f"{held.count('synced'):,}",
+                _version(node),
                 node["address"] or "-",
                 node.get("zone") or "-",
             )
         )
-    return _table(rows, (9, 9, 7, 7, 28, 15), right=(2, 3))
+    return _table(rows, (9, 12, 7, 7, 14, 24, 15), right=(2, 3))
+
+
+def _version(node: Mapping[str, Any]) -> str:
+    """Of its package, and the newest version of the protocol between nodes that it speaks."""
+    protocol = node.get("protocol")
+    return "-" if protocol is None else f"{node.get('version') or 'older'} ({protocol[1]})"
 
 
 def _books(books: Iterable[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -215,7 +215,7 @@ def _copy(node: str, state: str, created_s: float) -> Given:
 
 def _pod(node: Mapping[str, Any], role: str, uid: str, now_s: float) -> Given:
     host, _, port = (node["address"] or "").rpartition(":")
-    is_away = node["state"] == "away"
+    is_away = node["state"] in ("away", "incompatible")
     return {
         "API_PORT_REST": int(port) if port.isdigit() else 0,
         "IP": host.strip("[]"),
@@ -223,7 +223,7 @@ def _pod(node: Mapping[str, Any], role: str, uid: str, now_s: float) -> Given:
         "NAME": f"depthcache {node['id']}",
         "NODE": node["id"],
         "ROLE": role,
-        "STATUS": node["state"] if node["state"] in ("away", "suspect") else "running",
+        "STATUS": "away" if is_away else "suspect" if node["state"] == "suspect" else "running",
         "UID": uid,
         "VERSION": _CONTRACT,
     }

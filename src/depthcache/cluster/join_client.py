@@ -31,6 +31,7 @@ from depthcache.cluster.authority import (
     pem_blocks,
     trusts,
 )
+from depthcache.cluster.build import own_version, spoken
 from depthcache.cluster.core.join_tokens import JoinToken
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.data_folder import (
@@ -110,7 +111,9 @@ async def join_cluster(
             options, hosts, listen = hosts_and_listen(options)
             node = make_node_id()
             key = make_node_key(node)
-            request = JoinRequest(parsed.secret, node, key.request, hosts, listen)
+            request = JoinRequest(
+                parsed.secret, node, key.request, hosts, listen, protocol=spoken(), version=own_version()
+            )
             context = ssl.create_default_context(cadata=authority)
             join = f"{url}/v1/cluster/join"
             body = await retries.ask(partial(_request, session, "POST", join, context, body=request.encode()))
@@ -287,6 +290,12 @@ def _reason(content: bytes) -> str:
 
 def _check(grant: JoinGrant, *, cluster: str, authority: str, node: str, key: str) -> None:
     """Whether the answer is one for this node. Raises JoinRefused."""
+    own = spoken()
+    if grant.protocol.common(own) is None:
+        raise JoinRefused(
+            reason=f"the issuer speaks version {grant.protocol} of the protocol between nodes, this build "
+            f"{own}: install a release that both understand"
+        )
     try:
         is_right = (
             grant.cluster == cluster

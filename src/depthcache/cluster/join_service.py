@@ -10,6 +10,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
+from depthcache.cluster.build import own_version, spoken
+from depthcache.cluster.core.protocol import ProtocolRange
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
 from depthcache.cluster.joining import (
@@ -52,6 +54,10 @@ class JoinableCluster(Protocol):
 
     def runs_elsewhere(self, node: str, *, run: int, server: str) -> bool:
         """Whether a node is alive here in another process than this one."""
+        ...
+
+    def why_not(self, protocol: ProtocolRange) -> str:
+        """Why a node that speaks these versions of the nodes' protocol cannot join; empty if it can."""
         ...
 
     def peers(self) -> tuple[str, ...]:
@@ -99,6 +105,17 @@ class RunningCluster:
         members = self._runner.core.members
         seen = members.node(node)
         return seen is not None and members.is_alive(node) and (seen.run, seen.address) != (run, server)
+
+    def why_not(self, protocol: ProtocolRange) -> str:
+        """As `JoinableCluster.why_not`."""
+        for node in self._runner.core.members.not_dead():
+            if node.protocol.common(protocol) is None:
+                build = f" (depthcache {node.version})" if node.version else ""
+                return (
+                    f"its build speaks version {protocol} of the protocol between nodes, node "
+                    f"{node.id}{build} of the cluster {node.protocol}: install a release that both understand"
+                )
+        return ""
 
     def peers(self) -> tuple[str, ...]:
         """As `JoinableCluster.peers`."""
@@ -151,7 +168,12 @@ async def join(
     repeated."""
     request = JoinRequest.decode(body)
     certificate = issuer.admit(
-        request, known=cluster.known(), denied=cluster.denied(), now_ns=now_ns, now=now
+        request,
+        known=cluster.known(),
+        denied=cluster.denied(),
+        why_not=cluster.why_not(request.protocol),
+        now_ns=now_ns,
+        now=now,
     )
     if request.node not in cluster.known():
         await cluster.register(request.node, listen=request.listen)
@@ -162,6 +184,8 @@ async def join(
         tuple(each for each in cluster.peers() if each != request.listen),
         cluster.wanted(),
         cluster.secrets(),
+        spoken(),
+        own_version(),
     )
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from depthcache.cluster.authority import Authority, is_signed, node_of, sign, trusts
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
+from depthcache.cluster.core.protocol import FIRST, ProtocolRange
 from depthcache.cluster.errors import JoinRefused
 
 __all__ = ["REMOVED", "RUNS_TWICE", "Issuer", "JoinGrant", "JoinRequest", "RenewGrant", "RenewRequest"]
@@ -45,6 +46,8 @@ class JoinRequest:
         request: its request for a certificate in PEM.
         hosts: names and addresses at which it is reached.
         listen: host and port at which it talks to other nodes.
+        protocol: the versions of the protocol between nodes that it speaks.
+        version: of its package; empty if it does not say it.
     """
 
     secret: str = field(repr=False)
@@ -52,6 +55,8 @@ class JoinRequest:
     request: str
     hosts: tuple[str, ...]
     listen: str
+    protocol: ProtocolRange = FIRST
+    version: str = ""
 
     def encode(self) -> bytes:
         """As JSON, for the body of the request: a secret."""
@@ -86,6 +91,8 @@ class JoinGrant:
         peers: hosts and ports at which the nodes that are known talk to each other.
         wanted: the wanted set, as base64 in JSON: with it, the node begins.
         secrets: the cluster's access tokens and credentials, as base64 in JSON.
+        protocol: the versions of the protocol between nodes that the issuer speaks.
+        version: of its package; empty if it does not say it.
     """
 
     cluster: str
@@ -94,6 +101,8 @@ class JoinGrant:
     peers: tuple[str, ...]
     wanted: bytes = field(repr=False)
     secrets: bytes = field(repr=False)
+    protocol: ProtocolRange = FIRST
+    version: str = ""
 
     def encode(self) -> bytes:
         """As JSON, for the body of the response."""
@@ -225,6 +234,7 @@ class Issuer:
         *,
         known: frozenset[str],
         denied: frozenset[str],
+        why_not: str = "",
         now_ns: int,
         now: datetime,
     ) -> str:
@@ -234,6 +244,7 @@ class Issuer:
             request: what the node sent.
             known: the ids of registered nodes.
             denied: the ids of removed nodes.
+            why_not: why the build of the node does not fit the cluster; empty if it does.
             now_ns: a clock that never goes back.
             now: the time for the certificate.
 
@@ -242,6 +253,8 @@ class Issuer:
         is_repeated = self.tokens.check(request.secret, by=request.mark, now_ns=now_ns)
         if request.node in denied or (request.node in known and not is_repeated):
             raise JoinRefused(reason="the id of the node is taken, or was removed: use an empty data folder")
+        if why_not:
+            raise JoinRefused(reason=why_not)
         self.tokens.redeem(request.secret, by=request.mark, now_ns=now_ns)
         return self.authority.issue(request.request, node=request.node, hosts=request.hosts, now=now)
 

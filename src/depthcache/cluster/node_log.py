@@ -131,6 +131,8 @@ class NodeLog:
                 logs.node_back(node=peer, address="" if node is None else node.address)
             elif state == "suspect":
                 logs.node_suspect(node=peer)
+            elif state == "incompatible":
+                logs.node_incompatible(node=peer, reason=core.incompatible()[peer])
             else:
                 why = "nothing was heard of it" if before == "suspect" else "its process has ended"
                 logs.node_away(node=peer, reason=why)
@@ -170,6 +172,8 @@ class NodeLog:
 
 
 def _state(core: NodeCore, peer: str) -> str:
+    if peer in core.incompatible():
+        return "incompatible"
     if core.members.is_alive(peer):
         return "alive"
     return "away" if core.members.node(peer) is None else "suspect"

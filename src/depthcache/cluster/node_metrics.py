@@ -13,7 +13,7 @@ from depthcache.cluster.core.ownership import ReplicaState
 
 __all__ = ["NODE_STATES", "NodeMetrics"]
 
-NODE_STATES = ("alive", "draining", "suspect", "away", "removed")
+NODE_STATES = ("alive", "draining", "suspect", "away", "incompatible", "removed")
 """As `ClusterNode.status` names them."""
 _MOVES = ("began", "synced", "ended")
 _BUCKETS_S = tuple(2**power / 1e3 for power in range(17))

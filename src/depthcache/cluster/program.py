@@ -58,7 +58,7 @@ async def open_node(
             return node.runner.core.wanted.denied()
 
         def is_denied(peer: str) -> bool:
-            return peer in denied_now()
+            return peer in denied_now() or peer in node.runner.core.incompatible()
 
         network = SharingNetwork(
             engine,

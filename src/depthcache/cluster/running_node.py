@@ -26,6 +26,7 @@ from depthcache.client.aio import Books
 from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.live_book import LiveBook
+from depthcache.cluster.build import with_build
 from depthcache.cluster.core.commands import FromSibling, Source
 from depthcache.cluster.core.members import Member, Node
 from depthcache.cluster.core.node import NodeCore, load
@@ -161,6 +162,7 @@ class ClusterNode:
             "cluster": self.identity.cluster,
             "node": self.identity.node.id,
             "nodes": [self._node_status(peer) for peer in self._known_nodes()],
+            "versions": self._versions(),
             "books": [self.book_status(key) for key in sorted(core.wanted.books())],
             "weight": self._weight(),
         }
@@ -333,7 +335,8 @@ class ClusterNode:
     # --- helpers ---------------------------------------------------------------------------
 
     async def _start(self) -> None:
-        me = self.identity.node
+        me = with_build(self.identity.node)
+        self.identity = replace(self.identity, node=me)
         wanted, disk = WantedSet(me.id), WantedFile(self.options.folder / "wanted.journal")
         load(wanted, await asyncio.to_thread(disk.load))
         self.host: BookHost = BookHost(
@@ -550,6 +553,8 @@ class ClusterNode:
         core = self.runner.core
         if peer in core.wanted.denied():
             return "removed"
+        if peer in core.incompatible():
+            return "incompatible"
         if core.members.is_alive(peer):
             return "draining" if peer in core.wanted.draining() else "alive"
         return "away" if core.members.node(peer) is None else "suspect"
@@ -567,8 +572,17 @@ class ClusterNode:
                 "egress": node.egress,
                 "capacity": node.capacity,
                 "run": node.run,
+                "version": node.version or None,
+                "protocol": node.protocol,
             }
+        if state == "incompatible":
+            facts["reason"] = core.incompatible()[peer]
         return facts
+
+    def _versions(self) -> list[str | None]:
+        """Of the packages of all nodes that are seen, sorted; None for builds that do not say theirs."""
+        found = {node.version or None for node in self.runner.core.members.not_dead()}
+        return sorted(found, key=lambda each: each or "")
 
     def _weight(self) -> list[dict[str, Any]]:
         egress, stats = self.identity.node.egress, self.books.stats()

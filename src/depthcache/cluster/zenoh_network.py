@@ -49,6 +49,7 @@ from typing import TYPE_CHECKING, Any
 
 from depthcache import logs
 from depthcache.cluster.core.members import Member, MemberState, Node
+from depthcache.cluster.core.protocol import FIRST, ProtocolRange
 from depthcache.cluster.data_folder import DataFolder
 from depthcache.cluster.errors import AskRefused, AskTimeout, NodeUnreachable
 from depthcache.cluster.message_proofs import MessageProofs
@@ -74,6 +75,8 @@ _CLOSE_AFTER_US = 1_000_000
 _MOST_BYTES = 64 << 20
 _THREADS = "(rx: (worker_threads: 64), net: (worker_threads: 8))"
 """Of the process, in Zenoh's notation; 64 more threads take 0.7 MB (2026-11-30)."""
+_MOST_VERSION = 40
+"""Characters of the version of another node's package that are shown."""
 _ANSWERED, _REFUSED = "answer", "refusal"
 _NUMBER = ">QQ"
 """The sender's run and the number of the message; they precede the proof of a message that is told."""
@@ -624,9 +627,22 @@ def _node_of(key: str) -> Node | None:
     try:
         found = json.loads(_bytes(_last(key)))
         known = {name: found[name] for name in ("id", "run", "address", "zone", "capacity", "egress")}
-        return replace(Node(**known), capacity=float(known["capacity"]))
+        return replace(
+            Node(**known),
+            capacity=float(known["capacity"]),
+            protocol=_protocol_of(found.get("protocol", FIRST)),
+            version=clean(str(found.get("version", "")))[:_MOST_VERSION],
+        )
     except (ValueError, LookupError, TypeError):
         return None
+
+
+def _protocol_of(found: Any) -> ProtocolRange:
+    """Raises TypeError or ValueError for anything but two whole numbers in order."""
+    oldest, newest = found
+    if type(oldest) is not int or type(newest) is not int or not 1 <= oldest <= newest:
+        raise ValueError
+    return ProtocolRange(oldest, newest)
 
 
 def _text(content: bytes) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from depthcache.cluster.core.protocol import FIRST, ProtocolRange
+
 __all__ = ["DEAD_AFTER_NS", "Member", "MemberState", "Membership", "Node"]
 
 DEAD_AFTER_NS = 1_000_000_000
@@ -27,6 +29,8 @@ class Node:
         zone: nodes of one zone fail together: a rack, a host; copies of a book go to different zones.
         capacity: its share of the books against the other nodes, larger than 0.
         egress: nodes with the same name reach the exchange from one address and share its request weight.
+        protocol: the versions of the protocol between nodes that it speaks.
+        version: of its package, for people; empty if it does not say it.
     """
 
     id: str
@@ -35,6 +39,8 @@ class Node:
     zone: str = ""
     capacity: float = 1.0
     egress: str = ""
+    protocol: ProtocolRange = FIRST
+    version: str = ""
 
 
 class MemberState(Enum):
@@ -95,6 +101,12 @@ class Membership:
             return self.me
         member = self._members.get(peer)
         return None if member is None else member.node
+
+    def protocol_with(self, peer: str) -> int:
+        """The version of the protocol that this node and a member use; the oldest one for any other node."""
+        node = self.node(peer)
+        common = None if node is None else self.me.protocol.common(node.protocol)
+        return self.me.protocol.oldest if common is None else common
 
     # --- what happened ---------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ from depthcache.cluster.core.messages import (
     Beat,
     Content,
     Ending,
+    GroupedReports,
     Message,
     Reports,
     ReportsWanted,
@@ -43,6 +44,7 @@ from depthcache.cluster.core.messages import (
 from depthcache.cluster.core.ownership import WANTED, Ownership, ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Delta, Value
+from depthcache.cluster.core.reports import States, read_states, report
 from depthcache.cluster.core.stamps import Stamp
 from depthcache.cluster.core.wanted_set import Changed, WantedSet
 from depthcache.cluster.errors import MalformedClusterMessage
@@ -58,10 +60,10 @@ _SETTLE_NS = 3_000_000_000
 """How long a starting node waits for the other registered nodes before it acts without them.
 
 Otherwise it would ask the exchange for books that they have."""
-_STATES = {each.value: each for each in ReplicaState}
 _AGAIN = "delete its data folder, then the machine can join again"
 _REMOVED = f"it was removed from the cluster: {_AGAIN}"
 _LEFT = f"it has left the cluster: {_AGAIN}"
+_OTHER_BUILD = "Install a release in between here; the books stay with the nodes that ran before"
 _RUNS_TWICE = (
     "another process runs as this node, on another machine or port: one of the two data folders is a copy. "
     "Delete the copy; another machine joins with a token of its own"
@@ -90,6 +92,8 @@ class NodeCore:
         self._draining: frozenset[str] = wanted.draining()
         self._ending: set[str] = set()
         """Nodes whose processes are about to end."""
+        self._incompatible: dict[str, Node] = {}
+        """Nodes that speak no version of the protocol that this one speaks, as they were last seen."""
         self._unheard: set[str] = set()
         """Nodes that have not said what they hold since they were told that this process ends."""
         self._wall_ms = 0
@@ -138,6 +142,11 @@ class NodeCore:
     def has_heard_all(self) -> bool:
         """Whether all nodes that are alive have said which books they hold."""
         return all(peer in self._heard for peer in self.members.alive())
+
+    def incompatible(self) -> dict[str, str]:
+        """The nodes of the cluster that this one cannot speak with since they were last seen, and why."""
+        registered = self.wanted.registered()
+        return {peer: self._why_not(node) for peer, node in self._incompatible.items() if peer in registered}
 
     def is_spare(self) -> bool:
         """Whether no reader misses a book when this process ends: another node that stays has it, or none
@@ -244,12 +253,17 @@ class NodeCore:
         if peer in self.wanted.denied():
             return
         before = self.members.node(peer)
+        if self._me.protocol.common(member.node.protocol) is None:
+            self._on_incompatible(member)
+            member = Member(member.node, MemberState.LEFT)
+        elif member.state is MemberState.ALIVE:
+            self._incompatible.pop(peer, None)
         if not self.members.on_member(member, now_ns):
             return
         if member.state is MemberState.LEFT or (before is not None and before.run != member.node.run):
             self._on_gone(peer)  # for one that was restarted: what it held
         if member.state is MemberState.ALIVE:
-            self._tell(peer, Reports(self._me.run, self._report, True, _named(self.books.states())))
+            self._tell_all_states(peer)
             self._tell(peer, ReportsWanted())
             self._tell(peer, self._beat())
             self._ask_to_store(peer)
@@ -276,15 +290,18 @@ class NodeCore:
         message = None if self.members.is_dead(sender) else self._read(sender, payload)
         if isinstance(message, Beat):
             self._on_beat(sender, message)
-        elif isinstance(message, Reports):
+        elif isinstance(message, Reports | GroupedReports):
             self._on_reports(sender, message, now_ns)
         elif isinstance(message, Ending):
             self._on_ending(sender, message)
         elif isinstance(message, ReportsWanted):
-            self._tell(sender, Reports(self._me.run, self._report, True, _named(self.books.states())))
+            self._tell_all_states(sender)
 
     def on_ask(self, request: int, sender: str, payload: bytes, now_ns: int) -> None:
         """A node asked something: `Respond` or `Refuse` names the request."""
+        if sender in self._incompatible:
+            self._commands.append(Refuse(request, self._why_not(self._incompatible[sender])))
+            return
         message = self._read(sender, payload)
         if isinstance(message, Store):
             delta = messages.thaw(message.cells)
@@ -348,6 +365,23 @@ class NodeCore:
         self.books.on_copy_failed(key)
 
     # --- helpers ---------------------------------------------------------------------------
+
+    def _on_incompatible(self, member: Member) -> None:
+        """The process that started later ends: it is the one that was replaced by the wrong build."""
+        node, me = member.node, self._me
+        if member.state is not MemberState.ALIVE:
+            return
+        self._incompatible[node.id] = node
+        if (node.run, node.id) < (me.run, me.id):
+            self._stop(f"{self._why_not(node)}. {_OTHER_BUILD}")
+
+    def _why_not(self, node: Node) -> str:
+        """Why this node cannot speak with another one."""
+        build = f" (depthcache {node.version})" if node.version else ""
+        return (
+            f"node {node.id}{build} speaks version {node.protocol} of the protocol between nodes, "
+            f"this node {self._me.protocol}"
+        )
 
     def _is_settled(self, now_ns: int) -> bool:
         if self._settle_ns is None:
@@ -436,7 +470,7 @@ class NodeCore:
         if node is not None and node.run == ending.run:
             self._ending.add(sender)
             self._on_view(f"node {sender} ends")
-            self._tell(sender, Reports(self._me.run, self._report, True, _named(self.books.states())))
+            self._tell_all_states(sender)
 
     def _on_gone(self, peer: str) -> None:
         self.books.on_gone(peer)
@@ -479,16 +513,31 @@ class NodeCore:
         """Tombstones go once all registered nodes have reported the same content."""
         others = self.wanted.registered() - {self._me.id}
         self._digests = {peer: each for peer, each in self._digests.items() if peer in others}
+        self._incompatible = {peer: each for peer, each in self._incompatible.items() if peer in others}
         digest = self.wanted.map.digest()
         if self.wanted.map.tombstones() and all(self._digests.get(peer) == digest for peer in others):
             self.wanted.map.raise_floor(self.wanted.map.newest())
 
-    def _tell_reports(self, changes: Mapping[BookKey, ReplicaState | None]) -> None:
-        if changes:
-            self._report += 1
-            self._tell(None, Reports(self._me.run, self._report, False, _named(changes)))
+    def _tell_all_states(self, node: str) -> None:
+        protocol = self.members.protocol_with(node)
+        self._tell(node, self._report_of(self.books.states(), is_full=True, protocol=protocol))
 
-    def _on_reports(self, sender: str, reports: Reports, now_ns: int) -> None:
+    def _tell_reports(self, changes: States) -> None:
+        if not changes:
+            return
+        self._report += 1
+        payloads: dict[int, bytes] = {}
+        for peer in self.members.alive():
+            protocol = self.members.protocol_with(peer)
+            if protocol not in payloads:
+                made = self._report_of(changes, is_full=False, protocol=protocol)
+                payloads[protocol] = messages.encode(made)
+            self._commands.append(Tell(peer, payloads[protocol]))
+
+    def _report_of(self, states: States, *, is_full: bool, protocol: int) -> Reports | GroupedReports:
+        return report(states, run=self._me.run, number=self._report, is_full=is_full, protocol=protocol)
+
+    def _on_reports(self, sender: str, reports: Reports | GroupedReports, now_ns: int) -> None:
         expected = self._heard.get(sender)
         if not reports.is_full and expected != (reports.run, reports.number - 1):
             self._tell(sender, ReportsWanted())
@@ -497,9 +546,8 @@ class NodeCore:
             self._unheard.discard(sender)
             self.books.on_reports_begin(sender)
         self._heard[sender] = reports.run, reports.number
-        for name, state in reports.states.items():
-            key = BookKey(*name.split(" ", 1)) if " " in name else BookKey(name, "")
-            self.books.on_report(sender, key, _STATES.get(state), now_ns)
+        for key, state in read_states(reports):
+            self.books.on_report(sender, key, state, now_ns)
 
     def _read(self, sender: str, payload: bytes) -> Message | None:
         if sender in self.wanted.denied():
@@ -529,9 +577,3 @@ def load(wanted: WantedSet, payloads: list[bytes]) -> None:
 
 def _frozen(delta: Delta) -> messages.RawDelta:
     return {key: dict(cells) for key, cells in delta.items()}
-
-
-def _named(states: Mapping[BookKey, ReplicaState | None]) -> dict[str, str]:
-    return {
-        f"{key.exchange} {key.symbol}": "" if each is None else each.value for key, each in states.items()
-    }

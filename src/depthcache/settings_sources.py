@@ -23,8 +23,11 @@ __all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_o
 
 PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
-_NOT_OURS = frozenset({"DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL", "DEPTHCACHE_TOKEN"})
-"""Variables of the command line, of the update check in `compat`, and a secret, which are not settings."""
+_NOT_OURS = frozenset(
+    {"DEPTHCACHE_CLUSTER_PROTOCOL", "DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL", "DEPTHCACHE_TOKEN"}
+)
+"""Variables of tests of a cluster, of the command line, of the update check in `compat`, and a secret, which
+are not settings."""
 _SERVER_PREFIX = "DEPTHCACHE_SERVER_"
 """Variables of the book server, which checks them itself."""
 _KINDS: dict[str, type[Any]] = {

@@ -33,6 +33,8 @@ class NodeProcess:
         """`within`: a command that runs the node's command, such as one that enters a namespace."""
         self.folder, self.is_down = folder, True
         self.options: tuple[str, ...] = ()
+        self.build: Mapping[str, str] = {}
+        """Variables of the environment that make it run another build: of `builds`."""
         self.facts: dict[str, Any] = {}
         self._environment, self._within = dict(environment), tuple(within)
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,7 +84,7 @@ class NodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=self._environment,
+                env={**self._environment, **self.build},
                 cwd=self.folder.parent,
             )
         assert self._process.stdout is not None
@@ -91,6 +93,13 @@ class NodeProcess:
         assert line, f"the node has ended: {self.log}"
         self.facts = json.loads(line)
         self.is_down = False
+
+    async def replace(self, build: Mapping[str, str]) -> None:
+        """End it, and run its folder with another build."""
+        code = await self.terminate()
+        assert code == 0, f"exit code {code}: {self.log}"
+        self.build = build
+        await self.restart()
 
     async def restart(self) -> None:
         """Run the node of the folder again."""
@@ -185,6 +194,8 @@ class Processes:
     def __init__(self, folder: Path, server: simulator.Server) -> None:
         self.folder, self.exchange = folder, server
         self.nodes: dict[str, NodeProcess] = {}
+        self.build: Mapping[str, str] = {}
+        """Of nodes that are made from now on."""
         own = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
         self.environment = {**os.environ, **closed_environment(server), **own}
         for name in ("SSL_CERT_FILE", "DEPTHCACHE_TOKEN", "DEPTHCACHE_SERVER"):
@@ -235,18 +246,24 @@ class Processes:
 
     async def _run(self, name: str, options: Sequence[str], *arguments: str) -> NodeProcess:
         node = self.nodes[name] = NodeProcess(self.folder / name, self.environment)
-        node.options = tuple(options)
+        node.options, node.build = tuple(options), self.build
         await node.start(*arguments, "--port", "0", "--node-port", "0")
         return node
 
 
 @asynccontextmanager
 async def running(
-    folder: Path, names: str = "abc", *options: str, symbols: Sequence[str] = SYMBOLS, replicas: int = 2
+    folder: Path,
+    names: str = "abc",
+    *options: str,
+    symbols: Sequence[str] = SYMBOLS,
+    replicas: int = 2,
+    build: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Processes]:
     """A cluster whose nodes see each other and whose books are synced; all processes end with it."""
     with exchange(symbols=tuple(symbols)) as server:
         cluster = Processes(folder, server)
+        cluster.build = build or {}
         try:
             await cluster.start(names[0], *options)
             for name in names[1:]:

@@ -393,6 +393,39 @@ class ExchangeStreamReader(Reader):
         self.compare(symbol, book.levels(), diff["u"])
 
 
+class BookSeconds(Reader):
+    """Notes every moment at which a book can be read synced at no node. Not one of `ALL`."""
+
+    def __init__(self, cluster: Processes, symbols: Sequence[str], first: int = 0) -> None:
+        super().__init__(cluster, symbols, first)
+        self.lost: Counter[str] = Counter()
+        """Samples at which no node had a book, by symbol."""
+
+    async def run(self) -> None:
+        async with session(self.cluster) as asked:
+            while True:
+                found = await self._readable(asked)
+                for symbol in self.symbols:
+                    if symbol in found:
+                        self.compared[symbol] += 1
+                    else:
+                        self.lost[symbol] += 1
+                        self.fault(f"{symbol} can be read at no node")
+                await asyncio.sleep(0.2)
+
+    async def _readable(self, asked: aiohttp.ClientSession) -> set[str]:
+        query = urlencode({"symbols": ",".join(self.symbols), "levels": 1})
+        found: set[str] = set()
+        for node in self.cluster.up:
+            with suppress(*_LOST):
+                async with asked.get(f"{node.url}/v1/books?{query}") as response:
+                    body = await response.json() if response.status == 200 else {"books": []}
+                found |= {book["symbol"] for book in body["books"] if book["status"] == "synced"}
+            if found == set(self.symbols):
+                break
+        return found
+
+
 ALL: tuple[type[Reader], ...] = (
     OwnClient, RestReader, BatchReader, ExchangeRestReader, OldReader,
     SocketReader, EventReader, ExchangeStreamReader,

@@ -34,6 +34,7 @@ __all__ = [
     "began_at",
     "belongs",
     "cluster_of",
+    "first_end",
     "hosts_of",
     "is_signed",
     "issuer_of",
@@ -229,6 +230,12 @@ def began_at(certificate: str) -> datetime:
     """When a certificate of a node in PEM was issued."""
     found: x509.Certificate = _library().x509.load_pem_x509_certificate(certificate.encode())
     return found.not_valid_before_utc + _LATE
+
+
+def first_end(certificates: str) -> datetime:
+    """When the first of one or several certificates in PEM ends."""
+    found: list[x509.Certificate] = _library().x509.load_pem_x509_certificates(certificates.encode())
+    return min(each.not_valid_after_utc for each in found)
 
 
 def hosts_of(certificate: str) -> frozenset[str]:

@@ -15,6 +15,8 @@ DepthCacheError
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from depthcache.errors import DepthCacheError, NetworkError, UsageError
 from depthcache.foreign_text import clean
 
@@ -38,6 +40,8 @@ class AskFailed(NetworkError):
         node: the id of the node that was asked.
     """
 
+    kind: ClassVar[str] = "failed"
+    """In metrics."""
     node: str
 
     def __init__(self, text: str, *, node: str) -> None:
@@ -47,6 +51,8 @@ class AskFailed(NetworkError):
 
 class NodeUnreachable(AskFailed):
     """The node is not a member, or suspect. It did not get the request."""
+
+    kind: ClassVar[str] = "unreachable"
 
     def __init__(self, *, node: str) -> None:
         super().__init__(f"node {clean(node)} is not reachable: it did not get the request", node=node)
@@ -59,6 +65,8 @@ class AskTimeout(AskFailed):
         node: the id of the node that was asked.
         timeout_s: the seconds waited.
     """
+
+    kind: ClassVar[str] = "timeout"
 
     timeout_s: float
 
@@ -75,6 +83,8 @@ class AskRefused(AskFailed):
         node: the id of the node that was asked.
         reason: its reason.
     """
+
+    kind: ClassVar[str] = "refused"
 
     reason: str
 

@@ -24,6 +24,8 @@ class NodeLog:
     second."""
 
     def __init__(self, *, now_ns: Callable[[], int]) -> None:
+        self.failed_copies: int = 0
+        """Books that other nodes did not give since the process began."""
         self._now_ns = now_ns
         self._core: NodeCore | None = None
         self._states: dict[str, str] = {}
@@ -82,6 +84,7 @@ class NodeLog:
 
     def on_copy_failed(self, host: str, reason: str) -> None:
         """Another node did not give its book."""
+        self.failed_copies += 1
         self._not_copied[host, reason] += 1
 
     # --- writing ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -154,6 +155,10 @@ class NodeRunner:
         self._is_writing = self._is_closed = False
         self._full_since_ns: int | None = None
         """Since when the wanted set cannot be written."""
+        self.failed_asks: Counter[str] = Counter()
+        """Requests to other nodes that failed, by the kind of `AskFailed`."""
+        self.failed_writes: int = 0
+        """Writes of the wanted set that failed."""
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -252,6 +257,11 @@ class NodeRunner:
         """Make another edit of the wanted set; it gets the set and the system's clock. As `create`."""
         changed = edit(self.core.wanted, self._clock.wall_ms())
         return await self._stored(self.core.record(changed, self._clock.now_ns()))
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the last write of the wanted set succeeded."""
+        return self._full_since_ns is None
 
     def on_removed(self) -> None:
         """As `NodeCore.on_removed`."""
@@ -364,6 +374,7 @@ class NodeRunner:
         try:
             answer = await self._network.ask(command.node, command.payload, timeout_s=command.timeout_s)
         except AskFailed as error:
+            self.failed_asks[error.kind] += 1
             self.core.on_ask_failed(command.request, str(error))
         else:
             self.core.on_response(command.request, answer, self._clock.now_ns())
@@ -399,6 +410,7 @@ class NodeRunner:
                 await self._clock.run(partial(self._disk.append, payloads))
         except OSError as error:
             reason = f"disk: {error.strerror or error}"
+            self.failed_writes += 1
             if self._full_since_ns is None:
                 self._full_since_ns = self._clock.now_ns()
                 logs.wanted_set_not_saved(reason=reason)

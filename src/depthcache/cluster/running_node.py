@@ -10,6 +10,7 @@ Everything runs on one event loop. Reads and subscriptions are served by native 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +28,8 @@ from depthcache.client.aio import Books
 from depthcache.client.client import Client
 from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.live_book import LiveBook
+from depthcache.cluster.authority import first_end
+from depthcache.cluster.book_health import BookHealth
 from depthcache.cluster.build import with_build
 from depthcache.cluster.core.commands import FromSibling, Source
 from depthcache.cluster.core.members import Member, Node
@@ -38,7 +42,7 @@ from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
 from depthcache.cluster.node_log import NodeLog
-from depthcache.cluster.node_metrics import NodeMetrics
+from depthcache.cluster.node_metrics import NodeMetrics, NodeView, PeerView
 from depthcache.cluster.readiness import Readiness
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner, SystemClock
@@ -121,8 +125,15 @@ class ClusterNode:
         self._moves = Moves(options.folder / MOVES_FILE)
         self._log = NodeLog(now_ns=self._clock.now_ns)
         self._metrics = NodeMetrics()
+        self._version = version("depthcache")
+        """The one that runs, also once another one is installed."""
         self._addresses: dict[str, str] = {}
         """Of the servers of all nodes of the cluster that were seen, also of those that are away."""
+        self._disk: tuple[int, int] | None = None
+        """Free and all bytes of the disk of the data folder."""
+        self._measuring: asyncio.Future[None] | None = None
+        self._changed: tuple[str, int] = ("", 0)
+        """When the wanted set of this digest was last edited."""
         self._began: dict[BookKey, tuple[float, str]] = {}
         """When replicas that were not synced yet began, and from where."""
 
@@ -397,7 +408,9 @@ class ClusterNode:
         self._readiness = Readiness(
             self.runner.core, is_hopeless=self.host.is_hopeless, has_peers=lambda: bool(self.identity.peers)
         )
+        self._health = BookHealth(self.runner.core, is_hopeless=self.host.is_hopeless)
         self._tell_nodes()
+        await asyncio.to_thread(self._measure_disk)
         self._look()
         self._check()
 
@@ -405,22 +418,80 @@ class ClusterNode:
         """End what was kept for readers that have gone."""
         self.host.look(passed_s)
         self.following.look(passed_s)
+        if self._measuring is None or self._measuring.done():  # a disk that hangs takes one thread
+            self._measuring = asyncio.get_running_loop().run_in_executor(None, self._measure_disk)
         self.server._metrics.set_more(self._counts())  # noqa: SLF001
         self._timer = self._clock.call_later(_LOOK_S, partial(self._look, _LOOK_S))
 
     def _check(self, passed_s: float = 0.0) -> None:
         self.following.check(passed_s)
         self._log.look(len(self.host.keys()))
-        self._native.set_not_ready(self._ends or self._readiness.why_not())
+        self._native.set_not_ready(self._why_not_ready())
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
 
     def _counts(self) -> str:
-        core = self.runner.core
+        core, now_ns = self.runner.core, self._clock.now_ns()
         return self._metrics.text(
-            nodes=map(self._state_of, self._known_nodes()),
-            replicas=Counter(core.books.states().values()),
-            wanted=len(core.wanted.books()),
+            NodeView(
+                facts=self._facts(),
+                nodes=map(self._state_of, self._known_nodes()),
+                peers=self._peers(now_ns),
+                replicas=Counter(core.books.states().values()),
+                wanted=len(core.wanted.books()),
+                health=self._health.look(now_ns),
+                differing=len(core.differing()),
+                digest=core.wanted.map.digest(),
+                changed_ms=self._changed_ms(),
+                is_ready=not self._why_not_ready(),
+                has_authority_key=self.identity.is_issuer,
+                certificates=self._certificate_ends(),
+                can_write=self.runner.can_write,
+                failed_writes=self.runner.failed_writes,
+                failed_asks=self.runner.failed_asks,
+                failed_copies=self._log.failed_copies,
+                malformed=core.malformed,
+                disk=self._disk,
+            )
         )
+
+    def _facts(self) -> dict[str, str]:
+        node = self.identity.node
+        return {
+            "cluster": self.identity.cluster,
+            "node": node.id,
+            "version": self._version,
+            "zone": node.zone,
+            "egress": node.egress,
+        }
+
+    def _peers(self, now_ns: int) -> dict[str, PeerView]:
+        core = self.runner.core
+        silent_s, ahead_s = core.silent_s(now_ns), core.clock_offsets_s()
+        return {
+            peer: PeerView(state=self._state_of(peer), silent_s=silent_s.get(peer), ahead_s=ahead_s.get(peer))
+            for peer in core.wanted.registered() - core.wanted.denied() - {self.identity.node.id}
+        }
+
+    def _changed_ms(self) -> int:
+        wanted = self.runner.core.wanted.map
+        if self._changed[0] != (digest := wanted.digest()):
+            self._changed = digest, wanted.newest().wall_ms
+        return self._changed[1]
+
+    def _certificate_ends(self) -> dict[str, float]:
+        if not self._is_tls:
+            return {}
+        given = {"node": self.identity.certificate, "authority": self.identity.authority}
+        return {of: first_end(each).timestamp() for of, each in given.items()}
+
+    def _measure_disk(self) -> None:
+        """Called on a thread: the disk may be slow, or on another machine."""
+        with suppress(OSError):
+            found = shutil.disk_usage(self.options.folder)
+            self._disk = found.free, found.total
+
+    def _why_not_ready(self) -> str:
+        return self._ends or self._readiness.why_not()
 
     def _readers(self, key: BookKey) -> int:
         """Of a book that the cluster keeps."""
@@ -469,6 +540,7 @@ class ClusterNode:
 
     def _on_member(self, member: Member) -> None:
         self._addresses[member.node.id] = member.node.address
+        self._metrics.on_member(member.node.id, member.state)
         asyncio.get_running_loop().call_soon(self._tell_nodes)
 
     def _tell_nodes(self) -> None:
@@ -619,7 +691,7 @@ class ClusterNode:
         self._news.set()
         began_s, source = self._began.pop(key, (time.monotonic(), ""))
         took_s = time.monotonic() - began_s
-        self._metrics.on_taken_over(took_s)
+        self._metrics.on_taken_over(took_s, is_copy=source not in ("", "exchange"))
         self._note(key, "synced", source=source, took_s=took_s)
 
     def _note(self, key: BookKey, what: str, *, source: str = "", why: str = "", took_s: float = 0.0) -> None:

@@ -96,9 +96,14 @@ class NodeCore:
         """Nodes that speak no version of the protocol that this one speaks, as they were last seen."""
         self._unheard: set[str] = set()
         """Nodes that have not said what they hold since they were told that this process ends."""
-        self._wall_ms = 0
+        self._wall_ms = self._wall_ns = 0
+        """The system's clock, and when it was read."""
         self._walls_ms: dict[str, int] = {}
         """The system's clocks of other nodes at their last beats."""
+        self._offsets_ms: dict[str, int] = {}
+        """How far they were ahead of this node's clock then."""
+        self._contact_ns: dict[str, int] = {}
+        """When members were heard last."""
         self._settle_ns: int | None = None
         """When to act without the registered nodes that have not been seen; None once the view is settled."""
         self._digests: dict[str, str] = {}
@@ -154,6 +159,19 @@ class NodeCore:
         staying = set(self.members.alive()) - self._ending
         return not staying or (not self._unheard & staying and self.books.has_all(staying))
 
+    def silent_s(self, now_ns: int) -> dict[str, float]:
+        """Seconds since each member was heard last: about one, as each beats once a second."""
+        return {peer: (now_ns - at) / 1e9 for peer, at in self._contact_ns.items()}
+
+    def clock_offsets_s(self) -> dict[str, float]:
+        """How far the system's clocks of members are ahead of this node's, by their last beats. A message's
+        way, some milliseconds as a rule, makes them look late."""
+        return {peer: each / 1e3 for peer, each in self._offsets_ms.items()}
+
+    def differing(self) -> tuple[str, ...]:
+        """The nodes that are alive and whose last beat had another wanted set than this node."""
+        return tuple(peer for peer in self.members.alive() if peer in self._differs)
+
     def take_commands(self, now_ns: int) -> list[Command]:
         """What to do now, in this order."""
         if not self._is_stopped:
@@ -173,7 +191,7 @@ class NodeCore:
         The first node of a cluster registers itself. Every other one was registered by the node that let it
         join, and begins with the content of that node (`snapshot`).
         """
-        self._wall_ms = wall_ms
+        self._wall_ms, self._wall_ns = wall_ms, now_ns
         registered = self.wanted.registered()
         if not registered:
             self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
@@ -265,14 +283,14 @@ class NodeCore:
         if member.state is MemberState.ALIVE:
             self._tell_all_states(peer)
             self._tell(peer, ReportsWanted())
-            self._tell(peer, self._beat())
+            self._tell(peer, self._beat(now_ns))
             self._ask_to_store(peer)
         what = {MemberState.ALIVE: "is up", MemberState.SUSPECT: "is suspect", MemberState.LEFT: "ended"}
         self._on_view(f"node {peer} {what[member.state]}")
 
     def on_time(self, now_ns: int, wall_ms: int) -> None:
         """A deadline has come."""
-        self._wall_ms = wall_ms
+        self._wall_ms, self._wall_ns = wall_ms, now_ns
         dead = self.members.on_time(now_ns)
         for peer in dead:
             self._on_gone(peer)
@@ -283,13 +301,15 @@ class NodeCore:
             self.books.look_again()
             self._drop_tombstones()
             self._drop_ended(now_ns)
-            self._tell(None, self._beat())
+            self._tell(None, self._beat(now_ns))
 
     def on_tell(self, sender: str, payload: bytes, now_ns: int) -> None:
         """A node told something; before it is a member, that is ignored and told again."""
         message = None if self.members.is_dead(sender) else self._read(sender, payload)
+        if message is not None:
+            self._contact_ns[sender] = now_ns
         if isinstance(message, Beat):
-            self._on_beat(sender, message)
+            self._on_beat(sender, message, now_ns)
         elif isinstance(message, Reports | GroupedReports):
             self._on_reports(sender, message, now_ns)
         elif isinstance(message, Ending):
@@ -476,14 +496,20 @@ class NodeCore:
         self.books.on_gone(peer)
         self._ending.discard(peer)
         self._heard.pop(peer, None)
-        self._walls_ms.pop(peer, None)
+        for known in (self._walls_ms, self._offsets_ms, self._contact_ns):
+            known.pop(peer, None)
         self._differs.discard(peer)
 
-    def _beat(self) -> Beat:
-        return Beat(self._me.run, self.wanted.map.digest(), self._report, self._wall_ms)
+    def _beat(self, now_ns: int) -> Beat:
+        return Beat(self._me.run, self.wanted.map.digest(), self._report, self._wall_at(now_ns))
 
-    def _on_beat(self, sender: str, beat: Beat) -> None:
+    def _wall_at(self, now_ns: int) -> int:
+        """The system's clock now, in milliseconds."""
+        return self._wall_ms + (now_ns - self._wall_ns) // 1_000_000
+
+    def _on_beat(self, sender: str, beat: Beat, now_ns: int) -> None:
         self._digests[sender], self._walls_ms[sender] = beat.digest, beat.wall_ms
+        self._offsets_ms[sender] = beat.wall_ms - self._wall_at(now_ns)
         if self._heard.get(sender, (0, 0)) != (beat.run, beat.reports):
             self._tell(sender, ReportsWanted())
         if beat.digest == self.wanted.map.digest():

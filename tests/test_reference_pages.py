@@ -16,7 +16,6 @@ import depthcache
 from depthcache import errors, logs, settings_sources
 from depthcache.client import metrics
 from depthcache.client.metrics import BookStats, BudgetStats, ConnectionStats, Stats
-from depthcache.cluster.node_metrics import NodeMetrics
 from depthcache.model import Status
 from depthcache.reference.transitions import TRANSITIONS
 
@@ -116,13 +115,6 @@ def some(kind: type) -> Any:
 
 def some_facts() -> Stats:
     return Stats(books=(some(BookStats),), connections=(some(ConnectionStats),), budgets=(some(BudgetStats),))
-
-
-def test_every_metric_is_on_its_page_and_no_other() -> None:
-    text = metrics.prometheus_text(some_facts()) + NodeMetrics().text(nodes=(), replicas={}, wanted=0)
-    told = set(re.findall(r"^# TYPE (depthcache_\w+) \w+$", text, re.MULTILINE))
-    page = (REFERENCE / "metrics.md").read_text("utf-8")
-    assert set(re.findall(r"^\| `(depthcache_\w+)` \|", page, re.MULTILINE)) == told
 
 
 def test_every_metric_that_documents_name_exists() -> None:

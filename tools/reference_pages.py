@@ -143,13 +143,45 @@ logging.basicConfig(level=logging.INFO)
 
 At most 100 lines of each kind are written within 10 s. A later line gives the number of suppressed ones.
 
-The values of a line are also attributes of its `LogRecord`, for formatters that write JSON:
-`record.exchange`, `record.symbol`, `record.status`, `record.reason`, `record.host`, `record.connection`,
-`record.request`, `record.code` and so on, under the names in the table. A failed request also has
-`record.resource` (`depth`, `time`, `exchangeInfo`) and `record.http_status`.
+The event and the values of a line are also attributes of its `LogRecord`, for formatters that write JSON:
+`record.event`, `record.exchange`, `record.symbol`, `record.status`, `record.reason`, `record.host`,
+`record.connection`, `record.request`, `record.code` and so on, under the names in the table. A failed
+request also has `record.resource` (`depth`, `time`, `exchangeInfo`) and `record.http_status`. Names of
+events stay the same; the words of a line may change with any release.
 
-| level | line | meaning |
-|---|---|---|
+## Lines as JSON
+
+`depthcache cluster start`, `cluster join`, `serve` and `record` write one JSON object per line to stderr with
+`--log-format json`, or `DEPTHCACHE_LOG_FORMAT=json`:
+
+```json
+{"time": "2026-11-30T17:46:39.204Z", "level": "warning", "logger": "depthcache.cluster", \
+"event": "node_away", "message": "node e034ae709b1c22d4 is away, other nodes own its books: \
+nothing was heard of it", "node": "a758f3ac01d2e3f4", "cluster": "amber-fox", "peer": "e034ae709b1c22d4", \
+"reason": "nothing was heard of it"}
+```
+
+| field | content |
+|---|---|
+| `time` | RFC 3339 with milliseconds, UTC |
+| `level` | `debug`, `info`, `warning`, `error`, `critical` |
+| `logger` | `depthcache`, `depthcache.cluster`, or `depthcache.cli` for what the command itself says |
+| `event` | the name in the table below; absent for lines of other libraries |
+| `message` | the line, for people |
+| `node`, `cluster` | the node that writes, and its cluster; of nodes alone |
+| `exchange`, `symbol` and others | the values of the line, under the names in the table |
+| `exception` | of lines with a traceback: `type`, `message` and `traceback`, one string |
+
+Every line is ASCII, whatever symbols and messages contain. The event `lines_suppressed` has the number of
+similar lines that were left out (`suppressed`). Of the command itself, `said` is what it would otherwise tell
+on stderr, and `failed` is why it ends with exit code 2. Lines about single books and connections are left out
+by a node; set the logger `depthcache` in a program of your own to see them. Access logs (`--access-log -`)
+have a format of their own.
+
+## Events
+
+| event | level | line | meaning |
+|---|---|---|---|
 """
 
 
@@ -246,15 +278,16 @@ def commands_page() -> str:
     return "\n".join(parts)
 
 
-def log_lines() -> list[tuple[str, str, str]]:
-    """Level, text and meaning of every log line, from the functions that write them."""
-    found: list[tuple[str, str, str]] = []
+def log_lines() -> list[tuple[str, str, str, str]]:
+    """Event, level, text and meaning of every log line, from the functions that write them."""
+    found: list[tuple[str, str, str, str]] = []
     for node in ast.parse(inspect.getsource(logs)).body:
         if not isinstance(node, ast.FunctionDef) or node.name not in logs.__all__:
             continue
         [call] = [each for each in ast.walk(node) if isinstance(each, ast.Call) and _is_log_call(each)]
-        level, arguments = ast.unparse(call.args[0]).rpartition(".")[2], call.args[1:]
-        found.append((level, _text(arguments), " ".join((ast.get_docstring(node) or "").split())))
+        event, level, arguments = call.args[0], ast.unparse(call.args[1]).rpartition(".")[2], call.args[2:]
+        words = " ".join((ast.get_docstring(node) or "").split())
+        found.append((ast.literal_eval(event), level, _text(arguments), words))
     return found
 
 
@@ -271,7 +304,8 @@ def _is_log_call(call: ast.Call) -> bool:
 
 def logs_page() -> str:
     """All log lines."""
-    return LOGS + "".join(f"| {level} | `{text}` | {words} |\n" for level, text, words in log_lines())
+    rows = (f"| `{event}` | {level} | `{text}` | {words} |\n" for event, level, text, words in log_lines())
+    return LOGS + "".join(rows)
 
 
 def exchanges_page() -> str:

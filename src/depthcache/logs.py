@@ -5,13 +5,15 @@ that breaks or cannot be opened, and a failed request are WARNING, with the host
 normal operation are INFO. Internal errors and exceptions in callbacks are ERROR. Lines about books,
 connections and requests appear only in programs that configure logging. Lines about a node of a cluster are
 on the logger `depthcache.cluster` below it, one for many books; `depthcache cluster` writes them to stderr.
-Nothing is logged per frame or per read. The arguments of a function are also attributes of its log record. At
-most 100 lines of each kind are written within ten seconds; a later line gives the number suppressed.
+Nothing is logged per frame or per read. The name of a function is the attribute `event` of its log record,
+and its arguments are further ones. At most 100 lines of each kind are written within ten seconds; a later
+line gives the number suppressed.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Lock
@@ -75,6 +77,10 @@ __all__ = [
 _LOGGER = logging.getLogger("depthcache")
 _OF_NODES = logging.getLogger("depthcache.cluster")
 _MOST, _WINDOW_S = 100, 10.0
+SUPPRESSED = "lines_suppressed"
+"""The event of a line that gives the number of others."""
+_COUNTING = Lock()
+_COUNTS: Counter[tuple[str, str]] = Counter()
 
 
 class _Limited:
@@ -90,6 +96,7 @@ class _Limited:
 
     def write(
         self,
+        event: str,
         level: int,
         text: str,
         *values: object,
@@ -97,6 +104,7 @@ class _Limited:
         error: BaseException | None = None,
     ) -> None:
         logger = self._logger
+        _count(event, level)
         if not logger.isEnabledFor(level) or (self._quiet and not logger.hasHandlers()):
             return
         with self._lock:
@@ -111,11 +119,30 @@ class _Limited:
                 return
         if left_out:
             words, suppressed = "%d similar lines were suppressed", {"suppressed": int(left_out)}
-            _write(level, words, left_out, facts=suppressed, logger=logger)
-        _write(level, text, *values, facts=facts, error=error, logger=logger)
+            _log(SUPPRESSED, level, words, left_out, facts=suppressed, logger=logger)
+        _log(event, level, text, *values, facts=facts, error=error, logger=logger)
 
 
-def _write(
+def _write(event: str, level: int, text: str, *values: object, facts: Mapping[str, object]) -> None:
+    """Write a line that is too rare to be limited."""
+    _count(event, level)
+    _log(event, level, text, *values, facts=facts)
+
+
+def _count(event: str, level: int) -> None:
+    with _COUNTING:
+        _COUNTS[event, logging.getLevelName(level).lower()] += 1
+
+
+def counts() -> dict[tuple[str, str], int]:
+    """How often each event happened since the process began, by its name and level: also those whose lines
+    were suppressed, or that no program wanted to see."""
+    with _COUNTING:
+        return dict(_COUNTS)
+
+
+def _log(
+    event: str,
     level: int,
     text: str,
     *values: object,
@@ -123,11 +150,12 @@ def _write(
     error: BaseException | None = None,
     logger: logging.Logger = _LOGGER,
 ) -> None:
-    """Write one line, with its `facts` as attributes of the record. A logging handler or filter that raises
-    must not interrupt the caller."""
+    """Write one line, with its event and `facts` as attributes of the record. A logging handler or filter
+    that raises must not interrupt the caller."""
     with suppress(Exception):
         # `logging` refuses facts that the program's own record factory sets, such as `host`, with KeyError.
         taken = vars(logging.makeLogRecord({}))
+        facts = {"event": event, **facts}
         extra = {name: value for name, value in facts.items() if name not in taken}
         logger.log(level, text, *values, exc_info=error, extra=extra)
 
@@ -144,6 +172,7 @@ _MOST_MISTAKES = 5
 def book_lost(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """A synced book lost sync. The client resyncs it by itself."""
     _LOST_BOOKS.write(
+        "book_lost",
         logging.WARNING,
         "%s on %s lost sync and is %s: %s",
         symbol,
@@ -157,6 +186,7 @@ def book_lost(*, exchange: str, symbol: str, status: str, reason: str) -> None:
 def book_recovered(*, exchange: str, symbol: str, after_s: float) -> None:
     """A book that had lost sync is synced again; the time is how long it was not."""
     _BOOKS.write(
+        "book_recovered",
         logging.INFO,
         "%s on %s is synced again after %.1f s",
         symbol,
@@ -169,6 +199,7 @@ def book_recovered(*, exchange: str, symbol: str, after_s: float) -> None:
 def book_ended(*, exchange: str, symbol: str, reason: str) -> None:
     """The exchange does not list the symbol, or no longer does. The book stays closed."""
     _LOST_BOOKS.write(
+        "book_ended",
         logging.WARNING,
         "%s on %s is closed for good: %s",
         symbol,
@@ -181,6 +212,7 @@ def book_ended(*, exchange: str, symbol: str, reason: str) -> None:
 def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None:
     """The status of a book changed on the way to its first sync or back to sync, or the program closed it."""
     _BOOKS.write(
+        "book_status",
         logging.INFO,
         "%s on %s is %s%s",
         symbol,
@@ -194,6 +226,7 @@ def book_status(*, exchange: str, symbol: str, status: str, reason: str) -> None
 def book_late(*, exchange: str, symbol: str, reason: str) -> None:
     """The updates of a book have been late for 10 s. Logged once until they arrive in time again."""
     _BOOKS.write(
+        "book_late",
         logging.INFO,
         "%s on %s is late: %s",
         symbol,
@@ -210,6 +243,7 @@ def callback_failed(*, callback: object, error: BaseException) -> None:
     name, kind = _callback_name(callback), type(error).__name__
     limited = _MISTAKES.setdefault((f"callback {name}", type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
+        "callback_failed",
         logging.ERROR,
         "callback %s raised %s; books and other callbacks are unaffected",
         name,
@@ -224,6 +258,7 @@ def callback_still_fails(*, callback: object, error: BaseException, count: int) 
     name, kind = _callback_name(callback), type(error).__name__
     limited = _MISTAKES.setdefault((f"count of {name}", type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
+        "callback_still_fails",
         logging.ERROR,
         "callback %s has raised %d more exceptions, most recently %s",
         name,
@@ -241,6 +276,7 @@ def client_of_simulator_failed(*, did: str, error: Exception) -> None:
     """The embedded exchange failed to serve one request or connection, and ended it. All others are
     unaffected."""
     _SIMULATOR.write(
+        "client_of_simulator_failed",
         logging.ERROR,
         "the embedded exchange failed to serve %s; it keeps running",
         did,
@@ -252,6 +288,7 @@ def client_of_simulator_failed(*, did: str, error: Exception) -> None:
 def connection_open(*, connection: int, host: str) -> None:
     """A WebSocket opened."""
     _CONNECTIONS.write(
+        "connection_open",
         logging.INFO,
         "connection %d to %s is open",
         connection,
@@ -263,6 +300,7 @@ def connection_open(*, connection: int, host: str) -> None:
 def connection_closed(*, connection: int, host: str) -> None:
     """The client closed a WebSocket."""
     _CONNECTIONS.write(
+        "connection_closed",
         logging.INFO,
         "connection %d to %s is closed",
         connection,
@@ -275,6 +313,7 @@ def connection_broke(*, connection: int, host: str, code: int | None, reason: st
     """A WebSocket that was still needed ended. The client opens another."""
     close_code = "no close code" if code is None else f"close code {code}"
     _LOST_CONNECTIONS.write(
+        "connection_broke",
         logging.WARNING,
         "connection %d to %s broke (%s), reconnecting: %s",
         connection,
@@ -289,6 +328,7 @@ def connection_failed(*, connection: int, host: str, reason: str) -> None:
     """A WebSocket could not be opened: host name not found, connection refused, timeout. The client
     retries after a pause that grows up to 30 s."""
     _LOST_CONNECTIONS.write(
+        "connection_failed",
         logging.WARNING,
         "connection %d to %s could not be opened, retrying: %s",
         connection,
@@ -312,6 +352,7 @@ def request_failed(
     still needed."""
     what = f" ({resource} of {symbol})" if symbol else f" ({resource})" if resource else ""
     _REQUESTS.write(
+        "request_failed",
         logging.WARNING,
         "request %d%s to %s failed: %s",
         request,
@@ -333,6 +374,7 @@ def request_failed(
 def copy_failed(*, exchange: str, symbol: str, host: str, reason: str) -> None:
     """Another node of the cluster did not provide its book; this node asks a further one, or the exchange."""
     _REQUESTS.write(
+        "copy_failed",
         logging.INFO,
         "%s on %s could not be copied from %s: %s",
         symbol,
@@ -346,6 +388,7 @@ def copy_failed(*, exchange: str, symbol: str, host: str, reason: str) -> None:
 def replica_refused(*, exchange: str, symbol: str, error: BaseException) -> None:
     """This node cannot hold a book that the cluster is to keep, such as with a depth that is not allowed."""
     _NODE_BOOKS.write(
+        "replica_refused",
         logging.ERROR,
         "this node cannot hold %s on %s: %s",
         symbol,
@@ -357,12 +400,20 @@ def replica_refused(*, exchange: str, symbol: str, error: BaseException) -> None
 
 def node_removed(*, node: str, reason: str) -> None:
     """This node was removed from its cluster, or runs twice, and serves nobody any more."""
-    _NODES.write(logging.ERROR, "node %s ends: %s", node, reason, facts={"node": node, "reason": reason})
+    _NODES.write(
+        "node_removed",
+        logging.ERROR,
+        "node %s ends: %s",
+        node,
+        reason,
+        facts={"node": node, "reason": reason},
+    )
 
 
 def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reason: str) -> None:
     """The exchange refused a snapshot limit that it documents. Logged once per exchange and limit."""
     _LIMITS.write(
+        "limit_refused",
         logging.WARNING,
         "%s on %s: the exchange refused a snapshot of %d levels, requesting %d instead: %s",
         symbol,
@@ -377,6 +428,7 @@ def limit_refused(*, exchange: str, symbol: str, limit: int, instead: int, reaso
 def snapshot_source_failed(*, symbol: str, error: BaseException) -> None:
     """The program's own snapshot source raised an exception. The client treats it as a failed request."""
     _SOURCES.write(
+        "snapshot_source_failed",
         logging.WARNING,
         "the snapshot source failed for %s: %r",
         symbol,
@@ -390,6 +442,7 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
     `transport="aiohttp"`, which reads frames on that loop."""
     effect = "books were late by as much" if books_were_late else "books were not affected"
     _RARE.write(
+        "loop_was_blocked",
         logging.INFO,
         "the event loop was blocked for about %.1f s; %s",
         late_s,
@@ -400,20 +453,26 @@ def loop_was_blocked(*, late_s: float, books_were_late: bool) -> None:
 
 def loop_ended(*, reason: str) -> None:
     """The event loop ended before the client on it was closed, which closes all its books."""
-    _write(logging.INFO, "all books of a client were closed: %s", reason, facts={"reason": reason})
+    _write(
+        "loop_ended", logging.INFO, "all books of a client were closed: %s", reason, facts={"reason": reason}
+    )
 
 
 def resumed() -> None:
     """The machine slept, or the process was suspended. No book is served as current until an update or a
     snapshot confirms it."""
     _write(
-        logging.INFO, "the machine or this process paused; books are stale until they are confirmed", facts={}
+        "resumed",
+        logging.INFO,
+        "the machine or this process paused; books are stale until they are confirmed",
+        facts={},
     )
 
 
 def flight_dump_saved(*, exchange: str, symbol: str, reason: str, path: str) -> None:
     """The flight recorder of a book was saved to a file."""
     _FLIGHTS.write(
+        "flight_dump_saved",
         logging.INFO,
         "flight dump of %s on %s saved to %s: %s",
         symbol,
@@ -428,6 +487,7 @@ def not_written(*, path: str, error: Exception) -> None:
     """A recording or a flight dump could not be written, for example because the disk is full. A recording
     is continued in a new file as soon as that is possible."""
     _RARE.write(
+        "not_written",
         logging.ERROR,
         "could not write %s; books are unaffected: %s",
         path,
@@ -439,6 +499,7 @@ def not_written(*, path: str, error: Exception) -> None:
 def recording_resumed(*, path: str, lost: int) -> None:
     """A recording continues in a new file after an error; the lines in between are lost."""
     _write(
+        "recording_resumed",
         logging.WARNING,
         "recording continues in %s; %d lines were lost",
         path,
@@ -450,6 +511,7 @@ def recording_resumed(*, path: str, lost: int) -> None:
 def not_native(*, host: str, proxy: str) -> None:
     """A connection uses aiohttp, because the native transport does not support this kind of proxy."""
     _RARE.write(
+        "not_native",
         logging.INFO,
         "connecting to %s with aiohttp: the native transport does not support the proxy %s",
         host,
@@ -461,6 +523,7 @@ def not_native(*, host: str, proxy: str) -> None:
 def certificate_renewed(*, path: str, fingerprint: str) -> None:
     """The files of a book server's certificate were replaced; new connections get the new certificate."""
     _write(
+        "certificate_renewed",
         logging.INFO,
         "the certificate %s was replaced; new connections get it: SHA-256 %s",
         path,
@@ -472,6 +535,7 @@ def certificate_renewed(*, path: str, fingerprint: str) -> None:
 def certificate_refused(*, path: str, error: Exception) -> None:
     """The new files of a book server's certificate cannot be used; the server keeps the previous one."""
     _write(
+        "certificate_refused",
         logging.ERROR,
         "the new certificate %s cannot be used; the server keeps the previous one: %s",
         path,
@@ -484,6 +548,7 @@ def node_housekeeping_failed(*, what: str, error: Exception) -> None:
     """A node of a cluster could not renew its certificate, save secrets, or follow what the cluster agreed
     on. It tries again. Logged once a minute as long as the reason is the same."""
     _NODE_UPKEEP.write(
+        "node_housekeeping_failed",
         logging.WARNING,
         "%s failed on this node of a cluster; it is tried again: %s",
         what,
@@ -495,6 +560,7 @@ def node_housekeeping_failed(*, what: str, error: Exception) -> None:
 def node_started(*, node: str, cluster: str, nodes: int, books: int) -> None:
     """A node of a cluster runs; the numbers are those that the cluster knows."""
     _NODES.write(
+        "node_started",
         logging.INFO,
         "node %s of the cluster %s runs; registered nodes: %d, wanted books: %d",
         node,
@@ -505,112 +571,122 @@ def node_started(*, node: str, cluster: str, nodes: int, books: int) -> None:
     )
 
 
-def node_joined(*, node: str) -> None:
+def node_joined(*, peer: str) -> None:
     """Another node was let into the cluster."""
     _NODES.write(
+        "node_joined",
         logging.INFO,
         "node %s has joined the cluster",
-        node,
-        facts={"node": node},
+        peer,
+        facts={"peer": peer},
     )
 
 
-def node_left(*, node: str) -> None:
+def node_left(*, peer: str) -> None:
     """Another node has left the cluster for good."""
     _NODES.write(
+        "node_left",
         logging.INFO,
         "node %s has left the cluster for good",
-        node,
-        facts={"node": node},
+        peer,
+        facts={"peer": peer},
     )
 
 
-def node_refused(*, node: str) -> None:
+def node_refused(*, peer: str) -> None:
     """Another node was removed from the cluster. Nothing of it is accepted any more."""
     _NODES.write(
+        "node_refused",
         logging.WARNING,
         "node %s was removed from the cluster and is refused from now on",
-        node,
-        facts={"node": node},
+        peer,
+        facts={"peer": peer},
     )
 
 
-def message_refused(*, node: str) -> None:
+def message_refused(*, peer: str) -> None:
     """A message in the name of another node was dropped, because that node had not signed it. Somebody with a
     certificate of the cluster, such as a removed node, tries to speak for it. At most five lines in ten
     seconds."""
     _FORGED.write(
+        "message_refused",
         logging.WARNING,
         "a message in the name of node %s was dropped: that node has not signed it",
-        node,
-        facts={"node": node},
+        peer,
+        facts={"peer": peer},
     )
 
 
-def node_draining(*, node: str, is_draining: bool) -> None:
+def node_draining(*, peer: str, is_draining: bool) -> None:
     """A node, maybe this one, is to hold no books, or can hold books again."""
     _NODES.write(
+        "node_draining",
         logging.INFO,
         "node %s %s",
-        node,
+        peer,
         "hands its books over" if is_draining else "can hold books again",
-        facts={"node": node, "is_draining": is_draining},
+        facts={"peer": peer, "is_draining": is_draining},
     )
 
 
-def node_suspect(*, node: str) -> None:
+def node_suspect(*, peer: str) -> None:
     """The connection to another node broke, or nothing came for a second. It is asked last."""
     _NODES.write(
+        "node_suspect",
         logging.WARNING,
         "node %s is suspect: its connection broke, or it is silent",
-        node,
-        facts={"node": node},
+        peer,
+        facts={"peer": peer},
     )
 
 
-def node_unseen(*, node: str) -> None:
+def node_unseen(*, peer: str) -> None:
     """Messages of another node come, but the messaging engine does not show it as alive: a process that ran
     from a copy of its data folder has ended, perhaps. This node opens a new session, which shows it again. At
     most once a minute for a node."""
     _NODES.write(
+        "node_unseen",
         logging.WARNING,
         "node %s is heard, but not seen: this node opens a new session",
-        node,
-        facts={"node": node},
+        peer,
+        facts={"peer": peer},
     )
 
 
-def node_away(*, node: str, reason: str) -> None:
+def node_away(*, peer: str, reason: str) -> None:
     """Another node is not up any more. Other nodes own its books until it is back."""
     _NODES.write(
+        "node_away",
         logging.WARNING,
         "node %s is away, other nodes own its books: %s",
-        node,
+        peer,
         reason,
-        facts={"node": node, "reason": reason},
+        facts={"peer": peer, "reason": reason},
     )
 
 
-def node_incompatible(*, node: str, reason: str) -> None:
+def node_incompatible(*, peer: str, reason: str) -> None:
     """Another node speaks no version of the protocol between nodes that this one speaks. It gets no books and
     no changes, and ends if it started later. See "Upgrade" in the how-to of clusters."""
     _NODES.write(
+        "node_incompatible",
         logging.ERROR,
         "node %s is kept out: %s",
-        node,
+        peer,
         reason,
-        facts={"node": node, "reason": reason},
+        facts={"peer": peer, "reason": reason},
     )
 
 
-def node_back(*, node: str, address: str) -> None:
+def node_back(*, peer: str, address: str) -> None:
     """Another node is up, for the first time since this one started, or again."""
     _NODES.write(
+        "node_back",
         logging.INFO,
         "node %s is up, its server is at %s",
-        node,
+        peer,
         address,
-        facts={"node": node, "address": address},
+        facts={"peer": peer, "address": address},
     )
 
 
@@ -619,6 +695,7 @@ def take_over_began(*, books: int, reason: str) -> None:
     came."""
     count = _books(books)
     _NODE_BOOKS.write(
+        "take_over_began",
         logging.INFO,
         "this node takes %s: %s",
         count,
@@ -632,6 +709,7 @@ def take_over_done(*, books: int, copied: int, took_s: float) -> None:
     weight."""
     count = _books(books)
     _NODE_BOOKS.write(
+        "take_over_done",
         logging.INFO,
         "all that this node took is synced after %.1f s: %s, %d of them copied from other nodes",
         took_s,
@@ -646,6 +724,7 @@ def take_over_waits(*, books: int, exchange: str, symbol: str, reason: str) -> N
     each take-over."""
     count = _books(books)
     _NODE_BOOKS.write(
+        "take_over_waits",
         logging.WARNING,
         "not synced a minute after this node took them: %s, such as %s on %s: %s",
         count,
@@ -664,6 +743,7 @@ def books_given_up(*, books: int, reason: str) -> None:
     """This node holds books no longer."""
     count = _books(books)
     _NODE_BOOKS.write(
+        "books_given_up",
         logging.INFO,
         "this node gave up %s: %s",
         count,
@@ -676,6 +756,7 @@ def copies_failed(*, books: int, host: str, reason: str) -> None:
     """Another node did not give its books; further nodes are asked, or the exchange."""
     count = _books(books)
     _NODE_BOOKS.write(
+        "copies_failed",
         logging.WARNING,
         "%s could not be copied from %s: %s",
         count,
@@ -689,6 +770,7 @@ def books_lost_sync(*, books: int, of: int, exchange: str, symbol: str, reason: 
     """Books of this node lost sync, with the reason of one. They resync by themselves. Logged again when
     they have doubled."""
     _NODE_BOOKS.write(
+        "books_lost_sync",
         logging.WARNING,
         "%d of %d books of this node are not synced any more, such as %s on %s: %s",
         books,
@@ -703,6 +785,7 @@ def books_lost_sync(*, books: int, of: int, exchange: str, symbol: str, reason: 
 def books_in_sync_again(*, after_s: float) -> None:
     """All books of this node that had lost sync are synced again."""
     _NODE_BOOKS.write(
+        "books_in_sync_again",
         logging.INFO,
         "all books of this node that had lost sync are synced again after %.1f s",
         after_s,
@@ -713,6 +796,7 @@ def books_in_sync_again(*, after_s: float) -> None:
 def node_certificate_renewed(*, until: str) -> None:
     """A node of a cluster has a new certificate; the time is when it ends."""
     _NODE_UPKEEP.write(
+        "node_certificate_renewed",
         logging.INFO,
         "this node has a new certificate, which ends at %s",
         until,
@@ -723,6 +807,7 @@ def node_certificate_renewed(*, until: str) -> None:
 def access_tokens_changed(*, roles: str) -> None:
     """New access tokens of a cluster are accepted; earlier ones of these roles end within the hour."""
     _NODE_UPKEEP.write(
+        "access_tokens_changed",
         logging.INFO,
         "there are new access tokens of the cluster, roles: %s",
         roles,
@@ -733,6 +818,7 @@ def access_tokens_changed(*, roles: str) -> None:
 def authority_trusted(*, authority: str) -> None:
     """A new authority of the cluster, by its hash, begins to take over. Certificates of it are accepted."""
     _NODE_UPKEEP.write(
+        "authority_trusted",
         logging.INFO,
         "this node trusts a further authority, which takes over: %s",
         authority,
@@ -744,6 +830,7 @@ def authority_replaced(*, authority: str) -> None:
     """A new authority of the cluster, by its hash, has taken over. Certificates of the earlier one are
     refused."""
     _NODE_UPKEEP.write(
+        "authority_replaced",
         logging.INFO,
         "the authority %s has taken over; the earlier one is trusted no longer",
         authority,
@@ -755,6 +842,7 @@ def wanted_set_not_saved(*, reason: str) -> None:
     """The wanted set could not be written, for example because the disk is full. Changes are refused with
     this reason; it is written as soon as that is possible. Logged once."""
     _NODE_UPKEEP.write(
+        "wanted_set_not_saved",
         logging.ERROR,
         "what the cluster keeps cannot be saved on this node: %s",
         reason,
@@ -765,6 +853,7 @@ def wanted_set_not_saved(*, reason: str) -> None:
 def wanted_set_saved(*, after_s: float) -> None:
     """The wanted set could not be written for so long, and now it is saved."""
     _NODE_UPKEEP.write(
+        "wanted_set_saved",
         logging.INFO,
         "what the cluster keeps is saved again on this node after %.1f s",
         after_s,
@@ -777,6 +866,7 @@ def unexpected(*, where: str, error: BaseException) -> None:
     type."""
     limited = _MISTAKES.setdefault((where, type(error)), _Limited(_MOST_MISTAKES))
     limited.write(
+        "unexpected",
         logging.ERROR,
         "internal error in %s; the client keeps running; please report this",
         where,

@@ -14,7 +14,7 @@ use crate::call::{Call, json, typed};
 use crate::cluster::Cluster;
 use crate::problem::{Fact, Problem};
 use crate::shared::Shared;
-use crate::statistics::Refused;
+use crate::statistics::{READ_BOUNDS, Refused};
 
 /// The text format of Prometheus.
 const PROMETHEUS: HeaderValue =
@@ -285,7 +285,23 @@ fn of_server(shared: &Shared) -> String {
         let labels = format!("route=\"{name}\",status=\"{status}\"");
         families.sample(4, &labels, count as f64);
     }
-    families.text() + &streams
+    families.text() + &streams + &of_reads(shared)
+}
+
+/// How long reads took.
+fn of_reads(shared: &Shared) -> String {
+    let name = "depthcache_server_read_seconds";
+    let words = "Time from a read of books to its response";
+    let mut text = head(name, "histogram", words);
+    let (counts, sum_s) = shared.statistics.reads();
+    let bounds = READ_BOUNDS.iter().map(|(_, shown)| *shown);
+    let mut seen = 0;
+    for (bound, count) in bounds.chain(["+Inf"]).zip(counts) {
+        seen += count;
+        let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {seen}");
+    }
+    let _ = writeln!(text, "{name}_sum {sum_s}\n{name}_count {seen}");
+    text
 }
 
 /// What is counted of other nodes of the cluster: name, words, count.

@@ -1,6 +1,7 @@
 //! From a request to its endpoint: the table of routes as a router.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -44,10 +45,14 @@ fn handler(index: usize, route: &'static Route) -> MethodRouter<Arc<Shared>> {
         async move |State(shared): State<Arc<Shared>>,
                     path: Result<RawPathParams, RawPathParamsRejection>,
                     request: Request| {
+            let began = Instant::now();
             let response = respond(&shared, route, path, request)
                 .await
                 .unwrap_or_else(Problem::into_response);
             shared.statistics.count(index, response.status());
+            if matches!(route.endpoint, Endpoint::Books | Endpoint::OfBook(_)) {
+                shared.statistics.on_read(began.elapsed());
+            }
             response
         },
     )

@@ -1,6 +1,7 @@
 //! What a server counts of itself; counts only grow, but for those that are open.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -11,6 +12,25 @@ use crate::table::ROUTES;
 pub const STATUSES: [u16; 22] = [
     101, 200, 201, 204, 300, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 425, 426, 429, 431,
     500, 502, 503,
+];
+
+/// Upper bounds of the times of reads, in microseconds, and what is written for them.
+pub const READ_BOUNDS: [(u128, &str); 15] = [
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (500_000, "0.5"),
+    (1_000_000, "1"),
+    (2_500_000, "2.5"),
+    (10_000_000, "10"),
 ];
 
 /// The index of what is no path of old clients, behind `ROUTES`, what is none of them, and `ENDPOINTS`.
@@ -73,6 +93,9 @@ pub struct Statistics {
     pub skipped: AtomicU64,
     /// WebSockets and streams that were closed because their client took nothing.
     pub slow: AtomicU64,
+    /// Reads of books by the time that they took; those above the last bound at the end.
+    reads: [AtomicU64; READ_BOUNDS.len() + 1],
+    reads_us: AtomicU64,
 }
 
 impl Default for Statistics {
@@ -93,6 +116,8 @@ impl Default for Statistics {
             encoded_bytes: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
             slow: AtomicU64::new(0),
+            reads: Default::default(),
+            reads_us: AtomicU64::new(0),
         }
     }
 }
@@ -106,6 +131,24 @@ impl Statistics {
         let place = STATUSES.iter().position(is_it);
         let place = place.or_else(|| STATUSES.iter().position(is_alike));
         self.responses[route][place.unwrap_or(0)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A read of books was answered after so long.
+    pub fn on_read(&self, took: Duration) {
+        let us = took.as_micros();
+        let bucket = READ_BOUNDS.partition_point(|(bound, _)| *bound < us);
+        self.reads[bucket].fetch_add(1, Ordering::Relaxed);
+        let us = u64::try_from(us).unwrap_or(u64::MAX);
+        self.reads_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Reads of books by the time that they took, and the sum of these times in seconds.
+    pub fn reads(&self) -> ([u64; READ_BOUNDS.len() + 1], f64) {
+        let counts = self
+            .reads
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed));
+        (counts, self.reads_us.load(Ordering::Relaxed) as f64 / 1e6)
     }
 
     /// A message to followers was encoded.
@@ -165,6 +208,19 @@ fn name(index: usize) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_read_is_in_the_first_bucket_whose_bound_it_does_not_exceed() {
+        let statistics = Statistics::default();
+        for us in [0, 100, 101, 10_000_000, 10_000_001] {
+            statistics.on_read(Duration::from_micros(us));
+        }
+        let (counts, sum_s) = statistics.reads();
+        assert_eq!((counts[0], counts[1]), (2, 1));
+        let last = READ_BOUNDS.len();
+        assert_eq!((counts[last - 1], counts[last]), (1, 1));
+        assert!((sum_s - 20.000202).abs() < 1e-9);
+    }
 
     #[test]
     fn a_status_counts_as_itself_or_as_the_first_of_its_hundred() {

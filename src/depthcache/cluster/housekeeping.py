@@ -511,7 +511,7 @@ class Housekeeping:
             return
         if self._is_my_turn():
             for peer in unseen:
-                logs.node_unseen(node=peer)
+                logs.node_unseen(peer=peer)
                 self._mended_ns[peer] = self._clock.now_ns()
             wanted = self._wanted_session(denied)
             own = self._folder.identity.listen

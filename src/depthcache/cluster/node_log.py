@@ -116,13 +116,13 @@ class NodeLog:
         me, wanted = core.members.me.id, core.wanted
         registered, denied, draining = wanted.registered(), wanted.denied(), wanted.draining()
         for peer in sorted(registered - self._registered - {me}):
-            logs.node_joined(node=peer)
+            logs.node_joined(peer=peer)
         for peer in sorted(denied - self._denied - {me}):
-            logs.node_refused(node=peer)
+            logs.node_refused(peer=peer)
         for peer in sorted(self._registered - registered - denied - {me}):
-            logs.node_left(node=peer)
+            logs.node_left(peer=peer)
         for peer in sorted((draining ^ self._draining) & registered):
-            logs.node_draining(node=peer, is_draining=peer in draining)
+            logs.node_draining(peer=peer, is_draining=peer in draining)
         self._registered, self._denied, self._draining = registered, denied, draining
         states = {peer: _state(core, peer) for peer in sorted(registered - denied - {me})}
         for peer, state in states.items():
@@ -131,14 +131,14 @@ class NodeLog:
                 continue
             if state == "alive":
                 node = core.members.node(peer)
-                logs.node_back(node=peer, address="" if node is None else node.address)
+                logs.node_back(peer=peer, address="" if node is None else node.address)
             elif state == "suspect":
-                logs.node_suspect(node=peer)
+                logs.node_suspect(peer=peer)
             elif state == "incompatible":
-                logs.node_incompatible(node=peer, reason=core.incompatible()[peer])
+                logs.node_incompatible(peer=peer, reason=core.incompatible()[peer])
             else:
                 why = "nothing was heard of it" if before == "suspect" else "its process has ended"
-                logs.node_away(node=peer, reason=why)
+                logs.node_away(peer=peer, reason=why)
         self._states = states
 
     def _write_taken(self) -> None:

@@ -448,7 +448,7 @@ class ZenohNetwork:
         proof = b"" if sample.attachment is None else sample.attachment.to_bytes()
         sender, number = _last(key), proof[:_NUMBER_BYTES]
         if not self._is_signed(sender, proof[_NUMBER_BYTES:], key, number + payload):
-            logs.message_refused(node=clean(sender))
+            logs.message_refused(peer=clean(sender))
             return None
         run, count = struct.unpack(_NUMBER, number.rjust(_NUMBER_BYTES, b"\0"))
         with self._lock:
@@ -489,7 +489,7 @@ class ZenohNetwork:
         key, proof = self._own_key(query.key_expr), query.attachment
         payload = b"" if query.payload is None else query.payload.to_bytes()
         if proof is None or not self._is_signed(_last(key), proof, key, payload):
-            logs.message_refused(node=clean(_last(key)))
+            logs.message_refused(peer=clean(_last(key)))
             return
         self._post(self._asked, query, payload, proof.to_bytes())
 

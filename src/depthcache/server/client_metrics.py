@@ -1,16 +1,18 @@
-"""What `/metrics` says of the client: its connections, weight budgets, and what only Python counts of books.
+"""What `/metrics` says of the client and its process: connections, weight budgets, log events, release.
 
 The server has the rest natively and answers while Python is busy; this part is as old as the last look.
 """
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from depthcache import Book, _native
+from depthcache import Book, _native, logs
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ClientMetrics"]
 
 _EVERY_S = 10.0
+_VERSION = version("depthcache")
+"""The one that runs, also once another one is installed."""
 _NATIVE = frozenset(
     f"depthcache_book_{name}"
     for name in (
@@ -62,13 +66,31 @@ class ClientMetrics:
 
 def _text(collect: Callable[[], Iterator[Metric]]) -> bytes:
     """All families but those that the server has natively."""
-    from prometheus_client import generate_latest
+    from prometheus_client import ProcessCollector, generate_latest
     from prometheus_client.registry import CollectorRegistry
 
     class Others:
         def collect(self) -> Iterator[Metric]:
-            return (family for family in collect() if family.name not in _NATIVE)
+            yield from (family for family in collect() if family.name not in _NATIVE)
+            yield from _of_process()
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Others())
+    ProcessCollector(registry=registry)  # nothing outside Linux
     return generate_latest(registry)
+
+
+def _of_process() -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    release = GaugeMetricFamily(
+        "depthcache_build_info", "1, with the release that runs", labels=["version", "python"]
+    )
+    release.add_metric([_VERSION, platform.python_version()], 1)
+    yield release
+    events = CounterMetricFamily(
+        "depthcache_log_events", "Log lines by event, the suppressed ones included", labels=["event", "level"]
+    )
+    for (event, level), count in sorted(logs.counts().items()):
+        events.add_metric([event, level], count)
+    yield events

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -81,6 +81,10 @@ class FakeHost:
         return self.reasons.get(key, "")
 
 
+async def _silent(_address: str, _path: str) -> bytes | None:
+    return None
+
+
 class FakeNode(ClusterNode):
     """Node a1 of a cluster with some others, which are all alive."""
 
@@ -94,6 +98,9 @@ class FakeNode(ClusterNode):
             core.on_member(Member(facts(each), MemberState.ALIVE), 0)
         core.take_commands(0)
         identity = Identity(CLUSTER, facts("a1"), "", "", "", (), True)
+        self.asked: list[tuple[str, str]] = []
+        """Servers of other nodes, and paths."""
+        self.peers: Callable[[str, str], Awaitable[bytes | None]] = _silent
         super().__init__(identity, NodeOptions(folder=Path("/nonexistent"), settings=Settings()))
         self.fake: FakeRunner = FakeRunner(core)
         self.runner = self.fake  # type: ignore[assignment]
@@ -137,7 +144,14 @@ class FakeNode(ClusterNode):
     def moves(self) -> tuple[Move, ...]:
         return tuple(self.history)
 
-    def _weight(self) -> list[dict[str, object]]:
+    def moves_after(self, number: int, most: int) -> tuple[int, tuple[Move, ...]]:
+        return len(self.history), tuple(self.history[number : number + most])
+
+    async def _ask_server(self, address: str, path: str) -> bytes | None:
+        self.asked.append((address, path))
+        return await self.peers(address, path)
+
+    def weight(self) -> list[dict[str, object]]:
         pool = {"pool": "binance.com", "limit": 6_000, "allowed": 3_000, "used": 40, "exchange_used": 120}
         return [{"egress": "", **pool}]
 

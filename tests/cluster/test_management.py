@@ -16,6 +16,7 @@ from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
 from depthcache.cluster.moves import Move
+from depthcache.cluster.replica_host import BookSettings
 from depthcache.cluster.runner import SystemClock
 from depthcache.cluster.running_node import ClusterNode
 from depthcache.server import ServerConfig
@@ -90,6 +91,19 @@ def test_replicas_and_settings_are_changed_separately() -> None:
         400,
         "there is nothing to change: give replicas, settings, or both",
     )
+
+
+def test_a_setting_that_is_null_has_its_default_again() -> None:
+    node = FakeNode("b2")
+    create(node, BTC, ETH)
+    ask(node, "change_cluster_books", body={**BOOKS, "settings": {"depth": 1_000, "speed_ms": 1_000}})
+    assert ask(node, "change_cluster_books", body={**BOOKS, "settings": {"depth": None}})[0] == 200
+    wanted = node.core.wanted.books()
+    assert [each.settings for each in wanted.values()] == [(("speed_ms", 1_000),)] * 2
+    assert node.book_status(BTC)["settings"] == {"speed_ms": 1_000}
+    assert BookSettings.of(wanted[BTC]).depth is None
+    status, answer = ask(node, "change_cluster_books", body={**BOOKS, "settings": {"depth": "1"}})
+    assert (status, answer["error"]["allowed"]) == (400, "a whole number, or null for the default")
 
 
 def test_a_change_of_a_book_that_is_not_wanted_changes_none() -> None:

@@ -24,7 +24,7 @@ pub struct DelegatedRequest {
     pub exchange: String,
     /// The second one: the symbol.
     pub symbol: String,
-    /// The body.
+    /// The body; of a GET, its parameters as a JSON object.
     pub body: Bytes,
 }
 

@@ -14,14 +14,17 @@ use crate::limits::Limits;
 use crate::problem::{JSON, Problem};
 use crate::table::Route;
 
-/// Ask the owner.
+/// Ask the owner. It gets the parameters of a GET as a body, a JSON object of texts.
 pub async fn delegate(
     call: &Call<'_>,
     route: &'static Route,
     body: Body,
 ) -> Result<Response, Problem> {
     let limits = &call.shared.limits;
-    let body = whole(limits, &call.request.headers, body).await?;
+    let body = match route.method {
+        "GET" => call.query.to_json().into(),
+        _ => whole(limits, &call.request.headers, body).await?,
+    };
     let mut path = call.path.iter().map(|(_, value)| value.clone());
     let make = |number| DelegatedRequest {
         number,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use depthcache_book::codec::json;
 use depthcache_book::query::{Number, ReadPolicy};
 use depthcache_wire::Numbers;
+use depthcache_wire::writer::Object;
 
 use crate::problem::{Problem, shortened};
 use crate::table::{ParameterLocation, Route};
@@ -44,6 +45,19 @@ impl Query {
             found.push((name.into_owned(), value.into_owned()));
         }
         Ok(Query(found))
+    }
+
+    /// The parameters as a JSON object of texts; empty without any.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if !self.0.is_empty() {
+            let mut object = Object::begin(&mut out);
+            for (name, value) in &self.0 {
+                object.text(name, value);
+            }
+            object.end();
+        }
+        out
     }
 
     /// The query again, without some of its parameters.

@@ -120,6 +120,16 @@ const fn needed(parameter: Parameter) -> Parameter {
 const EXCHANGE: Parameter = path("exchange", "The exchange's name, such as binance.com.");
 const SYMBOL: Parameter = path("symbol", "The symbol, in any case.");
 const NODE: Parameter = path("node", "The id of a node, as the list of nodes has it.");
+const SINCE: Parameter = query(
+    "since",
+    r#"{"type":"string"}"#,
+    "The `at` of an earlier response: only what has changed since then.",
+);
+const MOVES: Parameter = query(
+    "moves",
+    r#"{"type":"string"}"#,
+    "The `moves_at` of an earlier response: only later moves.",
+);
 const LEVELS: Parameter = query(
     "levels",
     r#"{"anyOf":[{"type":"integer","minimum":0},{"const":"all"}],"default":20}"#,
@@ -498,6 +508,66 @@ pub const ROUTES: &[Route] = &[
         "list_cluster_moves",
         "Which books came to this node and went, and why, newest last.",
     ),
+    Route {
+        parameters: &[SINCE, MOVES],
+        ..cluster(
+            "GET",
+            "/v1/cluster/overview",
+            "read_cluster_overview",
+            "Nodes, counts of books, request weight of all nodes, and what has changed since an earlier look.",
+        )
+    },
+    Route {
+        parameters: &[
+            query(
+                "exchange",
+                r#"{"type":"string"}"#,
+                "Only books of this exchange.",
+            ),
+            query(
+                "search",
+                r#"{"type":"string"}"#,
+                "Only books whose symbol or exchange has each of these words.",
+            ),
+            query(
+                "only",
+                r#"{"enum":["wrong","lacking"]}"#,
+                "wrong: synced on fewer nodes than is possible now; lacking: on fewer nodes than wanted.",
+            ),
+            query(
+                "limit",
+                r#"{"type":"integer","minimum":1,"maximum":1000,"default":250}"#,
+                "Books at most.",
+            ),
+            query(
+                "cursor",
+                r#"{"type":"string"}"#,
+                "The `next` of the page before.",
+            ),
+        ],
+        ..cluster(
+            "GET",
+            "/v1/cluster/books",
+            "list_cluster_books",
+            "The books that the cluster keeps: wanted replicas, holders and their states, why one is not synced.",
+        )
+    },
+    Route {
+        parameters: &[
+            MOVES,
+            query(
+                "reasons",
+                r#"{"type":"string"}"#,
+                "The `reasons_digest` of an earlier response: reasons that are still the same are left out.",
+            ),
+        ],
+        ..cluster(
+            "GET",
+            "/v1/cluster/node",
+            "read_cluster_node",
+            "What the node that is asked knows alone: its version, request weight, moves, and why its books are not synced.",
+        )
+    },
     cluster(
         "POST",
         "/v1/cluster/books",

@@ -9,6 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from depthcache.cli.state import counted
+from depthcache.cluster.book_states import is_wrong, possible, why_not
 from depthcache.foreign_text import clean
 
 __all__ = ["is_whole", "is_wrong", "possible", "status_lines", "why_not"]
@@ -26,16 +27,6 @@ def is_whole(status: Mapping[str, Any]) -> bool:
     nodes = status["nodes"]
     is_there = all(each["state"] in ("alive", "draining", "removed") for each in nodes)
     return is_there and not any(is_wrong(book, possible(status)) for book in status["books"])
-
-
-def possible(status: Mapping[str, Any]) -> int:
-    """How many nodes may hold a book."""
-    return max(1, sum(each["state"] in ("alive", "suspect") for each in status["nodes"]))
-
-
-def is_wrong(book: Mapping[str, Any], nodes: int) -> bool:
-    """Whether a book is synced on fewer nodes than wanted and possible."""
-    return int(book["synced"]) < min(int(book["replicas"]), nodes)
 
 
 def status_lines(
@@ -111,17 +102,6 @@ def _books(books: Iterable[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]
         for book in books
     ]
     return _table(rows, (20, 24, 8, 30))
-
-
-def why_not(book: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
-    """Why a book is not synced as wanted: the reasons of its nodes, or the states of replicas and nodes."""
-    reasons = dict.fromkeys(str(each) for each in book.get("reasons", {}).values())
-    if reasons:
-        return "; ".join(reasons)
-    missing = [f"{node} {state}" for node, state in book["holders"].items() if state != "synced"]
-    suspect = {each["id"] for each in nodes if each["state"] == "suspect"} & book["holders"].keys()
-    missing += [f"node {node} is suspect" for node in sorted(suspect)]
-    return ", ".join(missing) or "fewer nodes than replicas"
 
 
 def _shortened(text: str) -> str:

@@ -22,6 +22,7 @@ from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedBook, parse_replicas
 from depthcache.cluster.errors import BookNotWanted, ChangeNotStored, JoinRefused
 from depthcache.cluster.moves import Move
+from depthcache.cluster.overview import Overview
 from depthcache.errors import DepthCacheError, InvalidArgument, UnknownExchange
 from depthcache.model import compact_json
 
@@ -52,6 +53,11 @@ class ManagedNode(Protocol):
     @property
     def runner(self) -> Runner:
         """What it decides, and what drains nodes."""
+        ...
+
+    @property
+    def overview(self) -> Overview:
+        """What it shows of the whole cluster."""
         ...
 
     def status(self) -> Mapping[str, Any]:
@@ -153,6 +159,9 @@ class ClusterManagement:
             "read_cluster": self._read,
             "list_cluster_nodes": self._list_nodes,
             "list_cluster_moves": self._list_moves,
+            "read_cluster_overview": self._look,
+            "read_cluster_node": self._read_own,
+            "list_cluster_books": self._list_books,
             "create_cluster_books": self._create,
             "change_cluster_books": self._change,
             "stop_cluster_books": self._stop,
@@ -288,6 +297,16 @@ class ClusterManagement:
 
     async def _list_moves(self, _first: str, _second: str, _body: bytes) -> Answer:
         return _OK, msgspec.json.encode({"moves": self._node.moves()})
+
+    async def _look(self, _first: str, _second: str, body: bytes) -> Answer:
+        return _OK, await self._node.overview.look(**_object(body or b"{}", "since", "moves"))
+
+    async def _read_own(self, _first: str, _second: str, body: bytes) -> Answer:
+        return _OK, self._node.overview.own(**_object(body or b"{}", "moves", "reasons"))
+
+    async def _list_books(self, _first: str, _second: str, body: bytes) -> Answer:
+        given = _object(body or b"{}", "exchange", "search", "only", "limit", "cursor")
+        return _OK, await self._node.overview.list_books(**given)
 
     async def _drain(self, node: str, _second: str, body: bytes) -> Answer:
         given = _object(body or b"{}", "draining")

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 __all__ = ["Move", "Moves"]
@@ -50,13 +51,24 @@ class Moves:
         """`path`: None for memory alone. What cannot be read is left out."""
         self._path = path
         self._moves: deque[Move] = deque(maxlen=_MOST)
-        self._lines = 0
+        self._lines = self._added = 0
         if path is not None:
             with suppress(OSError):
                 for line in path.read_bytes().splitlines():
                     self._lines += 1
                     with suppress(ValueError, TypeError):
                         self._moves.append(_read(line))
+        self._added = len(self._moves)
+
+    @property
+    def count(self) -> int:
+        """How many there were, those that are no longer kept included: the number of the newest one."""
+        return self._added
+
+    def after(self, number: int, most: int) -> tuple[Move, ...]:
+        """The moves that follow the one of a number, oldest first, so many at most."""
+        first = max(0, number - (self._added - len(self._moves)))
+        return tuple(islice(self._moves, first, first + most))
 
     def all(self) -> tuple[Move, ...]:
         """The newest moves, oldest first."""
@@ -65,6 +77,7 @@ class Moves:
     def add(self, move: Move) -> None:
         """One more."""
         self._moves.append(move)
+        self._added += 1
         if self._path is None:
             return
         with suppress(OSError):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
 from depthcache.cluster.node_log import NodeLog
 from depthcache.cluster.node_metrics import NodeMetrics, NodeView, PeerView
+from depthcache.cluster.overview import Overview
 from depthcache.cluster.readiness import Readiness
 from depthcache.cluster.replica_host import BookHost
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner, SystemClock
@@ -51,7 +53,8 @@ from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.io.network.copies import CopyNetwork
-from depthcache.io.network.interface import ClosableNetwork, ServerAccess
+from depthcache.io.network.http import fetch
+from depthcache.io.network.interface import ClosableNetwork, Response, ServerAccess
 from depthcache.io.network.select import real_network
 from depthcache.io.network.sessions import Sessions
 from depthcache.server import BookServer, ServerConfig, serve
@@ -60,6 +63,8 @@ from depthcache.settings import Settings
 __all__ = ["ClusterNode", "NodeOptions"]
 
 _LOOK_S = 5.0
+_ASK_S = 2.0
+"""How long the server of another node has to say what it alone knows."""
 _CHECK_S = 0.25
 """How often books that are followed from other nodes are checked: for so long readers may wait."""
 
@@ -93,6 +98,7 @@ class ClusterNode:
     Attributes:
         identity: who it is; its node's facts are those with the ports that were chosen.
         runner, network, host, server, books: its parts, while it runs.
+        overview: what it shows of the whole cluster.
         removed: why it was removed from the cluster; empty as long as it belongs to it.
         is_leaving: whether it hands its books over to leave the cluster for good.
     """
@@ -123,6 +129,9 @@ class ClusterNode:
         self._news = asyncio.Event()
         """A book was synced, here or at another node."""
         self._moves = Moves(options.folder / MOVES_FILE)
+        self._sessions: Sessions | None = None
+        """Of requests to the servers of other nodes, besides those for copies of books."""
+        self.overview: Overview = Overview(self, self._ask_server)
         self._log = NodeLog(now_ns=self._clock.now_ns)
         self._metrics = NodeMetrics()
         self._version = version("depthcache")
@@ -172,11 +181,51 @@ class ClusterNode:
         return {
             "cluster": self.identity.cluster,
             "node": self.identity.node.id,
-            "nodes": [self._node_status(peer) for peer in self._known_nodes()],
+            "nodes": self.node_rows(),
             "versions": self._versions(),
             "books": [self.book_status(key) for key in sorted(core.wanted.books())],
-            "weight": self._weight(),
+            "weight": self.weight(),
         }
+
+    @property
+    def cluster(self) -> str:
+        """The name of its cluster."""
+        return self.identity.cluster
+
+    def node_rows(self) -> list[dict[str, Any]]:
+        """What `status` has of the nodes."""
+        return [self._node_status(peer) for peer in self._known_nodes()]
+
+    def weight(self) -> list[dict[str, Any]]:
+        """What `status` has of the request weight."""
+        egress, stats = self.identity.node.egress, self.books.stats()
+        return [
+            {
+                "egress": egress,
+                "pool": each.pool,
+                "limit": each.limit,
+                "allowed": each.allowed,
+                "used": each.used,
+                "exchange_used": each.exchange_used,
+            }
+            for each in stats.budgets
+        ]
+
+    def reason(self, key: BookKey) -> str:
+        """Why a replica of this node is not synced; empty if it is, or if it holds none."""
+        return self.host.reason(key)
+
+    def moves_after(self, number: int, most: int) -> tuple[int, tuple[Move, ...]]:
+        """The number of the newest move, and those that follow the one of a number, so many at most."""
+        return self._moves.count, self._moves.after(number, most)
+
+    def wall_ms(self) -> int:
+        """The system's clock in milliseconds since 1970."""
+        return self._clock.wall_ms()
+
+    def now_ns(self) -> int:
+        """A clock that never goes back."""
+        return self._clock.now_ns()
 
     def book_status(self, key: BookKey) -> dict[str, Any]:
         """What `status` has of one book that the cluster keeps. Raises KeyError for any other."""
@@ -266,6 +315,9 @@ class ClusterNode:
                 timer.cancel()
         if self._leaving is not None and self._leaving is not asyncio.current_task():
             self._leaving.cancel()
+        await self.overview.close()
+        if self._sessions is not None:
+            await self._sessions.aclose()
         if hasattr(self, "runner"):
             await self.runner.close()
         if hasattr(self, "server"):
@@ -287,8 +339,8 @@ class ClusterNode:
     ) -> tuple[BookKey, ...]:
         """Keep books, on as many nodes each; returns them as the exchange spells them.
 
-        `settings`: `depth` and `speed_ms`; what is missing is that of each node. Books that are kept already
-        get exactly these. Raises UnknownExchange, InvalidArgument, ChangeNotStored.
+        `settings`: `depth` and `speed_ms`; what is missing or None is that of each node. Books that are kept
+        already get exactly these. Raises UnknownExchange, InvalidArgument, ChangeNotStored.
         """
         keys = self.keys(exchange, symbols)
         parsed = self._settings(keys, settings)
@@ -303,7 +355,8 @@ class ClusterNode:
         replicas: int | None = None,
         settings: Mapping[str, Value] | None = None,
     ) -> tuple[BookKey, ...]:
-        """Change some settings of books. Raises what `create_books` raises, and BookNotWanted."""
+        """Change some settings of books; None sets one back to that of each node. Raises what `create_books`
+        raises, and BookNotWanted."""
         keys = self.keys(exchange, symbols)
         parsed = self._settings(keys, settings)
         most = None if replicas is None else parse_replicas(replicas)
@@ -331,6 +384,9 @@ class ClusterNode:
         self.identity = replace(identity, node=self.identity.node)
         self._copies.renew()
         self.following.renew()
+        sessions, self._sessions = self._sessions, None
+        if sessions is not None:
+            self._closing = asyncio.get_running_loop().create_task(sessions.aclose())
 
     def begin_leaving(self) -> None:
         """As `stop`, without waiting; `on_left` is called at the end."""
@@ -426,6 +482,7 @@ class ClusterNode:
     def _check(self, passed_s: float = 0.0) -> None:
         self.following.check(passed_s)
         self._log.look(len(self.host.keys()))
+        self.overview.note_states({peer: self._state_of(peer) for peer in self._known_nodes()})
         self._native.set_not_ready(self._why_not_ready())
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
 
@@ -508,6 +565,14 @@ class ClusterNode:
         inner = real_network(settings) if make is None else make(settings)
         self._copies = CopyNetwork(inner, self._make_sessions, lambda host: host in self._addresses.values())
         return self._copies
+
+    async def _ask_server(self, address: str, path: str) -> bytes | None:
+        """As `overview.AskPeer`."""
+        if self._sessions is None:
+            self._sessions = self._make_sessions()
+        url = f"{'https' if self._is_tls else 'http'}://{address}{path}"
+        response = await fetch(self._sessions, url, timeout_s=_ASK_S, use_proxies=False)
+        return response.body if isinstance(response, Response) and response.status == HTTPStatus.OK else None
 
     def _make_sessions(self) -> Sessions:
         return Sessions(self._authority, self._access)
@@ -592,9 +657,11 @@ class ClusterNode:
         for name, value in settings.items():
             if name not in ("depth", "speed_ms"):
                 raise InvalidArgument(name=name, value=value, allowed="depth or speed_ms")
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise InvalidArgument(name=name, value=value, allowed="a whole number")
-        config = replace(self._config(), **{"depth": self.options.depth, **settings})  # type: ignore[arg-type]
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+                allowed = "a whole number, or null for the default"
+                raise InvalidArgument(name=name, value=value, allowed=allowed)
+        said = {name: value for name, value in settings.items() if value is not None}
+        config = replace(self._config(), **{"depth": self.options.depth, **said})  # type: ignore[arg-type]
         for key in keys:
             config.book(*key)
         return settings
@@ -655,20 +722,6 @@ class ClusterNode:
         """Of the packages of all nodes that are seen, sorted; None for builds that do not say theirs."""
         found = {node.version or None for node in self.runner.core.members.not_dead()}
         return sorted(found, key=lambda each: each or "")
-
-    def _weight(self) -> list[dict[str, Any]]:
-        egress, stats = self.identity.node.egress, self.books.stats()
-        return [
-            {
-                "egress": egress,
-                "pool": each.pool,
-                "limit": each.limit,
-                "allowed": each.allowed,
-                "used": each.used,
-                "exchange_used": each.exchange_used,
-            }
-            for each in stats.budgets
-        ]
 
     # --- history ---------------------------------------------------------------------------
 

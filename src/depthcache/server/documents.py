@@ -120,7 +120,15 @@ def _operation(route: dict[str, Any]) -> dict[str, Any]:
 _NAMES = {"exchange": {"type": "string"}, "symbols": {"type": "array", "items": {"type": "string"}}}
 _DEPTH = {"type": "integer", "minimum": 1, "description": "Complete levels per side."}
 _REPLICAS = {"type": "integer", "minimum": 1, "maximum": 64, "description": "Nodes that hold it."}
-_OPTIONS = {"replicas": _REPLICAS, "settings": {"type": "object", "properties": {"depth": _DEPTH}}}
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "depth": _DEPTH | {"type": ["integer", "null"]},
+    "speed_ms": {"type": ["integer", "null"], "description": "Update speed, where the exchange has several."},
+}
+_SETTINGS_WORDS = "A setting that is null has its default again."
+_OPTIONS = {
+    "replicas": _REPLICAS,
+    "settings": {"type": "object", "properties": _SETTINGS, "description": _SETTINGS_WORDS},
+}
 _BODIES: dict[str, dict[str, Any]] = {
     "begin_book": {"properties": {"depth": _DEPTH, "replicas": _REPLICAS}},
     "create_cluster_books": {"required": list(_NAMES), "properties": _NAMES | _OPTIONS},

@@ -86,9 +86,12 @@ class Ownership:
         "_to_route",
         "_why",
         "_why_view",
+        "revision",
     )
 
     def __init__(self, members: Membership) -> None:
+        self.revision: int = 0
+        """Grows with every change of what the getters return, and may grow without one."""
         self._members = members
         self._nodes: tuple[Node, ...] = (members.me,)
         self._owners: dict[BookKey, tuple[str, ...]] = {}
@@ -151,6 +154,7 @@ class Ownership:
 
     def on_nodes(self, nodes: Iterable[Node], why: str = "") -> None:
         """The nodes among which books are placed changed, or how this node sees them."""
+        self.revision += 1
         placed = tuple(nodes)
         if placed != self._nodes:
             self._why.clear()
@@ -161,6 +165,7 @@ class Ownership:
 
     def on_wanted(self, keys: Iterable[BookKey], why: str = WANTED) -> None:
         """These books are wanted now, or no longer, or with other settings."""
+        self.revision += 1
         for key in keys:
             self._owners.pop(key, None)
             self._dirty.add(key)
@@ -171,6 +176,7 @@ class Ownership:
         states = self._reports.setdefault(node, {})
         if state is states.get(key):
             return
+        self.revision += 1
         if state is None:
             del states[key]
         else:
@@ -181,11 +187,13 @@ class Ownership:
 
     def on_reports_begin(self, node: str) -> None:
         """All states of a node will be reported anew."""
+        self.revision += 1
         self._dirty |= self._reports.get(node, {}).keys()
         self._reports[node] = {}
 
     def on_gone(self, node: str) -> None:
         """A node is dead, left, or was removed."""
+        self.revision += 1
         self._dirty |= self._reports.pop(node, {}).keys()
         self._progress_ns.pop(node, None)
 
@@ -217,6 +225,7 @@ class Ownership:
     def decide(self, wanted: Mapping[BookKey, WantedBook], now_ns: int) -> list[Command]:
         """The commands that follow from everything reported since the last call."""
         commands: list[Command] = []
+        self.revision += bool(self._dirty)
         for key in sorted(self._dirty):
             self._decide(key, wanted.get(key), commands, now_ns)
         self._to_route |= self._dirty
@@ -315,6 +324,7 @@ class Ownership:
 
     def _set_state(self, replica: _Replica, state: ReplicaState) -> None:
         if state is not replica.state:
+            self.revision += 1
             self._to_route.add(replica.book.key)
             replica.state = state
             self._changes[replica.book.key] = state

@@ -183,7 +183,8 @@ class WantedSet:
     def change(
         self, *keys: BookKey, replicas: int | None, settings: Mapping[str, Value], wall_ms: int
     ) -> tuple[Delta, Changed]:
-        """Set some settings of wanted books; `replicas` None leaves them. Raises BookNotWanted."""
+        """Set some settings of wanted books; None sets one back to its default, but leaves `replicas`. Raises
+        BookNotWanted."""
         self._check(keys)
         fields = dict(settings) if replicas is None else {**settings, _REPLICAS: replicas}
         stamp = self.clock.tick(wall_ms)
@@ -308,8 +309,9 @@ class WantedSet:
         fields = self.map.fields(text)
         replicas = fields.pop(_REPLICAS, 1)
         is_right = isinstance(replicas, int) and 1 <= replicas <= _MOST_REPLICAS
+        settings = tuple(sorted(each for each in fields.items() if each[1] is not None))  # None: set back
         self._books[key] = WantedBook(
-            key, replicas if is_right and isinstance(replicas, int) else 1, tuple(sorted(fields.items()))
+            key, replicas if is_right and isinstance(replicas, int) else 1, settings
         )
 
     def _texts(self, name: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ cargo test --locked -q -p depthcache-arrow -p depthcache-book -p depthcache-wire
 
 tools/environment.sh "$env" test rivals
 export TESTED_WHEEL=1
+tools/kubernetes.sh helm >/dev/null || say "NOT TESTED: what the Helm chart renders, because helm could not be had"
 
 say "quick tests"
 "$python" -m pytest -q -p no:cacheprovider -n 2 -m "not slow and not rivals"

@@ -70,10 +70,11 @@ fuzz: tools  ## Fuzz the frame scanner and the message decoder (SECONDS=60)
 mutants: tools  ## Plant every small bug in the native book: does a test notice? (FILES=… for some)
 	$(PYTHON) tools/mutants.py $(FILES)
 
-soak: wheel  ## 10,000 resyncs on real sockets, 10,000 clients that break off, 2,000 nodes and 10,000 books that come and go, random schedules of faults (SCHEDULES=100000)
+soak: wheel  ## 10,000 resyncs on real sockets, 10,000 clients that break off, 2,000 nodes and 10,000 books that come and go, random schedules of faults (SCHEDULES=100000), the Helm chart against a real kube-apiserver
 	tools/environment.sh $(TEST_ENV) test
 	$(TEST_ENV)/bin/python -m benches.soak --resyncs 10000 --cycles 1000
 	$(TEST_ENV)/bin/python -m benches.server_soak --connects 10000 --kills 10
+	for each in helm apiserver; do tools/kubernetes.sh $$each >/dev/null || test $$? = 3; done
 	$(TEST_ENV)/bin/python -m pytest -q -p no:cacheprovider -m processes
 	first=$${SCHEDULES_SEED:-$$(date +%s)}; echo "$(SCHEDULES) schedules of faults from seed $$first"; \
 		SCHEDULES=$(SCHEDULES) SCHEDULES_SEED=$$first HYPOTHESIS_PROFILE=soak \

@@ -66,7 +66,7 @@ RULES: dict[str, frozenset[str]] = {
     "__main__": frozenset({"cli"}),
     "pytest_plugin": frozenset({"arguments", "errors", "simulator"}),
     "web": OUTER,
-    "cluster": OUTER | {"client", "core.notices", "io", "server"},
+    "cluster": OUTER | {"client", "core.notices", "doctor.finding", "io", "server"},
     "compat": OUTER | {"arguments", "pickling"},
 }
 """Part → parts it may import besides itself. `a.b` allows that module alone."""

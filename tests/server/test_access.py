@@ -42,6 +42,7 @@ def test_each_route_takes_the_tokens_that_it_should_and_no_others(port: int, rou
         "open": [READ, ADMIN, *WRONG],
         "read": [READ, ADMIN],
         "message": [READ, ADMIN, None],  # who sends none has to send it in the first message
+        "node": [ADMIN],
         "manage": [ADMIN],
     }[route["access"]]
     joining = dict.fromkeys(("read_cluster_authority", "join_cluster", "renew_node_certificate"), 404)

@@ -447,6 +447,7 @@ pub fn _server_routes(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
             Access::Open => "open",
             Access::Read => Role::Read.as_str(),
             Access::Message => "message",
+            Access::Node => Role::Node.as_str(),
             Access::Manage => Role::Manage.as_str(),
         };
         facts.set_item("access", access)?;

@@ -170,6 +170,7 @@ impl Tokens {
             Access::Open => return Ok(()),
             Access::Message if !headers.contains_key(AUTHORIZATION) => return Ok(()),
             Access::Read | Access::Message => Role::Read,
+            Access::Node => Role::Node,
             Access::Manage => Role::Manage,
         };
         match self.role(headers).max(proven) {
@@ -508,7 +509,10 @@ mod tests {
         assert_eq!(status(Access::Open), None);
         assert_eq!(status(Access::Read), None);
         assert_eq!(status(Access::Manage), Some(StatusCode::FORBIDDEN));
+        assert_eq!(status(Access::Node), Some(StatusCode::FORBIDDEN));
         let nobody = parts(&[]).headers;
+        let proven = |access| tokens.check(access, &nobody, Some(Role::Node)).is_ok();
+        assert!(proven(Access::Node) && !proven(Access::Manage));
         assert!(tokens.check(Access::Read, &nobody, None).is_err());
     }
 

@@ -9,6 +9,8 @@ pub enum Access {
     Read,
     /// The same, in the header or in the first message: a browser sends no header with a WebSocket.
     Message,
+    /// Other nodes of the cluster, and tokens of the role manage.
+    Node,
     /// Tokens of the role manage.
     Manage,
 }
@@ -568,6 +570,42 @@ pub const ROUTES: &[Route] = &[
             "What the node that is asked knows alone: its version, request weight, moves, and why its books are not synced.",
         )
     },
+    Route {
+        access: Access::Node,
+        ..cluster(
+            "GET",
+            "/v1/cluster/check",
+            "check_cluster_node",
+            "What this node finds when it checks itself and tries the ports of all others.",
+        )
+    },
+    cluster(
+        "POST",
+        "/v1/cluster/check",
+        "check_cluster",
+        "The same of every node that answers, asked by this one.",
+    ),
+    cluster(
+        "GET",
+        "/v1/cluster/certificates",
+        "list_cluster_certificates",
+        "Authorities, the certificates of nodes and access tokens: until when each is valid, and what is being replaced.",
+    ),
+    Route {
+        successes: &[202],
+        ..cluster(
+            "POST",
+            "/v1/cluster/certificates",
+            "renew_cluster_certificates",
+            "All nodes get new certificates now; those that do not run, when they are back.",
+        )
+    },
+    cluster(
+        "PUT",
+        "/v1/cluster/books",
+        "put_cluster_books",
+        "Keep books with exactly these replicas and settings, new ones and others: exchange, symbols, replicas, settings.",
+    ),
     cluster(
         "POST",
         "/v1/cluster/books",

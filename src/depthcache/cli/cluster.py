@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from depthcache.cli.cluster_doctor import doctor
+from depthcache.cli.cluster_options import (
+    CLUSTER,
+    DATA_DIR,
+    SECONDS,
+    asking,
+    complete_node,
+    node_of,
+    parts,
+    print_json,
+    until,
+)
 from depthcache.cli.exchange_name import exchange_option
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from depthcache.cli.cluster_client import NodeClient
 
 __all__ = ["cluster"]
@@ -23,87 +32,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
 
 
-class _Seconds(click.FloatRange):
-    """A time to wait. A wait for "nan" would never end."""
-
-    name = "float range"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        found = super().convert(value, param, ctx)
-        if found != found:
-            self.fail(f"{value} is no number of seconds", param, ctx)
-        return found
-
-
-_SECONDS = _Seconds(0)
-_AT_ONCE = 1_000
-"""Symbols of one request: its body is bounded."""
 _MOST_NAMED = 5
-_LOOK_S = 0.5
 _NODE_ID = re.compile(r"[1-9A-F][0-9A-F]{7,15}")
 """What the id of a node, or its beginning, is as a symbol."""
 _WATCH_S = 2.0
 
 
-def _complete_cluster(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The clusters that have a folder on this machine."""
-    from click.shell_completion import CompletionItem
-
-    from depthcache.cluster.data_folder import clusters_root
-
-    found = sorted(each.parent.name for each in clusters_root().glob("*/node.json"))
-    return [CompletionItem(name) for name in found if name.startswith(incomplete)]
-
-
-def _complete_node(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The nodes of the cluster, if one answers."""
-    from click.shell_completion import CompletionItem
-
-    from depthcache.errors import DepthCacheError
-
-    given = {name: ctx.params.get(name) for name in ("cluster", "data_dir", "server", "token_file", "ca")}
-    try:
-        nodes = _node(given, manages=False).ask("GET", "/nodes")["nodes"]
-    except (DepthCacheError, OSError):
-        return []
-    return [
-        CompletionItem(each["id"], help=each["state"]) for each in nodes if each["id"].startswith(incomplete)
-    ]
-
-
-_CLUSTER = click.option(
-    "--cluster",
-    metavar="NAME",
-    shell_complete=_complete_cluster,
-    help="Name of the cluster, if this machine has nodes of several.",
-)
-_DATA_DIR = click.option(
-    "--data-dir",
-    metavar="DIR",
-    type=_FILE,
-    help="The data folder of the node.  [default: ~/.local/share/depthcache/NAME]",
-)
 _NODE = click.option(
-    "--node", metavar="NODE", shell_complete=_complete_node, help="Remove this node instead of books."
+    "--node", metavar="NODE", shell_complete=complete_node, help="Remove this node instead of books."
 )
-
-
-def _asking(command: Command) -> Command:
-    """The options of commands that ask a running node."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option("--ca", metavar="FILE", type=_FILE, help="The cluster's authority.pem; with --server."),
-        click.option(
-            "--token-file", metavar="FILE", type=_FILE, help="read.token or admin.token; with --server."
-        ),
-        click.option(
-            "--server", metavar="URL", help="A node on another machine, such as https://10.0.0.1:42081."
-        ),
-        _DATA_DIR,
-        _CLUSTER,
-    ):
-        command = option(command)
-    return command
 
 
 def _running(command: Command) -> Command:
@@ -162,7 +99,7 @@ def _running(command: Command) -> Command:
             metavar="ADDR",
             help="Address to listen on.  [default: 127.0.0.1; join: the one that reaches HOST]",
         ),
-        _DATA_DIR,
+        DATA_DIR,
     ):
         command = option(command)
     return command
@@ -180,11 +117,15 @@ def cluster() -> None:
     """
 
 
+for command in (doctor,):
+    cluster.add_command(command)
+
+
 # --- run a node --------------------------------------------------------------------------------
 
 
 @cluster.command(short_help="Run the first node of a cluster, or a node again.")
-@_CLUSTER
+@CLUSTER
 @_running
 def start(cluster: str | None, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
     """Start a cluster with its first node, or run the node of the data folder again, until SIGTERM or Ctrl-C.
@@ -234,7 +175,7 @@ def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: 
 
 
 @cluster.command(short_help="Nodes, books, and why a book is not synced.")
-@_asking
+@asking
 @click.option(
     "--books", "shows_all", is_flag=True, help="List all books, not only those that lack synced replicas."
 )
@@ -255,7 +196,7 @@ def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
     """
     from depthcache.cli.interrupt import Interrupt
 
-    node = _node(where, manages=False)
+    node = node_of(where, manages=False)
     if not watch:
         return _show(node, as_json=as_json, shows_all=shows_all)
     with Interrupt() as interrupt:
@@ -269,7 +210,7 @@ def _show(node: NodeClient, *, as_json: bool, shows_all: bool) -> int:
 
     found, moves = look(node)
     if as_json:
-        _print({**found, "moves": moves})
+        print_json({**found, "moves": moves})
     else:
         click.echo("\n".join(status_lines(found, moves, shows_all=shows_all)))
     return 0 if is_whole(found) else 1
@@ -311,9 +252,9 @@ def _watch(node: NodeClient, interrupt: Any, *, as_json: bool, shows_all: bool) 
 @click.option("--depth", type=click.IntRange(1), help="Complete levels per side.")
 @click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
 @click.option(
-    "--timeout", type=_SECONDS, default=0.0, help="Seconds to wait until all are synced.  [default: 0]"
+    "--timeout", type=SECONDS, default=0.0, help="Seconds to wait until all are synced.  [default: 0]"
 )
-@_asking
+@asking
 def add(
     symbols: Sequence[str],
     exchange: str,
@@ -336,10 +277,10 @@ def add(
     """
     from depthcache.cli.cluster_look import look
 
-    node = _node(where, manages=True)
+    node = node_of(where, manages=True)
     settings = _given(depth=depth, speed_ms=speed_ms)
     done: dict[str, Any] = {"created": [], "existing": []}
-    for part in _parts(symbols):
+    for part in parts(symbols):
         body = {"exchange": exchange, "symbols": part, "replicas": replicas, "settings": settings}
         _add_up(done, node.ask("POST", "/books", body))
     named = {*done["created"], *done["existing"]}
@@ -365,7 +306,7 @@ def add(
 @click.option("--replicas", type=click.IntRange(1, 64), help="Nodes that hold each book.")
 @click.option("--depth", type=click.IntRange(1), help="Complete levels per side.")
 @click.option("--speed-ms", type=click.IntRange(1), help="Update speed of the streams.")
-@_asking
+@asking
 def set_books(
     symbols: Sequence[str],
     exchange: str,
@@ -385,9 +326,9 @@ def set_books(
     settings = _given(depth=depth, speed_ms=speed_ms)
     if replicas is None and not settings:
         raise click.UsageError("nothing to change: give --replicas, --depth or --speed-ms")
-    node = _node(where, manages=True)
+    node = node_of(where, manages=True)
     done: dict[str, Any] = {"changed": []}
-    for part in _parts(symbols):
+    for part in parts(symbols):
         body: dict[str, Any] = {"exchange": exchange, "symbols": part, "settings": settings}
         _add_up(done, node.ask("PATCH", "/books", body | _given(replicas=replicas)))
     _tell(done, f"{_books(len(done['changed']))} changed", as_json=as_json)
@@ -398,7 +339,7 @@ def set_books(
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]…")
 @exchange_option("Of the symbols. `depthcache exchanges` lists them.")
 @_NODE
-@_asking
+@asking
 def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: bool, **where: Any) -> int:
     """End books; or, with --node, remove a node, which all others refuse from then on.
 
@@ -413,13 +354,13 @@ def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: boo
     """
     if bool(symbols) == bool(node):
         raise click.UsageError("name symbols, or a node with --node")
-    client = _node(where, manages=True)
+    client = node_of(where, manages=True)
     if node:
         found = client.ask("DELETE", f"/nodes/{_in_path(node)}")
         _tell(found, f"node {found['node']} is removed; the others refuse it", as_json=as_json)
         return 0
     done: dict[str, Any] = {"stopped": [], "missing": []}
-    for part in _parts(symbols):
+    for part in parts(symbols):
         _add_up(done, client.ask("DELETE", "/books", {"exchange": exchange, "symbols": part}))
     words = [f"{_books(len(done['stopped']))} removed"]
     if done["missing"]:
@@ -434,10 +375,10 @@ def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: boo
 
 
 @cluster.command(short_help="Move all books away from a node.")
-@click.argument("node", shell_complete=_complete_node)
+@click.argument("node", shell_complete=complete_node)
 @click.option("--undo", is_flag=True, help="Let the node hold books again.")
-@click.option("--timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
-@_asking
+@click.option("--timeout", type=SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
+@asking
 def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) -> int:
     """Move all books away from a node, such as before maintenance. It still answers reads.
 
@@ -450,7 +391,7 @@ def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) ->
 
     Exit code 0: done. 1: it still holds books after --timeout, and continues. 2: it could not be done.
     """
-    client = _node(where, manages=True)
+    client = node_of(where, manages=True)
     found = client.ask("POST", f"/nodes/{_in_path(node)}/drain", {"draining": not undo})
     name = found["node"]
     if undo:
@@ -463,8 +404,8 @@ def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) ->
 
 
 @cluster.command(short_help="Let a node leave for good.")
-@click.option("--timeout", type=_SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
-@_asking
+@click.option("--timeout", type=SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
+@asking
 def leave(timeout: float, as_json: bool, **where: Any) -> int:
     """Let the node of this machine, or of --server, hand over its books, leave the cluster for good, and end.
 
@@ -476,9 +417,9 @@ def leave(timeout: float, as_json: bool, **where: Any) -> int:
 
     Exit code 0: it has left. 1: it is still leaving after --timeout. 2: it could not be done.
     """
-    client = _node(where, manages=True)
+    client = node_of(where, manages=True)
     found = client.ask("POST", "/leave", {})
-    has_left = bool(timeout) and _until(timeout, lambda: not _answers(client))
+    has_left = bool(timeout) and until(timeout, lambda: not _answers(client))
     words = f"node {found['node']} has left" if has_left else f"node {found['node']} is leaving"
     if has_left and client.folder is not None:
         words += f"; you can delete its folder {client.folder}"
@@ -488,7 +429,7 @@ def leave(timeout: float, as_json: bool, **where: Any) -> int:
 
 @cluster.command(short_help="Replace a token, or let a node join.")
 @click.argument("role", type=click.Choice(["read", "manage", "exchange", "join"]))
-@_asking
+@asking
 def token(role: str, as_json: bool, **where: Any) -> int:
     """Make a new token: for one more node (join), or to replace that of readers (read), of clients of the
     exchange's own protocol (exchange: the key in their paths), or of managers (manage).
@@ -508,9 +449,9 @@ def token(role: str, as_json: bool, **where: Any) -> int:
 
     from depthcache.cli.streams import tell
 
-    found = _node(where, manages=True).ask("POST", f"/tokens/{role}", {})
+    found = node_of(where, manages=True).ask("POST", f"/tokens/{role}", {})
     if as_json:
-        _print(found)
+        print_json(found)
     elif role == "join":
         click.echo(f"depthcache {join(found['command'])}")
         minutes = found["valid_s"] // 60
@@ -524,7 +465,7 @@ def token(role: str, as_json: bool, **where: Any) -> int:
 
 
 @cluster.command("rotate-ca", short_help="Replace the certificate authority.")
-@_asking
+@asking
 def rotate_ca(as_json: bool, **where: Any) -> int:
     """Replace the certificate authority, such as after somebody may have seen its key.
 
@@ -537,7 +478,7 @@ def rotate_ca(as_json: bool, **where: Any) -> int:
 
     Exit code 0: it has begun. 2: it could not be done.
     """
-    found = _node(where, manages=True).ask("POST", "/authority", {})
+    found = node_of(where, manages=True).ask("POST", "/authority", {})
     authority = f"the authority {found['authority'][:16]}… takes over"
     words = f"{authority}; clients of other machines need the new authority.pem"
     _tell(found, words, as_json=as_json)
@@ -547,21 +488,10 @@ def rotate_ca(as_json: bool, **where: Any) -> int:
 # --- helpers -----------------------------------------------------------------------------------
 
 
-def _node(where: Mapping[str, Any], *, manages: bool) -> NodeClient:
-    from depthcache.cli.cluster_client import find_node
-
-    return find_node(**where, manages=manages)
-
-
 def _in_path(node: str) -> str:
     from urllib.parse import quote
 
     return quote(node, safe="")
-
-
-def _parts(symbols: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(symbols), _AT_ONCE):
-        yield list(symbols[start : start + _AT_ONCE])
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -578,35 +508,16 @@ def _add_up(done: dict[str, Any], answer: Mapping[str, Any]) -> None:
 
 def _tell(done: Mapping[str, Any], words: str, *, as_json: bool) -> None:
     if as_json:
-        _print(done)
+        print_json(done)
         return
     click.echo(words)
     if "note" in done:
         click.echo(done["note"])
 
 
-def _print(found: Mapping[str, Any]) -> None:
-    import json
-
-    from depthcache.foreign_text import json_line
-
-    click.echo(json_line(json.dumps(found, ensure_ascii=False)))
-
-
 def _wait(node: NodeClient, timeout_s: float, is_so: Callable[[Mapping[str, Any]], bool]) -> bool:
     """Whether the status of the cluster becomes so in time."""
-    return _until(timeout_s, lambda: is_so(node.ask("GET", "")))
-
-
-def _until(timeout_s: float, is_so: Callable[[], bool]) -> bool:
-    from time import sleep
-
-    until_s = monotonic() + timeout_s
-    while not is_so():
-        if monotonic() >= until_s:
-            return False
-        sleep(min(_LOOK_S, max(until_s - monotonic(), 0)))
-    return True
+    return until(timeout_s, lambda: is_so(node.ask("GET", "")))
 
 
 def _answers(node: NodeClient) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -220,6 +221,16 @@ class Client(Generic[B]):
                 for scheduler in self._core.schedulers()
             ),
         )
+
+    def exchange_clocks(self) -> dict[str, tuple[float, float]]:
+        """How far the clock of each exchange is ahead of the system's, and the error, in seconds."""
+        if self._network is None or self._closed:
+            return {}
+        now_ns, wall_ns = self._network.now_ns(), time.time_ns()
+        return {
+            name: ((now_ns + each.offset_ns - wall_ns) / 1e9, each.error_ns / 1e9)
+            for name, each in self._core.clocks().items()
+        }
 
     def stats_from_any_thread(self, timeout_s: float) -> Stats:
         """The current statistics, callable from any thread.

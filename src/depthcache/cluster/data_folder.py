@@ -55,7 +55,7 @@ from depthcache.cluster.credentials import CredentialStore, exported
 from depthcache.cluster.errors import DataFolderUnusable, JoinRefused, MalformedClusterMessage
 from depthcache.cluster.joining import JoinGrant
 from depthcache.cluster.secret_files import FolderLock, read_secret, remove_file, sync_folder, write_secret
-from depthcache.cluster.wanted_file import WantedFile
+from depthcache.cluster.wanted_file import WantedFile, payloads_in
 from depthcache.errors import InvalidArgument, UsageError
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "make_node_id",
     "make_secret",
     "node_address",
+    "other_servers",
     "token_name",
 ]
 
@@ -498,6 +499,17 @@ def node_address(path: Path) -> str:
     """Host and port of the server of the node with this folder. Raises DataFolderUnusable, OSError."""
     facts = _read_facts(path / "node.json")
     return facts.at(facts.port)
+
+
+def other_servers(path: Path) -> dict[str, str]:
+    """Host and port of the servers of the other nodes, by id, as this folder knows them. It may be in use.
+
+    Raises DataFolderUnusable, MalformedClusterMessage, OSError.
+    """
+    facts = _read_facts(path / "node.json")
+    wanted = WantedSet(facts.id)
+    load(wanted, payloads_in(path / "wanted.journal"))
+    return {peer: at for peer, at in wanted.servers().items() if peer != facts.id}
 
 
 def make_node_id() -> str:

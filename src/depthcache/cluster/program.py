@@ -13,13 +13,15 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from depthcache.cluster import join_service
+from depthcache.cluster.check_routes import CheckRoutes, NotChecked, parse_check
 from depthcache.cluster.compat_credentials import CredentialRoutes, SharedCredentials
 from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.access_tokens import Role
@@ -30,7 +32,9 @@ from depthcache.cluster.management import ClusterManagement, Invitation, NewToke
 from depthcache.cluster.runner import SystemClock
 from depthcache.cluster.running_node import ClusterNode, NodeOptions
 from depthcache.cluster.secret_sharing import SharingNetwork
+from depthcache.cluster.self_check import SelfCheck
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
+from depthcache.io.network.interface import Failure
 from depthcache.server import ServerConfig
 from depthcache.settings import Settings
 
@@ -40,6 +44,8 @@ OVERLAP_S = 60 * 60
 """How long the earlier tokens of a role are taken after a new one was made."""
 _KNOWN_S = 3.0
 """How long a node that starts waits for the others before it says that it is ready."""
+_CHECK_S = 8.0
+"""How long another node may take to check itself; a request of a command is answered within 10 s."""
 _JOIN_ROUTES = (join_service.JOIN_ROUTE, join_service.RENEW_ROUTE)
 
 
@@ -134,8 +140,18 @@ class NodeProgram:
         self.folder: DataFolder = folder
         self.node: ClusterNode = node
         self._housekeeping, self._over = housekeeping, over
+        core, state_of = (lambda: node.runner.core), node._state_of  # noqa: SLF001
         node.server._delegate(  # noqa: SLF001
-            ClusterManagement(node, self), ClusterCompat(node), JoinRoutes(self)
+            ClusterManagement(node, self),
+            ClusterCompat(node),
+            JoinRoutes(self),
+            CheckRoutes(
+                SelfCheck(node, folder.path, core=core, state_of=state_of),
+                cluster=folder.identity.cluster,
+                core=core,
+                state_of=state_of,
+                ask=partial(_ask_check, node),
+            ),
         )
         node.server._running().set_authority(folder.identity.authority)  # noqa: SLF001
 
@@ -213,6 +229,16 @@ class _Served:
 
     def _native(self) -> Any:
         return self._node.server._running()  # noqa: SLF001
+
+
+async def _ask_check(node: ClusterNode, address: str) -> Mapping[str, Any]:
+    """What another node finds when it checks itself: `check_routes.AskNode`."""
+    if not address:
+        raise NotChecked("its address is not known")
+    found = await node.ask_node(address, "/v1/cluster/check", timeout_s=_CHECK_S)
+    if isinstance(found, Failure):
+        raise NotChecked(found.reason)
+    return parse_check(found.status, found.body)
 
 
 def _join_address(identity: Identity) -> str:

@@ -54,7 +54,7 @@ from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
 from depthcache.errors import DepthCacheError, InvalidArgument, UsageError
 from depthcache.io.network.copies import CopyNetwork
 from depthcache.io.network.http import fetch
-from depthcache.io.network.interface import ClosableNetwork, Response, ServerAccess
+from depthcache.io.network.interface import ClosableNetwork, Failure, Response, ServerAccess
 from depthcache.io.network.select import real_network
 from depthcache.io.network.sessions import Sessions
 from depthcache.server import BookServer, ServerConfig, serve
@@ -242,6 +242,19 @@ class ClusterNode:
             "reason": self.host.reason(key),
             "why": core.books.why(key),
         }
+
+    def exchange_clocks(self) -> Mapping[str, tuple[float, float]]:
+        """As `Client.exchange_clocks`."""
+        return self.books._client.exchange_clocks()  # noqa: SLF001
+
+    async def ask_node(self, address: str, path: str, *, timeout_s: float) -> Response | Failure:
+        """The response of another node's server to a GET, which knows this one by its certificate."""
+        sessions = self._make_sessions()
+        try:
+            url = f"{'https' if self._is_tls else 'http'}://{address}{path}"
+            return await fetch(sessions, url, timeout_s=timeout_s, use_proxies=False)
+        finally:
+            await sessions.aclose()
 
     # --- running ---------------------------------------------------------------------------
 

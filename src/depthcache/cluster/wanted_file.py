@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["WantedFile"]
+__all__ = ["WantedFile", "payloads_in"]
 
 _HEADER = struct.Struct(">II")
 _MOST_BYTES = 64 << 20
@@ -91,6 +91,11 @@ class WantedFile:
         with self.path.open("r+b") as file:
             file.truncate(self._end)
             os.fsync(file.fileno())
+
+
+def payloads_in(path: Path) -> list[bytes]:
+    """The payloads of the whole records of a journal, perhaps one that a process writes. Raises OSError."""
+    return _read(path.read_bytes())[0]
 
 
 def _read(content: bytes) -> tuple[list[bytes], int]:

@@ -168,6 +168,11 @@ class ClientCore:
         clock = None if supervisor is None else self._clocks.get(supervisor.venue.name)
         return None if clock is None else clock.estimate
 
+    def clocks(self) -> dict[str, Estimate]:
+        """The estimates of the clocks of all exchanges, those without one left out."""
+        found = {name: clock.estimate for name, clock in self._clocks.items()}
+        return {name: each for name, each in found.items() if each is not None}
+
     # --- commands of the application -------------------------------------------------------
 
     def add(self, venue: Venue, symbol: str, *, depth: int, speed_ms: int | None = None, now_ns: int) -> int:

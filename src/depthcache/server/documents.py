@@ -86,6 +86,7 @@ _SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "open": [],
     "read": [{"read": []}],
     "message": [{"read": []}, {}],  # the token may come in the first message
+    "node": [{"manage": []}],  # nodes prove themselves with certificates
     "manage": [{"manage": []}],
 }
 
@@ -132,6 +133,10 @@ _OPTIONS = {
 _BODIES: dict[str, dict[str, Any]] = {
     "begin_book": {"properties": {"depth": _DEPTH, "replicas": _REPLICAS}},
     "create_cluster_books": {"required": list(_NAMES), "properties": _NAMES | _OPTIONS},
+    "put_cluster_books": {
+        "required": [*_NAMES, "replicas"],
+        "properties": _NAMES | _OPTIONS,
+    },
     "change_cluster_books": {"required": list(_NAMES), "properties": _NAMES | _OPTIONS},
     "stop_cluster_books": {"required": list(_NAMES), "properties": _NAMES},
     "drain_cluster_node": {"properties": {"draining": {"type": "boolean", "default": True}}},
@@ -203,7 +208,11 @@ td:first-child { white-space: nowrap; font-family: ui-monospace, monospace }
 """
 
 
-_NEEDS = {"open": "no token", "message": "role read, in the header or in the first message"}
+_NEEDS = {
+    "open": "no token",
+    "message": "role read, in the header or in the first message",
+    "node": "role manage, or another node of the cluster",
+}
 
 
 def _page() -> str:

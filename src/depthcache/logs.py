@@ -557,6 +557,32 @@ def node_housekeeping_failed(*, what: str, error: Exception) -> None:
     )
 
 
+def given_peer_not_reached(*, address: str, reason: str) -> None:
+    """A node that this one was told of with `--peer` was not reached. It is tried again. Logged once for each
+    reason of an address; a name that is not known, and a port that is closed, only after 10 s."""
+    _NODES.write(
+        "given_peer_not_reached",
+        logging.WARNING,
+        "no node of this cluster was reached at %s, it is tried again: %s",
+        address,
+        reason,
+        facts={"address": address, "reason": reason},
+    )
+
+
+def shared_secrets_outdated(*, path: str) -> None:
+    """A node was started with secrets from before the authority was replaced. It has newer ones in its data
+    folder; a node with an empty folder could not join with these."""
+    _NODE_UPKEEP.write(
+        "shared_secrets_outdated",
+        logging.WARNING,
+        "the secrets in %s are older than the authority of the cluster: this node uses those of its data "
+        "folder, and a new node could not join with them; `depthcache cluster secrets` writes newer ones",
+        path,
+        facts={"path": path},
+    )
+
+
 def node_started(*, node: str, cluster: str, nodes: int, books: int) -> None:
     """A node of a cluster runs; the numbers are those that the cluster knows."""
     _NODES.write(

@@ -30,14 +30,10 @@ __all__ = ["cluster"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 _FILE = click.Path(path_type=Path)
-
-
 _MOST_NAMED = 5
 _NODE_ID = re.compile(r"[1-9A-F][0-9A-F]{7,15}")
 """What the id of a node, or its beginning, is as a symbol."""
 _WATCH_S = 2.0
-
-
 _NODE = click.option(
     "--node", metavar="NODE", shell_complete=complete_node, help="Remove this node instead of books."
 )
@@ -47,6 +43,15 @@ def _running(command: Command) -> Command:
     """The options of commands that run a node."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON line when ready."),
+        click.option(
+            "--handover",
+            "handover_s",
+            type=SECONDS,
+            default=10.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long other nodes may take to copy its books when it ends.",
+        ),
         click.option("--access-log", metavar="FILE", help="Write one JSON line per request; - for stderr."),
         click.option(
             "--compat-manage", is_flag=True, default=None, help="Let old clients on this machine add books."
@@ -112,6 +117,7 @@ def cluster() -> None:
     \b
     depthcache cluster start                      the first node; on one machine it is the whole cluster
     depthcache cluster join HOST:PORT TOKEN       one more machine
+    depthcache cluster secrets DIR                for equal nodes, such as those of Kubernetes
     depthcache cluster add BTCUSDT --replicas 2   keep a book on two nodes
     depthcache cluster status                     nodes, books, and why a book is not synced
     """
@@ -126,32 +132,133 @@ for command in (doctor,):
 
 @cluster.command(short_help="Run the first node of a cluster, or a node again.")
 @CLUSTER
+@click.option(
+    "--secrets",
+    metavar="DIR",
+    type=_FILE,
+    help="Start as one of several equal nodes, with their shared secrets.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="HOST[:PORT]",
+    help="Another node, by its port for nodes; with --secrets.  [default port: 42080]",
+)
+@click.option("--ephemeral", is_flag=True, help="Leave the cluster for good when it ends; with --secrets.")
 @_running
-def start(cluster: str | None, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
+def start(
+    cluster: str | None,
+    secrets: Path | None,
+    peers: Sequence[str],
+    ephemeral: bool,
+    data_dir: Path | None,
+    as_json: bool,
+    depth: int,
+    handover_s: float,
+    **options: Any,
+) -> int:
     """Start a cluster with its first node, or run the node of the data folder again, until SIGTERM or Ctrl-C.
 
     A new cluster gets a name, tokens, and an authority that signs the certificates of its nodes. All files
     are in the data folder. It also keeps addresses, ports, zone, egress and capacity; give other options at
     each start. When the node ends, others serve its books.
 
+    With --secrets, equal nodes start at once and in any order, as under Kubernetes: `depthcache cluster
+    secrets` makes DIR. With an empty data folder a node joins by itself; the --peer names of all nodes may
+    be the same, have addresses of several nodes, include this node, and be unknown yet. --ephemeral is for a
+    data folder that is lost at each restart: the other nodes forget such a node, also if it is away for ten
+    minutes.
+
     \b
     depthcache cluster start
     depthcache cluster start --listen 10.0.0.1 --zone rack1
     depthcache cluster start --data-dir DIR --port 0 --node-port 0 --json
+    depthcache cluster start --secrets DIR --peer node1.example --peer node2.example --listen 10.0.0.1
 
     Exit code 0: it ran until it was asked to end, or has left. 2: it could not run, was removed, or runs from
     the copy of a folder that is in use.
     """
-    from depthcache.cli.cluster_node import run, started
+    from depthcache.cli.cluster_node import run, shared_start, started, started_with
 
-    return run(started(cluster, data_dir, options), options, depth=depth, as_json=as_json)
+    if secrets is None and (peers or ephemeral):
+        raise click.UsageError(f"{'--peer' if peers else '--ephemeral'} needs --secrets DIR")
+    opening = (
+        started(cluster, data_dir, options)
+        if secrets is None
+        else started_with(secrets, cluster, data_dir, options)
+    )
+    return run(
+        opening,
+        options,
+        depth=depth,
+        handover_s=handover_s,
+        as_json=as_json,
+        start=None if secrets is None else shared_start(peers, is_ephemeral=ephemeral),
+    )
+
+
+@cluster.command(short_help="Make the secrets that equal nodes start with.")
+@click.argument("folder", metavar="DIR", type=_FILE)
+@click.option("--name", metavar="NAME", help="Name of the new cluster.  [default: a random one]")
+@click.option(
+    "--from",
+    "source",
+    metavar="FOLDER",
+    type=_FILE,
+    help="Write the present secrets of the node with this data folder instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def secrets(folder: Path, name: str | None, source: Path | None, as_json: bool) -> int:
+    """Make the secrets of a new cluster in a new or empty folder: its name, authority and tokens.
+
+    Nodes that `depthcache cluster start --secrets DIR` starts with them become one cluster. Who has them can
+    do everything in that cluster. With --from, DIR gets the secrets that a cluster has now, such as after
+    `depthcache cluster token` or `rotate-ca`: give them to the orchestrator then. That needs a node with the
+    authority's key.
+
+    \b
+    depthcache cluster secrets secrets --name amber-fox
+    depthcache cluster secrets secrets --from ~/.local/share/depthcache/amber-fox
+
+    Exit code 0: done. 2: it could not be done.
+    """
+    from shlex import quote
+
+    from depthcache.cli.cluster_node import made
+    from depthcache.cluster.shared_secrets import SECRET_FILES
+
+    if name is not None and source is not None:
+        raise click.UsageError("--name is for a new cluster, and --from for one that there is")
+    found = made(folder, cluster=name, folder=source)
+    if as_json:
+        facts = {"cluster": found.cluster, "dir": str(folder.absolute()), "files": list(SECRET_FILES)}
+        print_json({**facts, "authority": found.authority.hash})
+        return 0
+    path = quote(str(folder))
+    lines = [
+        f'the secrets of cluster "{found.cluster}" are in {folder}; they allow everything in it',
+        f"  on Kubernetes:  kubectl create secret generic {found.cluster} --from-file={path}",
+        f"  on machines:    copy {path} to each of them, and run there",
+        f"                  depthcache cluster start --secrets {path} --listen ADDRESS --peer HOST",
+    ]
+    click.echo("\n".join(lines))
+    return 0
 
 
 @cluster.command(short_help="Join a cluster with one more machine.")
 @click.argument("address", metavar="HOST:PORT")
 @click.argument("token")
 @_running
-def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: int, **options: Any) -> int:
+def join(
+    address: str,
+    token: str,
+    data_dir: Path | None,
+    as_json: bool,
+    depth: int,
+    handover_s: float,
+    **options: Any,
+) -> int:
     """Join a cluster with one more node, and run it until SIGTERM or Ctrl-C.
 
     `depthcache cluster token join` prints this command with a token. If TOKEN is -, it is read from standard
@@ -168,7 +275,8 @@ def join(address: str, token: str, data_dir: Path | None, as_json: bool, depth: 
     from depthcache.cli.cluster_node import joined, run
 
     secret = sys.stdin.readline().strip() if token == "-" else token  # noqa: S105
-    return run(joined(address, secret, data_dir, options), options, depth=depth, as_json=as_json)
+    opening = joined(address, secret, data_dir, options)
+    return run(opening, options, depth=depth, handover_s=handover_s, as_json=as_json)
 
 
 # --- look --------------------------------------------------------------------------------------
@@ -375,30 +483,44 @@ def remove(symbols: Sequence[str], exchange: str, node: str | None, as_json: boo
 
 
 @cluster.command(short_help="Move all books away from a node.")
-@click.argument("node", shell_complete=complete_node)
+@click.argument("node", required=False, shell_complete=complete_node)
+@click.option(
+    "--self",
+    "is_self",
+    is_flag=True,
+    help="Instead of NODE: the node of this machine, until it starts again.",
+)
 @click.option("--undo", is_flag=True, help="Let the node hold books again.")
 @click.option("--timeout", type=SECONDS, default=60.0, show_default=True, help="Seconds to wait; 0: do not.")
 @asking
-def drain(node: str, undo: bool, timeout: float, as_json: bool, **where: Any) -> int:
+def drain(node: str | None, is_self: bool, undo: bool, timeout: float, as_json: bool, **where: Any) -> int:
     """Move all books away from a node, such as before maintenance. It still answers reads.
 
     NODE is its id in `depthcache cluster status`, or the beginning of it. The node gives a book up once all
-    new owners have it synced.
+    new owners have it synced. With --self, the node that is asked is drained until its next start, such as
+    before an orchestrator replaces it: it then holds books again by itself.
 
     \b
     depthcache cluster drain 3f2a91bc
     depthcache cluster drain 3f2a91bc --undo
+    depthcache cluster drain --self --data-dir DIR --timeout 45
 
     Exit code 0: done. 1: it still holds books after --timeout, and continues. 2: it could not be done.
     """
+    if (node is not None) is is_self:
+        raise click.UsageError("name a node, or give --self")
     client = node_of(where, manages=True)
-    found = client.ask("POST", f"/nodes/{_in_path(node)}/drain", {"draining": not undo})
+    name = client.ask("GET", "")["node"] if node is None else node
+    body = {"draining": not undo} | ({"until_restart": True} if is_self and not undo else {})
+    found = client.ask("POST", f"/nodes/{_in_path(name)}/drain", body)
     name = found["node"]
     if undo:
         _tell(found, f"node {name} can hold books again", as_json=as_json)
         return 0
-    is_empty = bool(timeout) and _wait(client, timeout, lambda status: _held(status, name) == 0)
+    held = _synced if is_self else _held
+    is_empty = bool(timeout) and _wait(client, timeout, lambda status: held(status, name) == 0)
     words = f"node {name} holds no book" if is_empty else f"node {name} is being drained"
+    words += ", until it starts again" if is_self else ""
     _tell({**found, "empty": is_empty}, words, as_json=as_json)
     return 0 if is_empty or not timeout else 1
 
@@ -535,6 +657,11 @@ def _answers(node: NodeClient) -> bool:
 
 def _held(status: Mapping[str, Any], node: str) -> int:
     return sum(node in book["holders"] for book in status["books"])
+
+
+def _synced(status: Mapping[str, Any], node: str) -> int:
+    """The books that a node could give away."""
+    return sum(book["holders"].get(node) == "synced" for book in status["books"])
 
 
 def _missing(status: Mapping[str, Any], exchange: str, symbols: set[str]) -> dict[str, str]:

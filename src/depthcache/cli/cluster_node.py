@@ -19,17 +19,15 @@ if TYPE_CHECKING:
     from depthcache.cli.interrupt import Interrupt
     from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions
     from depthcache.cluster.management import Invitation
-    from depthcache.cluster.program import NodeProgram
+    from depthcache.cluster.program import NodeProgram, SharedStart
+    from depthcache.cluster.shared_secrets import SharedSecrets
     from depthcache.errors import InvalidArgument
     from depthcache.server import ServerConfig
 
-__all__ = ["joined", "run", "started"]
+__all__ = ["joined", "made", "run", "shared_start", "started", "started_with"]
 
 _OF_NODE = ("listen", "port", "node_port", "hosts", "zone", "egress", "capacity")
 _OF_SERVER = ("compat_listen", "compat_listen_2_8", "compat_allow", "compat_manage", "access_log")
-
-_HAND_OVER_S = 10.0
-"""How long a node that is asked to end waits for others to copy what it alone has."""
 
 Made = TypeVar("Made")
 Opening = Callable[[], Awaitable["DataFolder"]]
@@ -55,6 +53,40 @@ def started(cluster: str | None, data_dir: Path | None, options: Mapping[str, An
     return open_folder
 
 
+def started_with(
+    secrets: Path, cluster: str | None, data_dir: Path | None, options: Mapping[str, Any]
+) -> Opening:
+    """Open the folder of a node that has the secrets of its cluster, or make one."""
+
+    async def open_folder() -> DataFolder:
+        from depthcache.cluster.data_folder import DataFolder, find_folder
+        from depthcache.cluster.shared_secrets import read
+        from depthcache.errors import InvalidArgument, UsageError
+
+        node, given = _node_options(options), read(secrets)
+        if cluster not in (None, given.cluster):
+            raise UsageError(f"{secrets} has the secrets of cluster {given.cluster}, not of {cluster}")
+        name = cluster if data_dir is not None else given.cluster
+        found = find_folder(cluster=name, data_dir=data_dir)
+        try:
+            if found is None:
+                _check_ports(node)
+                return DataFolder.begin(data_dir, node, given)
+            return DataFolder.open(found, node, secrets=given)
+        except InvalidArgument as error:
+            raise _of_command(error) from None
+
+    return open_folder
+
+
+def shared_start(peers: Sequence[str], *, is_ephemeral: bool) -> SharedStart:
+    """How the node finds the others. Raises InvalidArgument."""
+    from depthcache.cluster.given_peers import parse_peer
+    from depthcache.cluster.program import SharedStart
+
+    return SharedStart(tuple(map(parse_peer, peers)), is_ephemeral)
+
+
 def joined(address: str, token: str, data_dir: Path | None, options: Mapping[str, Any]) -> Opening:
     """Join a cluster, and open the folder that this makes."""
 
@@ -77,13 +109,36 @@ def joined(address: str, token: str, data_dir: Path | None, options: Mapping[str
     return open_folder
 
 
+def made(path: Path, *, cluster: str | None, folder: Path | None) -> SharedSecrets:
+    """New shared secrets in a folder, or those of the cluster of a node with this data folder."""
+    from depthcache.cluster.data_folder import cluster_of_folder
+    from depthcache.cluster.shared_secrets import export, make
+    from depthcache.errors import InvalidArgument
+
+    if folder is not None:
+        return export(path, folder, cluster=cluster_of_folder(folder))
+    try:
+        return make(path, cluster=cluster)
+    except InvalidArgument as error:
+        raise InvalidArgument(name="--name", value=error.value, allowed=error.allowed) from None
+
+
 def _tell_wait(reason: str) -> None:
     tell(f"depthcache: no answer yet: {reason}; trying again for a minute")
 
 
-def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bool) -> int:
+def run(
+    opening: Opening,
+    options: Mapping[str, Any],
+    *,
+    depth: int,
+    handover_s: float,
+    as_json: bool,
+    start: SharedStart | None = None,
+) -> int:
     """Run the node until it is asked to end, leaves, or is removed. Returns the exit code; Abort if it was
-    asked to end before it had a folder."""
+    asked to end before it had a folder. `handover_s`: how long others may take to copy what it alone has,
+    once it is asked to end."""
     import asyncio
 
     from depthcache.cli.interrupt import Interrupt
@@ -91,7 +146,17 @@ def run(opening: Opening, options: Mapping[str, Any], *, depth: int, as_json: bo
     _check_can_run()
     config = _server_config(options)
     with Interrupt() as interrupt, _written_log():
-        return asyncio.run(_run(opening, config, interrupt, depth=depth, as_json=as_json))
+        return asyncio.run(
+            _run(
+                opening,
+                config,
+                interrupt,
+                depth=depth,
+                handover_s=handover_s,
+                as_json=as_json,
+                start=start,
+            )
+        )
 
 
 @contextmanager
@@ -115,7 +180,14 @@ def _written_log() -> Generator[None]:
 
 
 async def _run(
-    opening: Opening, config: ServerConfig, interrupt: Interrupt, *, depth: int, as_json: bool
+    opening: Opening,
+    config: ServerConfig,
+    interrupt: Interrupt,
+    *,
+    depth: int,
+    handover_s: float,
+    as_json: bool,
+    start: SharedStart | None,
 ) -> int:
     import asyncio
 
@@ -131,7 +203,7 @@ async def _run(
     except BaseException:
         folder.close()
         raise
-    async with open_node(folder, config, depth=depth) as program:
+    async with open_node(folder, config, depth=depth, start=start) as program:
         if reason := program.node.removed:  # its own files say so
             raise UsageError(f"node {program.node.identity.node.id} cannot run: {reason}")
         if not interrupt.has_happened:
@@ -147,7 +219,7 @@ async def _run(
         else:
             over.cancel()
             has_others = bool(program.node.runner.core.members.alive())
-            is_spare = await program.node.hand_over(timeout_s=_HAND_OVER_S)
+            is_spare = await program.node.hand_over(timeout_s=handover_s)
             served = (
                 ", other nodes serve its books" if is_spare else ", some of its books are on no other node"
             )

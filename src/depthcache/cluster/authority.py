@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Authority",
     "NodeKey",
+    "authority_ends",
     "authority_hash",
     "authority_hashes",
     "began_at",
@@ -40,6 +41,7 @@ __all__ = [
     "issuer_of",
     "make_node_key",
     "node_of",
+    "node_of_der",
     "pem_blocks",
     "sign",
     "trusts",
@@ -188,6 +190,14 @@ def node_of(certificate: str) -> tuple[str, datetime]:
     return str(name.value), found.not_valid_after_utc
 
 
+def node_of_der(certificate: bytes) -> str:
+    """The id of the node that a certificate in DER names; empty for one that names none."""
+    lib = _library()
+    found = lib.x509.load_der_x509_certificate(certificate)
+    names = found.subject.get_attributes_for_oid(lib.x509.NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
 def authority_hashes(authorities: str) -> tuple[str, ...]:
     """The hashes of several certificates in PEM, in their order. Raises JoinRefused for anything else."""
     lib = _library()
@@ -214,6 +224,12 @@ def cluster_of(authority: str) -> str:
     if not name.startswith(_CLUSTER):
         raise JoinRefused(reason="the certificate is not that of the authority of a cluster")
     return name.removeprefix(_CLUSTER)
+
+
+def authority_ends(authority: str) -> datetime:
+    """When the certificate of an authority ends, in PEM. Raises ValueError for anything else."""
+    found: x509.Certificate = _library().x509.load_pem_x509_certificate(authority.encode())
+    return found.not_valid_after_utc
 
 
 def issuer_of(authorities: str, certificate: str) -> str | None:

@@ -1,10 +1,16 @@
-"""Names for new clusters, such as amber-fox: easy to say, to tell apart, and free of meaning."""
+"""Names of clusters, and random ones for new clusters: easy to say, to tell apart, and free of meaning."""
 
 from __future__ import annotations
 
+import re
 import secrets
 
-__all__ = ["make_cluster_name"]
+from depthcache.errors import InvalidArgument
+
+__all__ = ["check_cluster", "make_cluster_name"]
+
+_CLUSTER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_MOST_NAME = 40
 
 _COLOURS = (
     "amber azure beige blond brass bronze cobalt copper coral crimson cyan ebony emerald golden green "
@@ -25,3 +31,11 @@ _ANIMALS = (
 def make_cluster_name() -> str:
     """A random name: lower-case letters and one hyphen."""
     return f"{secrets.choice(_COLOURS.split())}-{secrets.choice(_ANIMALS.split())}"
+
+
+def check_cluster(name: str) -> str:
+    """The name of a cluster. Raises InvalidArgument for anything else."""
+    if len(name) > _MOST_NAME or not _CLUSTER.fullmatch(name):
+        allowed = "lower-case letters, digits and hyphens, such as amber-fox"
+        raise InvalidArgument(name="cluster", value=name, allowed=allowed)
+    return name

@@ -68,6 +68,10 @@ class CredentialStore:
         entry = self._entries.get(name)
         return {} if entry is None or entry.fields is None else dict(entry.fields)
 
+    def has(self, name: str) -> bool:
+        """Whether a name is known, also as a removed one."""
+        return name in self._entries
+
     def export(self) -> bytes:
         """Everything in the clear, for another node over mutual TLS."""
         return _ENCODER.encode(self._entries)

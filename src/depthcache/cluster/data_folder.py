@@ -35,9 +35,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from depthcache import logs
 from depthcache.cluster.authority import (
     Authority,
     NodeKey,
+    authority_hashes,
     belongs,
     hosts_of,
     issuer_of,
@@ -46,15 +48,22 @@ from depthcache.cluster.authority import (
     pem_blocks,
     trusts,
 )
-from depthcache.cluster.cluster_names import make_cluster_name
-from depthcache.cluster.core.access_tokens import Role, digest_of
+from depthcache.cluster.cluster_names import check_cluster, make_cluster_name
+from depthcache.cluster.core.access_tokens import digest_of
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.credentials import CredentialStore, exported
-from depthcache.cluster.errors import DataFolderUnusable, JoinRefused, MalformedClusterMessage
+from depthcache.cluster.errors import (
+    DataFolderUnusable,
+    JoinRefused,
+    MalformedClusterMessage,
+    SecretsUnusable,
+)
 from depthcache.cluster.joining import JoinGrant
 from depthcache.cluster.secret_files import FolderLock, read_secret, remove_file, sync_folder, write_secret
+from depthcache.cluster.shared_secrets import SharedSecrets
+from depthcache.cluster.token_files import TOKEN_FILES, TOKEN_ROLES, make_secret, token_name
 from depthcache.cluster.wanted_file import WantedFile, payloads_in
 from depthcache.errors import InvalidArgument, UsageError
 
@@ -62,30 +71,26 @@ __all__ = [
     "DEFAULT_NODE_PORT",
     "DEFAULT_PORT",
     "MOVES_FILE",
-    "TOKEN_FILES",
     "DataFolder",
     "Identity",
     "NodeOptions",
-    "check_cluster",
+    "authority_name",
     "check_empty",
+    "cluster_of_folder",
     "clusters_root",
     "find_folder",
     "hosts_and_listen",
+    "is_host",
     "make_node_id",
-    "make_secret",
     "node_address",
     "other_servers",
-    "token_name",
 ]
 
 DEFAULT_NODE_PORT, DEFAULT_PORT = 42080, 42081
 MOVES_FILE = "moves.jsonl"
-TOKEN_FILES: Mapping[str, str] = {"read": "dcr_", "admin": "dca_", "exchange": "dcx_"}
-"""How the secret in the file of each token begins; the file is the name with `.token`."""
 
 _VERSION = 1
-_CLUSTER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_MOST_NAME, _MOST_PORT, _MOST_LABEL, _MOST_HOST = 40, 65_535, 64, 253
+_MOST_PORT, _MOST_LABEL, _MOST_HOST = 65_535, 64, 253
 _MOST_HOSTS = 12
 """Beside the addresses that a node adds itself; a request to join has at most 16."""
 _HOST = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*")
@@ -93,6 +98,9 @@ _WILDCARDS = ("0.0.0.0", "::")  # noqa: S104
 _OF_VOLUMES = {"lost+found"}
 _PROBE_BYTES = 64 << 10
 _DRAFT = ".new"
+_AUTHORITY = "authority "
+"""How the names of the keys of authorities begin in `credentials`."""
+_MOST_AUTHORITIES = 32
 _REJOIN = "restore it from a copy, or remove the folder and let the node join again"
 
 
@@ -162,7 +170,7 @@ class NodeOptions:
         if len(self.hosts or ()) > _MOST_HOSTS:
             raise InvalidArgument(name="hosts", value=len(self.hosts or ()), allowed=f"at most {_MOST_HOSTS}")
         for host in self.hosts or ():
-            if not _is_host(host):
+            if not is_host(host):
                 allowed = "names such as node1.example, or addresses such as 10.0.0.1 and ::1, without a port"
                 raise InvalidArgument(name="hosts", value=host, allowed=allowed)
         for name in ("zone", "egress"):
@@ -188,6 +196,8 @@ class _Facts:
     egress: str
     capacity: float
     peers: tuple[str, ...]
+    authorities: tuple[str, ...] = ()
+    """The hashes of the authorities that this node has trusted, the newest last."""
     unknown: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What a newer release wrote beside that; kept."""
 
@@ -208,10 +218,12 @@ class _Facts:
 
 
 class DataFolder:
-    """An open data folder: locked until `close`. Made by `create`, `join` and `open`."""
+    """An open data folder: locked until `close`. Made by `create`, `begin`, `join` and `open`."""
 
     def __init__(self, path: Path, lock: FolderLock, facts: _Facts) -> None:
         self.path: Path = path
+        self.was_away: bool = False
+        """Whether the node's certificate had ended when the folder was opened."""
         self._lock, self._facts = lock, facts
         self.credentials: CredentialStore = CredentialStore(path, facts.id)
         self._peers = tuple(self.load_wanted().listens().values()) or facts.peers
@@ -254,6 +266,28 @@ class DataFolder:
         return cls.open(path, now=now)
 
     @classmethod
+    def begin(
+        cls, path: Path | None, options: NodeOptions, given: SharedSecrets, *, now: datetime | None = None
+    ) -> DataFolder:
+        """The folder of a new node that has the secrets of its cluster. Raises as `create`."""
+        now = now or datetime.now(UTC)
+        path = path or clusters_root() / given.cluster
+        facts = _resolved(_new_facts(given.cluster, make_node_id()), options)
+        authority, key = given.authority, make_node_key(facts.id)
+        files = {
+            "authority.pem": authority.certificate,
+            "authority.key": authority.key,
+            "node.pem": authority.issue(key.request, node=facts.id, hosts=facts.all_hosts, now=now),
+            "node.key": key.key,
+        }
+        wanted = WantedSet(facts.id)
+        wanted.give_tokens({digest_of(given.tokens[each]): role for each, role in TOKEN_ROLES.items()})
+        wanted.register(facts.id, listen=facts.at(facts.node_port), wall_ms=int(now.timestamp() * 1_000))
+        content = NodeCore(Node(id=facts.id, run=0, address=""), wanted).snapshot()
+        _install(path, facts, files, content, _shared(given))
+        return cls.open(path, secrets=given, now=now)
+
+    @classmethod
     def join(
         cls,
         path: Path,
@@ -277,12 +311,20 @@ class DataFolder:
 
     @classmethod
     def open(
-        cls, path: Path, options: NodeOptions | None = None, *, now: datetime | None = None
+        cls,
+        path: Path,
+        options: NodeOptions | None = None,
+        *,
+        secrets: SharedSecrets | None = None,
+        now: datetime | None = None,
     ) -> DataFolder:
         """Use the folder of a node that was made before, for one more start of its process.
 
+        `secrets`: those that the node is started with. What the folder has wins: it may be newer.
+
         Raises DataFolderUnusable: no such folder, in use, damaged, of another cluster or user, on a disk that
-        is full or cannot be written, or with a certificate that has ended.
+        is full or cannot be written, or with a certificate that has ended. Raises SecretsUnusable for the
+        secrets of another cluster.
         """
         if not path.is_dir():
             raise DataFolderUnusable(path=str(path), reason="there is no such folder")
@@ -294,6 +336,9 @@ class DataFolder:
             facts = _resolved(replace(facts, run=run), options or NodeOptions())
             _write_facts(path, facts)
             folder = cls(path, lock, facts)
+            if secrets is not None:
+                folder._take(secrets)
+            folder._note_authorities()
             folder._check(now or datetime.now(UTC))
         except BaseException as error:
             lock.release()
@@ -360,6 +405,30 @@ class DataFolder:
         """Replace the certificates of the authorities that this node trusts, in PEM. Raises OSError."""
         write_secret(self.authority_file, authorities.encode())
         self.identity = self._read_identity()
+        self._note_authorities()
+
+    def take_authority_keys(self) -> bool:
+        """Write the keys of trusted authorities that nodes share with each other. Returns whether one is
+        new. Raises OSError."""
+        own = {each.hash: each for each in self.authorities()}
+        found: list[Authority] = []
+        for certificate in pem_blocks(self.identity.authority):
+            [digest] = authority_hashes(certificate)
+            key = self.credentials.get(authority_name(digest)).get("key")
+            if digest in own:
+                found.append(own[digest])
+            elif key is not None and _is_key(certificate, key):
+                found.append(Authority(certificate, key))
+        if len(found) == len(own):
+            return False
+        write_secret(self.path / "authority.key", "".join(each.key for each in found).encode())
+        self.identity = self._read_identity()
+        return True
+
+    @property
+    def shares_authority(self) -> bool:
+        """Whether all nodes have the key of the authority: the cluster has nodes with shared secrets."""
+        return any(name.startswith(_AUTHORITY) for name in self.credentials.names())
 
     def write_certificate(self, certificate: str, *, now: datetime | None = None) -> None:
         """Replace this node's certificate. Raises JoinRefused for one that is not for this node, OSError."""
@@ -403,6 +472,39 @@ class DataFolder:
 
     # --- helpers ---------------------------------------------------------------------------------
 
+    def _take(self, given: SharedSecrets) -> None:
+        """Use the secrets that the node is started with, as far as they are those of its cluster now.
+
+        Raises SecretsUnusable for those of another cluster."""
+        cluster = self._facts.cluster
+        if given.cluster != cluster:
+            reason = (
+                f"has the secrets of cluster {given.cluster}, and {self.path} is the folder of a node of "
+                f"cluster {cluster}: give the secrets of {cluster}, or another data folder"
+            )
+            raise SecretsUnusable(path=str(given.path), reason=reason)
+        digest, trusted = given.authority.hash, authority_hashes(self.identity.authority)
+        if digest in trusted:
+            if not self.credentials.has(authority_name(digest)):
+                self.credentials.merge(_shared(given))
+            self.take_authority_keys()
+        elif digest in self._facts.authorities:
+            logs.shared_secrets_outdated(path=str(given.path))
+        else:
+            reason = (
+                f"its authority is none that the node of {self.path} has trusted: these are the secrets of "
+                f"another cluster {cluster}, or of another time. `depthcache cluster secrets DIR --from "
+                "FOLDER` writes the present ones, from the data folder of a node of the cluster"
+            )
+            raise SecretsUnusable(path=str(given.path), reason=reason)
+
+    def _note_authorities(self) -> None:
+        """Remember the trusted authorities: secrets that are older than the present one name them."""
+        trusted, known = authority_hashes(self.identity.authority), self._facts.authorities
+        if news := tuple(each for each in reversed(trusted) if each not in known):
+            self._facts = replace(self._facts, authorities=(*known, *news)[-_MOST_AUTHORITIES:])
+            _write_facts(self.path, self._facts)
+
     def _read_identity(self) -> Identity:
         facts = self._facts
         text = {name: self._text(name) for name in ("authority.pem", "node.pem", "node.key")}
@@ -445,6 +547,7 @@ class DataFolder:
             path = self.path / "authority.key"
             raise DataFolderUnusable(path=str(path), reason=f"is not the key of authority.pem: {_REJOIN}")
         until = node_of(given.certificate)[1]
+        self.was_away = now > until
         if authorities and (now > until or hosts_of(given.certificate) != frozenset(given.hosts)):
             request = make_node_key(given.node.id, key=given.key).request
             own = authorities[-1]  # the oldest: all nodes trust it
@@ -495,6 +598,16 @@ def find_folder(*, cluster: str | None, data_dir: Path | None) -> Path | None:
     return found[0] if found else None
 
 
+def cluster_of_folder(path: Path) -> str:
+    """The name of the cluster of the node with this folder. Raises DataFolderUnusable."""
+    return _read_facts(path / "node.json").cluster
+
+
+def authority_name(digest: str) -> str:
+    """How `credentials` names the key of an authority, by the hash of its certificate."""
+    return f"{_AUTHORITY}{digest}"
+
+
 def node_address(path: Path) -> str:
     """Host and port of the server of the node with this folder. Raises DataFolderUnusable, OSError."""
     facts = _read_facts(path / "node.json")
@@ -515,14 +628,6 @@ def other_servers(path: Path) -> dict[str, str]:
 def make_node_id() -> str:
     """A random id: Zenoh wants hexadecimal digits without a leading zero."""
     return secrets.choice("123456789abcdef") + secrets.token_hex(16)[:15]
-
-
-def check_cluster(name: str) -> str:
-    """The name of a cluster. Raises InvalidArgument for anything else."""
-    if len(name) > _MOST_NAME or not _CLUSTER.fullmatch(name):
-        allowed = "lower-case letters, digits and hyphens, such as amber-fox"
-        raise InvalidArgument(name="cluster", value=name, allowed=allowed)
-    return name
 
 
 def check_empty(path: Path) -> None:
@@ -546,16 +651,6 @@ def hosts_and_listen(options: NodeOptions) -> tuple[NodeOptions, tuple[str, ...]
     facts = _resolved(_new_facts("new", "1"), options)
     found = replace(options, listen=facts.listen, port=facts.port, node_port=facts.node_port)
     return found, facts.all_hosts, facts.at(facts.node_port)
-
-
-def make_secret(name: str) -> str:
-    """A new secret for a token file."""
-    return TOKEN_FILES[name] + secrets.token_urlsafe(24)
-
-
-def token_name(name: str) -> str:
-    """How `credentials` names the secret of a token file."""
-    return f"token {name}"
 
 
 def _new_facts(cluster: str, node: str) -> _Facts:
@@ -622,9 +717,23 @@ def _first_content(facts: _Facts, tokens: Mapping[str, str]) -> bytes:
     wall_ms = time.time_ns() // 1_000_000
     wanted = WantedSet(facts.id)
     wanted.register(facts.id, listen=facts.at(facts.node_port), wall_ms=wall_ms)
-    for name, role in (("read", Role.READ), ("admin", Role.MANAGE), ("exchange", Role.EXCHANGE)):
+    for name, role in TOKEN_ROLES.items():
         wanted.rotate_token(digest_of(tokens[name]), role=role, old_until_ms=0, wall_ms=wall_ms)
     return NodeCore(Node(id=facts.id, run=0, address=""), wanted).snapshot()
+
+
+def _shared(given: SharedSecrets) -> bytes:
+    """The secrets that nodes share, for a store that is to have them: older than every other edit."""
+    names = {token_name(each): {"secret": secret} for each, secret in given.tokens.items()}
+    names[authority_name(given.authority.hash)] = {"key": given.authority.key}
+    return exported(names, node="", wall_ms=1)
+
+
+def _is_key(certificate: str, key: str) -> bool:
+    try:
+        return belongs(certificate, key)
+    except ValueError:
+        return False
 
 
 def _install(path: Path, facts: _Facts, files: Mapping[str, str], wanted: bytes, given: bytes) -> None:
@@ -688,13 +797,18 @@ def _read_facts(path: Path) -> _Facts:
     try:
         found = cast("dict[str, Any]", json.loads(content))
         version = int(found["version"])
+        found.setdefault("authorities", [])  # a folder of an earlier release
         names = _Facts.__dataclass_fields__.keys() - {"unknown"}
         facts = _Facts(
             **{name: found[name] for name in names},
             unknown={name: value for name, value in found.items() if name not in names},
         )
         facts = replace(
-            facts, hosts=_texts(facts.hosts), peers=_texts(facts.peers), capacity=float(facts.capacity)
+            facts,
+            hosts=_texts(facts.hosts),
+            peers=_texts(facts.peers),
+            capacity=float(facts.capacity),
+            authorities=_texts(facts.authorities),
         )
         check_cluster(facts.cluster)
         numbers, texts = (
@@ -713,7 +827,7 @@ def _read_facts(path: Path) -> _Facts:
     return facts
 
 
-def _is_host(text: str) -> bool:
+def is_host(text: str) -> bool:
     """Whether this can be in a certificate, and in the address of a node."""
     if _is_address(text):
         return "%" not in text

@@ -9,6 +9,7 @@ DepthCacheError
 ├── UsageError
 │   ├── ChangeNotStored          a change is not on as many disks as it needs
 │   ├── DataFolderUnusable       the files of a node are in use, damaged, or another node's
+│   ├── SecretsUnusable          shared secrets are incomplete, open to others, or of another cluster
 │   └── JoinRefused              a join token, or the node that redeems it, is not accepted
 └── MalformedClusterMessage      bytes of a node that are no message of this version
 """
@@ -30,6 +31,7 @@ __all__ = [
     "JoinRefused",
     "MalformedClusterMessage",
     "NodeUnreachable",
+    "SecretsUnusable",
 ]
 
 
@@ -136,6 +138,22 @@ class DataFolderUnusable(UsageError):
     Attributes:
         path: the folder, or the file in it.
         reason: what is wrong, and what to do.
+    """
+
+    path: str
+    reason: str
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        self.path, self.reason = path, clean(reason)
+        super().__init__(f"{clean(path)}: {self.reason}")
+
+
+class SecretsUnusable(UsageError):
+    """A node cannot start with the shared secrets in a folder.
+
+    Attributes:
+        path: the folder, or the file in it.
+        reason: what is wrong, and what is allowed.
     """
 
     path: str

@@ -36,11 +36,13 @@ from depthcache.cluster.core.access_tokens import AccessToken, Role, digest_of
 from depthcache.cluster.core.join_tokens import JoinToken, JoinTokens
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.wanted_set import CertificateReport, NextAuthority
-from depthcache.cluster.data_folder import DataFolder, Identity, make_secret, token_name
+from depthcache.cluster.data_folder import DataFolder, Identity, authority_name
 from depthcache.cluster.errors import ChangeNotStored, JoinRefused
+from depthcache.cluster.given_peers import GivenPeers
 from depthcache.cluster.join_client import renew_certificate
 from depthcache.cluster.joining import REMOVED, RUNS_TWICE, Issuer
 from depthcache.cluster.runner import DENIED_MS, Clock, NodeRunner
+from depthcache.cluster.token_files import make_secret, token_name
 from depthcache.errors import DepthCacheError, UsageError
 
 __all__ = ["Housekeeping", "NodeServer", "ReopenableNetwork", "renew_at"]
@@ -134,14 +136,16 @@ class Housekeeping:
         clock: Clock,
         denied: Sequence[str] = (),
         on_secrets: Callable[[], None] = lambda: None,
+        given: GivenPeers | None = None,
         renew: Callable[[Identity, Sequence[str], str, Node | None], Awaitable[str]] = _renew_certificate,
         reaches: Callable[[str], Awaitable[bool]] = _reaches,
     ) -> None:
-        """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here.
+        """`denied`: whom the session refuses already. `on_secrets`: the shared secrets changed here. `given`:
+        the nodes that this one was told to look for.
         `reaches`: whether a host and port take connections."""
         self._folder, self._runner, self._network, self._server = folder, runner, network, server
         self._clock, self._on_secrets, self._renew = clock, on_secrets, renew
-        self._reaches = reaches
+        self._reaches, self._given = reaches, given
         self._absent: dict[str, int] = {}
         """Since when other nodes are away."""
         self._reach_ns = 0
@@ -215,10 +219,18 @@ class Housekeeping:
         given = self._folder.identity
         successor = Authority.create(given.cluster, now=self._now())
         both = successor.certificate + given.authority
+        if self._folder.shares_authority:
+            self._share_authority(successor)
         self._folder.write_authorities((successor, *own), trusted=both)
         logs.authority_trusted(authority=successor.hash)
         await self._announce()
         return successor.hash
+
+    def _share_authority(self, authority: Authority) -> None:
+        """Give the key to all nodes: a cluster whose nodes start with shared secrets has no special one."""
+        name, wall_ms = authority_name(authority.hash), self._clock.wall_ms()
+        self._folder.credentials.put(name, {"key": authority.key}, wall_ms=wall_ms)
+        self._on_secrets()
 
     async def remove(self, node: str) -> None:
         """Remove a node from the cluster, and refuse it for longer than any certificate of it can last.
@@ -255,12 +267,16 @@ class Housekeeping:
             self._folder.write_tokens()
             self._secrets = digest
         self._follow_authorities()
+        if self._folder.shares_authority:
+            self._folder.take_authority_keys()
         await self._ask_whether_to_end()
         await self._renew_certificate()
         if self._told != self._folder.identity:
             self._server.use(self._folder.identity)
             self._told = self._folder.identity
         await self._look_for_absent()
+        if self._given is not None and await self._given.look():
+            self._must_open = True
         await self._reopen()
         await self._report()
         await self._finish_rotation()
@@ -404,6 +420,9 @@ class Housekeeping:
             if each.hash in trusted and len(trusted) > 1 and each.is_final and is_used:
                 own = tuple(known for known in self._folder.authorities() if known.hash == each.hash)
                 self._folder.write_authorities(own, trusted=each.certificate)
+                for old in trusted:
+                    if old != each.hash:
+                        self._folder.credentials.remove(authority_name(old), wall_ms=self._clock.wall_ms())
                 logs.authority_replaced(authority=each.hash)
 
     def _newest_trusted_by_all(self) -> str | None:
@@ -514,8 +533,9 @@ class Housekeeping:
                 logs.node_unseen(peer=peer)
                 self._mended_ns[peer] = self._clock.now_ns()
             wanted = self._wanted_session(denied)
-            own = self._folder.identity.listen
-            peers = tuple(each for each in core.wanted.listens().values() if each != own)
+            own, given = self._folder.identity.listen, () if self._given is None else self._given.reachable()
+            known = dict.fromkeys((*core.wanted.listens().values(), *given))
+            peers = tuple(each for each in known if each != own)
             await self._network.reopen(peers=peers, denied=tuple(sorted(denied)))
             self._opened, self._must_open = wanted, False
 

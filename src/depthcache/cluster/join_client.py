@@ -32,6 +32,7 @@ from depthcache.cluster.authority import (
     trusts,
 )
 from depthcache.cluster.build import own_version, spoken
+from depthcache.cluster.cluster_names import check_cluster
 from depthcache.cluster.core.join_tokens import JoinToken
 from depthcache.cluster.core.members import Node
 from depthcache.cluster.data_folder import (
@@ -40,7 +41,6 @@ from depthcache.cluster.data_folder import (
     DataFolder,
     Identity,
     NodeOptions,
-    check_cluster,
     check_empty,
     clusters_root,
     hosts_and_listen,

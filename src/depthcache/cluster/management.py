@@ -31,6 +31,7 @@ __all__ = ["Admission", "ClusterManagement", "Invitation", "ManagedNode", "NewTo
 _MOST_SYMBOLS = 5_000
 _USUAL_REPLICAS = 2
 _WITHOUT_KEY = "no node can join, and the certificates of nodes end within a week"
+_READS = ("read_cluster", "list_cluster_nodes", "list_cluster_moves")
 _OK = HTTPStatus.OK
 
 Answer = tuple[int, bytes]
@@ -42,7 +43,7 @@ class Runner(Protocol):
 
     core: NodeCore
 
-    async def drain(self, node: str, *, draining: bool) -> int:
+    async def drain(self, node: str, *, draining: bool, until_after: int | None = None) -> int:
         """As `NodeRunner.drain`."""
         ...
 
@@ -98,6 +99,10 @@ class ManagedNode(Protocol):
 
     def begin_leaving(self) -> None:
         """As `ClusterNode.begin_leaving`."""
+
+    def why_apart(self) -> str:
+        """As `ClusterNode.why_apart`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +187,9 @@ class ClusterManagement:
         """Status and JSON. `first`, `second`: the parameters of the path. Never raises: a bug is status 500
         and a log line."""
         try:
+            if route not in _READS and (reason := self._node.why_apart()):
+                words = f"the node changes nothing before it has met the other nodes: {reason}"
+                raise _Refused(HTTPStatus.SERVICE_UNAVAILABLE, "apart", words, reason=reason)
             return await self._handlers[route](first, second, body)
         except _Refused as error:
             return _error(error.status, error.code, error.message, **error.facts)
@@ -309,16 +317,32 @@ class ClusterManagement:
         return _OK, await self._node.overview.list_books(**given)
 
     async def _drain(self, node: str, _second: str, body: bytes) -> Answer:
-        given = _object(body or b"{}", "draining")
-        draining = given.get("draining", True)
-        if not isinstance(draining, bool):
-            raise InvalidArgument(name="draining", value=draining, allowed="true or false")
+        given = _object(body or b"{}", "draining", "until_restart")
+        draining, until_restart = given.get("draining", True), given.get("until_restart", False)
+        for name, value in (("draining", draining), ("until_restart", until_restart)):
+            if not isinstance(value, bool):
+                raise InvalidArgument(name=name, value=value, allowed="true or false")
         node = self._known(node)
         if draining and self._owning() <= {node}:
             words = f"node {node} is the only one that can hold books: let another one join first"
             raise _Refused(HTTPStatus.CONFLICT, "last_node", words, node=node)
-        await self._node.runner.drain(node, draining=draining)
+        run = self._run_to_drain(node) if draining and until_restart else None
+        if run is None or not self._is_drained_for_good(node):
+            await self._node.runner.drain(node, draining=draining, until_after=run)
         return _OK, compact_json({"node": node, "draining": draining})
+
+    def _run_to_drain(self, node: str) -> int:
+        """The run of a node's process."""
+        found = self._node.runner.core.members.node(node)
+        if found is None:
+            words = f"node {node} does not run: without until_restart it is drained until that is undone"
+            raise _Refused(HTTPStatus.CONFLICT, "not_running", words, node=node)
+        return found.run
+
+    def _is_drained_for_good(self, node: str) -> bool:
+        """Whether an operator has drained a node already: a restart does not undo that."""
+        wanted = self._node.runner.core.wanted
+        return node in wanted.draining() and node not in wanted.drained_runs()
 
     async def _remove(self, node: str, _second: str, body: bytes) -> Answer:
         _object(body or b"{}")

@@ -15,7 +15,7 @@ import ipaddress
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -26,7 +26,9 @@ from depthcache.cluster.compat_credentials import CredentialRoutes, SharedCreden
 from depthcache.cluster.compat_management import ClusterCompat
 from depthcache.cluster.core.access_tokens import Role
 from depthcache.cluster.core.join_tokens import LIFE_NS
+from depthcache.cluster.core.node import SelfRegistration
 from depthcache.cluster.data_folder import DEFAULT_NODE_PORT, DEFAULT_PORT, DataFolder, Identity
+from depthcache.cluster.given_peers import GivenPeers, probe_with, without_own
 from depthcache.cluster.housekeeping import Housekeeping
 from depthcache.cluster.management import ClusterManagement, Invitation, NewToken
 from depthcache.cluster.runner import SystemClock
@@ -38,7 +40,7 @@ from depthcache.io.network.interface import Failure
 from depthcache.server import ServerConfig
 from depthcache.settings import Settings
 
-__all__ = ["JoinRoutes", "NodeProgram", "open_node", "server_config"]
+__all__ = ["JoinRoutes", "NodeProgram", "SharedStart", "open_node", "server_config"]
 
 OVERLAP_S = 60 * 60
 """How long the earlier tokens of a role are taken after a new one was made."""
@@ -49,16 +51,41 @@ _CHECK_S = 8.0
 _JOIN_ROUTES = (join_service.JOIN_ROUTE, join_service.RENEW_ROUTE)
 
 
+@dataclass(frozen=True, slots=True)
+class SharedStart:
+    """How a node that has the secrets of its cluster finds the other nodes.
+
+    Attributes:
+        peers: hosts and ports for nodes, which may be this one's, and need not be known yet.
+        is_ephemeral: whether it leaves for good when it ends.
+    """
+
+    peers: tuple[str, ...] = ()
+    is_ephemeral: bool = False
+
+
 @asynccontextmanager
 async def open_node(
-    folder: DataFolder, config: ServerConfig, *, settings: Settings | None = None, depth: int = 100
+    folder: DataFolder,
+    config: ServerConfig,
+    *,
+    settings: Settings | None = None,
+    depth: int = 100,
+    start: SharedStart | None = None,
 ) -> AsyncGenerator[NodeProgram]:
-    """Run the node of an open folder, which is closed at the end; inside, it knows who has the books. Raises
-    OSError, ConnectionFailed."""
+    """Run the node of an open folder, which is closed at the end; inside, it knows who has the books.
+    `start`: how it finds its cluster; None for a node that others let join. Raises OSError,
+    ConnectionFailed."""
     try:
         identity = folder.identity
         denied = tuple(sorted(folder.load_wanted().denied()))
-        engine = ZenohNetwork(ZenohSettings.of(folder, denied=denied))
+        given = GivenPeers(
+            without_own(() if start is None else start.peers, identity),
+            now_ns=SystemClock().now_ns,
+            probe=probe_with(folder),
+        )
+        await given.try_all()
+        engine = ZenohNetwork(ZenohSettings.of(folder, denied=denied, peers=given.reachable()))
 
         def denied_now() -> frozenset[str]:
             return node.runner.core.wanted.denied()
@@ -81,11 +108,14 @@ async def open_node(
                 settings=settings or Settings.from_environment(),
                 depth=depth,
                 network=lambda: network,
+                registration=_registration(folder, start),
+                why_apart=(lambda: "") if start is None else given.why_apart,
             ),
             on_removed=lambda _: over.set(),
             on_left=over.set,
         )
         async with node:
+            given.attach(node.runner.core)
             housekeeping = Housekeeping(
                 folder,
                 node.runner,
@@ -94,6 +124,7 @@ async def open_node(
                 clock=SystemClock(),
                 denied=denied,
                 on_secrets=network.share,
+                given=given,
             )
             program = NodeProgram(folder, node, housekeeping, over)
             edits = node.server._keep_credentials_in(  # noqa: SLF001
@@ -110,6 +141,14 @@ async def open_node(
                     await keeping
     finally:
         folder.close()
+
+
+def _registration(folder: DataFolder, start: SharedStart | None) -> SelfRegistration | None:
+    if start is None:
+        return None
+    return SelfRegistration(
+        listen=folder.identity.listen, is_ephemeral=start.is_ephemeral, was_away=folder.was_away
+    )
 
 
 def server_config(identity: Identity, folder: DataFolder, given: ServerConfig) -> ServerConfig:

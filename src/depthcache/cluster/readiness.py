@@ -20,11 +20,17 @@ class Readiness:
     """Of one node. Call `why_not` now and then."""
 
     def __init__(
-        self, core: NodeCore, *, is_hopeless: Callable[[BookKey], bool], has_peers: Callable[[], bool]
+        self,
+        core: NodeCore,
+        *,
+        is_hopeless: Callable[[BookKey], bool],
+        has_peers: Callable[[], bool],
+        why_apart: Callable[[], str] = lambda: "",
     ) -> None:
         """`is_hopeless`: whether the exchange does not trade a book. `has_peers`: whether the node was told
-        of other nodes."""
+        of other nodes. `why_apart`: as `running_node.NodeOptions.why_apart`."""
         self._core, self._is_hopeless, self._has_peers = core, is_hopeless, has_peers
+        self._why_apart = why_apart
         self._was_ready = False
 
     def why_not(self) -> str:
@@ -38,6 +44,8 @@ class Readiness:
     def _missing(self) -> str:
         """What a node that starts waits for."""
         core = self._core
+        if reason := self._why_apart():
+            return reason
         if not core.is_settled() or not core.has_heard_all():
             return "the other nodes have not said yet which books they hold"
         knows_nobody = core.wanted.registered() <= {core.members.me.id} and not core.wanted.books()

@@ -210,10 +210,12 @@ class NodeRunner:
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
         return await self._stored(self.core.register(node, listen=listen, now_ns=now_ns, wall_ms=wall_ms))
 
-    async def drain(self, node: str, *, draining: bool) -> int:
-        """Whether a node is to own no books. As `create`."""
+    async def drain(self, node: str, *, draining: bool, until_after: int | None = None) -> int:
+        """Whether a node is to own no books. `until_after`: only in this run of its process. As `create`."""
         now_ns, wall_ms = self._clock.now_ns(), self._clock.wall_ms()
-        return await self._stored(self.core.drain(node, draining=draining, now_ns=now_ns, wall_ms=wall_ms))
+        return await self._stored(
+            self.core.drain(node, draining=draining, until_after=until_after, now_ns=now_ns, wall_ms=wall_ms)
+        )
 
     async def retire(self) -> None:
         """Leave for good: hand all books over, let the others forget this node, and close.
@@ -221,9 +223,14 @@ class NodeRunner:
         It waits for other nodes without a limit of its own. The last node of a cluster cannot leave. Raises
         ChangeNotStored."""
         me = self.core.members.me.id
-        await self.drain(me, draining=True)
-        await self._until(self.core.is_drained)
-        await self.forget(me)
+        self.core.is_leaving = True
+        try:
+            await self.drain(me, draining=True)
+            await self._until(self.core.is_drained)
+            await self.forget(me)
+        except BaseException:
+            self.core.is_leaving = False
+            raise
         await self._until(self.core.is_drained)
         await self.close()
 
@@ -233,6 +240,17 @@ class NodeRunner:
         self.core.end_soon()
         self._work()
         await self._until(self.core.is_spare)
+
+    async def hand_over_all(self) -> None:
+        """As `hand_over`, until the others have taken over the books of this node, in all replicas."""
+        self.core.end_soon()
+        self._work()
+        await self._until(self.core.is_handed_over)
+
+    async def leave(self) -> None:
+        """Let the others forget this node, whose process ends. Raises ChangeNotStored."""
+        self.core.is_leaving = True
+        await self.forget(self.core.members.me.id)
 
     async def forget(self, node: str) -> int:
         """A node has left for good. As `create`."""

@@ -34,11 +34,12 @@ from depthcache.cluster.book_health import BookHealth
 from depthcache.cluster.build import with_build
 from depthcache.cluster.core.commands import FromSibling, Source
 from depthcache.cluster.core.members import Member, Node
-from depthcache.cluster.core.node import NodeCore, load
+from depthcache.cluster.core.node import NodeCore, SelfRegistration, load
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
 from depthcache.cluster.core.wanted_set import WantedSet, parse_replicas
 from depthcache.cluster.data_folder import MOVES_FILE, Identity
+from depthcache.cluster.errors import ChangeNotStored
 from depthcache.cluster.following import Following
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.native_server import NativeServer
@@ -65,6 +66,8 @@ __all__ = ["ClusterNode", "NodeOptions"]
 _LOOK_S = 5.0
 _ASK_S = 2.0
 """How long the server of another node has to say what it alone knows."""
+_LEAVE_S = 5.0
+"""How long an ephemeral node that ends waits until another one has stored that."""
 _CHECK_S = 0.25
 """How often books that are followed from other nodes are checked: for so long readers may wait."""
 
@@ -81,6 +84,8 @@ class NodeOptions:
         depth: complete levels a side of books that were created without a depth.
         network: the messaging engine; None for Zenoh.
         make_network: the network of the client of the exchanges; None for the real one.
+        registration: how it registers itself; None for a node that others let join.
+        why_apart: why it has not met the other nodes that it was told of; empty if it has, or is alone.
     """
 
     folder: Path
@@ -90,6 +95,8 @@ class NodeOptions:
     depth: int = 100
     network: Callable[[], ClusterNetwork] | None = None
     make_network: Callable[[Settings], ClosableNetwork] | None = None
+    registration: SelfRegistration | None = None
+    why_apart: Callable[[], str] = lambda: ""
 
 
 class ClusterNode:
@@ -308,15 +315,31 @@ class ClusterNode:
 
     async def hand_over(self, *, timeout_s: float) -> bool:
         """Before `close`: let other nodes copy the books that this one alone has synced, for at most so long.
-        Returns whether they have all."""
+        Returns whether they have all. An ephemeral node hands over all books, and leaves for good."""
         self._ends = "the node is ending"
         self._native.set_not_ready(self._ends)
+        registration = self.options.registration
+        is_ephemeral = registration is not None and registration.is_ephemeral
+        is_done = True
         try:
             async with asyncio.timeout(timeout_s):
-                await self.runner.hand_over()
+                await (self.runner.hand_over_all() if is_ephemeral else self.runner.hand_over())
         except TimeoutError:
-            return False
-        return True
+            is_done = False
+        if is_ephemeral and self.runner.core.members.alive():
+            await self._leave_at_end()
+        return is_done
+
+    async def _leave_at_end(self) -> None:
+        """What fails is done by the others later: they forget an ephemeral node that stays away."""
+        try:
+            async with asyncio.timeout(_LEAVE_S):
+                await self.runner.leave()
+        except TimeoutError:
+            error = UsageError(f"no other node has stored that within {_LEAVE_S:g} s")
+            logs.node_housekeeping_failed(what="leaving the cluster", error=error)
+        except ChangeNotStored as error:
+            logs.node_housekeeping_failed(what="leaving the cluster", error=error)
 
     async def close(self) -> None:
         """End now: other nodes take over at once. It may be started again with the same identity."""
@@ -401,6 +424,10 @@ class ClusterNode:
         if sessions is not None:
             self._closing = asyncio.get_running_loop().create_task(sessions.aclose())
 
+    def why_apart(self) -> str:
+        """As `NodeOptions.why_apart`."""
+        return self.options.why_apart()
+
     def begin_leaving(self) -> None:
         """As `stop`, without waiting; `on_left` is called at the end."""
         if self._leaving is None:
@@ -465,7 +492,7 @@ class ClusterNode:
         self.network: ClusterNetwork = self._make_engine(tuple(sorted(wanted.denied())))
         self.network.watch(self._on_member)
         self.runner: NodeRunner = NodeRunner(
-            NodeCore(me, wanted),
+            NodeCore(me, wanted, registration=self.options.registration),
             self.network,
             disk=disk,
             host=self.host,
@@ -475,7 +502,10 @@ class ClusterNode:
         self._log.begin(self.runner.core, self.identity.cluster)
         await self.runner.start()
         self._readiness = Readiness(
-            self.runner.core, is_hopeless=self.host.is_hopeless, has_peers=lambda: bool(self.identity.peers)
+            self.runner.core,
+            is_hopeless=self.host.is_hopeless,
+            has_peers=lambda: bool(self.identity.peers),
+            why_apart=self.options.why_apart,
         )
         self._health = BookHealth(self.runner.core, is_hopeless=self.host.is_hopeless)
         self._tell_nodes()

@@ -119,15 +119,15 @@ class ZenohSettings:
     denied: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: DataFolder, *, denied: tuple[str, ...]) -> ZenohSettings:
-        """The settings of the node of a data folder, which refuses these nodes."""
+    def of(cls, folder: DataFolder, *, denied: tuple[str, ...], peers: tuple[str, ...] = ()) -> ZenohSettings:
+        """The settings of the node of a data folder, which refuses these nodes. `peers`: further ones."""
         given = folder.identity
         port = given.listen.rpartition(":")[2]
         host = f"[{given.bind}]" if ":" in given.bind else given.bind
         return cls(
             cluster=given.cluster,
             listen=f"{host}:{port}",
-            peers=given.peers,
+            peers=tuple(dict.fromkeys((*given.peers, *peers))),
             authority=folder.authority_file,
             certificate=folder.certificate_file,
             key=folder.key_file,

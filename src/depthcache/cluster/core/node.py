@@ -13,6 +13,7 @@ every node that is alive; one that misses it differs in its next beats and excha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import count
 
 from depthcache.cluster.core import messages
@@ -45,11 +46,14 @@ from depthcache.cluster.core.ownership import WANTED, Ownership, ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Delta, Value
 from depthcache.cluster.core.reports import States, read_states, report
-from depthcache.cluster.core.stamps import Stamp
+from depthcache.cluster.core.stamps import EARLIEST, Stamp
 from depthcache.cluster.core.wanted_set import Changed, WantedSet
 from depthcache.cluster.errors import MalformedClusterMessage
 
-__all__ = ["NodeCore", "load"]
+__all__ = ["FORGET_NS", "NodeCore", "SelfRegistration", "load"]
+
+FORGET_NS = 600_000_000_000
+"""How long an ephemeral node is away before the others forget it."""
 
 _STARTED = "this node started"
 _BEAT_NS = 1_000_000_000
@@ -70,12 +74,29 @@ _RUNS_TWICE = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfRegistration:
+    """How a node registers itself: one that was started with the secrets of the cluster.
+
+    Attributes:
+        listen: host and port at which other nodes connect to it.
+        is_ephemeral: whether the cluster is to forget it once it stays away.
+        was_away: whether it was down for longer than certificates last.
+    """
+
+    listen: str
+    is_ephemeral: bool = False
+    was_away: bool = False
+
+
 class NodeCore:
     """The decisions of one node."""
 
-    def __init__(self, me: Node, wanted: WantedSet) -> None:
-        """`wanted`: what the node's disk has."""
+    def __init__(self, me: Node, wanted: WantedSet, *, registration: SelfRegistration | None = None) -> None:
+        """`wanted`: what the node's disk has. `registration`: None for a node that others let join."""
         self.wanted: WantedSet = wanted
+        self.is_leaving: bool = False
+        """Whether this node is leaving for good. Otherwise it registers itself again, if it may."""
         self.members: Membership = Membership(me)
         self.books: Ownership = Ownership(self.members)
         self.malformed: int = 0
@@ -118,6 +139,14 @@ class NodeCore:
         """Requests for exchanging the whole content, one at most for each node."""
         self._writing: dict[int, int] = {}
         """Writes for other nodes: the number of the write, and their request."""
+        self._registration = registration
+        self._away_ns: dict[str, int] = {}
+        """Since when ephemeral nodes are away."""
+        self._agreed: dict[str, Stamp] = {}
+        """The newest edit when other nodes last had the same content, in this run."""
+        self._since = self._known_at_start()
+        self._newest: tuple[str, Stamp] = ("", EARLIEST)
+        """The newest edit of the content with this digest."""
 
     # --- getters ---------------------------------------------------------------------------
 
@@ -172,6 +201,15 @@ class NodeCore:
         """The nodes that are alive and whose last beat had another wanted set than this node."""
         return tuple(peer for peer in self.members.alive() if peer in self._differs)
 
+    def is_handed_over(self) -> bool:
+        """Whether the nodes that stay have taken over all books of this one, which ends; or none stays."""
+        staying = set(self.members.alive()) - self._ending
+        return not staying or ReplicaState.SYNCED not in self.books.states().values()
+
+    def knows_others(self) -> bool:
+        """Whether another node is registered: this one has the content of a cluster."""
+        return not self.wanted.registered() <= {self._me.id}
+
     def take_commands(self, now_ns: int) -> list[Command]:
         """What to do now, in this order."""
         if not self._is_stopped:
@@ -188,15 +226,23 @@ class NodeCore:
     def start(self, now_ns: int, wall_ms: int) -> None:
         """The node runs and takes the books that it owns.
 
-        The first node of a cluster registers itself. Every other one was registered by the node that let it
-        join, and begins with the content of that node (`snapshot`).
+        The first node of a cluster registers itself, and so does one that has the secrets of the cluster.
+        Every other one was registered by the node that let it join, and begins with the content of that node
+        (`snapshot`).
         """
         self._wall_ms, self._wall_ns = wall_ms, now_ns
-        registered = self.wanted.registered()
-        if not registered:
-            self._spread(*self.wanted.register(self._me.id, wall_ms=wall_ms), now_ns)
-        elif self._me.id not in registered:
-            self._stop(_REMOVED if self._me.id in self.wanted.denied() else _LEFT)
+        registered, me = self.wanted.registered(), self._me.id
+        if me in self.wanted.denied():
+            self._stop(_REMOVED)
+        elif me not in registered and registered and self._registration is None:
+            self._stop(_LEFT)
+        elif me not in registered:
+            self._register(now_ns)
+        else:
+            is_ephemeral = self._registration is not None and self._registration.is_ephemeral
+            if is_ephemeral is not (me in self.wanted.ephemeral()):
+                self._spread(*self.wanted.report_ephemeral(is_ephemeral, wall_ms=wall_ms), now_ns)
+            self._end_drain(now_ns)
         self.books.on_wanted(self.wanted.books(), _STARTED)
         self._on_view(_STARTED)
         self._deny()
@@ -242,9 +288,13 @@ class NodeCore:
         """
         return self._spread(*self.wanted.register(node, listen=listen, wall_ms=wall_ms), now_ns)
 
-    def drain(self, node: str, *, draining: bool, now_ns: int, wall_ms: int) -> int:
-        """Whether a node is to own no books. Returns as `create` does."""
-        return self._spread(*self.wanted.drain(node, draining=draining, wall_ms=wall_ms), now_ns)
+    def drain(
+        self, node: str, *, draining: bool, until_after: int | None = None, now_ns: int, wall_ms: int
+    ) -> int:
+        """Whether a node is to own no books. `until_after`: only in this run of its process. Returns as
+        `create` does."""
+        edit = self.wanted.drain(node, draining=draining, until_after=until_after, wall_ms=wall_ms)
+        return self._spread(*edit, now_ns)
 
     def forget(self, node: str, *, now_ns: int, wall_ms: int) -> int:
         """A node has left for good. Returns as `create` does."""
@@ -301,6 +351,7 @@ class NodeCore:
             self.books.look_again()
             self._drop_tombstones()
             self._drop_ended(now_ns)
+            self._forget_absent(now_ns)
             self._tell(None, self._beat(now_ns))
 
     def on_tell(self, sender: str, payload: bytes, now_ns: int) -> None:
@@ -328,7 +379,7 @@ class NodeCore:
             self._on_changed(self.wanted.merge(delta), now_ns)
             self._writing[self._persist(delta)] = request
         elif isinstance(message, Content):
-            self._adopt(message, now_ns)
+            self._adopt(sender, message, now_ns)
             self._commands.append(Respond(request, messages.encode(self._content())))
         else:
             self._commands.append(Refuse(request, "not a request"))
@@ -343,9 +394,10 @@ class NodeCore:
             else:
                 self._changes.on_not_stored(change, node, f"node {node} sent no answer that can be read")
         elif request in self._exchanging:
-            message = self._read(self._exchanging.pop(request), payload)
+            node = self._exchanging.pop(request)
+            message = self._read(node, payload)
             if isinstance(message, Content):
-                self._adopt(message, now_ns)
+                self._adopt(node, message, now_ns)
 
     def on_ask_failed(self, request: int, reason: str) -> None:
         """A node did not answer an `Ask`."""
@@ -431,13 +483,78 @@ class NodeCore:
         self._commands.append(Persist(number, messages.encode(Store(_frozen(delta)))))
         return number
 
-    def _adopt(self, content: Content, now_ns: int) -> None:
+    def _known_at_start(self) -> Stamp:
+        """The newest edit that a cluster may have forgotten together with this node."""
+        registered = self.wanted.registered()
+        is_ephemeral = self._registration is not None and self._registration.is_ephemeral
+        may_be_forgotten = is_ephemeral or self._me.id not in registered
+        return self.wanted.map.newest() if may_be_forgotten and self.knows_others() else EARLIEST
+
+    def _adopt(self, sender: str, content: Content, now_ns: int) -> None:
         delta, floor = messages.thaw(content.cells), Stamp(*content.floor)
         is_news = floor > self.wanted.map.floor
+        if self._was_dropped_by(sender, delta):
+            self._stop(_REMOVED)
+            return
+        kept = self._unseen_by(sender, delta, floor)
         changed = self.wanted.adopt(delta, floor)
         if changed.books or changed.nodes or is_news:
             self._commands.append(Persist(next(self._numbers), self.snapshot()))
+        if kept and self._me.id not in self.wanted.denied():
+            self._spread(*self.wanted.keep(kept, wall_ms=self._wall_ms), now_ns)
         self._on_changed(changed, now_ns)
+
+    def _was_dropped_by(self, sender: str, content: Delta) -> bool:
+        """Whether this node was removed for so long that the others do not refuse it any more: one that it
+        knows does not know it. It may be in use again with the key of the authority, but not by itself."""
+        given = self._registration
+        is_known = sender in self.wanted.registered() and self._me.id in self.wanted.registered()
+        return (
+            given is not None
+            and given.was_away
+            and not given.is_ephemeral
+            and not self._agreed
+            and is_known
+            and not self.wanted.names(content, [self._me.id])
+        )
+
+    def _unseen_by(self, sender: str, content: Delta, floor: Stamp) -> dict[str, dict[str, Value]]:
+        """What this node has and would drop, although the sender never saw it.
+
+        A floor says what all registered nodes have seen. Nodes that have the secrets of a cluster may start
+        apart from the others, and be forgotten: then the floor was raised without them."""
+        if floor <= self.wanted.map.floor or self.wanted.is_registered_in(content, self._me.id):
+            return {}
+        is_of_another_start = not self.wanted.names(content, self.wanted.registered())
+        since = EARLIEST if is_of_another_start else self._agreed.get(sender, self._since)
+        return self.wanted.lost_to(content, floor, since=since)
+
+    def _register(self, now_ns: int) -> None:
+        """Register this node itself."""
+        given = self._registration or SelfRegistration(listen="")
+        edit = self.wanted.register(
+            self._me.id, listen=given.listen, is_ephemeral=given.is_ephemeral, wall_ms=self._wall_ms
+        )
+        self._spread(*edit, now_ns)
+
+    def _end_drain(self, now_ns: int) -> None:
+        """Own books again if an earlier run of this node was drained."""
+        run = self.wanted.drained_runs().get(self._me.id)
+        if run is not None and run < self._me.run:
+            self._spread(*self.wanted.drain(self._me.id, draining=False, wall_ms=self._wall_ms), now_ns)
+
+    def _forget_absent(self, now_ns: int) -> None:
+        """Forget ephemeral nodes that stay away. A node that sees no other is cut off, perhaps."""
+        registered, alive = self.wanted.registered(), set(self.members.alive())
+        if not alive & registered:
+            self._away_ns.clear()
+            return
+        seen = {node.id for node in self.members.not_dead()}
+        absent = self.wanted.ephemeral() - seen
+        self._away_ns = {peer: self._away_ns.get(peer, now_ns) for peer in absent}
+        if self._me.id == min((alive | {self._me.id}) & registered, default=""):
+            for peer in [each for each, since_ns in self._away_ns.items() if now_ns - since_ns >= FORGET_NS]:
+                self._spread(*self.wanted.forget(peer, wall_ms=self._wall_ms), now_ns)
 
     def _on_changed(self, changed: Changed, now_ns: int) -> None:
         if changed.books:
@@ -453,6 +570,16 @@ class NodeCore:
                 self._stop(_REMOVED)
             self._deny()
             self._on_view(self._nodes_changed())
+            self._stay_registered(now_ns)
+
+    def _stay_registered(self, now_ns: int) -> None:
+        """The others may have forgotten this node, or dropped its first entry unseen."""
+        if self._registration is None or self.is_leaving or self._is_stopped:
+            return
+        if self._me.id not in self.wanted.registered():
+            self._register(now_ns)
+        else:
+            self._end_drain(now_ns)
 
     def _stop(self, reason: str) -> None:
         if not self._is_stopped:
@@ -514,6 +641,7 @@ class NodeCore:
             self._tell(sender, ReportsWanted())
         if beat.digest == self.wanted.map.digest():
             self._differs.discard(sender)
+            self._agreed[sender] = self._newest_now()
         elif sender not in self._differs:
             self._differs.add(sender)  # a change may be on its way
         elif sender not in self._exchanging.values() and self.members.is_alive(sender):
@@ -540,9 +668,18 @@ class NodeCore:
         others = self.wanted.registered() - {self._me.id}
         self._digests = {peer: each for peer, each in self._digests.items() if peer in others}
         self._incompatible = {peer: each for peer, each in self._incompatible.items() if peer in others}
+        self._agreed = {peer: each for peer, each in self._agreed.items() if peer in others}
+        if not others and self._registration is not None:
+            return  # the others, which it has not met yet, have not seen its edits
         digest = self.wanted.map.digest()
         if self.wanted.map.tombstones() and all(self._digests.get(peer) == digest for peer in others):
             self.wanted.map.raise_floor(self.wanted.map.newest())
+
+    def _newest_now(self) -> Stamp:
+        digest = self.wanted.map.digest()
+        if self._newest[0] != digest:
+            self._newest = digest, self.wanted.map.newest()
+        return self._newest[1]
 
     def _tell_all_states(self, node: str) -> None:
         protocol = self.members.protocol_with(node)

@@ -68,6 +68,10 @@ class ReplicatedMap:
         cells = self._entries.get(key, {})
         return {name: value for name, (_, value) in cells.items() if name != _ALIVE} if key in self else {}
 
+    def dropped_by(self, content: Delta, floor: Stamp) -> list[str]:
+        """The keys of the entries that exist and that `adopt` would drop."""
+        return [key for key in self._left_out(content, floor) if key in self] if floor > self.floor else []
+
     def made(self, key: str) -> Stamp | None:
         """When an entry was made; None if it does not exist."""
         return self._entries[key][_ALIVE][0] if key in self else None
@@ -111,10 +115,9 @@ class ReplicatedMap:
         """Take the whole content of another node, or of a file. Returns the keys whose entries changed."""
         changed = self.merge(content)
         if floor > self.floor:
-            for key, cells in tuple(self._entries.items()):
-                if key not in content and _is_up_to(floor, cells):
-                    self._store(key, {})  # deleted, and stable: the tombstone is gone
-                    changed.add(key)
+            for key in self._left_out(content, floor):
+                self._store(key, {})  # deleted, and stable: the tombstone is gone
+                changed.add(key)
             self.raise_floor(floor)
         return changed
 
@@ -129,6 +132,10 @@ class ReplicatedMap:
         return True
 
     # --- helpers ---------------------------------------------------------------------------
+
+    def _left_out(self, content: Delta, floor: Stamp) -> list[str]:
+        """The keys whose entries are older than a floor, and not in the content with that floor."""
+        return [key for key, cells in self._entries.items() if key not in content and _is_up_to(floor, cells)]
 
     def _edit(self, key: str, cells: Cells) -> Delta:
         self._merge_entry(key, cells)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from depthcache.cluster.core.access_tokens import AccessToken, Role
 from depthcache.cluster.core.placement import BookKey
-from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, Value, latest
+from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, Value, is_alive, latest
 from depthcache.cluster.core.stamps import EARLIEST, HybridClock, Stamp
 from depthcache.cluster.errors import BookNotWanted
 from depthcache.errors import InvalidArgument
@@ -21,11 +21,14 @@ __all__ = ["CertificateReport", "Changed", "NextAuthority", "WantedBook", "Wante
 
 _BOOK, _NODE, _DENIED, _TOKEN, _AUTHORITY = "book", "node", "denied", "token", "authority"
 _REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
-_SERVER = "server"
+_SERVER, _EPHEMERAL = "server", "ephemeral"
 _LISTEN, _TRUSTS, _ISSUER, _ISSUES = "listen", "trusts", "issuer", "issues"
 _PEM, _SIGNATURE, _IS_FINAL = "pem", "signature", "is_final"
 _MOST_REPLICAS = 64
 _ROLES: Mapping[Value, Role] = {each.value: each for each in Role}
+_GIVEN = Stamp(1, 0, "")
+"""Of tokens that all nodes have from the secrets that they were started with: older than every edit, so that
+the end of a token outlasts the secrets that a node is started with again."""
 
 
 def parse_replicas(given: object) -> int:
@@ -137,8 +140,16 @@ class WantedSet:
 
     def draining(self) -> frozenset[str]:
         """The nodes that are to own no books."""
-        fields = {peer: self.map.fields(f"{_NODE} {peer}") for peer in self.registered()}
-        return frozenset(peer for peer, each in fields.items() if each.get(_DRAINING))
+        return frozenset(peer for peer, value in self._fields(_DRAINING).items() if value)
+
+    def drained_runs(self) -> dict[str, int]:
+        """The nodes that are to own no books until they start again, and the run that was drained."""
+        found = self._fields(_DRAINING).items()
+        return {peer: run for peer, run in found if isinstance(run, int) and not isinstance(run, bool)}
+
+    def ephemeral(self) -> frozenset[str]:
+        """The nodes that leave for good when they end, and are forgotten when they stay away."""
+        return frozenset(peer for peer, value in self._fields(_EPHEMERAL).items() if value)
 
     def tokens(self) -> list[AccessToken]:
         """The access tokens, those that have ended included."""
@@ -196,15 +207,35 @@ class WantedSet:
         stamp = self.clock.tick(wall_ms)
         return self._edited(_joined(self.map.delete(_text(key), stamp) for key in keys))
 
-    def register(self, node: str, *, listen: str = "", wall_ms: int) -> tuple[Delta, Changed]:
+    def register(
+        self, node: str, *, listen: str = "", is_ephemeral: bool = False, wall_ms: int
+    ) -> tuple[Delta, Changed]:
         """A node belongs to the cluster: tombstones wait for it. `listen`: where others connect to it."""
         fields: dict[str, Value] = {_LISTEN: listen} if listen else {}
+        if is_ephemeral:
+            fields[_EPHEMERAL] = True
         return self._edited(self.map.create(f"{_NODE} {node}", fields, self.clock.tick(wall_ms)))
 
-    def drain(self, node: str, *, draining: bool, wall_ms: int) -> tuple[Delta, Changed]:
-        """Whether a node is to own no books."""
-        stamp = self.clock.tick(wall_ms)
-        return self._edited(self.map.change(f"{_NODE} {node}", {_DRAINING: draining}, stamp))
+    def give_tokens(self, digests: Mapping[str, Role]) -> tuple[Delta, Changed]:
+        """The tokens of the secrets that all nodes are started with. Every other edit of them is newer."""
+        return self._edited(
+            _joined(
+                self.map.create(f"{_TOKEN} {digest}", {_ROLE: role.value, _UNTIL: None}, _GIVEN)
+                for digest, role in digests.items()
+            )
+        )
+
+    def drain(
+        self, node: str, *, draining: bool, until_after: int | None = None, wall_ms: int
+    ) -> tuple[Delta, Changed]:
+        """Whether a node is to own no books. `until_after`: the run of its process with which that ends."""
+        value: Value = until_after if draining and until_after is not None else draining
+        return self._edited(self.map.change(f"{_NODE} {node}", {_DRAINING: value}, self.clock.tick(wall_ms)))
+
+    def report_ephemeral(self, is_ephemeral: bool, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Whether this node leaves for good when it ends."""
+        fields: dict[str, Value] = {_EPHEMERAL: is_ephemeral}
+        return self._edited(self.map.change(f"{_NODE} {self.node}", fields, self.clock.tick(wall_ms)))
 
     def forget(self, node: str, *, wall_ms: int) -> tuple[Delta, Changed]:
         """A node has left for good."""
@@ -279,6 +310,26 @@ class WantedSet:
         self.clock.observe(max(latest(content), floor))
         return self._on_changed(self.map.adopt(content, floor))
 
+    def lost_to(self, content: Delta, floor: Stamp, *, since: Stamp) -> dict[str, dict[str, Value]]:
+        """The entries made after `since` that `adopt` would drop; their fields by key.
+
+        Tokens of the secrets that a node was started with are none: nodes without them have dropped them."""
+        found = (key for key in self.map.dropped_by(content, floor) if self.map.made(key) != _GIVEN)
+        return {key: self.map.fields(key) for key in found if (self.map.made(key) or EARLIEST) > since}
+
+    def keep(self, entries: Mapping[str, Mapping[str, Value]], *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Make entries of `lost_to` again."""
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(_joined(self.map.create(key, fields, stamp) for key, fields in entries.items()))
+
+    def is_registered_in(self, content: Delta, node: str) -> bool:
+        """Whether a node belongs to the cluster by the content of another node."""
+        return is_alive(content.get(f"{_NODE} {node}", {}))
+
+    def names(self, content: Delta, nodes: Iterable[str]) -> frozenset[str]:
+        """Those of some nodes that the content of another node has, also as deleted ones."""
+        return frozenset(peer for peer in nodes if f"{_NODE} {peer}" in content)
+
     # --- helpers ---------------------------------------------------------------------------
 
     def _check(self, keys: Iterable[BookKey]) -> None:
@@ -315,9 +366,12 @@ class WantedSet:
         )
 
     def _texts(self, name: str) -> dict[str, str]:
+        """A field of the registered nodes that is a text, by id."""
+        return {peer: each for peer, each in self._fields(name).items() if isinstance(each, str)}
+
+    def _fields(self, name: str) -> dict[str, Value]:
         """A field of the registered nodes, by id."""
-        found = {peer: self.map.fields(f"{_NODE} {peer}").get(name) for peer in self.registered()}
-        return {peer: each for peer, each in found.items() if isinstance(each, str)}
+        return {peer: self.map.fields(f"{_NODE} {peer}").get(name) for peer in self.registered()}
 
     def _ids(self, kind: str) -> frozenset[str]:
         return frozenset(key.partition(" ")[2] for key in self._others if key.startswith(f"{kind} "))

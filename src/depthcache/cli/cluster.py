@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from depthcache.cli.cluster_backup import backup, restore
 from depthcache.cli.cluster_doctor import doctor
 from depthcache.cli.cluster_options import (
     CLUSTER,
@@ -123,7 +124,7 @@ def cluster() -> None:
     """
 
 
-for command in (doctor,):
+for command in (doctor, backup, restore):
     cluster.add_command(command)
 
 

@@ -7,6 +7,7 @@ DepthCacheError
 │       ├── AskTimeout           no answer in time: the other may have carried the request out
 │       └── AskRefused           the other got the request and refused it
 ├── UsageError
+│   ├── BackupUnreadable         a backup is damaged, of a newer release, or no backup
 │   ├── ChangeNotStored          a change is not on as many disks as it needs
 │   ├── DataFolderUnusable       the files of a node are in use, damaged, or another node's
 │   ├── SecretsUnusable          shared secrets are incomplete, open to others, or of another cluster
@@ -25,6 +26,7 @@ __all__ = [
     "AskFailed",
     "AskRefused",
     "AskTimeout",
+    "BackupUnreadable",
     "BookNotWanted",
     "ChangeNotStored",
     "DataFolderUnusable",
@@ -93,6 +95,22 @@ class AskRefused(AskFailed):
     def __init__(self, *, node: str, reason: str) -> None:
         self.reason = clean(reason)
         super().__init__(f"node {clean(node)} refused the request: {self.reason}", node=node)
+
+
+class BackupUnreadable(UsageError):
+    """A file cannot be restored; nothing was changed.
+
+    Attributes:
+        path: the file.
+        reason: what is wrong with it, and what to do.
+    """
+
+    path: str
+    reason: str
+
+    def __init__(self, *, path: str, reason: str) -> None:
+        self.path, self.reason = clean(path), clean(reason, most=1_000)
+        super().__init__(f"{self.path}: {self.reason}; nothing was changed")
 
 
 class BookNotWanted(UsageError, LookupError):

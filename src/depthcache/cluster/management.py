@@ -168,6 +168,7 @@ class ClusterManagement:
             "read_cluster_node": self._read_own,
             "list_cluster_books": self._list_books,
             "create_cluster_books": self._create,
+            "put_cluster_books": self._put,
             "change_cluster_books": self._change,
             "stop_cluster_books": self._stop,
             "drain_cluster_node": self._drain,
@@ -229,6 +230,18 @@ class ClusterManagement:
         if missing:
             await self._node.create_books(exchange, missing, replicas=replicas, settings=settings)
         return _OK, compact_json({"created": missing, "existing": existing} | self._notes(replicas))
+
+    async def _put(self, _first: str, _second: str, body: bytes) -> Answer:
+        given = _object(body, "exchange", "symbols", "replicas", "settings")
+        exchange, keys = self._named(given)
+        replicas, settings = parse_replicas(given.get("replicas")), _settings(given)
+        wanted, symbols = self._wanted(), [key.symbol for key in keys]
+        exactly = (replicas, tuple(sorted(settings.items())))
+        same = [key.symbol for key in keys if key in wanted and _exact(wanted[key]) == exactly]
+        other = [symbol for symbol in symbols if symbol not in set(same)]
+        if other:
+            await self._node.create_books(exchange, other, replicas=replicas, settings=settings)
+        return _OK, compact_json({"put": other, "same": same} | self._notes(replicas))
 
     async def _change(self, _first: str, _second: str, body: bytes) -> Answer:
         given = _object(body, "exchange", "symbols", "replicas", "settings")
@@ -449,6 +462,10 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Value]:
     if not isinstance(found, dict):
         raise InvalidArgument(name="settings", value=found, allowed='an object such as {"depth": 1000}')
     return cast("dict[str, Value]", found)
+
+
+def _exact(book: WantedBook) -> tuple[int, tuple[tuple[str, Value], ...]]:
+    return book.replicas, book.settings
 
 
 def _one(key: BookKey, replicas: int, settings: Mapping[str, Value]) -> bytes:

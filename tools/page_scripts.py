@@ -14,6 +14,7 @@ VIEWS = {
     "sign in": ("signin",),
     "books": ("table",),
     "book": ("bookview", *(f"charts/{name}" for name in _CHARTS)),
+    "cluster": ("cluster",),
     "snippets": ("snippets",),
     "about": ("about",),
 }

@@ -368,7 +368,7 @@ def test_the_status_says_who_holds_what_and_why_not() -> None:
     assert book["owners"] == list(node.core.books.owners(BTC))
     assert book["holders"] == {"a1": "stale", "b2": "synced"}
     assert answer["weight"][0]["limit"] == 6_000
-    assert ask(node, "list_cluster_nodes")[1] == {"nodes": answer["nodes"]}
+    assert ask(node, "list_cluster_nodes")[1] == {"node": "a1", "nodes": answer["nodes"]}
 
 
 def test_moves_come_with_their_reasons() -> None:

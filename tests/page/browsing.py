@@ -105,7 +105,7 @@ def served(
     **limits: float,
 ) -> Iterator[Served]:
     """A server of these books with the live page."""
-    found = documents()
+    found = documents(is_node=cluster is not None)
     with serving(
         documents=found,
         gzipped=gzipped(found),

@@ -65,6 +65,10 @@ class ManagedNode(Protocol):
         """As `ClusterNode.status`."""
         ...
 
+    def node_rows(self) -> Sequence[Mapping[str, Any]]:
+        """As `ClusterNode.node_rows`."""
+        ...
+
     def book_status(self, key: BookKey) -> Mapping[str, Any]:
         """As `ClusterNode.book_status`."""
         ...
@@ -314,7 +318,7 @@ class ClusterManagement:
         return _OK, msgspec.json.encode(self._node.status())
 
     async def _list_nodes(self, _first: str, _second: str, _body: bytes) -> Answer:
-        return _OK, msgspec.json.encode({"nodes": self._node.status()["nodes"]})
+        return _OK, msgspec.json.encode({"node": self._me(), "nodes": self._node.node_rows()})
 
     async def _list_moves(self, _first: str, _second: str, _body: bytes) -> Answer:
         return _OK, msgspec.json.encode({"moves": self._node.moves()})

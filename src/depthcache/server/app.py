@@ -256,7 +256,7 @@ class BookServer(OneProcess):
         self._exchange_info = ExchangeInfo(
             client.settings, whole=config.exchange_symbols == "any", timeout_s=config.manage_timeout_s
         )
-        found = documents()
+        found = documents(is_node=self._cluster is not None)
         try:
             native = _native.BookServer(
                 config.address,

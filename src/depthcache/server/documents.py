@@ -166,23 +166,28 @@ def _failure(status: int) -> dict[str, Any]:
     return {"description": _WORDS[status], "content": {"application/json": {"schema": schema}}}
 
 
-def documents() -> dict[str, tuple[str, bytes]]:
-    """Media type and content of each document, by path."""
+def documents(*, is_node: bool = False) -> dict[str, tuple[str, bytes]]:
+    """Media type and content of each document, by path. `is_node`: of a node of a cluster, whose page shows
+    the cluster, too."""
     return {
         "/openapi.json": ("application/json", json.dumps(openapi(), ensure_ascii=False).encode()),
         "/docs": ("text/html; charset=utf-8", _page().encode()),
         "/docs.css": ("text/css; charset=utf-8", _STYLE.encode()),
-        **page_files(),
+        **page_files(is_node=is_node),
     }
 
 
-def page_files() -> dict[str, tuple[str, bytes]]:
+def page_files(*, is_node: bool = False) -> dict[str, tuple[str, bytes]]:
     """Media type and content of each file of the live page, by path: `/`, and the others under `/page/`."""
-    return {
+    files = {
         "/" if name == "index.html" else f"/page/{name}": (_KINDS[path.suffix], path.read_bytes())
         for path in sorted(_PAGE.rglob("*"))
         if path.suffix in _KINDS and (name := path.relative_to(_PAGE).as_posix())
     }
+    if is_node:  # here, so that no other tab moves when the page learns what it is of
+        kind, index = files["/"]
+        files["/"] = (kind, index.replace(_CLUSTER_TAB, _CLUSTER_TAB.replace(b" hidden", b"")))
+    return files
 
 
 def gzipped(documents: dict[str, tuple[str, bytes]]) -> dict[str, bytes]:
@@ -192,6 +197,7 @@ def gzipped(documents: dict[str, tuple[str, bytes]]) -> dict[str, bytes]:
 
 
 _PAGE = Path(__file__).parent / "page"
+_CLUSTER_TAB = b'<a href="#/cluster" class="tab" hidden>'
 _KINDS = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

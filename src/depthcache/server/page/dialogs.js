@@ -64,7 +64,7 @@ export async function addBooks(list, { canUndo = true } = {}) {
 }
 
 /** A dialog in the middle of the page; `fill(close)` returns its content. */
-function dialog(title, fill) {
+export function dialog(title, fill) {
   const element = h("dialog", { "aria-label": title, onclose: () => element.remove() });
   element.append(h("h2", {}, title), ...fill(() => element.close()));
   document.body.append(element);
@@ -72,7 +72,8 @@ function dialog(title, fill) {
   return element;
 }
 
-const cancel = (close) => h("button", { type: "button", onclick: close }, "Cancel");
+/** The button that closes a dialog. */
+export const cancel = (close) => h("button", { type: "button", onclick: close }, "Cancel");
 
 /** Ask before many books are removed. */
 export function confirmRemoval(list) {
@@ -107,7 +108,7 @@ export function askForBooks() {
 }
 
 /** Offer symbols that begin with the last word, or contain it, and are not there yet. */
-function completeSymbols(exchange, symbols, offers) {
+export function completeSymbols(exchange, symbols, offers) {
   const render = async () => {
     const lastWord = () => /[^\s,;]*$/.exec(symbols.value.toUpperCase())[0];
     const [word, name] = [lastWord(), exchange.value.trim()];

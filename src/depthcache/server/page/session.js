@@ -2,8 +2,9 @@
  * The token of this tab, and requests with it.
  *
  * The link to the page carries the token behind the #, which no browser sends. It is taken from the address bar before
- * anything else runs and kept in sessionStorage, for this tab alone. It is sent as a header or as the first message of
- * the WebSocket, and is never shown, logged or put into an address. The admin token is kept in memory only.
+ * anything else runs. A token that may only read is then kept in sessionStorage, for this tab alone; an admin token is
+ * kept in memory only. It is sent as a header or as the first message of the WebSocket, and is never shown, logged or
+ * put into an address.
  */
 
 const KEY = "depthcache-token";
@@ -82,7 +83,7 @@ class Session {
     }
     this.problem = "";
     this.#token = token;
-    sessionStorage.setItem(KEY, token);
+    sessionStorage.removeItem(KEY); // until its role is known
     return true;
   }
 
@@ -109,6 +110,8 @@ class Session {
   learn(role) {
     if (this.role === role) return;
     this.role = role;
+    if (role === "read") sessionStorage.setItem(KEY, this.#token);
+    else sessionStorage.removeItem(KEY);
     this.notify();
   }
 
@@ -129,6 +132,7 @@ class Session {
     const secret = method === "GET" ? this.#token : this.#admin ?? this.#token;
     const response = await this.#send(path, method, secret, signal, body);
     if (response.status === 401 && secret === this.#token) this.refuse();
+    else if (response.status === 401) this.lock();
     return response;
   }
 

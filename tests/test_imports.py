@@ -33,12 +33,13 @@ PUBLIC = frozenset(
 OUTER = PUBLIC | frozenset({"recording", "simulator", "venues"})
 """What commands and everything else around the library may use: no core, no io, no native module."""
 
-LEAVES = frozenset({"foreign_text", "naming"})
+LEAVES = frozenset({"foreign_text", "naming", "service_links"})
 """Import nothing, and everything may import them."""
 
 RULES: dict[str, frozenset[str]] = {
     "foreign_text": frozenset(),
     "naming": frozenset(),
+    "service_links": frozenset(),
     "pickling": frozenset(),
     "errors": frozenset({"pickling"}),
     "arguments": frozenset({"errors", "model"}),

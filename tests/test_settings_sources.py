@@ -10,6 +10,7 @@ import pytest
 
 from depthcache import Policy, Settings
 from depthcache.errors import InvalidArgument
+from depthcache.server.config import from_environment as server_variables
 
 OTHERS: dict[str, Any] = {
     "proxies": False,
@@ -170,3 +171,36 @@ def test_the_page_of_settings_lists_every_one_with_its_default() -> None:
         assert line in page, line
     for name in OTHERS:
         assert f"`DEPTHCACHE_{name.upper()}`" in page
+
+
+def links(service: str, port: int) -> dict[str, str]:
+    """What Kubernetes sets in every container for a service."""
+    name, address = service.upper().replace("-", "_"), "10.96.0.17"
+    tcp = f"{name}_PORT_{port}_TCP"
+    return {
+        f"{name}_SERVICE_HOST": address,
+        f"{name}_SERVICE_PORT": str(port),
+        f"{name}_SERVICE_PORT_READERS": str(port),
+        f"{name}_PORT": f"tcp://{address}:{port}",
+        tcp: f"tcp://{address}:{port}",
+        f"{tcp}_PROTO": "tcp",
+        f"{tcp}_PORT": str(port),
+        f"{tcp}_ADDR": address,
+    }
+
+
+@pytest.mark.parametrize("service", ["depthcache", "depthcache-server", "depthcache-limit-share"])
+def test_variables_of_a_service_with_our_name_are_no_settings(service: str) -> None:
+    given = {**links(service, 42081), "DEPTHCACHE_LIMIT_SHARE": "0.25"}
+    assert Settings.from_environment(given) == Settings.from_environment({"DEPTHCACHE_LIMIT_SHARE": "0.25"})
+    assert server_variables(given) == {}
+    # A port that somebody set wins over that of the service.
+    assert server_variables({**given, "DEPTHCACHE_SERVER_PORT": "8000"}) == {"port": 8000}
+
+
+def test_a_misspelled_setting_that_looks_like_one_of_a_service_is_still_refused() -> None:
+    for name in ("DEPTHCACHE_PORT", "DEPTHCACHE_SERVICE_PORT", "DEPTHCACHE_PORT_80_TCP"):
+        with pytest.raises(InvalidArgument, match=name):
+            Settings.from_environment({name: "1"})
+    with pytest.raises(InvalidArgument, match="DEPTHCACHE_PROT"):
+        Settings.from_environment({**links("depthcache", 42081), "DEPTHCACHE_PROT": "1"})

@@ -17,6 +17,7 @@ from typing import Any, cast
 from depthcache import venues
 from depthcache.core.policy import Policy
 from depthcache.errors import InvalidArgument
+from depthcache.service_links import without_service_links
 from depthcache.venues import Endpoints
 
 __all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_of"]
@@ -72,6 +73,7 @@ def from_variables(
     found: dict[str, Any] = {}
     policy: dict[str, Any] = {}
     endpoints = dict(hosts)
+    given = without_service_links(given)
     for variable in sorted(name for name in given if name.startswith(PREFIX)):
         text = given[variable]
         if variable in _NOT_OURS or variable == FILE_VARIABLE or variable.startswith(_SERVER_PREFIX):

@@ -16,6 +16,7 @@ from typing import Any, cast
 from depthcache.arguments import parse_real, parse_whole
 from depthcache.errors import InvalidArgument
 from depthcache.foreign_text import clean
+from depthcache.service_links import without_service_links
 
 __all__ = ["PREFIX", "ServerConfig", "default_data_dir", "from_environment"]
 
@@ -354,6 +355,7 @@ def from_environment(given: Mapping[str, str]) -> dict[str, Any]:
     variable of this prefix that does not exist."""
     kinds = {each.name: each for each in fields(ServerConfig)}
     found: dict[str, Any] = {}
+    given = without_service_links(given)
     for variable in sorted(name for name in given if name.startswith(PREFIX)):
         name = variable.removeprefix(PREFIX).lower()
         if name not in kinds:

@@ -163,6 +163,7 @@ class FakeAdmission:
         self._can_issue = can_issue
         self.rotated: list[Role] = []
         self.authorities: int = 0
+        self.renewals: int = 0
 
     def invite(self) -> Invitation:
         if not self._can_issue:
@@ -172,6 +173,9 @@ class FakeAdmission:
     async def rotate_token(self, role: Role) -> NewToken:
         self.rotated.append(role)
         return NewToken(secret=NEW_TOKEN, old_until_ms=WALL_MS + 3_600_000)
+
+    async def renew_certificates(self) -> None:
+        self.renewals += 1
 
     async def rotate_authority(self) -> str:
         if not self._can_issue:

@@ -26,6 +26,7 @@ from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.errors import AskRefused, JoinRefused
 from depthcache.cluster.housekeeping import renew_at
 from depthcache.cluster.memory_network import MemoryCluster
+from depthcache.cluster.rotation import rotation_status
 from depthcache.cluster.secret_files import read_secret, write_secret
 from depthcache.errors import UsageError
 from tests.cluster.kept_nodes import BEGAN, KeptCluster, KeptNode
@@ -222,6 +223,63 @@ def test_a_renewed_certificate_is_served_and_the_session_reopened(
 
     cluster.run(test)
     assert "renewing the certificate, which ends on 2026-12-" in caplog.text
+
+
+@pytest.mark.slow
+def test_all_nodes_get_new_certificates_on_demand_and_one_that_is_down_when_it_is_back(
+    cluster: KeptCluster,
+) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(3)
+        first, _, third = cluster.nodes
+        before = {node.id: node.session.certificate for node in cluster.nodes}
+        await third.stop()
+
+        def waits() -> dict[str, str]:
+            found = rotation_status(first.runner.core.wanted, {third.id: "away"})
+            return {each["id"]: each["waits"] for each in found["nodes"] if each["waits"]}
+
+        assert waits() == {}
+        for _ in range(2):  # it may be repeated
+            await first.housekeeping.renew_certificates()
+        assert set(waits()) == set(before)
+        await cluster.until(lambda: set(waits()) == {third.id}, within_s=20)
+        assert waits()[third.id] == "it is away: it has no new certificate yet"
+        assert all(node.session.certificate != before[node.id] for node in cluster.nodes[:2])
+        back = await cluster.restart(third)
+        await cluster.until(lambda: waits() == {}, within_s=20)
+        assert back.session.certificate != before[third.id]
+        now = [node.session.certificate for node in cluster.nodes]
+        await cluster.pass_s(120)
+        assert [node.session.certificate for node in cluster.nodes] == now, "once"
+
+    cluster.run(test)
+
+
+@pytest.mark.slow
+def test_a_replacement_of_the_authority_says_what_each_node_waits_for(cluster: KeptCluster) -> None:
+    async def test(cluster: KeptCluster) -> None:
+        await cluster.start(2)
+        first, second = cluster.nodes
+        new = await first.housekeeping.rotate_authority()
+        seen: list[str] = []
+
+        def is_done() -> bool:
+            found = rotation_status(first.runner.core.wanted, {first.id: "alive", second.id: "alive"})
+            seen.extend(each["waits"] for each in found["nodes"] if each["id"] == second.id)
+            return not found["is_replacing_authority"] and {each["issuer"] for each in found["nodes"]} == {
+                new
+            }
+
+        await cluster.until(is_done)
+        assert list(dict.fromkeys(seen)) == [
+            "it does not trust the new authority yet",
+            "it has no certificate of the new authority yet",
+            "it still trusts the old authority, until all nodes have new certificates",
+            "",
+        ]
+
+    cluster.run(test)
 
 
 def test_a_node_with_another_address_is_reached_there_soon_after_its_start(cluster: KeptCluster) -> None:

@@ -22,6 +22,7 @@ from depthcache.cli.cluster_options import (
     print_json,
     until,
 )
+from depthcache.cli.cluster_rotate import rotate
 from depthcache.cli.exchange_name import exchange_option
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def cluster() -> None:
     """
 
 
-for command in (doctor, backup, restore):
+for command in (doctor, backup, restore, rotate):
     cluster.add_command(command)
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from depthcache.cli.cluster_options import SECONDS, asking, node_of, parts, print_json, until
+from depthcache.cli.cluster_options import (
+    SECONDS,
+    asking,
+    node_of,
+    parts,
+    print_json,
+    until,
+    write_file,
+)
 from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
@@ -55,7 +63,7 @@ def backup(file: Path | None, as_json: bool, **where: Any) -> int:
         click.echo(text, nl=False)
         return 0
     path = file or Path(f"{made.cluster}-{made.made_at:%Y%m%dT%H%M%SZ}.json")
-    _write(path, text)
+    write_file(path, text)
     if as_json:
         print_json({"file": str(path), "cluster": made.cluster, "books": len(made.books)})
     else:
@@ -132,26 +140,6 @@ def restore(
 
 
 # --- files -------------------------------------------------------------------------------------
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file as a whole; it is on disk at the return. Raises OSError."""
-    import os
-    from contextlib import suppress
-    from secrets import token_hex
-
-    draft = path.with_name(f".{path.name}.{token_hex(4)}.new")
-    try:
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _read(file: Path, *, is_edited: bool) -> Backup:

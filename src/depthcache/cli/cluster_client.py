@@ -63,6 +63,20 @@ class NodeClient:
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The JSON of a response. Raises ConnectionFailed, NodeRefused."""
+        status, answer = self._request(method, path, body)
+        found = _parsed(answer)
+        if status < _OK and found is not None:
+            return found
+        raise self._refusal(status, found)
+
+    def read_text(self, path: str) -> str:
+        """The text of a response. Raises ConnectionFailed, NodeRefused."""
+        status, answer = self._request("GET", path, None)
+        if status < _OK:
+            return answer.decode("utf-8", "replace")
+        raise self._refusal(status, _parsed(answer))
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, bytes]:
         content = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.token}"}
         if content is not None:
@@ -77,14 +91,13 @@ class NodeClient:
             connection.sock.settimeout(self.timeout_s)
             connection.request(method, f"/v1/cluster{path}", content, headers)
             response = connection.getresponse()
-            status, answer = response.status, response.read()
+            return response.status, response.read()
         except (OSError, HTTPException) as error:
             raise ConnectionFailed(url=self.url, reason=self._reason(error)) from None
         finally:
             connection.close()
-        found = _parsed(answer)
-        if status < _OK and found is not None:
-            return found
+
+    def _refusal(self, status: int, found: Any) -> NodeRefused:
         said: Any = cast("dict[str, Any]", found).get("error") if isinstance(found, dict) else None
         facts: dict[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
         usual = f"{self.url} answers with status {status}, and is no book server"
@@ -93,7 +106,7 @@ class NodeClient:
             message = f"{self.url} does not know this token: is it of this cluster, and the newest one?"
         elif facts.get("code") == "role_too_low":
             message = "this needs the admin token: --token-file admin.token"
-        raise NodeRefused(
+        return NodeRefused(
             status=status, code=clean(str(facts.get("code", ""))), message=message[:_MOST_SHOWN]
         )
 

@@ -24,6 +24,7 @@ __all__ = [
     "parts",
     "print_json",
     "until",
+    "write_file",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -126,6 +127,34 @@ def print_json(found: Mapping[str, Any]) -> None:
     from depthcache.foreign_text import json_line
 
     click.echo(json_line(json.dumps(found, ensure_ascii=False)))
+
+
+def write_file(path: Path, text: str) -> None:
+    """Replace a file as a whole, with the permissions that it had; it is on disk at the return.
+
+    Raises OSError; then it is as before."""
+    import os
+    from contextlib import suppress
+    from secrets import token_hex
+
+    draft = path.with_name(f".{path.name}.{token_hex(4)}.new")
+    mode = path.stat().st_mode & 0o777 if path.is_file() else None
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(
+            os.open(draft, flags, 0o666 if mode is None else 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            draft.chmod(mode)
+        draft.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def until(timeout_s: float, is_so: Callable[[], bool]) -> bool:

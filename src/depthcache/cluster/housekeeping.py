@@ -22,6 +22,7 @@ from typing import Protocol
 from depthcache import logs
 from depthcache.cluster.authority import (
     Authority,
+    authority_hash,
     authority_hashes,
     began_at,
     hosts_of,
@@ -226,11 +227,9 @@ class Housekeeping:
         await self._announce()
         return successor.hash
 
-    def _share_authority(self, authority: Authority) -> None:
-        """Give the key to all nodes: a cluster whose nodes start with shared secrets has no special one."""
-        name, wall_ms = authority_name(authority.hash), self._clock.wall_ms()
-        self._folder.credentials.put(name, {"key": authority.key}, wall_ms=wall_ms)
-        self._on_secrets()
+    async def renew_certificates(self) -> None:
+        """Let every node get a new certificate now, or as soon as it is back. Raises ChangeNotStored."""
+        await self._runner.record(lambda found, wall_ms: found.replace_certificates(wall_ms=wall_ms))
 
     async def remove(self, node: str) -> None:
         """Remove a node from the cluster, and refuse it for longer than any certificate of it can last.
@@ -372,6 +371,9 @@ class Housekeeping:
         given = self._folder.identity
         if hosts_of(given.certificate) != frozenset(given.hosts):
             return True
+        replaced = self._runner.core.wanted.replaced_certificates().get(given.node.id)
+        if replaced is not None and replaced == authority_hash(given.certificate):
+            return True
         newest = self._newest_trusted_by_all()
         if newest is not None and issuer_of(given.authority, given.certificate) != newest:
             return True
@@ -425,6 +427,12 @@ class Housekeeping:
                         self._folder.credentials.remove(authority_name(old), wall_ms=self._clock.wall_ms())
                 logs.authority_replaced(authority=each.hash)
 
+    def _share_authority(self, authority: Authority) -> None:
+        """Give the key to all nodes: a cluster whose nodes start with shared secrets has no special one."""
+        name, wall_ms = authority_name(authority.hash), self._clock.wall_ms()
+        self._folder.credentials.put(name, {"key": authority.key}, wall_ms=wall_ms)
+        self._on_secrets()
+
     def _newest_trusted_by_all(self) -> str | None:
         """The authority that certificates should be of; None if that may be any that this node trusts."""
         wanted = self._runner.core.wanted
@@ -457,6 +465,8 @@ class Housekeeping:
             frozenset(authority_hashes(given.authority)),
             issuer_of(given.authority, given.certificate) or "",
             given.is_issuer,
+            authority_hash(given.certificate),
+            int(node_of(given.certificate)[1].timestamp() * 1_000),
         )
         if given.node.id in wanted.registered() and wanted.certificates().get(given.node.id) != report:
             await self._spread(

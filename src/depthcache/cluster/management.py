@@ -23,6 +23,7 @@ from depthcache.cluster.core.wanted_set import WantedBook, parse_replicas
 from depthcache.cluster.errors import BookNotWanted, ChangeNotStored, JoinRefused
 from depthcache.cluster.moves import Move
 from depthcache.cluster.overview import Overview
+from depthcache.cluster.rotation import rotation_status
 from depthcache.errors import DepthCacheError, InvalidArgument, UnknownExchange
 from depthcache.model import compact_json
 
@@ -150,6 +151,9 @@ class Admission(Protocol):
         """As `Housekeeping.rotate_authority`."""
         ...
 
+    async def renew_certificates(self) -> None:
+        """As `Housekeeping.renew_certificates`."""
+
 
 class _Refused(Exception):
     """A request cannot be carried out."""
@@ -179,6 +183,8 @@ class ClusterManagement:
             "remove_cluster_node": self._remove,
             "rotate_cluster_token": self._rotate,
             "rotate_cluster_authority": self._rotate_authority,
+            "list_cluster_certificates": self._list_certificates,
+            "renew_cluster_certificates": self._renew_certificates,
             "leave_cluster": self._leave,
             "begin_book": self._begin_one,
             "end_book": self._end_one,
@@ -388,6 +394,15 @@ class ClusterManagement:
         _object(body or b"{}")
         digest = await self._admission.rotate_authority()
         return HTTPStatus.ACCEPTED, compact_json({"authority": digest})
+
+    async def _list_certificates(self, _first: str, _second: str, _body: bytes) -> Answer:
+        states = {each["id"]: each["state"] for each in self._node.status()["nodes"]}
+        return _OK, msgspec.json.encode(rotation_status(self._node.runner.core.wanted, states))
+
+    async def _renew_certificates(self, _first: str, _second: str, body: bytes) -> Answer:
+        _object(body or b"{}")
+        await self._admission.renew_certificates()
+        return HTTPStatus.ACCEPTED, compact_json({"renewing": True})
 
     async def _leave(self, _first: str, _second: str, body: bytes) -> Answer:
         _object(body or b"{}")

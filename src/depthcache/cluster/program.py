@@ -220,6 +220,10 @@ class NodeProgram:
         """As `management.Admission.rotate_authority`."""
         return await self._housekeeping.rotate_authority()
 
+    async def renew_certificates(self) -> None:
+        """As `management.Admission.renew_certificates`."""
+        await self._housekeeping.renew_certificates()
+
     async def answer_join(self, route: str, body: bytes) -> tuple[int, bytes]:
         """Answer a node that joins or renews its certificate."""
         return await join_service.answer(

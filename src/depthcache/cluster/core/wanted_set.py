@@ -23,6 +23,7 @@ _BOOK, _NODE, _DENIED, _TOKEN, _AUTHORITY = "book", "node", "denied", "token", "
 _REPLICAS, _DRAINING, _UNTIL, _ROLE = "replicas", "draining", "until_ms", "role"
 _SERVER, _EPHEMERAL = "server", "ephemeral"
 _LISTEN, _TRUSTS, _ISSUER, _ISSUES = "listen", "trusts", "issuer", "issues"
+_CERTIFICATE, _ENDS, _REPLACE = "certificate", "certificate_until_ms", "replace_certificate"
 _PEM, _SIGNATURE, _IS_FINAL = "pem", "signature", "is_final"
 _MOST_REPLICAS = 64
 _ROLES: Mapping[Value, Role] = {each.value: each for each in Role}
@@ -78,11 +79,15 @@ class CertificateReport:
         trusts: the authorities that it trusts.
         issuer: the one that signed its own certificate.
         issues: whether it has a key of an authority.
+        certificate: SHA-256 of its own certificate, in hexadecimal; empty of a release that does not say it.
+        until_ms: when its own certificate ends, in milliseconds since 1970; 0 if unknown.
     """
 
     trusts: frozenset[str]
     issuer: str
     issues: bool
+    certificate: str = ""
+    until_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +183,23 @@ class WantedSet:
             fields = self.map.fields(f"{_NODE} {peer}")
             trusts, issuer = fields.get(_TRUSTS), fields.get(_ISSUER)
             if isinstance(trusts, str) and isinstance(issuer, str):
-                issues = fields.get(_ISSUES) is True
-                found[peer] = CertificateReport(frozenset(trusts.split()), issuer, issues)
+                issues, certificate, until_ms = (
+                    fields.get(_ISSUES) is True,
+                    fields.get(_CERTIFICATE),
+                    fields.get(_ENDS),
+                )
+                found[peer] = CertificateReport(
+                    frozenset(trusts.split()),
+                    issuer,
+                    issues,
+                    certificate if isinstance(certificate, str) else "",
+                    until_ms if isinstance(until_ms, int) else 0,
+                )
         return found
+
+    def replaced_certificates(self) -> dict[str, str]:
+        """The certificates that nodes are to replace, by node: each is done once it reports another one."""
+        return self._texts(_REPLACE)
 
     # --- edits -----------------------------------------------------------------------------
 
@@ -280,8 +299,21 @@ class WantedSet:
             _TRUSTS: " ".join(sorted(report.trusts)),
             _ISSUER: report.issuer,
             _ISSUES: report.issues,
+            _CERTIFICATE: report.certificate,
+            _ENDS: report.until_ms,
         }
         return self._edited(self.map.change(f"{_NODE} {self.node}", fields, self.clock.tick(wall_ms)))
+
+    def replace_certificates(self, *, wall_ms: int) -> tuple[Delta, Changed]:
+        """Every node is to replace the certificate that it reported last; those that reported none cannot."""
+        stamp = self.clock.tick(wall_ms)
+        return self._edited(
+            _joined(
+                self.map.change(f"{_NODE} {peer}", {_REPLACE: each.certificate}, stamp)
+                for peer, each in sorted(self.certificates().items())
+                if each.certificate
+            )
+        )
 
     def report_address(self, *, listen: str, server: str, wall_ms: int) -> tuple[Delta, Changed]:
         """Where this node is now, host and port: for other nodes, and its server."""

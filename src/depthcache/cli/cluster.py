@@ -22,6 +22,7 @@ from depthcache.cli.cluster_options import (
     print_json,
     until,
 )
+from depthcache.cli.cluster_rebalance import rebalance
 from depthcache.cli.cluster_rotate import rotate
 from depthcache.cli.exchange_name import exchange_option
 
@@ -125,7 +126,7 @@ def cluster() -> None:
     """
 
 
-for command in (doctor, backup, restore, rotate):
+for command in (doctor, backup, restore, rotate, rebalance):
     cluster.add_command(command)
 
 

@@ -12,7 +12,7 @@ from depthcache.cli.state import counted
 from depthcache.cluster.book_states import is_wrong, possible, why_not
 from depthcache.foreign_text import clean
 
-__all__ = ["is_whole", "is_wrong", "possible", "status_lines", "why_not"]
+__all__ = ["is_whole", "is_wrong", "possible", "status_lines", "table", "why_not"]
 
 WIDTH = 80
 _MOST_BOOKS, _MOST_MOVES = 20, 5
@@ -81,7 +81,7 @@ def _nodes(status: Mapping[str, Any]) -> list[str]:
                 node.get("zone") or "-",
             )
         )
-    return _table(rows, (9, 12, 7, 7, 14, 24, 15), right=(2, 3))
+    return table(rows, (9, 12, 7, 7, 14, 24, 15), right=(2, 3))
 
 
 def _version(node: Mapping[str, Any]) -> str:
@@ -101,7 +101,7 @@ def _books(books: Iterable[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]
         )
         for book in books
     ]
-    return _table(rows, (20, 24, 8, 30))
+    return table(rows, (20, 24, 8, 30))
 
 
 def _shortened(text: str) -> str:
@@ -114,7 +114,7 @@ def _weights(weights: Sequence[Mapping[str, Any]]) -> list[str]:
     for each in weights:
         used = each["used"] if each.get("exchange_used") is None else each["exchange_used"]
         rows.append((each["egress"] or "-", each["pool"], f"{used:,}", f"{each['limit']:,}"))
-    return _table(rows, (20, 28, 14, 12), right=(2, 3)) if len(rows) > 1 else []
+    return table(rows, (20, 28, 14, 12), right=(2, 3)) if len(rows) > 1 else []
 
 
 def _moves(moves: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -130,10 +130,10 @@ def _moves(moves: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for each in reversed(moves)
     ]
-    return _table(rows, (8, 8, 16, 6, 8, 30)) if len(rows) > 1 else []
+    return table(rows, (8, 8, 16, 6, 8, 30)) if len(rows) > 1 else []
 
 
-def _table(rows: Sequence[Sequence[str]], widths: Sequence[int], *, right: tuple[int, ...] = ()) -> list[str]:
+def table(rows: Sequence[Sequence[str]], widths: Sequence[int], *, right: tuple[int, ...] = ()) -> list[str]:
     """Columns as narrow as their content allows, at most so wide, with two blanks between them."""
     from rich.cells import cell_len, set_cell_size
 

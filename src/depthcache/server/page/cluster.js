@@ -174,7 +174,7 @@ class ClusterView {
     this.renderWeight();
     const few = state.find({ only: "wrong" });
     this.fill(this.wrong, few.length === 0 ? [h("li", { class: "muted" }, state.isListed ? "None: each book is synced on as many nodes as is possible." : "Reading the books …")] : [
-      ...few.slice(0, FEW).map((book) => h("li", {}, h("b", { class: "name" }, book.symbol), h("span", { class: "exchange" }, book.exchange), ` ${book.synced} of ${book.replicas} `, h("span", { class: "reason" }, book.whyNot))),
+      ...few.slice(0, FEW).map((book) => h("li", { class: "wrong" }, h("b", { class: "name" }, book.symbol), h("span", { class: "exchange" }, book.exchange), ` ${book.synced} of ${book.replicas} `, h("span", { class: "reason" }, book.whyNot))),
       few.length > FEW && h("li", {}, h("a", { href: "#/cluster/books", onclick: () => this.books.choose("wrong") }, `All ${count(few.length)}`)),
     ]);
     const moves = state.findMoves().slice(0, FEW);
@@ -250,7 +250,7 @@ class ClusterView {
     this.fill(this.weight, rows.length === 0 ? [h("li", { class: "muted" }, "No node has asked an exchange yet.")] : rows.map((row) => {
       const used = row.exchange_used ?? row.used;
       const text = `${count(used)} of ${count(row.limit)}`;
-      return h("li", { class: "weight" }, h("span", {}, row.pool, h("span", { class: "exchange" }, row.egress ? ` egress ${row.egress}` : " own address")), h("span", { class: "number" }, text),
+      return h("li", { class: "weight" }, h("span", {}, row.pool, h("span", { class: "exchange" }, row.egress ? ` egress ${row.egress}` : "")), h("span", { class: "number" }, text),
         h("meter", { min: "0", max: String(row.limit), high: String(row.limit * 0.8), value: String(used), "aria-label": `${row.pool} ${row.egress}: ${text}` }));
     }));
   }

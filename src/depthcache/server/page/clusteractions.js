@@ -76,7 +76,7 @@ export async function changeBooks(watch, books, changed) {
 function optionFields({ isNew, common }) {
   const number = (name, title, { least, most, step, value }) => h("input", {
     name, type: "number", inputmode: "numeric", min: String(least), max: most && String(most), step: step ?? "1", "aria-label": title, required: isNew && name === "replicas",
-    value: value ?? null, placeholder: isNew || name === "replicas" ? "" : "unchanged",
+    value: value ?? null,
   });
   const replicas = number("replicas", "Replicas", { least: 1, most: MOST_REPLICAS, value: common.replicas });
   if (!isNew && common.replicas === undefined) replicas.placeholder = "unchanged";
@@ -84,7 +84,10 @@ function optionFields({ isNew, common }) {
     const isDefault = isNew || common[name] === null;
     const input = number(name, title, { least, value: common[name] });
     const box = h("input", { type: "checkbox", name: `${name}-default`, "aria-label": `${title}: default of each node`, checked: isDefault });
-    const follow = () => (input.disabled = box.checked);
+    const follow = () => {
+      input.disabled = box.checked;
+      input.placeholder = box.checked ? "default" : isNew ? "" : "unchanged";
+    };
     box.addEventListener("change", () => (follow(), box.checked || input.focus()));
     follow();
     const read = () => (box.checked ? (isDefault && !isNew ? undefined : null) : input.value === "" || (!isNew && Number(input.value) === common[name]) ? undefined : Number(input.value));

@@ -7,7 +7,7 @@ import { session } from "./session.js";
 
 const ARRANGE_MS = 500;
 const COLUMNS = [
-  { id: "book", title: "Book" }, { id: "held", title: "Synced", isNumber: true }, { id: "holders", title: "Nodes" },
+  { id: "which", title: "Book" }, { id: "held", title: "Synced", isNumber: true }, { id: "holders", title: "Nodes" },
   { id: "options", title: "Settings" }, { id: "cause", title: "Why not" }, { id: "does", title: "" },
 ];
 
@@ -97,7 +97,7 @@ export class BooksPanel {
     const button = (title, text, name) => h("button", { class: "icon", tabindex: "-1", title, onclick: () => this.act(name, [line.row]) }, text);
     line.edit = button("Change", "✎", "askForChange");
     line.gone = button("Remove", "✕", "removeBooks");
-    return { book: [line.name, line.exchange], held: line.held, holders: line.holders, options: line.options, cause: line.cause, does: [line.edit, line.gone] };
+    return { which: [line.name, line.exchange], held: line.held, holders: line.holders, options: line.options, cause: line.cause, does: [line.edit, line.gone] };
   }
 
   fill(line, book) {

@@ -5,7 +5,7 @@ import { clock, count, h, plural, setAttribute, setText } from "./dom.js";
 import { VirtualList } from "./list.js";
 
 const COLUMNS = [
-  { id: "time", title: "Time" }, { id: "at", title: "Node" }, { id: "book", title: "Book" }, { id: "what", title: "Move" },
+  { id: "time", title: "Time" }, { id: "at", title: "Node" }, { id: "which", title: "Book" }, { id: "what", title: "Move" },
   { id: "from", title: "From" }, { id: "took", title: "Took", isNumber: true }, { id: "cause", title: "Why" },
 ];
 const TONES = { began: "wait", synced: "good" };
@@ -105,7 +105,10 @@ export class MovesPanel {
     for (const { id } of COLUMNS) line[id] = h("span", {});
     line.name = h("b", { class: "name" });
     line.exchange = h("span", { class: "exchange" });
-    return { ...Object.fromEntries(COLUMNS.map(({ id }) => [id, line[id]])), book: [line.name, line.exchange] };
+    line.why = h("span", { class: "why wide" });
+    line.all = h("span", { class: "why narrow" });
+    line.cause.append(line.why, line.all);
+    return { ...Object.fromEntries(COLUMNS.map(({ id }) => [id, line[id]])), which: [line.name, line.exchange] };
   }
 
   fill(line, move) {
@@ -117,7 +120,8 @@ export class MovesPanel {
     setAttribute(line.what, "data-tone", TONES[move.what] ?? "over");
     setText(line.from, sourceOf(move));
     setText(line.took, tookOf(move));
-    setText(line.cause, shortened(move.why));
+    setText(line.why, shortened(move.why));
+    setText(line.all, moveWords(move));
     line.cause.title = move.why;
   }
 

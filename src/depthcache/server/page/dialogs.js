@@ -4,6 +4,7 @@ import { books } from "./books.js";
 import { h, plural } from "./dom.js";
 import { notify, why } from "./notices.js";
 import { NO_TOKEN, PROTOCOL, Refused, address, isToken, session } from "./session.js";
+import { server } from "./server.js";
 import { tokenInput } from "./signin.js";
 
 /** Where the exchange's own protocol lists symbols; each family has a path of its own. */
@@ -149,7 +150,7 @@ async function readListing(exchange) {
 export function askForAdmin() {
   const token = tokenInput("Admin token");
   const problem = h("p", { class: "problem", role: "alert" });
-  dialog("Manage books", (close) => [
+  dialog(server.isNode ? "Manage the cluster" : "Manage books", (close) => [
     h("form", { onsubmit: async (event) => {
       event.preventDefault();
       const text = token.value;
@@ -158,12 +159,12 @@ export function askForAdmin() {
       try {
         await unlock(text);
         close();
-        notify("You can add and remove books now, until you reload the page.");
+        notify(`You can ${server.isNode ? "manage the cluster" : "add and remove books"} now, until you reload the page.`);
       } catch (error) {
         problem.textContent = why(error);
       }
     } },
-    h("p", {}, "Enter the admin token to add and remove books. The server printed the name of its file when it started."),
+    h("p", {}, `Enter the admin token to ${server.isNode ? "drain nodes, and to add, change and remove books" : "add and remove books"}. The server printed the name of its file when it started. The token stays in the memory of this tab.`),
     h("label", {}, h("span", {}, "Admin token"), token), problem,
     h("div", { class: "buttons" }, cancel(close), h("button", { class: "primary" }, "Continue"))),
   ]);

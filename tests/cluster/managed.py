@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -185,10 +185,19 @@ class FakeAdmission:
 
 
 @asynccontextmanager
-async def serving(folder: Path, node: FakeNode | None, *, manages: bool = True) -> AsyncIterator[BookServer]:
-    """A server without books of its own, which is that node of a cluster."""
+async def serving(
+    folder: Path,
+    node: FakeNode | None,
+    *,
+    manages: bool = True,
+    port: int = 0,
+    cluster: Mapping[str, str] | None = None,
+    admission: FakeAdmission | None = None,
+) -> AsyncIterator[BookServer]:
+    """A server without books of its own, which is that node of a cluster. `cluster`: its certificates, with
+    which its page shows the cluster."""
     config = ServerConfig(
-        port=0,
+        port=port,
         data_dir=folder,
         read_token=READ,
         admin_token=ADMIN,
@@ -196,8 +205,11 @@ async def serving(folder: Path, node: FakeNode | None, *, manages: bool = True) 
         compat_manage=manages,
     )
     books = depthcache.connect({}, settings=depthcache.Settings())
-    async with books as client, server.serve(client, config) as running:
-        if node is not None:
-            admission = FakeAdmission()
-            running._delegate(ClusterManagement(node, admission), ClusterCompat(node, wall_s=lambda: 1_800.0))
-        yield running
+    async with books as client:
+        made = server.serve(client, config)
+        made._cluster = cluster
+        async with made as running:
+            if node is not None:
+                management = ClusterManagement(node, admission or FakeAdmission())
+                running._delegate(management, ClusterCompat(node, wall_s=lambda: 1_800.0))
+            yield running

@@ -15,7 +15,7 @@ from unittest import mock
 from depthcache import logs
 from depthcache.cluster.core.commands import FromExchange, Source
 from depthcache.cluster.core.members import Node
-from depthcache.cluster.core.node import NodeCore, load
+from depthcache.cluster.core.node import NodeCore, SelfRegistration, load
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.protocol import FIRST, SPOKEN
@@ -218,7 +218,14 @@ class TestNode:
 
     __test__ = False
 
-    def __init__(self, cluster: Cluster, me: Node, disk: MemoryDisk, skew_ms: int) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        me: Node,
+        disk: MemoryDisk,
+        skew_ms: int,
+        registration: SelfRegistration | None = None,
+    ) -> None:
         self.id: str = me.id
         self.network: MemoryNetwork = cluster.wire.network()
         self.disk: DiskOfProcess = DiskOfProcess(disk)
@@ -227,7 +234,7 @@ class TestNode:
         wanted = WantedSet(me.id)
         load(wanted, disk.payloads)
         self.runner: NodeRunner = NodeRunner(
-            NodeCore(me, wanted),
+            NodeCore(me, wanted, registration=registration),
             self.network,
             disk=self.disk,
             host=self.books,
@@ -254,6 +261,8 @@ class Cluster:
     disks: dict[str, MemoryDisk] = field(default_factory=dict)
     facts: dict[str, Node] = field(default_factory=dict)
     skews_ms: dict[str, int] = field(default_factory=dict)
+    registrations: dict[str, SelfRegistration] = field(default_factory=dict)
+    """Of nodes that have the secrets of the cluster."""
     frozen: set[str] = field(default_factory=set)
     starts: list[tuple[str, BookKey, Source]] = field(default_factory=list)
     """Every replica that was started, and from where."""
@@ -287,13 +296,19 @@ class Cluster:
             self.disks[peer].append([self.nodes[issuer].core.snapshot()])
         return await self.start(peer)
 
+    async def appear(self, peer: str, *, is_ephemeral: bool = False, skew_ms: int = 0) -> TestNode:
+        """A new node that has the secrets of the cluster."""
+        self.registrations[peer] = SelfRegistration(listen=f"{peer}:2", is_ephemeral=is_ephemeral)
+        return await self.join(peer, skew_ms=skew_ms)
+
     async def start(self, peer: str) -> TestNode:
         """Start the process of a node, or start it again: with an older protocol or the newest one."""
         before = self.facts[peer]
         run = before.run + 1
         is_older = (run + len(self.nodes)) % 2
         me = self.facts[peer] = replace(before, run=run, protocol=FIRST if is_older else SPOKEN)
-        node = self.nodes[peer] = TestNode(self, me, self.disks[peer], self.skews_ms[peer])
+        given = self.registrations.get(peer)
+        node = self.nodes[peer] = TestNode(self, me, self.disks[peer], self.skews_ms[peer], given)
         await node.runner.start()
         return node
 
@@ -323,10 +338,14 @@ class Cluster:
         del self.nodes[peer]
 
     async def end(self, peer: str) -> None:
-        """SIGTERM: a node hands over what it alone has, and ends."""
-        node = self.nodes[peer]
+        """SIGTERM: a node hands over what it alone has, and ends; an ephemeral one leaves."""
+        node, given = self.nodes[peer], self.registrations.get(peer)
         async with asyncio.timeout(60):
-            await node.runner.hand_over()
+            if given is not None and given.is_ephemeral:
+                await node.runner.hand_over_all()
+                await node.runner.leave()
+            else:
+                await node.runner.hand_over()
         await node.runner.close()
         del self.nodes[peer]
 

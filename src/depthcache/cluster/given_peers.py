@@ -113,7 +113,9 @@ class GivenPeers:
     def why_apart(self) -> str:
         """Why this node has not met the others; empty if it has, or if there are none."""
         core = self._core
-        if core is None or core.knows_others():
+        if core is None:
+            return "the node starts"
+        if core.knows_others():
             return ""
         if core.members.alive():
             return "this node has not got the list of books of the other nodes yet"

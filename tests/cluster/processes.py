@@ -56,6 +56,12 @@ class NodeProcess:
         return host, int(port)
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def authority(self) -> Path:
         return self.folder / "authority.pem"
 
@@ -196,6 +202,10 @@ class Processes:
         self.nodes: dict[str, NodeProcess] = {}
         self.build: Mapping[str, str] = {}
         """Of nodes that are made from now on."""
+        self.patience = 1.0
+        """Larger on slow machines: how much longer readers wait for a node that is silent."""
+        self.trusted: Path | None = None
+        """The certificates of authorities that readers trust; None for those of the first node."""
         own = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
         self.environment = {**os.environ, **closed_environment(server), **own}
         for name in ("SSL_CERT_FILE", "DEPTHCACHE_TOKEN", "DEPTHCACHE_SERVER"):
@@ -215,7 +225,8 @@ class Processes:
 
     @property
     def authority(self) -> Path:
-        return next(iter(self.nodes.values())).authority
+        """What readers trust: the file of a node, unless they were given another one."""
+        return self.trusted or next(iter(self.nodes.values())).authority
 
     @property
     def read_token(self) -> str:
@@ -259,17 +270,22 @@ async def running(
     symbols: Sequence[str] = SYMBOLS,
     replicas: int = 2,
     build: Mapping[str, str] | None = None,
+    patience: float = 1.0,
 ) -> AsyncIterator[Processes]:
-    """A cluster whose nodes see each other and whose books are synced; all processes end with it."""
+    """A cluster whose nodes see each other and whose books are synced; all processes end with it.
+
+    `names`: of the nodes; empty to begin without one, and without books. `patience`: as of `Processes`.
+    """
     with exchange(symbols=tuple(symbols)) as server:
         cluster = Processes(folder, server)
-        cluster.build = build or {}
+        cluster.build, cluster.patience = build or {}, patience
         try:
-            await cluster.start(names[0], *options)
+            if names:
+                await cluster.start(names[0], *options)
             for name in names[1:]:
                 await cluster.join(name, *options, issuer=names[0])
             body = {"exchange": SPOT, "symbols": list(symbols), "replicas": replicas}
-            if symbols:
+            if names and symbols:
                 await cluster[names[-1]].ask("POST", "/books", body)
             await cluster.settled()
             yield cluster

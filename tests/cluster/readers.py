@@ -28,7 +28,7 @@ from tests.cluster.processes import DEADLINE_S, SPOT, NodeProcess, Processes
 LEVELS = 5
 SILENT_S = 2.5
 """For how long a load balancer waits for a message of a busy book. A node that follows it from one that is
-frozen is silent for up to 2 s."""
+frozen is silent for up to 2 s. Times `Processes.patience`."""
 _MOST_FAULTS = 20
 _LOST = (aiohttp.ClientError, ConnectionError, TimeoutError, EOFError)
 
@@ -101,7 +101,8 @@ async def session(cluster: Processes) -> AsyncIterator[aiohttp.ClientSession]:
     trust = ssl.create_default_context(cafile=cluster.authority)
     headers = {"Authorization": f"Bearer {cluster.read_token}"}
     connector = aiohttp.TCPConnector(ssl=trust, limit=0)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
+    silent_s = SILENT_S * cluster.patience
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=silent_s, sock_read=silent_s)
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout) as made:
         yield made
 
@@ -296,7 +297,7 @@ class SocketReader(Reader):
         async with asked.ws_connect(f"{url}/v1/ws", max_msg_size=0) as socket:
             await socket.send_json(subscribe)
             while True:
-                async with asyncio.timeout(SILENT_S):
+                async with asyncio.timeout(SILENT_S * self.cluster.patience):
                     received = await socket.receive()
                 if received.type is not aiohttp.WSMsgType.TEXT:
                     raise EOFError(received.type.name, socket.close_code, received.extra)
@@ -360,7 +361,7 @@ class ExchangeStreamReader(Reader):
         url = f"{node.url.replace('http', 'ws', 1)}/{SPOT}/stream?streams={streams}"
         async with asked.ws_connect(url, max_msg_size=0) as socket:
             while True:
-                async with asyncio.timeout(SILENT_S):
+                async with asyncio.timeout(SILENT_S * self.cluster.patience):
                     received = await socket.receive()
                 if received.type is not aiohttp.WSMsgType.TEXT:
                     raise EOFError(received.type.name, socket.close_code, received.extra)

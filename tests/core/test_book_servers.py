@@ -451,6 +451,46 @@ def test_a_node_that_is_lost_while_a_stream_moves_costs_no_update(engine: Any, l
     assert chain.reader.unexpected == ()
 
 
+def shown_as_disconnected(chain: Nodes, server: str) -> None:
+    """As the native router does at once where a connection breaks and no other one has brought a diff."""
+    core = chain.reader._runner._core
+    for market in core._markets:
+        if core._markets[market]._book.status is Status.SYNCED:
+            core._context.router.set_condition(market, "disconnected", server, chain.reader.now_ns)
+
+
+@ENGINES
+@pytest.mark.parametrize("is_quiet", [False, True])
+def test_a_book_that_is_shown_as_disconnected_while_its_stream_moves_is_so_for_a_moment(
+    engine: Any, is_quiet: bool
+) -> None:
+    chain = Nodes(engine)
+    _, second, _ = chain.servers.servers
+    if is_quiet:
+        quiet(chain, *BOTH)
+        chain.reader.run_for(1)
+    chain.place({"BTCUSDT": (0,), "ETHUSDT": (1, 2)})
+    keep(second, "ETHUSDT", 2)
+    chain.reader.run_for(0.08)
+    chain.lose(second)
+    shown_as_disconnected(chain, "server b")
+    assert chain.other.status is Status.DISCONNECTED
+    chain.reader.run_for(1)
+    assert chain.other.status is Status.SYNCED
+    assert (chain.snapshots, chain.gaps) == ([1, 1], [0, 0])
+
+
+@ENGINES
+def test_the_end_of_a_connection_that_was_given_up_leaves_no_book_disconnected(engine: Any) -> None:
+    """It broke at the moment at which it was given up."""
+    chain = Nodes(engine)
+    quiet(chain, *BOTH)
+    chain.reader.run_for(1)
+    shown_as_disconnected(chain, "server b")
+    chain.reader._runner._core.on_closed(999, 1001, "the server is shutting down", chain.reader.now_ns)
+    assert {chain.book.status, chain.other.status} == {Status.SYNCED}
+
+
 def quiet(chain: Chain, *symbols: str) -> None:
     """Their books change no more; their servers know it."""
     for symbol in symbols:

@@ -361,7 +361,11 @@ class ClientCore:
             refusal = HandshakeRefusal(status, retry_after, date)
             with self._context.guard(slot.owner, "on_closed", now_ns):
                 slot.on_closed(code, reason, now_ns, refusal=refusal)
-            self._collect_notices(now_ns)
+        else:  # it was given up meanwhile
+            for market, supervisor in self._markets.items():
+                with self._context.guard(f"market {market}", "show_again", now_ns):
+                    supervisor.show_again(now_ns)
+        self._collect_notices(now_ns)
 
     def on_alive(self, connection: int, now_ns: int) -> None:
         """A connection has answered a ping from this side."""

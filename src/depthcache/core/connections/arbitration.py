@@ -45,8 +45,8 @@ class Subscriber(Protocol):
     def on_disconnected(self, reason: str, now_ns: int) -> None:
         """The connection was lost, or could not be made."""
 
-    def on_weakened(self, now_ns: int) -> None:
-        """One of several connections was lost, and the others have delivered nothing yet."""
+    def on_weakened(self, now_ns: int, *, is_silent: bool) -> None:
+        """One of several connections was lost. `is_silent`: the others have delivered nothing yet."""
 
     def on_doubted(self) -> None:
         """The connection, about to be replaced, delivered no data at all."""
@@ -113,9 +113,9 @@ class Arbitration:
         feed.attached, feed.live_ns = False, None
         others = [each for each in self._feeds if each.attached]
         if any(each.live_ns is not None for each in others):
-            if had_been and self._nothing_heard():
+            if had_been:
                 with self._guard("on_weakened", now_ns):
-                    self.subscriber.on_weakened(now_ns)
+                    self.subscriber.on_weakened(now_ns, is_silent=self._nothing_heard())
             return
         self._live = False
         with self._guard("on_disconnected", now_ns):

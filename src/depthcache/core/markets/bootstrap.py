@@ -75,7 +75,7 @@ class Bootstrap:
     def on_disconnected(self, reason: str, now_ns: int) -> None:
         """No effect: the connection of the diffs is what matters."""
 
-    def on_weakened(self, now_ns: int) -> None:
+    def on_weakened(self, now_ns: int, *, is_silent: bool) -> None:
         """No effect."""
 
     def on_doubted(self) -> None:

@@ -69,7 +69,7 @@ class _Stream:
     def on_disconnected(self, reason: str, now_ns: int) -> None:
         """No effect: it reconnects by itself."""
 
-    def on_weakened(self, now_ns: int) -> None:
+    def on_weakened(self, now_ns: int, *, is_silent: bool) -> None:
         """No effect."""
 
     def on_doubted(self) -> None:

@@ -226,6 +226,11 @@ class Supervisor(Requester):
         if self.maintenance.look_for_proof(now_ns):
             self._show(now_ns)
 
+    def show_again(self, now_ns: int) -> None:
+        """A connection was lost that the book does without: the router may have shown it as disconnected."""
+        if not self.ending:
+            self._show(now_ns)
+
     def take_notice(self, now_ns: int) -> StatusChanged | None:
         """The status that users have not been told yet; None if there is none."""
         status = self._book.status
@@ -266,9 +271,11 @@ class Supervisor(Requester):
         self._context.deadlines.clear(self.market, *_TIMERS)
         self._show(now_ns)
 
-    def on_weakened(self, now_ns: int) -> None:
-        """One of several connections was lost, and the others have delivered nothing yet."""
-        self.maintenance.on_weakened(now_ns)
+    def on_weakened(self, now_ns: int, *, is_silent: bool) -> None:
+        """One of several connections was lost. `is_silent`: the others have delivered nothing yet."""
+        if is_silent:
+            self.maintenance.on_weakened(now_ns)
+        self.show_again(now_ns)
 
     def on_doubted(self) -> None:
         """The connection delivered no data at all; only data clears this market of doubt."""

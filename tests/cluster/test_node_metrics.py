@@ -83,7 +83,7 @@ def test_every_state_has_a_number_and_take_overs_are_in_buckets() -> None:
 def test_every_value_of_the_view_is_in_its_family() -> None:
     found = values(NodeMetrics().text(VIEW))
     assert found["info", "amber-fox", "a1", "1.2"] == 1
-    assert [found["peer_state", "c3", state] for state in NODE_STATES] == [0, 0, 0, 1, 0]
+    assert [found["peer_state", "c3", state] for state in NODE_STATES] == [0, 0, 0, 1, 0, 0]
     assert found["peer_silent_seconds", "b2"] == 0.5
     assert found["peer_clock_offset_seconds", "b2"] == -2.5
     assert ("peer_silent_seconds", "c3") not in found

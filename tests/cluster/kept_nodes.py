@@ -12,15 +12,17 @@ from pathlib import Path
 from depthcache.cluster import join_service
 from depthcache.cluster.authority import NodeKey, make_node_key, node_of, trusts
 from depthcache.cluster.core.members import Node
-from depthcache.cluster.core.node import NodeCore
+from depthcache.cluster.core.node import NodeCore, SelfRegistration
 from depthcache.cluster.data_folder import DataFolder, Identity, NodeOptions, hosts_and_listen, make_node_id
 from depthcache.cluster.errors import JoinRefused, NodeUnreachable
+from depthcache.cluster.given_peers import GivenPeers
 from depthcache.cluster.housekeeping import Housekeeping
 from depthcache.cluster.join_service import RunningCluster
 from depthcache.cluster.joining import JoinRequest, RenewGrant, RenewRequest
 from depthcache.cluster.memory_network import MemoryCluster
 from depthcache.cluster.runner import NodeRunner
 from depthcache.cluster.secret_sharing import SharingNetwork
+from depthcache.cluster.shared_secrets import SharedSecrets
 from depthcache.simulator.virtual_loop import VirtualLoop
 from tests.cluster.harness import WALL_MS, Clock, MemoryDisk, ProcessClock
 
@@ -47,7 +49,13 @@ class NoBooks:
 class KeptNode:
     """One process of a node."""
 
-    def __init__(self, cluster: KeptCluster, folder: DataFolder) -> None:
+    def __init__(
+        self,
+        cluster: KeptCluster,
+        folder: DataFolder,
+        registration: SelfRegistration | None = None,
+        given: GivenPeers | None = None,
+    ) -> None:
         self.cluster, self.folder = cluster, folder
         self.id = folder.identity.node.id
         self.served: list[Identity] = []
@@ -72,7 +80,7 @@ class KeptNode:
         self.clock = clock = ProcessClock(cluster.clock, memory, 0)
         disk = cluster.disks.setdefault(self.id, MemoryDisk())
         self.runner = NodeRunner(
-            NodeCore(folder.identity.node, wanted),
+            NodeCore(folder.identity.node, wanted, registration=registration),
             self.network,
             disk=disk,
             host=NoBooks(),
@@ -86,6 +94,7 @@ class KeptNode:
             self,
             clock=clock,
             on_secrets=self.network.share,
+            given=given,
             renew=cluster.renew,
             reaches=cluster.reaches,
         )
@@ -166,8 +175,19 @@ class KeptCluster:
             await self.add(await self.join())
         await self.pass_s(5)
 
-    async def add(self, folder: DataFolder) -> KeptNode:
-        node = KeptNode(self, folder)
+    async def appear(self, secrets: SharedSecrets, path: Path | None = None) -> KeptNode:
+        """A node that has the secrets of the cluster: a new one, or that of a folder again."""
+        if path is not None:
+            folder = DataFolder.open(path, secrets=secrets, now=self.now())
+        else:
+            path = self.folder / make_node_id()
+            folder = DataFolder.begin(path, FREE, secrets, now=self.now())
+        return await self.add(
+            folder, SelfRegistration(listen=folder.identity.listen, was_away=folder.was_away)
+        )
+
+    async def add(self, folder: DataFolder, registration: SelfRegistration | None = None) -> KeptNode:
+        node = KeptNode(self, folder, registration)
         self.nodes.append(node)
         await node.start()
         return node

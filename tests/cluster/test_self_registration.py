@@ -81,6 +81,30 @@ def test_books_of_nodes_that_had_not_met_are_all_kept() -> None:
     Cluster().run(test)
 
 
+def test_a_book_of_a_node_that_registers_itself_as_it_meets_the_others_is_kept() -> None:
+    """The others know the node a moment before they know its books."""
+
+    async def test(cluster: Cluster) -> None:
+        cluster.cut(({"a1", "b2"}, {"c3"}))
+        await cluster.appear("c3")
+        await add(cluster, "c3", "MINE")
+        await cluster.appear("a1")
+        await cluster.appear("b2")
+        await cluster.until(lambda: registered(cluster, "a1") == {"a1", "b2"})
+        await add(cluster, "a1", "GONE")
+        await stop(cluster, "a1", "GONE")
+        await cluster.until(lambda: cluster.nodes["a1"].core.wanted.map.tombstones() == 0)
+        cluster.wire.heal()
+        await cluster.until(lambda: bool(cluster.nodes["c3"].core.members.alive()))
+        node = cluster.nodes["c3"]
+        await node.runner.register("c3", listen="c3:2")
+        await one_cluster(cluster)
+        await asyncio.sleep(10)
+        assert wanted(cluster, "a1") == wanted(cluster, "c3") == {"MINE"}
+
+    Cluster().run(test)
+
+
 def test_two_clusters_of_the_same_secrets_become_one_and_lose_no_book() -> None:
     """Each has dropped tombstones without the other: what it says is old was never seen there."""
 
@@ -239,6 +263,22 @@ def test_a_removed_node_does_not_come_back_with_its_folder() -> None:
     Cluster().run(test)
 
 
+def test_a_node_that_knows_that_it_was_removed_does_not_start() -> None:
+    async def test(cluster: Cluster) -> None:
+        for peer in ("a1", "b2", "c3"):
+            await cluster.appear(peer)
+        await one_cluster(cluster)
+        await cluster.nodes["c3"].runner.deny("c3", until_ms=WALL_MS + DENIED_MS)
+        assert "removed" in cluster.nodes["c3"].removed
+        await cluster.until(lambda: "c3" not in registered(cluster, "a1"))
+        cluster.kill("c3")
+        again = await cluster.start("c3")
+        assert "removed" in again.removed
+        assert "c3" not in again.core.wanted.registered()
+
+    Cluster().run(test)
+
+
 def test_a_node_that_was_down_for_long_comes_back() -> None:
     async def test(cluster: Cluster) -> None:
         for peer in ("a1", "b2", "c3"):
@@ -254,7 +294,8 @@ def test_a_node_that_was_down_for_long_comes_back() -> None:
     Cluster().run(test)
 
 
-def test_a_node_that_has_left_joins_again_and_brings_back_no_book() -> None:
+@pytest.mark.parametrize("skew_ms", [0, -3_000_000])
+def test_a_node_that_has_left_joins_again_and_brings_back_no_book(skew_ms: int) -> None:
     async def test(cluster: Cluster) -> None:
         for peer in ("a1", "b2", "c3"):
             await cluster.appear(peer)
@@ -265,6 +306,7 @@ def test_a_node_that_has_left_joins_again_and_brings_back_no_book() -> None:
         assert registered(cluster, "a1") == {"a1", "b2"}
         await stop(cluster, "a1", "OLD")
         await cluster.until(lambda: cluster.nodes["a1"].core.wanted.map.tombstones() == 0)
+        cluster.skews_ms["c3"] = skew_ms
         await cluster.start("c3")
         await one_cluster(cluster)
         await asyncio.sleep(10)

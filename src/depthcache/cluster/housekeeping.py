@@ -220,8 +220,6 @@ class Housekeeping:
         given = self._folder.identity
         successor = Authority.create(given.cluster, now=self._now())
         both = successor.certificate + given.authority
-        if self._folder.shares_authority:
-            self._share_authority(successor)
         self._folder.write_authorities((successor, *own), trusted=both)
         logs.authority_trusted(authority=successor.hash)
         await self._announce()
@@ -266,8 +264,7 @@ class Housekeeping:
             self._folder.write_tokens()
             self._secrets = digest
         self._follow_authorities()
-        if self._folder.shares_authority:
-            self._folder.take_authority_keys()
+        self._share_authorities()
         await self._ask_whether_to_end()
         await self._renew_certificate()
         if self._told != self._folder.identity:
@@ -427,11 +424,17 @@ class Housekeeping:
                         self._folder.credentials.remove(authority_name(old), wall_ms=self._clock.wall_ms())
                 logs.authority_replaced(authority=each.hash)
 
-    def _share_authority(self, authority: Authority) -> None:
-        """Give the key to all nodes: a cluster whose nodes start with shared secrets has no special one."""
-        name, wall_ms = authority_name(authority.hash), self._clock.wall_ms()
-        self._folder.credentials.put(name, {"key": authority.key}, wall_ms=wall_ms)
-        self._on_secrets()
+    def _share_authorities(self) -> None:
+        """Where nodes start with shared secrets, all have the keys of the authorities: none is special."""
+        folder = self._folder
+        if not folder.shares_authority:
+            return
+        folder.take_authority_keys()
+        for each in folder.authorities():
+            if not folder.credentials.has(authority_name(each.hash)):
+                fields, wall_ms = {"key": each.key}, self._clock.wall_ms()
+                folder.credentials.put(authority_name(each.hash), fields, wall_ms=wall_ms)
+                self._on_secrets()
 
     def _newest_trusted_by_all(self) -> str | None:
         """The authority that certificates should be of; None if that may be any that this node trusts."""

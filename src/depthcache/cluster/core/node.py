@@ -522,8 +522,10 @@ class NodeCore:
         """What this node has and would drop, although the sender never saw it.
 
         A floor says what all registered nodes have seen. Nodes that have the secrets of a cluster may start
-        apart from the others, and be forgotten: then the floor was raised without them."""
-        if floor <= self.wanted.map.floor or self.wanted.is_registered_in(content, self._me.id):
+        apart from the others, and be forgotten: then the floor was raised without them, before they were
+        registered there."""
+        registered = self.wanted.registered_at(content, self._me.id)
+        if floor <= self.wanted.map.floor or (registered is not None and registered <= floor):
             return {}
         is_of_another_start = not self.wanted.names(content, self.wanted.registered())
         since = EARLIEST if is_of_another_start else self._agreed.get(sender, self._since)

@@ -31,7 +31,7 @@ import msgspec
 
 from depthcache.cluster.core.stamps import EARLIEST, Stamp
 
-__all__ = ["Cell", "Cells", "Delta", "ReplicatedMap", "Value", "is_alive", "latest"]
+__all__ = ["ALIVE", "Cell", "Cells", "Delta", "ReplicatedMap", "Value", "is_alive", "latest"]
 
 Value: TypeAlias = str | int | float | bool | None
 Cell: TypeAlias = tuple[Stamp, Value]
@@ -39,7 +39,8 @@ Cells: TypeAlias = dict[str, Cell]
 Delta: TypeAlias = Mapping[str, Mapping[str, Cell]]
 """Cells by key and field: an edit, or the whole content."""
 
-_ALIVE = "alive"
+ALIVE = "alive"
+"""The field that says whether an entry exists."""
 
 
 class ReplicatedMap:
@@ -66,7 +67,7 @@ class ReplicatedMap:
     def fields(self, key: str) -> dict[str, Value]:
         """The values of an entry; empty if it does not exist."""
         cells = self._entries.get(key, {})
-        return {name: value for name, (_, value) in cells.items() if name != _ALIVE} if key in self else {}
+        return {name: value for name, (_, value) in cells.items() if name != ALIVE} if key in self else {}
 
     def dropped_by(self, content: Delta, floor: Stamp) -> list[str]:
         """The keys of the entries that exist and that `adopt` would drop."""
@@ -74,7 +75,7 @@ class ReplicatedMap:
 
     def made(self, key: str) -> Stamp | None:
         """When an entry was made; None if it does not exist."""
-        return self._entries[key][_ALIVE][0] if key in self else None
+        return self._entries[key][ALIVE][0] if key in self else None
 
     def content(self) -> Delta:
         """All cells, tombstones included."""
@@ -97,7 +98,7 @@ class ReplicatedMap:
 
     def create(self, key: str, fields: Mapping[str, Value], stamp: Stamp) -> Delta:
         """Make an entry with exactly these fields. Returns the edit for the other nodes."""
-        return self._edit(key, {_ALIVE: (stamp, True), **_stamped(fields, stamp)})
+        return self._edit(key, {ALIVE: (stamp, True), **_stamped(fields, stamp)})
 
     def change(self, key: str, fields: Mapping[str, Value], stamp: Stamp) -> Delta:
         """Set some fields of an entry. Returns the edit for the other nodes."""
@@ -105,7 +106,7 @@ class ReplicatedMap:
 
     def delete(self, key: str, stamp: Stamp) -> Delta:
         """Delete an entry. Returns the edit for the other nodes."""
-        return self._edit(key, {_ALIVE: (stamp, False)})
+        return self._edit(key, {ALIVE: (stamp, False)})
 
     def merge(self, delta: Delta) -> set[str]:
         """Take some cells of another node. Returns the keys whose entries changed."""
@@ -147,7 +148,7 @@ class ReplicatedMap:
         for name, cell in cells.items():
             if cell[0] > self.floor and (name not in merged or cell[0] > merged[name][0]):
                 merged[name] = cell
-        since = merged.get(_ALIVE, (EARLIEST, False))[0]
+        since = merged.get(ALIVE, (EARLIEST, False))[0]
         merged = {name: cell for name, cell in merged.items() if cell[0] >= since}
         if merged == held:
             return False
@@ -168,7 +169,7 @@ class ReplicatedMap:
 
 def is_alive(cells: Mapping[str, Cell]) -> bool:
     """Whether the entry with these cells exists."""
-    return _ALIVE in cells and cells[_ALIVE][1] is True
+    return ALIVE in cells and cells[ALIVE][1] is True
 
 
 def latest(delta: Delta) -> Stamp:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from depthcache.cluster.core.access_tokens import AccessToken, Role
 from depthcache.cluster.core.placement import BookKey
-from depthcache.cluster.core.replicated_map import Cell, Delta, ReplicatedMap, Value, is_alive, latest
+from depthcache.cluster.core.replicated_map import ALIVE, Cell, Delta, ReplicatedMap, Value, is_alive, latest
 from depthcache.cluster.core.stamps import EARLIEST, HybridClock, Stamp
 from depthcache.cluster.errors import BookNotWanted
 from depthcache.errors import InvalidArgument
@@ -354,9 +354,10 @@ class WantedSet:
         stamp = self.clock.tick(wall_ms)
         return self._edited(_joined(self.map.create(key, fields, stamp) for key, fields in entries.items()))
 
-    def is_registered_in(self, content: Delta, node: str) -> bool:
-        """Whether a node belongs to the cluster by the content of another node."""
-        return is_alive(content.get(f"{_NODE} {node}", {}))
+    def registered_at(self, content: Delta, node: str) -> Stamp | None:
+        """When a node was registered, by the content of another node; None if it is not there."""
+        cells = content.get(f"{_NODE} {node}", {})
+        return cells[ALIVE][0] if is_alive(cells) else None
 
     def names(self, content: Delta, nodes: Iterable[str]) -> frozenset[str]:
         """Those of some nodes that the content of another node has, also as deleted ones."""

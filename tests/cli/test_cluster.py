@@ -94,6 +94,98 @@ def commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Com
         yield found
 
 
+def test_a_node_is_drained_until_its_next_start(commands: Commands) -> None:
+    """What a hook before the end of a process does: books that nobody can get hold it up in no way."""
+    commands.node.core.create(BTC, ETH, replicas=3, settings={}, now_ns=0, wall_ms=WALL_MS)
+    commands.node.core.take_commands(0)
+    for peer in ("b2", "a1"):
+        commands.node.report(peer, BTC, ReplicaState.SYNCED)
+    code, out, _ = commands.run("drain", "--self", "--timeout", "0.01")
+    assert (code, out) == (1, "node a1 is being drained, until it starts again\n")
+    assert commands.node.core.wanted.drained_runs() == {"a1": 1}
+    commands.node.report("c3", BTC, ReplicaState.SYNCED)
+    assert commands.run("drain", "--self")[:2] == (0, "node a1 holds no book, until it starts again\n")
+    assert commands.run("drain", "--self", "--undo")[:2] == (0, "node a1 can hold books again\n")
+    assert commands.node.core.wanted.draining() == frozenset()
+    for words in (("drain",), ("drain", "a1", "--self")):
+        code, _, err = commands.run(*words)
+        assert (code, "name a node, or give --self" in err) == (2, True)
+
+
+# --- shared secrets ---------------------------------------------------------------------------
+
+
+def test_secrets_are_made_and_what_comes_next_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "secrets"
+    assert main(["cluster", "secrets", str(path), "--name", "amber-fox"]) == 0
+    out, _ = capsys.readouterr()
+    assert f"kubectl create secret generic amber-fox --from-file={path}\n" in out
+    assert f"depthcache cluster start --secrets {path}" in out
+    secrets = {(path / name).read_text().strip() for name in ("read.token", "admin.token", "authority.key")}
+    assert not any(each.splitlines()[-1] in out for each in secrets)
+    assert main(["cluster", "secrets", str(path)]) == 2
+    assert f"{path}: is not empty: choose a new or an empty folder" in capsys.readouterr().err
+    assert main(["cluster", "secrets", str(tmp_path / "b"), "--name", "Bad Name"]) == 2
+    assert "--name" in capsys.readouterr().err
+    assert main(["cluster", "secrets", str(tmp_path / "b"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["dir"] == str(tmp_path / "b")
+    assert sorted(found["files"]) == sorted(each.name for each in (tmp_path / "b").iterdir())
+    assert found["cluster"] == (tmp_path / "b" / "cluster").read_text().strip()
+    assert len(found["authority"]) == 64
+
+
+def test_the_secrets_of_a_node_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = NodeOptions(port=0, node_port=0)
+    folder = DataFolder.create(tmp_path / "node", options, cluster="opal-owl")  # it runs, and has its lock
+    words = ["cluster", "secrets", str(tmp_path / "s"), "--from"]
+    try:
+        assert main([*words, str(tmp_path / "node")]) == 0
+        assert (tmp_path / "s" / "admin.token").read_text() == f"{folder.token('admin')}\n"
+        assert main([*words, str(tmp_path / "node"), "--name", "x"]) == 2
+        assert main([*words, str(tmp_path / "none")]) == 2
+        assert "node.json" in capsys.readouterr().err
+    finally:
+        folder.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--peer", "b"), "--peer needs --secrets DIR"),
+        (("--ephemeral",), "--ephemeral needs --secrets DIR"),
+        (("--secrets", "none"), "none: there is no such folder: `depthcache cluster secrets DIR` makes one"),
+        (("--secrets", "s", "--peer", "b:0"), "--peer"),
+        (("--secrets", "s", "--peer", "http://b"), "HOST or HOST:PORT, such as node1.example"),
+        (
+            ("--secrets", "s", "--cluster", "opal-owl"),
+            "the secrets of cluster amber-fox, not of opal-owl",
+        ),
+        (
+            ("--secrets", "s", "--data-dir", "owl"),
+            "amber-fox, and owl is the folder of a node of cluster",
+        ),
+        (("--handover", "-1"), "--handover"),
+    ],
+)
+def test_a_start_with_secrets_that_cannot_be_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    reason: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    assert main(["cluster", "secrets", "s", "--name", "amber-fox"]) == 0
+    DataFolder.create(Path("owl"), NodeOptions(port=0, node_port=0), cluster="opal-owl").close()
+    assert main(["cluster", "start", *words]) == 2
+    assert reason in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()
+
+
 # --- books -----------------------------------------------------------------------------------
 
 

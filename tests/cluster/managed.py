@@ -66,8 +66,8 @@ class FakeRunner:
         self.core.stop_books(*keys, now_ns=0, wall_ms=WALL_MS)
         return await self._stored()
 
-    async def drain(self, node: str, *, draining: bool) -> int:
-        self.core.drain(node, draining=draining, now_ns=0, wall_ms=WALL_MS)
+    async def drain(self, node: str, *, draining: bool, until_after: int | None = None) -> int:
+        self.core.drain(node, draining=draining, until_after=until_after, now_ns=0, wall_ms=WALL_MS)
         return await self._stored()
 
 
@@ -107,6 +107,8 @@ class FakeNode(ClusterNode):
         self.reasons: FakeHost = FakeHost()
         self.host = self.reasons  # type: ignore[assignment]
         self.history: list[Move] = []
+        self.apart: str = ""
+        """Why it has not met the other nodes."""
         self.is_leaving: bool = False
 
     @property
@@ -140,6 +142,9 @@ class FakeNode(ClusterNode):
 
     def begin_leaving(self) -> None:
         self.is_leaving = True
+
+    def why_apart(self) -> str:
+        return self.apart
 
     def moves(self) -> tuple[Move, ...]:
         return tuple(self.history)

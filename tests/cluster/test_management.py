@@ -209,6 +209,40 @@ def test_a_node_is_known_by_the_beginning_of_its_id_where_that_is_unique() -> No
     assert node.core.wanted.draining() == {"c4"}
 
 
+def test_a_drain_until_the_next_start_names_the_run_and_leaves_an_operator_s_drain() -> None:
+    node = FakeNode("b2", "c3")
+    body = {"until_restart": True}
+    assert ask(node, "drain_cluster_node", "b2", body=body) == (200, {"node": "b2", "draining": True})
+    assert node.core.wanted.drained_runs() == {"b2": 1}
+    ask(node, "drain_cluster_node", "b2")
+    assert (node.core.wanted.draining(), node.core.wanted.drained_runs()) == ({"b2"}, {})
+    ask(node, "drain_cluster_node", "b2", body=body)
+    assert node.core.wanted.drained_runs() == {}
+    node.see("c3", MemberState.LEFT)
+    status, answer = ask(node, "drain_cluster_node", "c3", body=body)
+    assert (status, answer["error"]["code"]) == (409, "not_running")
+    assert ask(node, "drain_cluster_node", "a1", body={"until_restart": "yes"})[0] == 400
+
+
+def test_a_node_that_has_not_met_the_others_changes_nothing() -> None:
+    """Its tokens may have been replaced since its secrets were made."""
+    node = FakeNode("b2")
+    node.apart = "no other node was reached yet at b2:42080"
+    for route, path in (
+        ("create_cluster_books", ()),
+        ("begin_book", ("binance.com", "BTCUSDT")),
+        ("drain_cluster_node", ("b2",)),
+        ("remove_cluster_node", ("b2",)),
+        ("rotate_cluster_token", ("join",)),
+        ("leave_cluster", ()),
+    ):
+        status, answer = ask(node, route, *path, body=BOOKS if "create" in route else None)
+        assert (status, answer["error"]["code"]) == (503, "apart")
+        assert "no other node was reached yet at b2:42080" in answer["error"]["message"]
+    assert ask(node, "read_cluster")[0] == ask(node, "list_cluster_moves")[0] == 200
+    assert not node.core.wanted.books()
+
+
 def test_the_last_node_that_may_hold_books_is_neither_drained_nor_left() -> None:
     node = FakeNode("b2")
     admission = FakeAdmission()

@@ -36,7 +36,6 @@ _FILE = click.Path(path_type=Path)
 _MOST_NAMED = 5
 _NODE_ID = re.compile(r"[1-9A-F][0-9A-F]{7,15}")
 """What the id of a node, or its beginning, is as a symbol."""
-_WATCH_S = 2.0
 _NODE = click.option(
     "--node", metavar="NODE", shell_complete=complete_node, help="Remove this node instead of books."
 )
@@ -290,7 +289,7 @@ def join(
 @click.option(
     "--books", "shows_all", is_flag=True, help="List all books, not only those that lack synced replicas."
 )
-@click.option("--watch", is_flag=True, help="Repeat every two seconds until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Follow it until Ctrl-C: on a terminal, a console with keys.")
 def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
     """Show nodes, books that are not synced as wanted and why, request weight, and the newest moves.
 
@@ -305,13 +304,14 @@ def status(as_json: bool, shows_all: bool, watch: bool, **where: Any) -> int:
     Exit code 0: every node is up, and every book is synced on as many nodes as wanted and possible. 1: not
     so. 2: no node answered.
     """
+    from depthcache.cli.cluster_watch import watch as follow
     from depthcache.cli.interrupt import Interrupt
 
     node = node_of(where, manages=False)
     if not watch:
         return _show(node, as_json=as_json, shows_all=shows_all)
     with Interrupt() as interrupt:
-        _watch(node, interrupt, as_json=as_json, shows_all=shows_all)
+        follow(node, interrupt, as_json=as_json, shows_all=shows_all)
     return 0
 
 
@@ -325,30 +325,6 @@ def _show(node: NodeClient, *, as_json: bool, shows_all: bool) -> int:
     else:
         click.echo("\n".join(status_lines(found, moves, shows_all=shows_all)))
     return 0 if is_whole(found) else 1
-
-
-def _watch(node: NodeClient, interrupt: Any, *, as_json: bool, shows_all: bool) -> None:
-    import asyncio
-    import sys
-
-    from depthcache.errors import ConnectionFailed
-
-    is_screen = sys.stdout.isatty() and not as_json
-
-    async def look() -> None:
-        is_over = False
-        while not is_over:
-            try:
-                if is_screen:
-                    click.clear()
-                _show(node, as_json=as_json, shows_all=shows_all)
-            except ConnectionFailed as error:
-                click.echo(f"depthcache: {error}", err=True)
-            if not (is_screen or as_json):
-                click.echo()
-            is_over = await interrupt.wait_async(_WATCH_S)
-
-    asyncio.run(look())
 
 
 # --- books -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from depthcache.cli.cluster_client import NodeClient
-from depthcache.errors import ConnectionFailed
+from depthcache.errors import ConnectionFailed, DepthCacheError
 
 __all__ = ["AnyNode"]
 
@@ -48,7 +48,7 @@ class AnyNode:
             return call(self.client)
         except ConnectionFailed as error:
             first = error
-        for url in dict.fromkeys((*self._others, self._first)):
+        for url in dict.fromkeys((*(self._others or self._kept()), self._first)):
             if url == self.client.url:
                 continue
             other = replace(self.client, url=url, timeout_s=min(self.client.timeout_s, _NEXT_TIMEOUT_S))
@@ -60,3 +60,14 @@ class AnyNode:
             self._on_change(url, first.reason)
             return found
         raise first
+
+    def _kept(self) -> list[str]:
+        """The nodes that the data folder knows, where the command has one and no node has answered yet."""
+        from depthcache.cluster.data_folder import other_servers
+
+        if self.client.folder is None:
+            return []
+        try:
+            return [f"https://{address}" for address in sorted(other_servers(self.client.folder).values())]
+        except (DepthCacheError, OSError):
+            return []

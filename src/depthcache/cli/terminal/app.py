@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import FrameType
-from typing import Any, ClassVar, TextIO
+from typing import Any, ClassVar, Protocol, TextIO, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -32,7 +32,6 @@ from textual.widget import Widget
 
 from depthcache.cli.terminal.drawing import picture
 from depthcache.cli.terminal.lines import Line
-from depthcache.cli.terminal.session import Session
 
 __all__ = ["STYLES", "Output", "TerminalApp", "run", "style_of"]
 
@@ -86,22 +85,42 @@ def style_of(names: str) -> Style:
     return sum((Style.parse(STYLES[name]) for name in names.split()), Style())
 
 
+class Shown(Protocol):
+    """What the app shows: a session of books, or the console of a cluster."""
+
+    def frame(self) -> None:
+        """Read what has changed."""
+
+    def press(self, name: str, character: str | None = None) -> str | None:
+        """Do what a key does. Returns `quit` or `suspend` if the app has to do it."""
+        ...
+
+    def scroll(self, lines: int) -> None:
+        """By the mouse wheel."""
+
+    async def aclose(self) -> None:
+        """End what runs for it."""
+
+
+ShownT = TypeVar("ShownT", bound=Shown)
+
+
 class _Screen(Widget):
     """All lines of the picture. Only changed lines are redrawn."""
 
     DEFAULT_CSS = "_Screen { width: 100%; height: 100%; }"
     can_focus = False
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, draw: Callable[[int, int], list[Line]]) -> None:
         super().__init__()
-        self._session = session
+        self._draw = draw
         self._lines: list[Line] = []
         self._strips: list[Strip] = []
 
     def draw(self) -> None:
         """Bring the screen up to date."""
         width, height = self.size
-        lines = picture(self._session, width, height)
+        lines = self._draw(width, height)
         if len(lines) != len(self._lines):
             self._lines, self._strips = lines, [_strip(line, width) for line in lines]
             self.refresh()
@@ -135,13 +154,20 @@ class TerminalApp(App[None]):
         for name in ("ctrl+c", "ctrl+q", "ctrl+z", "tab", "shift+tab", "enter", "escape")
     ]
 
-    def __init__(self, session: Session, *, output: Output | None = None) -> None:
-        """`output`: where the terminal is; None leaves that to Textual."""
+    def __init__(
+        self,
+        session: ShownT,
+        *,
+        output: Output | None = None,
+        draw: Callable[[ShownT, int, int], list[Line]] | None = None,
+    ) -> None:
+        """`output`: where the terminal is; None leaves that to Textual. `draw`: the lines of the screen, by
+        width and height; None for those of a session of books."""
         super().__init__(ansi_color=True, driver_class=None if output is None else _driver(output))
         self.title = "depthcache"
-        self.session = session
+        self.session: Shown = session
         self._output = output
-        self._canvas = _Screen(session)
+        self._canvas = _Screen(partial(picture if draw is None else draw, session))  # type: ignore[arg-type]
 
     def compose(self) -> ComposeResult:
         """The one widget."""
@@ -190,14 +216,20 @@ class TerminalApp(App[None]):
         self._draw()
 
 
-async def run(session: Session, ended: Callable[[float], Awaitable[bool]], *, headless: bool = False) -> bool:
+async def run(
+    session: ShownT,
+    ended: Callable[[float], Awaitable[bool]],
+    *,
+    headless: bool = False,
+    draw: Callable[[ShownT, int, int], list[Line]] | None = None,
+) -> bool:
     """Show the session until the user quits, the terminal goes away, or `ended` is true.
 
     `ended` is awaited between frames with the longest time to wait, in seconds. `headless`: without a
     terminal, for tests. Returns whether the terminal still accepts output.
     """
     output = None if headless or os.name != "posix" or sys.__stdout__ is None else Output(sys.__stdout__)
-    app = TerminalApp(session, output=output)
+    app = TerminalApp(session, output=output, draw=draw)
 
     async def frames() -> None:
         try:

@@ -122,6 +122,7 @@ def cluster() -> None:
     depthcache cluster secrets DIR                for equal nodes, such as those of Kubernetes
     depthcache cluster add BTCUSDT --replicas 2   keep a book on two nodes
     depthcache cluster status                     nodes, books, and why a book is not synced
+    depthcache cluster doctor                     what is wrong with nodes and the network, and what to do
     """
 
 

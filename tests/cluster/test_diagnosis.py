@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from depthcache.cluster.diagnosis import Facts, diagnose, parse_facts
+from depthcache.cluster.diagnosis import ClusterReport, diagnose, parse_report
 from depthcache.cluster.probing import Port, Probe, Reach
 from depthcache.doctor.finding import Finding, Severity
 
@@ -78,7 +78,7 @@ def book(symbol: str, *holders: str, replicas: int = 2) -> dict[str, Any]:
     return {"symbol": symbol, "replicas": replicas, "synced": len(held), "holders": held}
 
 
-def facts(*nodes: Mapping[str, Any], **changes: Any) -> Facts:
+def facts(*nodes: Mapping[str, Any], **changes: Any) -> ClusterReport:
     """Of a cluster without a fault, but for what is changed."""
     shown = nodes or tuple(node(name) for name in NAMES)
     status = {
@@ -95,14 +95,14 @@ def facts(*nodes: Mapping[str, Any], **changes: Any) -> Facts:
         "issuers": ["a1", "b2"],
         "status": status,
     }
-    return Facts(**{**given, **changes})
+    return ClusterReport(**{**given, **changes})
 
 
-def faults(given: Facts) -> list[Finding]:
+def faults(given: ClusterReport) -> list[Finding]:
     return [each for each in diagnose(given) if each.severity in (Severity.WARN, Severity.FAIL)]
 
 
-def only(given: Facts) -> Finding:
+def only(given: ClusterReport) -> Finding:
     """The one fault that there is."""
     found = faults(given)
     assert len(found) == 1, found
@@ -110,7 +110,7 @@ def only(given: Facts) -> Finding:
     return found[0]
 
 
-def with_check(**changes: Any) -> Facts:
+def with_check(**changes: Any) -> ClusterReport:
     """Node c3 finds something else."""
     return facts(node("a1"), node("b2"), node("c3", check=check("c3", **changes)))
 
@@ -141,7 +141,7 @@ def test_a_cluster_without_a_fault_has_none() -> None:
 # --- nodes and links -------------------------------------------------------------------------
 
 
-def seen_from(reach: Reach, problem: str, *, state: str = "away") -> Facts:
+def seen_from(reach: Reach, problem: str, *, state: str = "away") -> ClusterReport:
     """Node c3 as the probes of both others end."""
     others = {name: next(each for each in ("a1", "b2") if each != name) for name in ("a1", "b2")}
     shown = [
@@ -412,6 +412,6 @@ def test_a_report_of_another_release_is_read_as_far_as_it_is_known() -> None:
         "issuers": [],
         "x": 1,
     }
-    assert diagnose(parse_facts(report, {}, {}))
+    assert diagnose(parse_report(report, {}, {}))
     with pytest.raises(LookupError):
-        parse_facts({"node": "a1"}, {}, {})
+        parse_report({"node": "a1"}, {}, {})

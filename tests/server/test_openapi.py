@@ -36,7 +36,7 @@ def test_every_operation_is_routed() -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route["name"])
 def test_an_operation_says_what_it_needs_and_returns(route: dict[str, Any]) -> None:
     operation = server.openapi()["paths"][route["path"]][route["method"].lower()]
-    needed = {"open": [], "message": [{"read": []}, {}]}
+    needed = {"open": [], "message": [{"read": []}, {}], "node": [{"manage": []}]}
     assert operation["security"] == needed.get(route["access"], [{route["access"]: []}])
     assert {each["name"] for each in operation["parameters"]} == {
         each["name"] for each in route["parameters"]

@@ -53,13 +53,13 @@ def doctor(as_json: bool, **where: Any) -> int:
 
 def _examine(client: NodeClient) -> tuple[list[Finding], dict[str, Any]]:
     """The findings, and which cluster and node they are of. Raises ConnectionFailed, NodeRefused."""
-    from depthcache.cluster.diagnosis import diagnose, parse_facts
+    from depthcache.cluster.diagnosis import diagnose, parse_report
     from depthcache.errors import UsageError
 
     answered, report, before = _ask(client)
     status = answered.ask("GET", "")
     try:
-        facts = parse_facts(report, status, _try_from_here(answered, report))
+        facts = parse_report(report, status, _try_from_here(answered, report))
         findings = [*before, *diagnose(facts)]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(

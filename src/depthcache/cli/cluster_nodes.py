@@ -22,7 +22,7 @@ class AnyNode:
     """
 
     def __init__(
-        self, client: NodeClient, *, on_change: Callable[[str, str], None] = lambda *_: None
+        self, client: NodeClient, *, on_change: Callable[[str, str], None] = lambda _url, _why: None
     ) -> None:
         """`on_change`: another node is asked from now on; gets its URL, and why the one before was left."""
         self.client: NodeClient = client

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from depthcache.cluster.probing import Port, Probe, Reach
 from depthcache.doctor.finding import Finding, Severity
 from depthcache.foreign_text import clean
 
-__all__ = ["Facts", "diagnose", "parse_facts"]
+__all__ = ["ClusterReport", "diagnose", "parse_report"]
 
 _SHORT = 8
 _MOST_LINKS, _MOST_NAMED = 20, 5
@@ -39,7 +39,7 @@ Found = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ClusterReport:
     """The facts of a cluster.
 
     Attributes:
@@ -78,9 +78,9 @@ class Facts:
         return not node.get("check") and bool(tries) and not any(each.is_up for each in tries)
 
 
-def parse_facts(report: Found, status: Found, here: Mapping[str, Sequence[Probe]]) -> Facts:
+def parse_report(report: Found, status: Found, here: Mapping[str, Sequence[Probe]]) -> ClusterReport:
     """The facts in what a node answered. Raises LookupError, TypeError if that is no report."""
-    return Facts(
+    return ClusterReport(
         asked=report["node"],
         at_ms=float(report["at_ms"]),
         nodes=list(report["nodes"]),
@@ -92,7 +92,7 @@ def parse_facts(report: Found, status: Found, here: Mapping[str, Sequence[Probe]
     )
 
 
-def diagnose(facts: Facts) -> list[Finding]:
+def diagnose(facts: ClusterReport) -> list[Finding]:
     """All findings, in the order of the checks."""
     links = _links(facts)
     parts = (
@@ -131,7 +131,7 @@ class _Link:
         return self.probe.reach is Reach.REACHED
 
 
-def _links(facts: Facts) -> list[_Link]:
+def _links(facts: ClusterReport) -> list[_Link]:
     found: list[_Link] = []
     for source, check in facts.checks.items():
         for peer in check.get("peers", ()):
@@ -143,7 +143,7 @@ def _links(facts: Facts) -> list[_Link]:
     return found
 
 
-def _nodes(facts: Facts, links: Sequence[_Link]) -> Iterator[Finding]:
+def _nodes(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
     up = [each for each in facts.members if each["state"] in _UP]
     if len(up) == len(facts.members):
         words = "1 node is up" if len(up) == 1 else f"all {len(up)} nodes are up"
@@ -175,7 +175,7 @@ def _nodes(facts: Facts, links: Sequence[_Link]) -> Iterator[Finding]:
             severity = Severity.WARN if is_old else Severity.FAIL
             yield Finding(check, severity, f"{state}, but not checked: {problem}", advice)
     for node in facts.members:
-        unreadable = (node.get("check") or {}).get("unreadable_messages", 0)
+        unreadable = int(_part(node, "check").get("unreadable_messages", 0))
         if unreadable:
             words = f"{unreadable:,} messages of other nodes could not be read since it started"
             advice = "releases that are too far apart do this: replace the older nodes"
@@ -221,7 +221,7 @@ def _why_away(probes: Sequence[Probe]) -> tuple[str, str]:
     )
 
 
-def _pairs(facts: Facts, links: Sequence[_Link]) -> Iterator[Finding]:
+def _pairs(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
     """Every node tried every other one. A node that nobody reaches is no fault of its links."""
     lost = {each["id"] for each in facts.members if facts.is_lost(each, links)}
     counted = [each for each in links if each.target not in lost]
@@ -250,7 +250,7 @@ def _pairs(facts: Facts, links: Sequence[_Link]) -> Iterator[Finding]:
         yield Finding("links", Severity.FAIL, f"{len(down) - _MOST_LINKS:,} more links fail")
 
 
-def _from_here(facts: Facts, links: Sequence[_Link]) -> Iterator[Finding]:
+def _from_here(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
     """What can be reached from where the command runs: readers need one port of each node."""
     lost = {each["id"] for each in facts.members if each["state"] not in _UP or facts.is_lost(each, links)}
     tried = [(node, each) for node, probes in facts.here.items() for each in probes if node not in lost]
@@ -271,7 +271,7 @@ def _from_here(facts: Facts, links: Sequence[_Link]) -> Iterator[Finding]:
         yield Finding("from here", Severity.INFO, words)
 
 
-def _versions(facts: Facts) -> Iterator[Finding]:
+def _versions(facts: ClusterReport) -> Iterator[Finding]:
     found: dict[str, list[str]] = {}
     for node, check in facts.checks.items():
         found.setdefault(clean(check.get("version", "unknown")), []).append(node)
@@ -286,7 +286,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
 # --- clocks ------------------------------------------------------------------------------------
 
 
-def _clocks(facts: Facts) -> Iterator[Finding]:
+def _clocks(facts: ClusterReport) -> Iterator[Finding]:
     clocks = {each["id"]: each["clock"] for each in facts.members if each.get("clock")}
     worst, last = Severity.OK, ""
     for node, clock in clocks.items():
@@ -304,7 +304,7 @@ def _clocks(facts: Facts) -> Iterator[Finding]:
         last += _seconds(clock["error_ms"], sign=False)
         yield Finding("clocks", Severity.OK, f"furthest apart is {_name(node)}: {last}")
     for node, check in facts.checks.items():
-        for exchange, clock in check.get("exchange", {}).get("clocks", {}).items():
+        for exchange, clock in _part(check, "exchange").get("clocks", {}).items():
             offset, error = float(clock["offset_ms"]), float(clock["error_ms"])
             if abs(offset) - error > _CLOCK_WARN_MS:
                 words = f"the exchange's clock is {_seconds(offset)} it, within {_seconds(error, sign=False)}"
@@ -316,10 +316,10 @@ def _clocks(facts: Facts) -> Iterator[Finding]:
 # --- certificates and tokens -------------------------------------------------------------------
 
 
-def _certificates(facts: Facts) -> Iterator[Finding]:
+def _certificates(facts: ClusterReport) -> Iterator[Finding]:
     ends: dict[str, float] = {}
     for node, check in facts.checks.items():
-        given = check.get("certificates") or {}
+        given = _part(check, "certificates")
         if "until_ms" not in given:
             continue
         ends[node] = left_ms = float(given["until_ms"]) - facts.at_ms
@@ -340,11 +340,11 @@ def _certificates(facts: Facts) -> Iterator[Finding]:
         yield Finding("certificates", Severity.OK, f"{words}{_span(min(ends.values()))}")
 
 
-def _authorities(facts: Facts) -> Iterator[Finding]:
+def _authorities(facts: ClusterReport) -> Iterator[Finding]:
     known = {
         each["hash"]: float(each["until_ms"])
         for check in facts.checks.values()
-        for each in (check.get("certificates") or {}).get("authorities", ())
+        for each in _part(check, "certificates").get("authorities", ())
     }
     if not known:
         return
@@ -381,7 +381,7 @@ def _authorities(facts: Facts) -> Iterator[Finding]:
         yield Finding("authority's key", Severity.OK, f"on {_named(having)}")
 
 
-def _tokens(facts: Facts) -> Iterator[Finding]:
+def _tokens(facts: ClusterReport) -> Iterator[Finding]:
     is_fine = bool(facts.tokens)
     for role in ("read", "manage", "exchange"):
         mine = [each for each in facts.tokens if each["role"] == role]
@@ -413,10 +413,10 @@ def _tokens(facts: Facts) -> Iterator[Finding]:
 # --- the exchange ------------------------------------------------------------------------------
 
 
-def _weight(facts: Facts) -> Iterator[Finding]:
+def _weight(facts: ClusterReport) -> Iterator[Finding]:
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for node, check in facts.checks.items():
-        for pool in check.get("exchange", {}).get("pools", ()):
+        for pool in _part(check, "exchange").get("pools", ()):
             row = rows.setdefault(
                 (clean(check.get("egress", "")), clean(pool["pool"])),
                 {"nodes": [], "used": 0, "limit": int(pool["limit"]), "stopped_s": 0.0},
@@ -449,10 +449,10 @@ def _weight(facts: Facts) -> Iterator[Finding]:
         yield Finding("egress", Severity.INFO, words, advice)
 
 
-def _exchange(facts: Facts) -> Iterator[Finding]:
+def _exchange(facts: ClusterReport) -> Iterator[Finding]:
     opened, closed = Counter[str](), 0
     for node, check in facts.checks.items():
-        for exchange, each in check.get("exchange", {}).get("connections", {}).items():
+        for exchange, each in _part(check, "exchange").get("connections", {}).items():
             opened[clean(exchange)] += int(each["open"])
             down = int(each["connections"]) - int(each["open"])
             if down:
@@ -468,12 +468,12 @@ def _exchange(facts: Facts) -> Iterator[Finding]:
 # --- machines ----------------------------------------------------------------------------------
 
 
-def _disks(facts: Facts) -> Iterator[Finding]:
+def _disks(facts: ClusterReport) -> Iterator[Finding]:
     free: list[int] = []
     syncs: list[float] = []
     is_fine = True
     for node, check in facts.checks.items():
-        disk, name = check.get("disk") or {}, f"disk of {_name(node)}"
+        disk, name = _part(check, "disk"), f"disk of {_name(node)}"
         faults: list[tuple[Severity, str, str]] = []
         if disk.get("problem"):
             advice = "changes of the cluster are not safe on this node: mend the disk, or remove the node"
@@ -512,10 +512,10 @@ def _disks(facts: Facts) -> Iterator[Finding]:
         yield Finding("disks", Severity.OK, words)
 
 
-def _limits(facts: Facts) -> Iterator[Finding]:
+def _limits(facts: ClusterReport) -> Iterator[Finding]:
     is_fine, least = True, 0
     for node, check in facts.checks.items():
-        limits = check.get("limits") or {}
+        limits = _part(check, "limits")
         most, used = limits.get("descriptors"), limits.get("descriptors_used")
         if most is not None and used is not None:
             needed = 2 * int(used) + _DESCRIPTORS_SPARE
@@ -526,7 +526,7 @@ def _limits(facts: Facts) -> Iterator[Finding]:
                 advice = "raise the limit (`ulimit -n`, LimitNOFILE= of systemd), and restart the node"
                 yield Finding(f"descriptors of {_name(node)}", severity, words, advice)
             least = min(least or int(most), int(most))
-        memory, replicas = _memory(check), int((check.get("replicas") or {}).get("all", 0))
+        memory, replicas = _memory(check), int(_part(check, "replicas").get("all", 0))
         if memory is not None and memory[1] < memory[0] // 4:
             is_fine = False
             words = f"{_bytes(memory[0])} used with {replicas:,} books, {_bytes(memory[1])} left"
@@ -538,7 +538,7 @@ def _limits(facts: Facts) -> Iterator[Finding]:
 
 
 def _memory(check: Found) -> tuple[int, int] | None:
-    limits = check.get("limits") or {}
+    limits = _part(check, "limits")
     if "memory_used_bytes" not in limits or "memory_free_bytes" not in limits:
         return None
     return int(limits["memory_used_bytes"]), int(limits["memory_free_bytes"])
@@ -547,7 +547,7 @@ def _memory(check: Found) -> tuple[int, int] | None:
 # --- books -------------------------------------------------------------------------------------
 
 
-def _books(facts: Facts) -> Iterator[Finding]:
+def _books(facts: ClusterReport) -> Iterator[Finding]:
     books, possible = facts.status.get("books", ()), _possible(facts)
     lacking = [each for each in books if int(each["synced"]) < min(int(each["replicas"]), possible)]
     lost = [each for each in lacking if int(each["synced"]) == 0]
@@ -566,7 +566,7 @@ def _books(facts: Facts) -> Iterator[Finding]:
         yield Finding("books", Severity.INFO, "the cluster keeps none yet")
 
 
-def _capacity(facts: Facts) -> Iterator[Finding]:
+def _capacity(facts: ClusterReport) -> Iterator[Finding]:
     books, possible = facts.status.get("books", ()), _possible(facts)
     few = [each for each in books if int(each["replicas"]) > possible]
     single = [each for each in books if int(each["replicas"]) == 1]
@@ -596,18 +596,18 @@ def _capacity(facts: Facts) -> Iterator[Finding]:
         yield Finding("capacity", Severity.OK, f"{copies:,} replicas on 1 node")
 
 
-def _too_small(facts: Facts, after: int) -> list[str]:
+def _too_small(facts: ClusterReport, after: int) -> list[str]:
     """The nodes whose memory is too small for so many books, judged by what each takes now."""
     found: list[str] = []
     for node, check in facts.checks.items():
-        memory, held = _memory(check), int((check.get("replicas") or {}).get("all", 0))
+        memory, held = _memory(check), int(_part(check, "replicas").get("all", 0))
         if memory is not None and held >= 100 and after > held:
             more = memory[0] / held * (after - held)
             found += [node] if more > memory[1] else []
     return found
 
 
-def _zones(facts: Facts) -> Iterator[Finding]:
+def _zones(facts: ClusterReport) -> Iterator[Finding]:
     nodes = {
         each["id"]: clean(each.get("zone") or "")
         for each in facts.status.get("nodes", ())
@@ -646,7 +646,13 @@ def _shares_zone(book: Found, nodes: Mapping[str, str], zones: int) -> bool:
 # --- words -------------------------------------------------------------------------------------
 
 
-def _possible(facts: Facts) -> int:
+def _part(found: Found, name: str) -> Found:
+    """An object inside another one; empty if a node did not send it."""
+    part: Any = found.get(name)
+    return cast("dict[str, Any]", part) if isinstance(part, dict) else {}
+
+
+def _possible(facts: ClusterReport) -> int:
     """How many nodes may hold a book."""
     return max(1, sum(each["state"] in ("alive", "suspect") for each in facts.members))
 

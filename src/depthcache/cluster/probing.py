@@ -151,8 +151,9 @@ async def _try(made: Probe, context: ssl.SSLContext | None, node: str, timeout_s
 
 def _other_node(writer: asyncio.StreamWriter, node: str) -> str:
     """What is wrong if the certificate names another node; empty if it does not."""
-    subject: Any = (writer.get_extra_info("peercert") or {}).get("subject", ())
-    names = dict(cast("tuple[tuple[str, str], ...]", tuple(entry[0] for entry in subject)))
+    certificate: Any = writer.get_extra_info("peercert")
+    subject = cast("dict[str, Any]", certificate or {}).get("subject", ())
+    names: dict[str, str] = dict(entry[0] for entry in subject)
     found = clean(names.get("commonName", "no name"))
     return "" if found == node else f"another node answers there: {found}"
 

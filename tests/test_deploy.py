@@ -7,12 +7,18 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tomllib
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import depthcache
 from depthcache.cli import cli
@@ -45,7 +51,11 @@ def of(name: str) -> list[str]:
 def copied() -> set[str]:
     """What the Dockerfile copies from the checkout."""
     return {
-        source for rest in of("COPY") if not rest.startswith("--from") for source in shlex.split(rest)[:-1]
+        source
+        for rest in of("COPY")
+        if not rest.startswith("--from")
+        for source in shlex.split(rest)[:-1]
+        if not source.startswith("--chmod=")
     }
 
 
@@ -69,11 +79,12 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_image_has_a_python_and_a_rust_that_the_package_supports() -> None:
-    chosen = dict(rest.split("=") for rest in of("ARG"))
+    chosen = dict(rest.split("=") for rest in of("ARG") if "=" in rest)
     assert f"Programming Language :: Python :: {chosen['PYTHON']}" in PROJECT["project"]["classifiers"]
     assert version(chosen["RUST"]) >= version(CARGO["workspace"]["package"]["rust-version"])
     for base in of("FROM"):
         assert re.fullmatch(r"(python:\$\{PYTHON\}|rust:\$\{RUST\})-slim-\$\{DEBIAN\}( AS \w+)?", base), base
+    assert not any("amd64" in rest or "x86" in rest for _, rest in DOCKERFILE), "it builds for arm64, too"
 
 
 def test_the_build_gets_everything_that_it_needs_and_nothing_else() -> None:
@@ -81,6 +92,7 @@ def test_the_build_gets_everything_that_it_needs_and_nothing_else() -> None:
     needed = {"pyproject.toml", "Cargo.toml", "Cargo.lock", project["readme"], *project["license-files"]}
     needed |= {maturin["python-source"], Path(maturin["manifest-path"]).parts[0]}
     needed |= {Path(member).parts[0] for member in CARGO["workspace"]["members"]}
+    needed |= {"deploy/constraints.txt", "deploy/healthz.py"}
     assert copied() == needed
     assert [source for source in copied() if not (ROOT / source).exists()] == []
 
@@ -98,6 +110,8 @@ def test_only_what_is_copied_reaches_the_builder() -> None:
 def test_the_image_is_what_its_page_says() -> None:
     last = DOCKERFILE[max(at for at, (name, _) in enumerate(DOCKERFILE) if name == "FROM") :]
     final = dict(last)
+    assert "apt-get" not in final["RUN"], "no compiler"
+    assert "HEALTHCHECK" not in final, "each command is healthy in a different way"
     assert f"The image runs as user {final['USER']}, not as root" in PAGE
     assert f"--uid {final['USER']}" in final["RUN"]
     assert final["ENTRYPOINT"] == '["depthcache"]'
@@ -105,9 +119,64 @@ def test_the_image_is_what_its_page_says() -> None:
     assert f"mount on `{final['VOLUME']}`" in PAGE
     assert final["WORKDIR"] == final["VOLUME"], "`--out .` of the page is the volume"
     assert final["STOPSIGNAL"] == "SIGTERM"
-    extras = {extra for rest in of("RUN") for extra in re.findall(r'"\.\[(\w+)\]"', rest)}
-    assert extras
-    assert extras <= set(PROJECT["project"]["optional-dependencies"])
+    assert set(extras()) == {"cluster", "prometheus"}
+    assert set(extras()) <= set(PROJECT["project"]["optional-dependencies"])
+
+
+def extras() -> list[str]:
+    """Those that the image installs."""
+    [found] = [found[1] for rest in of("RUN") if (found := re.search(r"\.whl\)\[([\w,]+)\]", rest))]
+    return found.split(",")
+
+
+def test_the_image_installs_what_the_package_needs_in_pinned_versions() -> None:
+    lines = (ROOT / "deploy" / "constraints.txt").read_text("utf-8").splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    needed = list(PROJECT["project"]["dependencies"])
+    for extra in extras():
+        needed += PROJECT["project"]["optional-dependencies"][extra]
+    for requirement in map(Requirement, needed):
+        assert requirement.name in pinned, requirement.name
+        assert requirement.specifier.contains(pinned[requirement.name]), requirement
+    assert {*closure(needed)} == {*pinned}, "those of the dependencies, too, and nothing else"
+    [install] = [rest for rest in of("RUN") if "pip --python" in rest]
+    assert "--only-binary=:all: --constraint /constraints.txt" in install
+
+
+def closure(needed: Sequence[str], *, python: str = "3.13") -> Iterator[str]:
+    """The names of packages, and of all that they need on Linux with this version of Python."""
+    place = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
+    place |= {"sys_platform": "linux", "platform_system": "Linux"}
+    open_ones, seen = [Requirement(each) for each in needed], set[str]()
+    while open_ones:
+        one = open_ones.pop()
+        name = canonicalize_name(one.name)
+        if one.marker is not None and not one.marker.evaluate({**place, "extra": ""}):
+            continue
+        if name not in seen:
+            seen.add(name)
+            yield name
+            open_ones += map(Requirement, metadata.requires(name) or ())
+
+
+def test_the_image_keeps_data_where_only_its_user_may_look() -> None:
+    last = DOCKERFILE[max(at for at, (name, _) in enumerate(DOCKERFILE) if name == "FROM") :]
+    [made] = [rest for name, rest in last if name == "RUN"]
+    assert "install --directory --mode=700 --owner=depthcache --group=depthcache /data /secrets" in made
+    [variables] = [rest for name, rest in last if name == "ENV"]
+    found = dict(word.split("=") for word in variables.split())
+    assert found["XDG_DATA_HOME"] == "/data", "commands find the node of the container"
+
+
+def test_hadolint_finds_nothing_wrong_with_the_image() -> None:
+    hadolint = Path(sys.executable).parent / "hadolint"
+    if not hadolint.exists():
+        pytest.skip("hadolint is not here: the file is read by a parser of these tests alone")
+    ran = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
+    planted = (ROOT / "Dockerfile").read_text("utf-8").replace("USER 10001", "USER root\nCMD true")
+    ran = subprocess.run([hadolint, "-"], input=planted, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
 
 
 def test_a_program_of_ones_own_keeps_what_the_image_sets() -> None:

@@ -250,9 +250,13 @@ async def reader(found: Release) -> AsyncIterator[None]:
         log.close()
 
 
-@pytest.mark.parametrize("keeps", [True, False], ids=["volumes", "ephemeral"])
-async def test_no_read_fails_while_all_pods_are_replaced(folder: Path, keeps: bool) -> None:
-    async with release(folder, "default" if keeps else "ephemeral") as (found, session):
+@pytest.mark.parametrize(
+    ("values", "keeps"),
+    [("default", True), ("ephemeral", False), ("ephemeral", True)],
+    ids=["volumes", "ephemeral", "only the container"],
+)
+async def test_no_read_fails_while_all_pods_are_replaced(folder: Path, values: str, keeps: bool) -> None:
+    async with release(folder, values) as (found, session):
         before = {each["id"] for each in (await found.status())["nodes"]}
         reading = asyncio.create_task(found.read_on(session))
         async with reader(found):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
@@ -15,6 +14,7 @@ import pytest
 from depthcache import blocking, server, simulator
 from depthcache.cli import cli
 from depthcache.cli.service_manager import notify
+from depthcache.cluster.data_folder import DEFAULT_NODE_PORT, DEFAULT_PORT
 from depthcache.server import ServerConfig
 from depthcache.server.config import PREFIX, from_environment
 from depthcache.server.config_file import read_serve_file
@@ -25,8 +25,7 @@ ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
 UNIT = (DEPLOY / "depthcache-serve.service").read_text("utf-8")
 PAGE = (ROOT / "docs" / "how-to" / "serve.md").read_text("utf-8")
-IMAGE = instructions((DEPLOY / "serve.Dockerfile").read_text("utf-8"))
-OF_IMAGE = dict(IMAGE)
+IMAGE = instructions((ROOT / "Dockerfile").read_text("utf-8"))
 
 
 def test_the_command_of_the_unit_would_start(tmp_path: Path) -> None:
@@ -106,49 +105,38 @@ def test_serve_tells_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None:
 
 
 def test_the_image_serves_beyond_the_container_with_tls_and_no_secret() -> None:
-    assert IMAGE[0] == ("FROM", "depthcache")
-    assert [name for name, _ in IMAGE if name in ("USER", "COPY", "ADD", "RUN")] == [], "the user stays"
-    variables = dict(word.split("=") for word in OF_IMAGE["ENV"].split())
-    assert all(name.startswith(PREFIX) for name in variables)
+    last = IMAGE[max(at for at, (name, _) in enumerate(IMAGE) if name == "FROM") :]
+    of_image = dict(last)
+    every = dict(word.split("=") for word in of_image["ENV"].split())
+    variables = {name: value for name, value in every.items() if name.startswith(PREFIX)}
     given = from_environment(variables)
     config = ServerConfig(**given)
-    assert (config.is_tls, config.is_loopback, str(config.data_dir)) == (True, False, "/data")
-    assert int(OF_IMAGE["EXPOSE"]) == config.port
+    assert (config.is_tls, config.is_loopback, str(config.data_dir)) == (True, False, of_image["VOLUME"])
+    assert config.port == DEFAULT_PORT
+    assert list(map(int, of_image["EXPOSE"].split())) == [DEFAULT_PORT, DEFAULT_NODE_PORT]
     assert not {"read_token", "admin_token"} & set(given)
-    command = json.loads(OF_IMAGE["ENTRYPOINT"]) + json.loads(OF_IMAGE["CMD"])
-    assert command[0] == "depthcache"
-    assert cli.commands[command[1]].make_context(command[1], command[2:]).params["symbols"] == ("BTCUSDT",)
-    lines = (DEPLOY / "serve.Dockerfile").read_text("utf-8").splitlines()
-    for line in (line.removeprefix("#").strip() for line in lines):
-        if line.startswith("docker "):
-            assert line in PAGE
-
-
-def health() -> list[str]:
-    """The command of the health check, of this interpreter."""
-    [_, *arguments] = json.loads(OF_IMAGE["HEALTHCHECK"].partition("CMD ")[2])
-    return [sys.executable, *arguments]
+    commands = [line for line in PAGE.splitlines() if "docker run" in line]
+    assert commands
+    for line in commands:
+        assert " depthcache serve " in line, "the image, and the command"
+        words = line.split(" depthcache ")[1].split()
+        context = cli.commands[words[0]].make_context(words[0], words[1:])
+        assert context.params["symbols"] == ("BTCUSDT", "ETHUSDT")
+        assert "--health-cmd healthz" in line
 
 
 @pytest.mark.slow
 def test_the_health_check_asks_the_server(tmp_path: Path) -> None:
+    program = [sys.executable, str(DEPLOY / "healthz.py")]
     with (
         simulator.serve(seed=3) as exchange,
         blocking.connect("binance.com", [], settings=exchange.settings) as books,
     ):
         config = ServerConfig(port=0, data_dir=tmp_path, tls=True)
         with server.serve(books, config) as running_server:
-            [python, flag, code] = health()
-            code = code.replace("42081", str(running_server.port))
-            assert subprocess.run([python, flag, code], check=False).returncode == 0
-        gone = subprocess.run([python, flag, code], check=False, capture_output=True)
-        assert gone.returncode == 1
-
-
-def test_hadolint_finds_nothing_wrong_with_the_image() -> None:
-    hadolint = shutil.which("hadolint")
-    if hadolint is None:
-        pytest.skip("hadolint is not on this machine: the file is read by a parser of these tests alone")
-    command = [hadolint, str(DEPLOY / "serve.Dockerfile")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
+            port = str(running_server.port)
+            assert subprocess.run([*program, port], check=False).returncode == 0
+            unknown = subprocess.run([*program, port, "/nothing"], check=False, capture_output=True)
+            assert (unknown.returncode, b"status 40" in unknown.stdout) == (1, True)
+        gone = subprocess.run([*program, port], check=False, capture_output=True)
+        assert (gone.returncode, gone.stdout.startswith(b"no answer on port")) == (1, True)

@@ -14,8 +14,13 @@ import kubernetes_validate
 import pytest
 
 from depthcache import venues
+from depthcache.cli import cli
+from depthcache.cluster.data_folder import NodeOptions
+from depthcache.cluster.given_peers import parse_peer
+from depthcache.server import ServerConfig
 from tests.support.charts import (
     CHART,
+    NAMESPACE,
     RELEASE,
     VALUE_FILES,
     defaults,
@@ -324,6 +329,34 @@ def test_another_number_of_nodes_restarts_no_pod() -> None:
 def arguments(name: str, *options: str) -> list[str]:
     [container] = of_kind(rendered(name, *options), "StatefulSet")["spec"]["template"]["spec"]["containers"]
     return list(container["args"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_the_commands_of_the_pods_are_those_of_the_program(name: str) -> None:
+    commands: Any = cli.commands["cluster"]
+    group, start, *words = arguments(name)
+    values = values_of(name)
+    assert (group, start) == ("cluster", "start")
+    found = commands.commands[start].make_context(start, words).params
+    NodeOptions(
+        listen=found["listen"], hosts=tuple(each.replace("$(POD_NAME)", "a-0") for each in found["hosts"])
+    )
+    headless = f"{of_kind(rendered(name), 'StatefulSet')['spec']['serviceName']}.{NAMESPACE}.svc"
+    assert found["hosts"][0] == f"$(POD_NAME).{headless}"
+    nodes, *others = map(parse_peer, found["peers"])
+    assert nodes == f"{headless}:{values['ports']['nodes']}"
+    assert others == values["node"]["extraPeers"]
+    assert (found["depth"], found["capacity"]) == (values["node"]["depth"], values["node"]["capacity"])
+    ServerConfig(
+        compat_listen=found["compat_listen"],
+        compat_allow=found["compat_allow"],
+        access_log=found["access_log"],
+    )
+    spec = of_kind(rendered(name), "StatefulSet")["spec"]["template"]["spec"]
+    _, _, hook, *words = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    drain = commands.commands[hook].make_context(hook, words).params
+    assert (drain["is_self"], drain["data_dir"]) == (True, found["data_dir"])
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import pytest
 
 from depthcache import venues
 from depthcache.cli import cli
+from depthcache.cluster import shared_secrets
 from depthcache.cluster.data_folder import NodeOptions
 from depthcache.cluster.given_peers import parse_peer
 from depthcache.server import ServerConfig
@@ -501,3 +502,28 @@ def test_the_job_sees_two_files_of_the_secret_alone() -> None:
     assert "Job" not in pods(rendered("default")), "there are no books to add"
     script = of_kind(objects, "ConfigMap")["metadata"]
     assert "annotations" not in script, "it is there before the job"
+
+
+def test_tokens_of_a_secret_are_what_a_header_takes(tmp_path: Path) -> None:
+    secrets = shared_secrets.make(tmp_path / "made")
+    for name, token in secrets.tokens.items():
+        # The operator of Prometheus does not strip a line end, and then no scrape works.
+        assert (tmp_path / "made" / f"{name}.token").read_text() == token
+    assert shared_secrets.read(tmp_path / "made") == secrets
+
+
+@pytest.mark.slow
+def test_the_monitor_asks_as_nodes_answer() -> None:
+    objects = rendered("production")
+    [endpoint] = of_kind(objects, "ServiceMonitor")["spec"]["endpoints"]
+    selected = of_kind(objects, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
+    services = [each for each in objects if each["kind"] == "Service"]
+    [service] = [each for each in services if selected.items() <= each["metadata"]["labels"].items()]
+    assert service["spec"]["publishNotReadyAddresses"] is True, "metrics say why a pod is not ready"
+    assert endpoint["port"] in {each["name"] for each in service["spec"]["ports"]}
+    assert f"--host={endpoint['tlsConfig']['serverName']}" in arguments("production"), (
+        "the certificate has it"
+    )
+    keys = {endpoint["authorization"]["credentials"]["key"], endpoint["tlsConfig"]["ca"]["secret"]["key"]}
+    assert keys <= set(shared_secrets.SECRET_FILES)
+    assert all(each["kind"] != "ServiceMonitor" for each in rendered("default"))

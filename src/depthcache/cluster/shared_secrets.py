@@ -176,7 +176,9 @@ def _write(given: SharedSecrets) -> None:
     content = {
         _CERTIFICATE: authority.certificate,
         _KEY: authority.key,
-        **{f"{name}.token": f"{secret}\n" for name, secret in given.tokens.items()},
+        # No line end: the Prometheus operator puts a token of a Secret into a header as it is
+        # (prometheus-operator#3277).
+        **{f"{name}.token": secret for name, secret in given.tokens.items()},
         _CLUSTER: f"{given.cluster}\n",
     }
     is_new = not path.exists()

@@ -42,7 +42,7 @@ VALID = {"secretName": "books-cluster"}
 
 def judged(values: Mapping[str, Any]) -> list[str]:
     """What the schema says against values: the path of each, and why."""
-    validator = jsonschema.Draft202012Validator(SCHEMA)
+    validator = jsonschema.Draft7Validator(SCHEMA)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(values)]
 
 
@@ -51,7 +51,7 @@ def judged(values: Mapping[str, Any]) -> list[str]:
 
 def test_there_are_five_value_files_and_each_suits_the_schema() -> None:
     assert NAMES == ["default", "ephemeral", "large", "private", "production"]
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
     assert judged(DEFAULTS) == []
     for name in NAMES:
         assert judged(values_of(name)) == [], name
@@ -141,7 +141,7 @@ def test_helm_refuses_what_the_schema_refuses() -> None:
 
 
 def test_every_symbol_and_exchange_of_the_client_is_taken() -> None:
-    book = SCHEMA["$defs"]["book"]["properties"]
+    book = SCHEMA["definitions"]["book"]["properties"]
     for name in venues.names():
         assert re.search(book["exchange"]["pattern"], name), name
     for symbol in ("BTCUSDT", "1000SATSUSDT", "BTCUSD_PERP", "BTC-261225-100000-C", "币安人生USDT"):
@@ -178,7 +178,7 @@ def test_every_value_of_the_templates_is_in_the_schema_and_has_a_default() -> No
             assert name in values, f"{path} has no default"
             place, values = place["properties"][name], values[name]
             if "$ref" in place:
-                place = SCHEMA["$defs"][place["$ref"].rpartition("/")[2]]
+                place = SCHEMA["definitions"][place["$ref"].rpartition("/")[2]]
 
 
 def test_every_value_is_used_and_every_one_of_the_schema_is_in_values_yaml() -> None:

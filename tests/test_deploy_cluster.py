@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 import yaml
 
 import depthcache
 from depthcache.cli import cli
+from depthcache.cluster.node_metrics import NodeMetrics
 from depthcache.cluster.shared_secrets import SECRET_FILES
+from tests.support.charts import RELEASE, defaults, merged, schema
 from tests.test_deploy import instructions, options
+from tests.test_docs import BLOCK
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -179,3 +183,59 @@ def test_a_parser_of_the_compose_specification_takes_the_file_and_notices_a_typo
         wrong["services"]["node-1"] |= change
         with pytest.raises(ValueError, match=r".+"):
             read(yaml.safe_dump(wrong)).validate()
+
+
+# --- the pages -----------------------------------------------------------------------------
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / "docs" / "how-to" / page).read_text("utf-8")
+    return [match["code"] for match in BLOCK.finditer(text) if match["language"] == language]
+
+
+def test_the_page_of_machines_shows_the_unit_and_its_options_as_they_are() -> None:
+    [shown] = blocks("machines.md", "ini")
+    assert [line for line in shown.splitlines() if line not in UNIT.splitlines()] == []
+    environment = (DEPLOY / "depthcache-cluster.env").read_text("utf-8").splitlines()
+    [options_shown] = [each for each in blocks("machines.md", "text") if "NODE_OPTIONS" in each]
+    assert options_shown.splitlines() == environment[1:]
+
+
+def test_cloud_init_fetches_every_secret() -> None:
+    [written] = blocks("machines.md", "yaml")
+    files = {each["path"]: each["content"] for each in yaml.safe_load(written)["write_files"]}
+    [script] = [each for path, each in files.items() if path.endswith("setup-depthcache")]
+    [names] = re.findall(r"for name in (.+); do", script)
+    assert tuple(names.split()) == SECRET_FILES
+    ran = subprocess.run(["/bin/sh", "-n"], input=script, text=True, check=False, capture_output=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    [given] = re.findall(r'NODE_OPTIONS="(.+)"', files["/etc/depthcache/cluster.env"])
+    assert parsed(["depthcache", "cluster", "start", *given.split()])["zone"] == "rack1"
+
+
+def test_the_values_of_the_page_of_kubernetes_suit_the_chart() -> None:
+    found = [yaml.safe_load(each) for each in blocks("kubernetes.md", "yaml")]
+    values = [each for each in found if "secretName" in each]
+    assert len(values) == 2
+    for each in values:
+        jsonschema.Draft7Validator(schema()).validate(merged(defaults(), each))
+    [scaled] = [each for each in found if each.get("kind") == "ScaledObject"]
+    assert scaled["spec"]["scaleTargetRef"]["name"] == f"{RELEASE}-depthcache"
+    [trigger] = scaled["spec"]["triggers"]
+    metric = re.search(r"depthcache_\w+", trigger["metadata"]["query"])
+    assert metric is not None
+    assert metric[0] in NodeMetrics().text(nodes=(), replicas={}, wanted=0)
+    [program] = [each for each in found if "env" in each]
+    keys = {each["valueFrom"]["secretKeyRef"]["key"] for each in program["env"] if "valueFrom" in each}
+    keys |= {item["key"] for volume in program["volumes"] for item in volume["secret"]["items"]}
+    assert keys == {"read.token", "authority.pem"}, "no program needs more"
+
+
+def test_the_table_of_the_page_of_kubernetes_names_values_that_exist() -> None:
+    text = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text("utf-8")
+    known, named = defaults(), re.findall(r"`([a-z]+[A-Za-z]*\.[A-Za-z]+)`", text)
+    named = [each for each in named if each.partition(".")[0] in known]
+    assert len(named) > 6
+    for each in named:
+        first, _, second = each.partition(".")
+        assert second in known[first], each

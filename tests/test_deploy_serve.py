@@ -121,7 +121,7 @@ def test_the_image_serves_beyond_the_container_with_tls_and_no_secret() -> None:
         assert " depthcache serve " in line, "the image, and the command"
         words = line.split(" depthcache ")[1].split()
         context = cli.commands[words[0]].make_context(words[0], words[1:])
-        assert context.params["symbols"] == ("BTCUSDT", "ETHUSDT")
+        assert context.params["symbols"] == ("BTCUSDT",)
         assert "--health-cmd healthz" in line
 
 

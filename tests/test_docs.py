@@ -188,7 +188,7 @@ def test_every_other_program_of_a_console_block_is_known_here() -> None:
     extras = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     )
-    others = {"docker", "systemctl", "journalctl", "install", "kubectl", "uvicorn", "git", "cd"}
+    others = {"docker", "systemctl", "journalctl", "install", "kubectl", "helm", "uvicorn", "git", "cd"}
     for words in commands():
         match words[1:] if words[0] == "sudo" else words:
             case ["make", target, *_]:

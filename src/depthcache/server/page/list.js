@@ -25,7 +25,7 @@ export class VirtualList {
     this.active = null;
     this.isResized = true;
     const head = h("div", { role: "row", class: "head line" },
-      columns.map(({ id, title, isNumber }) => h("span", { role: "columnheader", class: `cell ${id}${isNumber ? " number" : ""}` }, title)));
+      columns.map(({ id, title, isNumber }) => h("span", { role: "columnheader", class: `cell ${id}${isNumber ? " number" : ""}` }, title || h("span", { class: "hidden" }, "Actions"))));
     this.body = h("div", { role: "rowgroup", class: "rows" });
     this.scroller = h("div", { class: "scroller", tabindex: "0", role: "grid", "aria-label": label, onkeydown: (event) => this.key(event) },
       h("div", { role: "rowgroup", class: "sticky" }, head), this.body);

@@ -146,6 +146,7 @@ class Session {
 
   #send(path, method, secret, signal, body) {
     const headers = secret === null ? {} : { Authorization: `Bearer ${secret}` };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
     return fetch(path, { method, headers, signal, body, credentials: "omit", redirect: "error", cache: "no-store" });
   }
 }

@@ -273,6 +273,28 @@ def test_many_changes_come_in_parts_of_which_none_is_missing(node: FakeNode, pag
     run(work())
 
 
+def test_what_takes_long_to_read_is_read_more_rarely(
+    node: FakeNode, page: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[float] = []
+
+    def rows() -> list[dict[str, Any]]:
+        if not reads or reads[-1] != page.time.now_s:
+            page.time.now_s += 0.25
+            reads.append(page.time.now_s)
+        return FakeNode.node_rows(node)
+
+    async def work() -> None:
+        await page.look()
+        monkeypatch.setattr(page.overview, "_ask_others", lambda: None)
+        monkeypatch.setattr(node, "node_rows", rows)
+        for _ in range(100):
+            await page.look(0.1)
+
+    run(work())
+    assert 3 <= len(reads) <= 5, "a tenth of 10 s, of a quarter of a second each"
+
+
 def test_removed_books_are_named_once(node: FakeNode, page: Looker) -> None:
     create(node, BTC, ETH)
 

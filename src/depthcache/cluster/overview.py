@@ -42,7 +42,9 @@ AskPeer = Callable[[str, str], Awaitable[bytes | None]]
 _EVERY_NS = 1_000_000_000
 """How often other nodes are asked."""
 _READ_NS = 250_000_000
-"""How often the own view is read again."""
+"""How often the own view is read again, at most."""
+_RESTS = 9
+"""How many times as long as it was read it is then left alone: 5,000 books take 0.2 s (2026-12-01)."""
 _PATIENCE_S = 0.4
 _AT_ONCE = 16
 _TURN = 200
@@ -171,6 +173,7 @@ class Overview:
         self._floor = 0
         """Books that were removed up to this number are forgotten."""
         self._asked_ns = self._read_ns = -_EVERY_NS
+        self._rest_ns = _READ_NS
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._reading = asyncio.Lock()
         self._peers: dict[str, _Peer] = {}
@@ -317,9 +320,11 @@ class Overview:
         if tasks:
             await asyncio.wait(tasks, timeout=self._patience_s)
         async with self._reading:
-            if self._node.now_ns() - self._read_ns >= _READ_NS:
+            began_ns = self._node.now_ns()
+            if began_ns - self._read_ns >= self._rest_ns:
                 await self._read()
                 self._read_ns = self._node.now_ns()
+                self._rest_ns = max(_READ_NS, _RESTS * (self._read_ns - began_ns))
 
     def _ask_others(self) -> None:
         core = self._node.runner.core

@@ -250,7 +250,7 @@ class ClusterView {
     this.fill(this.weight, rows.length === 0 ? [h("li", { class: "muted" }, "No node has asked an exchange yet.")] : rows.map((row) => {
       const used = row.exchange_used ?? row.used;
       const text = `${count(used)} of ${count(row.limit)}`;
-      return h("li", { class: "weight" }, h("span", {}, row.pool, h("span", { class: "exchange" }, row.egress ? ` egress ${row.egress}` : "")), h("span", { class: "number" }, text),
+      return h("li", { class: "weight" }, h("span", { title: row.pool }, row.egress && h("b", { class: "name" }, row.egress), row.pool), h("span", { class: "number" }, text),
         h("meter", { min: "0", max: String(row.limit), high: String(row.limit * 0.8), value: String(used), "aria-label": `${row.pool} ${row.egress}: ${text}` }));
     }));
   }

@@ -44,6 +44,7 @@ class AskedProcess:
             limit=_LINE_BYTES,
             env=dict(environment),
             cwd=ROOT,
+            start_new_session=True,  # Ctrl-C is for the process that asks
         )
         if log is not None:
             log.close()

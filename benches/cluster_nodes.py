@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,20 @@ from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.data_folder import Identity
+from depthcache.cluster.moves import Move
 from depthcache.cluster.running_node import ClusterNode, NodeOptions
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.server import ServerConfig
 
-__all__ = ["CLUSTER", "HOST", "NodeProcess", "Nodes", "free_ports", "prove"]
+__all__ = ["CLUSTER", "HOST", "NodeProcess", "Nodes", "free_ports", "prove", "remember"]
 
 ROOT = Path(__file__).parents[1]
 CLUSTER, HOST = "bench", "127.0.0.1"
 DEADLINE_S = 120.0
 _LOOK_S = 0.05
+HISTORY = 10_000
+"""Moves of books that a node remembers: as many are there before it starts, since they would count as
+growth."""
 
 
 # --- in the process of a node -------------------------------------------------------------------------
@@ -58,6 +63,22 @@ class Looks:
         began_s = time.monotonic()
         await self._node.create_books(exchange, symbols, replicas=replicas, settings=settings)
         return time.monotonic() - began_s
+
+    async def change(self, exchange: str, symbols: Sequence[str], replicas: int) -> None:
+        """Keep books on as many nodes."""
+        await self._node.change_books(exchange, symbols, replicas=replicas)
+
+    async def drain(self, name: str, draining: bool) -> None:
+        """Whether a node is to hold no books."""
+        await self._node.runner.drain(name, draining=draining)
+
+    async def hand_over(self) -> bool:
+        """Let other nodes copy what this one alone has, before its process ends."""
+        return await self._node.hand_over(timeout_s=10.0)
+
+    async def moved(self) -> int:
+        """Books that began, were synced or ended on this node since it started."""
+        return sum(self._node._metrics._moves.values())
 
     async def stop_books(self, exchange: str, symbols: Sequence[str]) -> None:
         """Keep them no longer."""
@@ -302,6 +323,12 @@ def prove(authority: Authority, folder: Path, name: str, host: str = HOST) -> No
     (folder / "authority.pem").write_text(authority.certificate)
     (folder / "node.pem").write_text(issued)
     (folder / "node.key").write_text(key.key)
+
+
+def remember(folder: Path, name: str) -> None:
+    """Write the history of a node that runs for long."""
+    move = Move(0, name, "binance.com", "BTCUSDT", "began", source="exchange", why="created or changed")
+    (folder / "moves.jsonl").write_text("".join(f"{json.dumps(asdict(move))}\n" for _ in range(HISTORY)))
 
 
 def free_ports(count: int) -> list[int]:

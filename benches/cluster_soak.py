@@ -1,6 +1,7 @@
 """A cluster that goes on for long: nodes that come and go, and books that are created and stopped.
 
     python -m benches.cluster_soak --joins 2000 --changes 10000 [--seed 1]
+    python -m benches.cluster_soak --day 24 [--books 500] [--every 180] [--seed 1]
 
 Three whole nodes stay and keep some books. Nodes under new names join them over Zenoh and TLS, some at a
 time, and leave, or are killed and forgotten. Then the three create and stop books of an exchange. What the
@@ -8,7 +9,7 @@ three hold and use must not grow after the first part, and nothing must be left 
 no registered node, no tombstone, no child process.
 
 The nodes that come and go live one after the other in processes that are replaced: after a kill, and after
-some lives.
+some lives. `--day` is `cluster_day`: a cluster that is left alone for hours.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benches import thin_exchange
 from benches.asked_process import AskedProcess
-from benches.cluster_nodes import CLUSTER, HOST, NodeProcess, Nodes, prove
+from benches.cluster_nodes import CLUSTER, HOST, NodeProcess, Nodes, prove, remember
 from benches.growth import grown
 from benches.server_soak import Usage
 from benches.thin_exchange import VENUE, symbols
@@ -38,7 +39,6 @@ from depthcache.cluster.core.members import Node
 from depthcache.cluster.core.node import NodeCore, load
 from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.errors import ChangeNotStored
-from depthcache.cluster.moves import Move
 from depthcache.cluster.runner import NodeRunner, SystemClock
 from depthcache.cluster.wanted_file import WantedFile
 from depthcache.cluster.zenoh_network import ZenohNetwork, ZenohSettings
@@ -67,9 +67,6 @@ MOST_FILES, MOST_THREADS = 2, 8
 MOST_ENTRIES = 4
 JOINS_MB, CHANGES_MB = 6.0, 3.0
 """The same for memory: of a join, 2 to 4 kB stay that no container of a node holds."""
-HISTORY = 10_000
-"""Moves of books that a node remembers: as many are there before it starts, since they would count as
-growth."""
 FIRST_PORT, PORTS = 20_000, 10_000
 """Below those that the system gives to others meanwhile."""
 
@@ -401,23 +398,31 @@ async def soak(
             await nodes.end()
 
 
-def remember(folder: Path, name: str) -> None:
-    """Write the history of a node that runs for long."""
-    move = Move(0, name, VENUE, symbols(1)[0], "began", source="exchange", why="created or changed")
-    (folder / "moves.jsonl").write_text("".join(f"{json.dumps(asdict(move))}\n" for _ in range(HISTORY)))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """1 where anything was left behind."""
     parser = argparse.ArgumentParser(prog="python -m benches.cluster_soak")
     parser.add_argument("--joins", type=int, default=2_000)
     parser.add_argument("--changes", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--day", type=float, metavar="HOURS", help="as `cluster_day`, for so long")
+    parser.add_argument("--books", type=int, default=500, help="of a day")
+    parser.add_argument(
+        "--every", type=float, default=180.0, metavar="SECONDS", help="between two operations"
+    )
     parser.add_argument("--lives", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.lives:
         asyncio.run(_live(options.lives))
         return 0
+    if options.day is not None:
+        from benches.cluster_day import run_day
+
+        print(
+            f"{options.books:,} books x 2 on 3 nodes for {options.day:g} h, seed {options.seed}", flush=True
+        )
+        day = run_day(hours=options.day, books=options.books, every_s=options.every, seed=options.seed)
+        print("\n".join(day.table()))
+        return 1 if day.faults else 0
     print(f"{options.joins:,} joins, {options.changes:,} creates and stops, seed {options.seed}")
     faults = asyncio.run(soak(joins=options.joins, changes=options.changes, seed=options.seed))
     print("\n".join(faults) or "ok")

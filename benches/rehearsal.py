@@ -17,7 +17,8 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 
@@ -28,15 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--json", action="store_true", help="print the result as one object, nothing else")
     options = parser.parse_args(arguments)
-    from tests.cluster.rehearsal import lines, rehearse
-
+    steps = import_module("tests.cluster.rehearsal")  # tests are not type-checked as benchmarks are
     logging.disable(logging.CRITICAL)  # readers that move write many lines; nodes have logs of their own
-    say = (lambda _: None) if options.json else (lambda line: print(line, flush=True))
+    say: Callable[[str], None] = _say_nothing if options.json else _say
     say(f"rehearsal{' in short' if options.short else ''}, seed {options.seed}")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        report = asyncio.run(rehearse(Path(folder), seed=options.seed, is_short=options.short, say=say))
-    print(json.dumps(report.json()) if options.json else "\n".join(lines(report)))
+        report = asyncio.run(steps.rehearse(Path(folder), seed=options.seed, is_short=options.short, say=say))
+    print(json.dumps(report.json()) if options.json else "\n".join(steps.lines(report)))
     return 0 if report.is_right else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _say_nothing(_: str) -> None:
+    pass
 
 
 if __name__ == "__main__":

@@ -205,9 +205,13 @@ def serving(*, books: int, interval_s: float, host: str = "127.0.0.1") -> Iterat
     """Start a new exchange in a process of its own."""
     command = [sys.executable, "-m", "benches.thin_exchange", "--books", str(books)]
     command += ["--interval", str(interval_s), "--host", host]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    # Ctrl-C is for the process that measures.
-    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the process that measures
+    ) as process:
         if process.stdout is None or process.stdin is None:
             raise AssertionError("the process has no pipes")
         try:

@@ -80,7 +80,8 @@ _MOST, _WINDOW_S = 100, 10.0
 SUPPRESSED = "lines_suppressed"
 """The event of a line that gives the number of others."""
 _COUNTING = Lock()
-_COUNTS: Counter[tuple[str, str]] = Counter()
+_COUNTS: Counter[str] = Counter(dict.fromkeys(__all__, 0))
+"""By event. Those that have not happened are 0: monitoring sees the first one as a change."""
 
 
 class _Limited:
@@ -104,7 +105,7 @@ class _Limited:
         error: BaseException | None = None,
     ) -> None:
         logger = self._logger
-        _count(event, level)
+        _count(event)
         if not logger.isEnabledFor(level) or (self._quiet and not logger.hasHandlers()):
             return
         with self._lock:
@@ -125,18 +126,18 @@ class _Limited:
 
 def _write(event: str, level: int, text: str, *values: object, facts: Mapping[str, object]) -> None:
     """Write a line that is too rare to be limited."""
-    _count(event, level)
+    _count(event)
     _log(event, level, text, *values, facts=facts)
 
 
-def _count(event: str, level: int) -> None:
+def _count(event: str) -> None:
     with _COUNTING:
-        _COUNTS[event, logging.getLevelName(level).lower()] += 1
+        _COUNTS[event] += 1
 
 
-def counts() -> dict[tuple[str, str], int]:
-    """How often each event happened since the process began, by its name and level: also those whose lines
-    were suppressed, or that no program wanted to see."""
+def counts() -> dict[str, int]:
+    """How often each event happened since the process began, by its name: also those whose lines were
+    suppressed, or that no program wanted to see."""
     with _COUNTING:
         return dict(_COUNTS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -70,7 +70,7 @@ async def scrape(program: NodeProgram) -> str:
     program.node._look()
     program.node.server._metrics._due_s = 0.0  # it had its turn before there were books
     async with asyncio.timeout(DEADLINE_S):
-        while True:
+        while True:  # a thread of the server looks at the client
             status, text = await asyncio.to_thread(read, program, "/metrics")
             assert status == 200, text
             if "depthcache_budget_used{" in text:
@@ -78,8 +78,7 @@ async def scrape(program: NodeProgram) -> str:
             await asyncio.sleep(0.05)
 
 
-async def _until(is_so: object) -> None:
-    assert callable(is_so)
+async def _until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not is_so():  # noqa: ASYNC110 - what a node shows has no event
             await asyncio.sleep(0.01)

@@ -89,8 +89,8 @@ def _of_process() -> Iterator[Metric]:
     release.add_metric([_VERSION, platform.python_version()], 1)
     yield release
     events = CounterMetricFamily(
-        "depthcache_log_events", "Log lines by event, the suppressed ones included", labels=["event", "level"]
+        "depthcache_log_events", "Log lines by event, the suppressed ones included", labels=["event"]
     )
-    for (event, level), count in sorted(logs.counts().items()):
-        events.add_metric([event, level], count)
+    for event, count in sorted(logs.counts().items()):
+        events.add_metric([event], count)
     yield events

@@ -15,17 +15,19 @@ const SHORTCUTS = "/ filter · ↑ ↓ move · Enter open · Esc back · t theme
 const VIEWS = {
   "": () => import("./table.js"),
   books: () => import("./bookview.js"),
-  cluster: () => import("./cluster.js"),
   snippets: () => import("./snippets.js"),
   about: () => import("./about.js"),
 };
 
+if (server.isNode) {
+  VIEWS.cluster = () => import("./cluster.js");
+  import("./others.js").catch(() => {});
+}
+
 class Page {
   constructor() {
     this.main = document.getElementById("main");
-    this.view = null;
-    this.table = null;
-    this.status = "all";
+    this.view = this.table = null;
     this.build();
     addEventListener("hashchange", () => this.go());
     addEventListener("keydown", (event) => this.key(event));
@@ -52,8 +54,6 @@ class Page {
     this.now = button("retry", () => stream.retry());
     this.line = found(".stateline");
     this.connection = found(".connection");
-    this.others = h("span", { class: "others" });
-    this.now.after(this.others);
     this.live = found("[role=status]");
     this.renderTheme();
   }
@@ -69,7 +69,6 @@ class Page {
       this.show(null);
       this.at = null; // a view that is on its way must not cover the form
       this.table?.forget();
-      this.cluster = null;
       this.askForToken();
       return;
     }
@@ -100,7 +99,7 @@ class Page {
     const [exchange, symbol] = rest.map(decoded);
     if (this.at === location.hash) return;
     this.at = location.hash;
-    const isKnown = name in VIEWS && (name !== "books" || symbol) && (name !== "cluster" || server.isNode);
+    const isKnown = name in VIEWS && (name !== "books" || symbol);
     this.load(isKnown ? name : "", exchange, symbol);
     const current = name === "books" || !isKnown ? "" : name;
     for (const tab of this.nav.children) {
@@ -115,28 +114,13 @@ class Page {
     try {
       const found = await VIEWS[name]();
       if (this.at !== at) return;
-      if (name === "books") this.show(new found.BookView(exchange, symbol));
-      else if (name === "snippets") this.show(new found.SnippetsView());
-      else if (name === "about") this.show(new found.AboutView());
-      else if (name === "cluster") await this.showCluster(found, exchange);
-      else this.show((this.table ??= this.makeTable(found)));
+      const View = found.BookView ?? found.SnippetsView ?? found.AboutView;
+      if (View) this.show(new View(exchange, symbol));
+      else if (name) found.showCluster(this, exchange);
+      else this.show((this.table ??= found.makeTable(this)));
     } catch (error) {
       if (this.at === at) this.refuse(error);
     }
-  }
-
-  async showCluster({ clusterView }, part) {
-    const { at } = this;
-    this.cluster ??= await clusterView();
-    if (this.at === at) this.show(this.cluster.at(part));
-  }
-
-  makeTable({ Census, TableView }) {
-    this.census = new Census((status) => this.filterBy(status));
-    this.live.before(this.census.element);
-    const table = new TableView();
-    table.choose(this.status);
-    return table;
   }
 
   /** A file of the page is missing. While the server is away that is no wonder; else browsers may keep the failure. */
@@ -183,25 +167,9 @@ class Page {
     setText(this.connection, words.text);
     setAttribute(this.line, "data-phase", words.tone);
     this.now.hidden = stream.phase !== "waiting";
-    this.renderOthers(isLost() ? server.others : []);
     setAttribute(document.body, "data-live", String(stream.isOpen)); // else what is shown is history
     if (isNews && stream.phase !== "connecting") setText(this.live, words.said ?? words.text);
     this.census?.render();
-  }
-
-  /** Where else the cluster can be reached; a browser lets no page of one node ask another one. */
-  renderOthers(others) {
-    const text = others.join();
-    if (text === this.othersShown) return;
-    this.othersShown = text;
-    const links = others.map((host) => h("a", { href: `${location.protocol}//${host}/`, rel: "noreferrer" }, host));
-    this.others.replaceChildren(...(links.length > 0 ? ["Other nodes of the cluster: ", ...links.flatMap((link, at) => (at > 0 ? [", ", link] : [link]))] : []));
-  }
-
-  filterBy(status) {
-    this.status = status;
-    location.hash = "#/";
-    this.table?.choose(status);
   }
 
   // --- theme and keys ---------------------------------------------------------------------------------------------
@@ -236,9 +204,6 @@ function decoded(text) {
     return text;
   }
 }
-
-/** Whether the connection was there and is not now. */
-const isLost = () => stream.phase === "waiting" || (stream.phase === "connecting" && stream.reason !== "");
 
 /** The connection in words, and its tone; `said`: without what changes every second, for screen readers. */
 function connectionWords() {

@@ -6,15 +6,31 @@ import { ClusterWatch, nodeMark, nodeTone, shortId } from "./clusterstate.js";
 import { clock, count, h, plural, setAttribute, setText } from "./dom.js";
 import { frames } from "./frames.js";
 import { notify, why, whyNotLoaded } from "./notices.js";
-import { server } from "./server.js";
+import { takeNodes } from "./others.js";
 import { session } from "./session.js";
 import { stream } from "./stream.js";
 
 const FEW = 6;
 const PARTS = [["", "Overview"], ["books", "Books"], ["moves", "Moves"]];
 
-/** The view, once its style sheet is there. */
-export async function clusterView() {
+let view = null;
+
+/** Show the view, once its style sheet is there. */
+export async function showCluster(page, part) {
+  const { at } = page;
+  try {
+    view ??= await begin();
+    if (page.at === at) page.show(view.at(part));
+  } catch (error) {
+    if (page.at === at) page.refuse(error);
+  }
+}
+
+session.onChange(() => {
+  if (!session.hasToken) view = null; // another token may see another cluster
+});
+
+async function begin() {
   const sheet = h("link", { rel: "stylesheet", href: "/page/cluster.css" });
   await new Promise((resolve, reject) => {
     sheet.onload = resolve;
@@ -96,6 +112,7 @@ class ClusterView {
 
   show() {
     this.isShown = true;
+    this.manage();
     this.follow();
   }
 
@@ -159,7 +176,7 @@ class ClusterView {
   render() {
     const { state } = this;
     this.shownVersion = state.version;
-    server.takeNodes(state.nodes, state.node);
+    takeNodes(state.nodes, state.node);
     const { up, nodes, books, wrong, lacking, hasKey } = state.summary;
     setText(this.name, state.cluster ? `Cluster ${state.cluster}` : "Cluster");
     if (state.cluster) {

@@ -6,7 +6,6 @@ import { stream } from "./stream.js";
 
 const CLOCK_MS = 60_000;
 const RECORDING_MS = 2_000;
-const NODES_MS = 60_000;
 
 /**
  * The clock of the server, estimated from the list of books: its offset is the least of this minute and the one before,
@@ -41,22 +40,9 @@ export const serverClock = {
 export const server = {
   recording: "",
   version: null,
-  /** Whether it is a node of a cluster: then index.html shows the tab. */
-  isNode: document.querySelector('nav [href="#/cluster"]:not([hidden])') !== null,
-  /** Host and port of the servers of the cluster's other nodes, as last known. */
-  others: [],
+  /** Whether it is a node of a cluster: its page has the tab. */
+  isNode: !document.querySelector('[href="#/cluster"]').hidden,
   onRecording() {},
-
-  /** Where the other nodes are, for the time when this one is gone. */
-  async lookForOthers() {
-    const found = this.isNode && stream.isOpen && !document.hidden ? await session.json("/v1/cluster/nodes").catch(() => null) : null;
-    if (found) this.takeNodes(found.nodes, found.node);
-  },
-
-  takeNodes(nodes, me) {
-    const isThere = ({ id, address, state }) => address && id !== me && (state === "alive" || state === "draining");
-    this.others = nodes.filter(isThere).map(({ address }) => address);
-  },
 
   /** Look now, and again while a recording plays: it will end. */
   async look() {
@@ -80,9 +66,4 @@ export const server = {
   },
 };
 
-stream.onChange(() => {
-  if (!stream.isOpen) return;
-  server.look();
-  server.lookForOthers();
-});
-setInterval(() => server.lookForOthers(), NODES_MS);
+stream.onChange(() => stream.isOpen && server.look());

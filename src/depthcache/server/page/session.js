@@ -2,9 +2,8 @@
  * The token of this tab, and requests with it.
  *
  * The link to the page carries the token behind the #, which no browser sends. It is taken from the address bar before
- * anything else runs. A token that may only read is then kept in sessionStorage, for this tab alone; an admin token is
- * kept in memory only. It is sent as a header or as the first message of the WebSocket, and is never shown, logged or
- * put into an address.
+ * anything else runs. It is kept in sessionStorage, for this tab alone; in memory only if it may manage. It is sent as a
+ * header or as the first message of the WebSocket, and is never shown, logged or put into an address.
  */
 
 const KEY = "depthcache-token";
@@ -83,7 +82,7 @@ class Session {
     }
     this.problem = "";
     this.#token = token;
-    sessionStorage.removeItem(KEY); // until its role is known
+    sessionStorage.removeItem(KEY);
     return true;
   }
 
@@ -111,7 +110,6 @@ class Session {
     if (this.role === role) return;
     this.role = role;
     if (role === "read") sessionStorage.setItem(KEY, this.#token);
-    else sessionStorage.removeItem(KEY);
     this.notify();
   }
 

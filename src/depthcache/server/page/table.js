@@ -5,14 +5,13 @@
  */
 
 import { books, price } from "./books.js";
+import { Census } from "./census.js";
 import { clock, count, duration, h, lag, mark, plural, points, setAttribute, setText, tone } from "./dom.js";
 import { ask } from "./notices.js";
 import { server } from "./server.js";
 import { session } from "./session.js";
 import { theme } from "./theme.js";
 import { LEVELS, makeTile } from "./tiles.js";
-
-export { Census } from "./census.js";
 
 const BEYOND = 4;
 const SORT_MS = 1_000;
@@ -31,6 +30,17 @@ const COLUMNS = [
   { id: "lag", title: "Lag", hint: "from the exchange's event to its reception", key: (row) => row.lagMs ?? -1, first: -1, moves: true, isNumber: true },
   { id: "age", title: "Age", hint: "since the last update", key: (row) => row.ageMs ?? Infinity, first: -1, moves: true, isNumber: true },
 ];
+
+/** The view of all books, and the census in the state line of the page, which filters it. */
+export function makeTable(page) {
+  const table = new TableView();
+  page.census = new Census((status) => {
+    location.hash = "#/";
+    table.choose(status);
+  });
+  page.live.before(page.census.element);
+  return table;
+}
 
 /** The view of all books. */
 export class TableView {

@@ -91,7 +91,7 @@ def test_a_callback_that_always_raises_does_not_fill_the_log(caplog: pytest.LogC
     assert kinds == [ValueError] * 5 + [KeyError, ValueError]
 
 
-def _sample(annotation: str) -> object:
+def sample(annotation: str) -> object:
     samples: dict[str, object] = {"int": 3, "float": 1.5, "str": "text", "bool": True, "int | None": 4}
     return samples.get(annotation, ValueError("bad") if "Exception" in annotation else print)
 
@@ -103,7 +103,7 @@ def test_the_arguments_of_every_line_are_attributes_of_its_record(
     caplog.set_level(logging.INFO, logger="depthcache")
     function = getattr(logs, name)
     given = {
-        each.name: _sample(str(each.annotation)) for each in inspect.signature(function).parameters.values()
+        each.name: sample(str(each.annotation)) for each in inspect.signature(function).parameters.values()
     }
     function(**given)
     record = caplog.records[-1]

@@ -74,6 +74,22 @@ __all__ = [
     "wanted_set_saved",
 ]
 
+OF_SINGLE_BOOKS = frozenset(
+    {
+        "book_ended",
+        "book_late",
+        "book_lost",
+        "book_recovered",
+        "book_status",
+        "connection_broke",
+        "connection_closed",
+        "connection_failed",
+        "connection_open",
+        "copy_failed",
+        "request_failed",
+    }
+)
+"""Events of single books, connections and requests: of these, programs without logging see no lines."""
 _LOGGER = logging.getLogger("depthcache")
 _OF_NODES = logging.getLogger("depthcache.cluster")
 _MOST, _WINDOW_S = 100, 10.0

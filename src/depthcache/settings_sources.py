@@ -25,7 +25,13 @@ __all__ = ["FILE_VARIABLE", "PREFIX", "from_file", "from_variables", "variable_o
 PREFIX = "DEPTHCACHE_"
 FILE_VARIABLE = "DEPTHCACHE_SETTINGS"
 _NOT_OURS = frozenset(
-    {"DEPTHCACHE_CLUSTER_PROTOCOL", "DEPTHCACHE_DEBUG", "DEPTHCACHE_RELEASES_URL", "DEPTHCACHE_TOKEN"}
+    {
+        "DEPTHCACHE_CLUSTER_PROTOCOL",
+        "DEPTHCACHE_DEBUG",
+        "DEPTHCACHE_LOG_FORMAT",
+        "DEPTHCACHE_RELEASES_URL",
+        "DEPTHCACHE_TOKEN",
+    }
 )
 """Variables of tests of a cluster, of the command line, of the update check in `compat`, and a secret, which
 are not settings."""

@@ -25,7 +25,7 @@ from depthcache.cli.exchanges import exchanges
 from depthcache.cli.record import record
 from depthcache.cli.serve import serve
 from depthcache.cli.simulate import simulate
-from depthcache.cli.streams import drop, is_of_output, open_streams, tell
+from depthcache.cli.streams import CRASHED, FAILED, drop, has_speaker, is_of_output, open_streams, speak, tell
 from depthcache.cli.symbols import symbols
 from depthcache.cli.verify import verify
 from depthcache.cli.watch import watch
@@ -118,6 +118,7 @@ def main(arguments: Sequence[str] | None = None, *, prog_name: str = "depthcache
     `prog_name`: what help calls the program.
     """
     open_streams()
+    speak(None)
     if "_DEPTHCACHE_COMPLETE" in os.environ:
         from depthcache.cli import completion
 
@@ -126,6 +127,9 @@ def main(arguments: Sequence[str] | None = None, *, prog_name: str = "depthcache
         code = cli.main(arguments, prog_name=prog_name, standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        if has_speaker():
+            _tell(error.format_message())
+            return error.exit_code
         with _on_stderr():
             error.show()
         return error.exit_code
@@ -139,12 +143,18 @@ def main(arguments: Sequence[str] | None = None, *, prog_name: str = "depthcache
             drop(sys.stdout)
             _tell(f"cannot write the output: {error.strerror}")
             return 2
-        if _wants_traceback(sys.argv[1:] if arguments is None else arguments):
+        wants_traceback = _wants_traceback(sys.argv[1:] if arguments is None else arguments)
+        if wants_traceback and not has_speaker():
             raise
-        _tell(escaped(f"{error}{_hint(error)}"))
+        _tell(escaped(f"{error}{_hint(error)}"), error if wants_traceback else None)
         if isinstance(error, SyncTimeout):
             _tell("`depthcache doctor` finds out what is in the way")
         return 2
+    except Exception as error:
+        if not has_speaker():
+            raise
+        tell(f"{type(error).__name__}: {error}", event=CRASHED, error=error)
+        return 1
     return code if isinstance(code, int) else 0
 
 
@@ -154,8 +164,8 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
     return "--debug" in ours or "DEPTHCACHE_DEBUG" in os.environ
 
 
-def _tell(line: str) -> None:
-    tell(f"depthcache: {line}")
+def _tell(line: str, error: BaseException | None = None) -> None:
+    tell(f"depthcache: {line}", event=FAILED, error=error)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from depthcache.cli.cluster_options import (
 from depthcache.cli.cluster_rebalance import rebalance
 from depthcache.cli.cluster_rotate import rotate
 from depthcache.cli.exchange_name import exchange_option
+from depthcache.cli.log_format import log_format_option
 
 if TYPE_CHECKING:
     from depthcache.cli.cluster_client import NodeClient
@@ -54,6 +55,7 @@ def _running(command: Command) -> Command:
             metavar="SECONDS",
             help="How long other nodes may take to copy its books when it ends.",
         ),
+        log_format_option,
         click.option("--access-log", metavar="FILE", help="Write one JSON line per request; - for stderr."),
         click.option(
             "--compat-manage", is_flag=True, default=None, help="Let old clients on this machine add books."

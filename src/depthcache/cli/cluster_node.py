@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from depthcache.cli.log_lines import Lines, identify, written
 from depthcache.cli.service_manager import notify
 from depthcache.cli.streams import tell
 
@@ -145,7 +145,7 @@ def run(
 
     _check_can_run()
     config = _server_config(options)
-    with Interrupt() as interrupt, _written_log():
+    with Interrupt() as interrupt, written(Lines.OF_A_NODE, always=True):
         return asyncio.run(
             _run(
                 opening,
@@ -157,26 +157,6 @@ def run(
                 start=start,
             )
         )
-
-
-@contextmanager
-def _written_log() -> Generator[None]:
-    """Write what concerns the node to stderr: service managers and containers keep it."""
-    import logging
-    import time
-
-    logger, handler = logging.getLogger("depthcache.cluster"), logging.StreamHandler()
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
 
 
 async def _run(
@@ -198,6 +178,7 @@ async def _run(
         _check_port(host, port, "--compat-listen")
     asked = asyncio.create_task(_until_asked(interrupt))
     folder = await _opened(opening, asked)
+    identify(node=folder.identity.node.id, cluster=folder.identity.cluster)
     try:
         _check_ports(_of_identity(folder.identity))
     except BaseException:

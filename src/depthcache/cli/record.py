@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from depthcache.cli.exchange_name import exchange_option
+from depthcache.cli.log_format import log_format_option
 from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _TELL_S = 5.0
 @click.option(
     "--depth", type=click.IntRange(1), default=1000, show_default=True, help="Levels a side of the snapshots."
 )
+@log_format_option
 @click.option("--seconds", type=click.FloatRange(0), help="Stop after this time; by default at Ctrl-C.")
 def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds: float | None) -> int:
     """Record the raw frames and snapshots of books with their receive times, until Ctrl-C.
@@ -52,6 +54,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
+    from depthcache.cli.log_lines import Lines, written
     from depthcache.cli.state import counted
 
     settings = depthcache.Settings.from_environment(record_to=out)
@@ -88,7 +91,7 @@ def record(symbols: Sequence[str], out: Path, exchange: str, depth: int, seconds
             f"{counted(gaps, 'gap')} so far"
         )
 
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, written(Lines.ALL):
         with asyncio.Runner() as runner:  # creates its loop first, which may exceed the limit of open files
             recording, books = runner.run(run())
         for file in () if recording is None else recording.files:

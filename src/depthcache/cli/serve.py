@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from depthcache.cli.exchange_name import exchange_option
+from depthcache.cli.log_format import log_format_option
 from depthcache.cli.service_manager import notify
+from depthcache.cli.streams import tell
 
 if TYPE_CHECKING:
     from depthcache import Books
@@ -52,6 +54,7 @@ _NAMES_NO_OTHER = (
 @click.option("--data-dir", metavar="DIR", type=_FILE, help="Where tokens and own certificates are kept.")
 @click.option("--keep-books", is_flag=True, default=None, help="Begin again what requests began.")
 @click.option("--access-log", metavar="FILE", help="One JSON line a request; - for standard error.")
+@log_format_option
 @click.option(
     "--compat-listen", metavar="ADDR:PORT", help="A listener for clients of the old cluster: HTTP, no token."
 )
@@ -94,6 +97,7 @@ def serve(
 
     import depthcache
     from depthcache.cli.interrupt import Interrupt
+    from depthcache.cli.log_lines import Lines, written
 
     books, connect, config, file_timeout_s = _wanted(symbols, exchange, config_file, options)
     timeout_s = file_timeout_s if sync_timeout is None else sync_timeout
@@ -108,7 +112,7 @@ def serve(
         old = "".join(f", old clients on {host} port {port}" for host, port, _ in config.compat_listeners())
         click.echo(f"{_books(count)} on {config.listen} port {config.port} ({scheme}){old}: {_CHECKED}")
         return 0
-    with Interrupt() as interrupt:
+    with Interrupt() as interrupt, written(Lines.ALL):
         running = _run(wanted, config, interrupt, sync_timeout_s=timeout_s, as_json=as_json, opens=opens)
         try:
             asyncio.run(running)
@@ -235,7 +239,7 @@ async def _run(
             for task in (ready, ended):
                 task.cancel()
         notify("STOPPING=1")
-        click.echo("depthcache: ending, requests in flight are answered", err=True)
+        tell("depthcache: ending, requests in flight are answered")
 
 
 async def _until_asked(interrupt: Interrupt) -> None:

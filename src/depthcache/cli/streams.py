@@ -8,13 +8,28 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from traceback import walk_tb
 from typing import IO
 
 import click
 
-__all__ = ["drop", "is_of_output", "open_streams", "tell"]
+__all__ = [
+    "CRASHED",
+    "FAILED",
+    "SAID",
+    "drop",
+    "has_speaker",
+    "is_of_output",
+    "open_streams",
+    "speak",
+    "tell",
+]
+
+SAID, FAILED, CRASHED = "said", "failed", "crashed"
+"""The events of lines of a command: what it tells, why it ends with an error, and a fault of its own."""
+_speaker: Callable[[str, str, BaseException | None], None] | None = None
 
 
 def open_streams() -> None:
@@ -37,13 +52,27 @@ def is_of_output(error: OSError) -> bool:
     return error.filename is None and (writer.startswith(("click.", "rich.")) or writer == "depthcache.cli")
 
 
-def tell(line: str) -> None:
-    """Print a line to stderr. If that fails, the line is lost and the command continues: the result and the
-    exit code say what matters."""
+def tell(line: str, *, event: str = SAID, error: BaseException | None = None) -> None:
+    """Print a line to stderr, or give it to what `speak` named, with its event and the error behind it. If
+    that fails, the line is lost and the command continues: the result and the exit code say what matters."""
     try:
-        click.echo(line, err=True)
+        if _speaker is None:
+            click.echo(line, err=True)
+        else:
+            _speaker(line, event, error)
     except OSError:
         drop(sys.stderr)
+
+
+def speak(speaker: Callable[[str, str, BaseException | None], None] | None) -> None:
+    """Give all further lines to this; None prints them as they are."""
+    global _speaker
+    _speaker = speaker
+
+
+def has_speaker() -> bool:
+    """Whether lines are given to another than stderr."""
+    return _speaker is not None
 
 
 def drop(stream: IO[str]) -> None:

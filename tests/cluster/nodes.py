@@ -11,6 +11,7 @@ from typing import Any
 
 from depthcache import Settings, simulator
 from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.node import SelfRegistration
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.memory_network import MemoryCluster
@@ -40,6 +41,8 @@ class Cluster:
     nodes: dict[str, ClusterNode] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    registrations: dict[str, SelfRegistration] = field(default_factory=dict)
+    """Of nodes that have the secrets of the cluster."""
 
     def settings(self) -> Settings:
         return self.exchange.settings
@@ -56,6 +59,7 @@ class Cluster:
             server=ServerConfig(port=self.ports.get(name, 0), data_dir=folder, drain_s=0.1),
             settings=self.settings(),
             network=self.wire.network,
+            registration=self.registrations.get(name),
         )
         return ClusterNode(identity, options)
 

@@ -9,6 +9,7 @@ import pytest
 
 import depthcache
 from depthcache.cluster.core.members import Node
+from depthcache.cluster.core.node import SelfRegistration
 from depthcache.cluster.core.placement import BookKey, place
 from depthcache.cluster.following import LINGER_S
 from depthcache.core.notices import StatusChanged
@@ -54,6 +55,31 @@ async def test_the_books_of_a_killed_node_are_taken_over_and_stay_true(tmp_path:
         found.kill("b2")
         await until(lambda: found.is_whole(2))
         found.assert_true()
+
+
+@pytest.mark.parametrize("timeout_s", [DEADLINE_S, 0.0])
+async def test_an_ephemeral_node_that_ends_hands_its_books_over_and_leaves(
+    tmp_path: Path, timeout_s: float
+) -> None:
+    async with cluster(tmp_path) as found:
+        for name in ("a1", "b2", "c3"):
+            found.registrations[name] = SelfRegistration(listen=f"{name}:1", is_ephemeral=name == "c3")
+            await found.start(name)
+        one, two, three = found.nodes.values()
+        await until(
+            lambda: all(len(node.runner.core.wanted.registered()) == 3 for node in found.nodes.values())
+        )
+        await one.create_books(SPOT, SYMBOLS, replicas=2)
+        await until(lambda: found.is_whole(2))
+        assert await three.hand_over(timeout_s=timeout_s) is bool(timeout_s)
+        assert one.runner.core.wanted.registered() == two.runner.core.wanted.registered() == {"a1", "b2"}
+        await found.stop("c3")
+        if timeout_s:
+            assert found.is_whole(2), "the others have all of its books before it ends"
+        await until(lambda: found.is_whole(2))
+        alone = found.nodes["a1"]
+        await found.stop("b2")
+        assert await alone.hand_over(timeout_s=timeout_s) in (True, False)
 
 
 async def test_a_node_follows_a_book_that_it_does_not_hold(tmp_path: Path) -> None:

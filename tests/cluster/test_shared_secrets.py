@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from depthcache.cli.cluster_client import NodeRefused
 from depthcache.cluster import shared_secrets
 from depthcache.cluster.authority import Authority, authority_hashes, issuer_of
 from depthcache.cluster.core.access_tokens import Role, digest_of
@@ -21,8 +23,8 @@ from depthcache.cluster.secret_files import remove_file
 from depthcache.cluster.shared_secrets import SECRET_FILES, SharedSecrets, export, make, read
 from depthcache.errors import InvalidArgument
 from tests.cluster.kept_nodes import BEGAN, FREE, KeptCluster, KeptNode
-from tests.cluster.nodes import SPOT, SYMBOLS, exchange
-from tests.cluster.processes import NodeProcess, Processes
+from tests.cluster.nodes import SPOT, SYMBOLS, exchange, until
+from tests.cluster.processes import DEADLINE_S, NodeProcess, Processes
 
 
 @pytest.fixture
@@ -419,8 +421,7 @@ async def test_three_nodes_that_start_at_once_become_one_cluster(tmp_path: Path)
             await asyncio.gather(*(node.restart() for node in cluster.nodes.values()))
             assert {node.secret("admin") for node in cluster.nodes.values()} == {secrets.tokens["admin"]}
             await cluster.settled()
-            body = {"exchange": SPOT, "symbols": list(SYMBOLS[:2]), "replicas": 2}
-            await cluster["b"].ask("POST", "/books", body)
+            await add_books(cluster["b"], *SYMBOLS[:2])
             await cluster.settled()
             before = cluster["c"].id
             await cluster["c"].kill()
@@ -429,3 +430,92 @@ async def test_three_nodes_that_start_at_once_become_one_cluster(tmp_path: Path)
             await cluster.settled()
         finally:
             cluster.end()
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+async def test_nodes_are_replaced_as_an_orchestrator_does_it(tmp_path: Path) -> None:
+    """Drained and ended with a folder; ended without one; and with secrets from before a rotation."""
+    secrets = make(tmp_path / "given", cluster="opal-owl")
+    with exchange(symbols=SYMBOLS) as server:
+        cluster, ports = Processes(tmp_path, server), free_ports(4)
+        peers = [word for port in ports for word in ("--peer", f"localhost:{port}")]
+
+        async def run(name: str, *options: str, given: Path = secrets.path) -> NodeProcess:
+            node = cluster.nodes[name] = NodeProcess(tmp_path / name, cluster.environment)
+            place = ("--port", "0", "--node-port", str(ports["abcd".index(name[0])]))
+            node.options = ("--secrets", str(given), *peers, *place, "--handover", "30", *options)
+            await node.restart()
+            return node
+
+        try:
+            await asyncio.gather(run("a"), run("b"), run("c", "--ephemeral"))
+            await cluster.settled()
+            await add_books(cluster["a"], *SYMBOLS)
+            await cluster.settled()
+            # The hook of a pod, and its next process.
+            code, _ = await command(cluster, "cluster", "drain", "--self", "--data-dir", str(tmp_path / "b"))
+            assert code == 0
+            assert not holds(await cluster["a"].status(), cluster["b"].id)
+            assert await cluster["b"].terminate() == 0
+            await cluster["b"].restart()
+            await cluster["a"].wait(lambda status: holds(status, cluster["b"].id))
+            # A node that loses its folder.
+            gone = cluster.nodes.pop("c")
+            assert await gone.terminate() == 0
+            assert "left the cluster for good" in cluster["a"].log
+            await run("c2", "--ephemeral")
+            await cluster.settled()
+            nodes = {each["id"] for each in (await cluster["a"].status())["nodes"]}
+            assert nodes == {cluster[name].id for name in ("a", "b", "c2")}
+            # A new authority: the earlier secrets let nobody in, the present ones do.
+            await cluster["b"].ask("POST", "/authority", {})
+            await until(
+                lambda: "has taken over" in cluster["a"].log and "has taken over" in cluster["c2"].log
+            )
+            await cluster.settled()
+            late = await run("d")
+            assert "or the authority was replaced" in late.log
+            with pytest.raises(NodeRefused, match="before it has met the other nodes"):
+                await late.ask("POST", "/books", {"exchange": SPOT, "symbols": ["XUSDT"]})
+            cluster.nodes.pop("d").end()
+            folder = str(cluster["c2"].folder)
+            code, _ = await command(cluster, "cluster", "secrets", str(tmp_path / "new"), "--from", folder)
+            assert code == 0
+            await run("d2", given=tmp_path / "new")
+            await cluster.settled()
+        finally:
+            for name, node in cluster.nodes.items():
+                print(f"--- {name}\n{node.log}")
+            cluster.end()
+
+
+async def add_books(node: NodeProcess, *symbols: str) -> None:
+    """Once the node has met the others: it takes no change before."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                await node.ask("POST", "/books", {"exchange": SPOT, "symbols": list(symbols), "replicas": 2})
+            except NodeRefused as error:
+                if error.code != "apart":
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+def holds(status: dict[str, Any], node: str) -> bool:
+    """Whether a node has a synced book."""
+    return any(book["holders"].get(node) == "synced" for book in status["books"])
+
+
+async def command(cluster: Processes, *words: str) -> tuple[int | None, str]:
+    """The exit code and the output of a command."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "depthcache", *words),
+        env=cluster.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()

@@ -286,8 +286,9 @@ class ClusterNode:
         await self.close()
 
     async def until_known(self, most_s: float) -> None:
-        """Wait until every book that the cluster keeps is synced here or at a node that is known, but not for
-        long: a node that has just started would say that there is no such book."""
+        """Wait until this node has met the others, and every book that the cluster keeps is synced here or at
+        a node that is known, but not for long: a node that has just started would say that there is no such
+        book."""
         with suppress(TimeoutError):
             async with asyncio.timeout(most_s):
                 while not self._knows_all():
@@ -296,6 +297,8 @@ class ClusterNode:
 
     def _knows_all(self) -> bool:
         core = self.runner.core
+        if self.options.why_apart():
+            return False
         return all(core.books.holders(key) or self.host.is_synced(key) for key in core.wanted.books())
 
     async def stop(self) -> None:
@@ -527,6 +530,7 @@ class ClusterNode:
         self._log.look(len(self.host.keys()))
         self.overview.note_states({peer: self._state_of(peer) for peer in self._known_nodes()})
         self._native.set_not_ready(self._why_not_ready())
+        self._news.set()
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
 
     def _counts(self) -> str:

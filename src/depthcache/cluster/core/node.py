@@ -331,6 +331,8 @@ class NodeCore:
         if member.state is MemberState.LEFT or (before is not None and before.run != member.node.run):
             self._on_gone(peer)  # for one that was restarted: what it held
         if member.state is MemberState.ALIVE:
+            if self._registration is not None and not self.knows_others():
+                self._differs.add(peer)  # no change is on its way: the two have never met
             self._tell_all_states(peer)
             self._tell(peer, ReportsWanted())
             self._tell(peer, self._beat(now_ns))

@@ -138,7 +138,6 @@ def test_another_node_is_asked_when_that_of_this_machine_is_down(
 
 
 @pytest.mark.slow
-@pytest.mark.processes
 async def test_real_nodes_are_checked_and_one_that_was_killed_is_named(tmp_path: Path) -> None:
     async with running(tmp_path, "ab") as cluster:
 

@@ -14,7 +14,7 @@ import pytest
 
 from depthcache.client.metrics import BudgetStats, ConnectionStats, Stats
 from depthcache.cluster import self_check
-from depthcache.cluster.check_routes import CheckRoutes, NotChecked, parse_check
+from depthcache.cluster.check_routes import CheckRoutes, NotChecked, clock_offset, parse_check
 from depthcache.cluster.data_folder import DataFolder, NodeOptions
 from depthcache.cluster.probing import Port, Probe, Reach
 from depthcache.cluster.self_check import SelfCheck
@@ -167,6 +167,23 @@ async def test_the_node_that_is_asked_collects_what_all_others_find(checked: Che
     clock = by_id["b2"]["clock"]  # 2 s ahead when asked, 2.9 s when it answered: its work took 0.9 s
     assert clock["offset_ms"] == pytest.approx(2_450, abs=200)
     assert clock["error_ms"] < 200
+
+
+@pytest.mark.parametrize(
+    ("received_ms", "answered_ms", "offset_ms", "error_ms"),
+    [
+        (1_050.0, 1_150.0, 0.0, 50.0),  # 50 ms there, 100 ms of work, 50 ms back
+        (6_050.0, 6_150.0, 5_000.0, 50.0),
+        (1_000.0, 1_100.0, -50.0, 50.0),  # all of the way back: within the error
+        (-1_950.0, -1_850.0, -3_000.0, 50.0),
+    ],
+)
+def test_the_clock_of_another_node_is_known_within_the_round_trip(
+    received_ms: float, answered_ms: float, offset_ms: float, error_ms: float
+) -> None:
+    found = {"received_ms": received_ms, "answered_ms": answered_ms}
+    assert clock_offset(1_000.0, 1_200.0, found) == {"offset_ms": offset_ms, "error_ms": error_ms}
+    assert clock_offset(1_000.0, 1_200.0, {"received_ms": None}) is None
 
 
 async def test_a_bug_in_a_check_is_a_status(checked: Checked) -> None:

@@ -15,7 +15,7 @@ from depthcache.cluster.self_check import SelfCheck
 from depthcache.foreign_text import clean
 from depthcache.model import compact_json
 
-__all__ = ["CheckRoutes", "NotChecked", "parse_check"]
+__all__ = ["CheckRoutes", "NotChecked", "clock_offset", "parse_check"]
 
 _OF_ONE, _OF_ALL = "check_cluster_node", "check_cluster"
 _AT_ONCE = 64
@@ -79,15 +79,15 @@ class CheckRoutes:
             }
             if peer in wanted.denied():
                 return facts | {"state": self._state_of(peer)}
-            begun_ms, begun_s = self._wall_ms(), time.monotonic()
             async with limit:
+                begun_ms, begun_s = self._wall_ms(), time.monotonic()
                 try:
                     found = await (self._check.facts() if peer == me else self._ask(address))
                 except NotChecked as error:
                     return facts | {"state": self._state_of(peer), "problem": str(error)}
             if peer != me:
                 took_ms = (time.monotonic() - begun_s) * 1e3
-                facts["clock"] = _offset(begun_ms, begun_ms + took_ms, found)
+                facts["clock"] = clock_offset(begun_ms, begun_ms + took_ms, found)
             return facts | {"state": self._state_of(peer), "check": found}
 
         peers = sorted(wanted.registered() | wanted.denied() | {me})
@@ -105,8 +105,9 @@ class CheckRoutes:
         }
 
 
-def _offset(sent_ms: float, came_ms: float, found: Mapping[str, Any]) -> dict[str, float] | None:
-    """How far a node's clock is ahead of this one's, as NTP computes it; its own work does not count."""
+def clock_offset(sent_ms: float, came_ms: float, found: Mapping[str, Any]) -> dict[str, float] | None:
+    """How far a node's clock is ahead of this one's, as NTP computes it: its own work does not count. None if
+    it does not say its clock."""
     received, answered = found.get("received_ms"), found.get("answered_ms")
     if not isinstance(received, int | float) or not isinstance(answered, int | float):
         return None

@@ -11,6 +11,7 @@ import asyncio
 import os
 import platform
 import shutil
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -62,15 +63,25 @@ class SocketProber:
 
     def __init__(self, node: CheckedNode, folder: Path) -> None:
         self._node, self._folder = node, folder
+        self._contexts: dict[tuple[str, str, bool], ssl.SSLContext] = {}
+        """Those of the newest certificate: one takes milliseconds to make."""
 
     async def __call__(self, port: Port, address: str, peer: str) -> Probe:
         """As `probe`."""
         identity = self._node.identity
         if not identity.certificate:  # a test of one process
             return await probe(port, address, context=None)
-        files = str(self._folder / "node.pem"), str(self._folder / "node.key")
-        context = checking_context(identity.authority, checks_name=port is Port.READERS, certificate=files)
+        context = self._context(identity, checks_name=port is Port.READERS)
         return await probe(port, address, context=context, node=peer)
+
+    def _context(self, identity: Identity, *, checks_name: bool) -> ssl.SSLContext:
+        key = identity.authority, identity.certificate, checks_name
+        if key not in self._contexts:
+            kept = {each: found for each, found in self._contexts.items() if each[:2] == key[:2]}
+            files = str(self._folder / "node.pem"), str(self._folder / "node.key")
+            made = checking_context(identity.authority, checks_name=checks_name, certificate=files)
+            self._contexts = {**kept, key: made}
+        return self._contexts[key]
 
 
 class SelfCheck:

@@ -40,7 +40,7 @@ export const serverClock = {
 export const server = {
   recording: "",
   version: null,
-  /** Whether it is a node of a cluster: its page has the tab. */
+  /** Whether it is a node of a cluster. */
   isNode: !document.querySelector('[href="#/cluster"]').hidden,
   onRecording() {},
 

@@ -43,7 +43,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Samples:
                 assert status == 200
             return [await scrape(program) for program in programs]
 
-    return Samples(asyncio.run(look()))
+    return Samples(asyncio.run(look()), alerts=ALERTS)
 
 
 # --- against real nodes ------------------------------------------------------------------------
@@ -333,11 +333,14 @@ def firing(name: str, labels: Mapping[str, str]) -> str:
     return "ALERTS{" + ", ".join(f'{label}="{value}"' for label, value in sorted(shown.items())) + "}"
 
 
+def tools() -> Path:
+    """The folder of promtool and prometheus."""
+    found = subprocess.run(["tools/prometheus.sh"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())
+
+
 def promtool(*arguments: str) -> str:
-    tools = subprocess.run(["tools/prometheus.sh"], cwd=ROOT, capture_output=True, text=True, check=True)
-    done = subprocess.run(
-        [Path(tools.stdout.strip()) / "promtool", *arguments], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([tools() / "promtool", *arguments], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["Named", "Samples", "named_in", "unknown_in"]
 
-_SELECTOR = re.compile(r"\b(depthcache_\w+|process_\w+|up)\b(?:\{([^}]*)\})?")
+_SELECTOR = re.compile(r"\b(depthcache_\w+|process_\w+|up|ALERTS)\b(?:\{([^}]*)\})?")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 OF_TARGETS = frozenset({"job", "instance"})
@@ -40,10 +40,13 @@ def named_in(expression: str) -> Named:
 class Samples:
     """What nodes serve: the labels of each sample with their values."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], *, alerts: Iterable[str] = ()) -> None:
+        """`alerts`: the names of alerts, which Prometheus itself makes series of."""
         from prometheus_client.parser import text_string_to_metric_families
 
-        self.values: dict[str, dict[str, set[str]]] = {"up": {}}
+        states, severities = {"firing", "pending"}, {"page", "ticket"}
+        of_alerts = {"alertname": set(alerts), "alertstate": states, "severity": severities}
+        self.values: dict[str, dict[str, set[str]]] = {"up": {}, "ALERTS": of_alerts}
         self.families: set[str] = set()
         for text in texts:
             self.families |= set(re.findall(r"^# TYPE (\w+) \w+$", text, re.MULTILINE))

@@ -64,6 +64,14 @@ class ClusterConsole:
         """The newest, while the console is paused."""
         self._updated_s = now_s()
         self._note = ("", 0.0)
+        self._listed: tuple[Status | None, bool, str] = (None, False, "")
+        self._books: list[Mapping[str, Any]] = []
+        """What `_listed` lists: thousands of books are looked at once for each status, not for each frame."""
+        self._counted: Status | None = None
+        self.wrong: int = 0
+        """How many books of the status are not synced as wanted; set by `count`, with `held`."""
+        self.held: dict[str, list[str]] = {}
+        """The states of the replicas of each node."""
 
     # --- what happens ------------------------------------------------------------------------
 
@@ -148,15 +156,30 @@ class ClusterConsole:
 
     def books(self) -> list[Mapping[str, Any]]:
         """Those that the list has: filtered, and with `shows_all` also those that are as wanted."""
+        wanted = (self.status, self.shows_all, self.pattern)
         if self.status is None:
             return []
-        most, words = possible(self.status), self.pattern.lower()
-        return [
-            book
-            for book in self.status["books"]
-            if (self.shows_all or is_wrong(book, most))
-            and (not words or words in f"{book['symbol']} {book['exchange']}".lower())
-        ]
+        if self._listed[0] is not wanted[0] or self._listed[1:] != wanted[1:]:
+            most, words = possible(self.status), self.pattern.lower()
+            self._listed = wanted
+            self._books = [
+                book
+                for book in self.status["books"]
+                if (self.shows_all or is_wrong(book, most))
+                and (not words or words in f"{book['symbol']} {book['exchange']}".lower())
+            ]
+        return self._books
+
+    def count(self, status: Status) -> None:
+        """Count the books of a status, unless that is done."""
+        if status is self._counted:
+            return
+        self._counted, most = status, possible(status)
+        self.wrong = sum(is_wrong(book, most) for book in status["books"])
+        self.held = {}
+        for book in status["books"]:
+            for peer, state in book["holders"].items():
+                self.held.setdefault(peer, []).append(state)
 
 
 def picture(console: ClusterConsole, width: int, height: int) -> list[Line]:
@@ -172,7 +195,7 @@ def picture(console: ClusterConsole, width: int, height: int) -> list[Line]:
     if status is None:
         lines.append(((" waiting for the first answer …", "label"),))
     else:
-        head = [*_nodes(status, width, most=max(1, room // 4))]
+        head = [*_nodes(status, console.held, width, most=max(1, room // 4))]
         head += _weights(status, width, most=max(1, room // 6))
         head += _moves(console, width, most=max(1, room // 5))
         head = head[: max(0, room - 2)]
@@ -190,8 +213,8 @@ def _title(console: ClusterConsole, width: int) -> Line:
     nodes, books = status["nodes"], status["books"]
     seen = sum(each["state"] in _SEEN for each in nodes)
     belonging = sum(each["state"] != "removed" for each in nodes)
-    wrong = sum(is_wrong(book, possible(status)) for book in books)
-    state = f"{wrong:,} not synced as wanted" if wrong else "all synced"
+    console.count(status)
+    state = f"{console.wrong:,} not synced as wanted" if console.wrong else "all synced"
     up = f"{seen} of {counted(belonging, 'node')} up"
     left = f" {clean(status['cluster'])}: {up}, {counted(len(books), 'book')}, {state}"
     paused = "  PAUSED" if console.is_paused else ""
@@ -202,11 +225,7 @@ def _title(console: ClusterConsole, width: int) -> Line:
     return ((fit(left, room), "title"), (right, "title-note"))
 
 
-def _nodes(status: Status, width: int, *, most: int) -> list[Line]:
-    held: dict[str, list[str]] = {}
-    for book in status["books"]:
-        for peer, state in book["holders"].items():
-            held.setdefault(peer, []).append(state)
+def _nodes(status: Status, held: Mapping[str, list[str]], width: int, *, most: int) -> list[Line]:
     columns: list[Column] = [("NODE", 9, False), ("STATE", 9, False), ("REPLICAS", 9, True),
                              ("SYNCED", 9, True), ("ADDRESS", 22, False), ("ZONE", 12, False)]  # fmt: skip
     lines = [_heading(columns, width)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -15,8 +17,10 @@ from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.moves import Move, Moves
 from depthcache.cluster.overview import Overview
 from depthcache.errors import InvalidArgument
-from tests.cluster.managed import BTC, ETH, WALL_MS, FakeNode
+from tests.cluster.managed import BTC, ETH, WALL_MS, FakeNode, serving
 from tests.cluster.test_management import ask, create
+from tests.server.asking import Answer
+from tests.server.asking import ask as http
 
 WEIGHT = {"egress": "east", "pool": "binance.com", "limit": 6_000, "allowed": 6_000, "used": 7}
 
@@ -416,6 +420,31 @@ def test_the_routes_answer(node: FakeNode) -> None:
     assert ask(node, "list_cluster_books", body={"limit": "5"})[1]["total"] == 1
     status, answer = ask(node, "read_cluster_overview", body={"since": "?"})
     assert (status, answer["error"]["name"]) == (400, "since")
+
+
+def test_parameters_of_requests_reach_the_node(node: FakeNode, tmp_path: Path) -> None:
+    create(node, BTC, ETH)
+
+    async def work() -> None:
+        async with serving(tmp_path, node) as running:
+
+            async def get(path: str) -> Answer:
+                return await asyncio.to_thread(http, running.port, path)
+
+            page = (await get("/v1/cluster/books?limit=1")).json
+            assert [book["symbol"] for book in page["books"]] == ["BTCUSDT"]
+            rest = (await get(f"/v1/cluster/books?limit=1&cursor={quote(page['next'], safe='')}")).json
+            assert ([book["symbol"] for book in rest["books"]], rest["next"]) == (["ETHUSDT"], None)
+            assert (await get("/v1/cluster/overview")).json["cluster"] == "amber-fox"
+            for path, name in {
+                "books?limit=x": "limit",
+                "books?color=red": "color",
+                "overview?since=x": "since",
+            }.items():
+                refused = await get(f"/v1/cluster/{path}")
+                assert (refused.status, refused.error["name"]) == (400, name)
+
+    run(work())
 
 
 def test_numbers_of_moves_go_on_when_old_ones_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

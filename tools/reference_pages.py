@@ -154,7 +154,7 @@ events stay the same; the words of a line may change with any release.
 `depthcache cluster start`, `cluster join`, `serve` and `record` write one JSON object per line to stderr with
 `--log-format json`, or `DEPTHCACHE_LOG_FORMAT=json`:
 
-```json
+```text
 {"time": "2026-11-30T17:46:39.204Z", "level": "warning", "logger": "depthcache.cluster", \
 "event": "node_away", "message": "node e034ae709b1c22d4 is away, other nodes own its books: \
 nothing was heard of it", "node": "a758f3ac01d2e3f4", "cluster": "amber-fox", "peer": "e034ae709b1c22d4", \

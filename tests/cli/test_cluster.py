@@ -143,7 +143,7 @@ def test_the_secrets_of_a_node_are_written(tmp_path: Path, capsys: pytest.Captur
     words = ["cluster", "secrets", str(tmp_path / "s"), "--from"]
     try:
         assert main([*words, str(tmp_path / "node")]) == 0
-        assert (tmp_path / "s" / "admin.token").read_text() == f"{folder.token('admin')}\n"
+        assert (tmp_path / "s" / "admin.token").read_text() == folder.token("admin")
         assert main([*words, str(tmp_path / "node"), "--name", "x"]) == 2
         assert main([*words, str(tmp_path / "none")]) == 2
         assert "node.json" in capsys.readouterr().err

@@ -7,7 +7,7 @@
 | `authority.key` | the authority's private key; only on the node that issues certificates |
 | `node.pem`, `node.key` | this node's certificate and its private key |
 | `wanted.journal` | the wanted set |
-| `read.token`, `admin.token`, `exchange.token` | the access tokens of the cluster |
+| read.token, admin.token, exchange.token (`token_files`) | the access tokens of the cluster |
 | `credentials`, `credentials.key` | encrypted credentials of exchanges, and the key they are encrypted with |
 | moves.jsonl | the history of moves (`moves`) |
 | `lock` | the process that uses the folder |

@@ -3,7 +3,7 @@
 | version | what it has |
 |---|---|
 | 1 | the messages of `messages`, without those below; a node does not say which versions it speaks |
-| 2 | a node says its versions and its build with its facts; `GroupedReports` take the place of `Reports` |
+| 2 | a node says its versions and its build; `messages.GroupedReports` replace `messages.Reports` |
 
 A node speaks a range of versions, and says it with its facts (`members.Node`) and when it joins. Two nodes
 use the highest version that both speak. Two nodes without a common one are *incompatible*: neither counts the

@@ -164,7 +164,7 @@ class GivenPeers:
     def _others(self, peer: _Peer) -> list[Found]:
         """The other nodes that answered."""
         core = self._core
-        refused = set() if core is None else {core.members.me.id, *core.wanted.denied()}
+        refused: set[str] = set() if core is None else {core.members.me.id, *core.wanted.denied()}
         return [each for each in peer.found if each.kind is Kind.NODE and each.node not in refused]
 
     def _judge(self, peer: _Peer) -> None:

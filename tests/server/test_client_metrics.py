@@ -75,3 +75,41 @@ def test_the_client_is_looked_at_only_while_somebody_reads_and_not_too_often() -
         held.is_held = True
         assert look() == 3
         assert ask(native.port, "/metrics").status == 200, "the text before stays"
+
+
+def test_reads_of_books_are_timed_and_nothing_else(tmp_path: Path) -> None:
+    with (
+        simulator.serve(seed=3) as exchange,
+        blocking.connect("binance.com", ["BTCUSDT"], settings=exchange.settings) as books,
+        server.serve(books, server.ServerConfig(port=0, data_dir=tmp_path)) as running,
+    ):
+        books.wait_synced()
+        paths = ("/v1/books/binance.com/BTCUSDT", "/v1/books", "/v1/books?symbols=*", "/healthz", "/nothing")
+        for path in paths:
+            ask(running.port, path, token=running.read_token)
+        found = families(running.port, running.read_token)["depthcache_server_read_seconds"]
+    values = {
+        (sample.name.rpartition("_")[2], *sample.labels.values()): sample.value for sample in found.samples
+    }
+    assert values["count",] == values["bucket", "+Inf"] == 3
+    assert 0 < values["sum",] < 60
+
+
+def test_the_release_and_every_event_of_the_log_are_there_from_the_beginning(tmp_path: Path) -> None:
+    from depthcache import __version__, logs
+
+    with (
+        simulator.serve(seed=3) as exchange,
+        blocking.connect("binance.com", ["BTCUSDT"], settings=exchange.settings) as books,
+        server.serve(books, server.ServerConfig(port=0, data_dir=tmp_path)) as running,
+    ):
+        before = logs.counts()["message_refused"]
+        logs.message_refused(peer="b2")
+        books.wait_synced()
+        while "depthcache_build_info" not in (found := families(running.port, running.read_token)):
+            pass  # until the thread of requests had its first turn
+    [release] = found["depthcache_build_info"].samples
+    assert release.labels["version"] == __version__
+    events = {each.labels["event"]: each.value for each in found["depthcache_log_events"].samples}
+    assert events.keys() == {*logs.__all__}
+    assert events["message_refused"] == before + 1

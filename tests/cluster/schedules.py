@@ -58,6 +58,8 @@ class Schedule:
 
     seed: int
     weights: dict[str, int] = field(default_factory=lambda: STEPS)
+    has_secrets: bool = False
+    """Whether nodes register themselves, and start apart from the others as often as not."""
     cluster: Cluster = field(default_factory=Cluster)
     changes: list[Change] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
@@ -247,6 +249,11 @@ class Schedule:
             return
         peer = f"a{len(self.cluster.disks) + 1}"
         zone, skew_ms = self.random.choice(("", "", "x", "y")), self.random.randint(-5_000, 5_000)
+        if self.has_secrets:
+            if self.random.random() < 0.5:
+                self.cluster.cut(({peer}, set(self.cluster.facts)))
+            await self.cluster.appear(peer, skew_ms=skew_ms)
+            return
         try:
             issuer = self.random.choice(running).id if running else None
             await self.cluster.join(peer, issuer=issuer, zone=zone, skew_ms=skew_ms)

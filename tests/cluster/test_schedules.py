@@ -2,7 +2,7 @@
 
 Schedules of joins, leaves, kills, freezes, cuts, full disks and changes run on a virtual clock, each
 determined by one number. One in 80 of SCHEDULES (5,000) runs here, SCHEDULES_SEED the first; a third of them
-once more without faults.
+once more without faults, and with nodes that have the secrets of the cluster.
 """
 
 from __future__ import annotations
@@ -21,6 +21,12 @@ FIRST = int(os.environ.get("SCHEDULES_SEED", "1"))
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
 def test_a_schedule_of_faults_ends_whole(seed: int) -> None:
     Schedule(seed).run()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + max(1, COUNT // 3)))
+def test_a_schedule_of_nodes_that_register_themselves_ends_whole(seed: int) -> None:
+    Schedule(seed, has_secrets=True).run()
 
 
 @pytest.mark.slow

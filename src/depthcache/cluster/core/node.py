@@ -498,13 +498,30 @@ class NodeCore:
         if self._was_dropped_by(sender, delta):
             self._stop(_REMOVED)
             return
-        kept = self._unseen_by(sender, delta, floor)
-        changed = self.wanted.adopt(delta, floor)
+        edit, changed = self._merged(sender, delta, floor)
         if changed.books or changed.nodes or is_news:
             self._commands.append(Persist(next(self._numbers), self.snapshot()))
-        if kept and self._me.id not in self.wanted.denied():
-            self._spread(*self.wanted.keep(kept, wall_ms=self._wall_ms), now_ns)
-        self._on_changed(changed, now_ns)
+        if edit:
+            self._spread(edit, changed, now_ns)
+        else:
+            self._on_changed(changed, now_ns)
+
+    def _merged(self, sender: str, content: Delta, floor: Stamp) -> tuple[Delta, Changed]:
+        """Take the content of another node. Returns what that makes necessary to edit.
+
+        A floor says what all registered nodes have seen. Nodes that have the secrets of a cluster may start
+        apart from the others, and be forgotten: then the floor was raised without them, before they were
+        registered there."""
+        me, wanted = self._me.id, self.wanted
+        registered = wanted.registered_at(content, me)
+        is_old = floor <= wanted.map.floor or (registered is not None and registered <= floor)
+        if is_old or wanted.is_denied_in(content, me):
+            return {}, wanted.adopt(content, floor)
+        known = wanted.names(
+            content, wanted.registered() if registered is None else wanted.registered() - {me}
+        )
+        since = self._agreed.get(sender, self._since) if known else EARLIEST
+        return wanted.meet(content, floor, since=since, is_foreign=not known, wall_ms=self._wall_ms)
 
     def _was_dropped_by(self, sender: str, content: Delta) -> bool:
         """Whether this node was removed for so long that the others do not refuse it any more: one that it
@@ -519,19 +536,6 @@ class NodeCore:
             and is_known
             and not self.wanted.names(content, [self._me.id])
         )
-
-    def _unseen_by(self, sender: str, content: Delta, floor: Stamp) -> dict[str, dict[str, Value]]:
-        """What this node has and would drop, although the sender never saw it.
-
-        A floor says what all registered nodes have seen. Nodes that have the secrets of a cluster may start
-        apart from the others, and be forgotten: then the floor was raised without them, before they were
-        registered there."""
-        registered = self.wanted.registered_at(content, self._me.id)
-        if floor <= self.wanted.map.floor or (registered is not None and registered <= floor):
-            return {}
-        is_of_another_start = not self.wanted.names(content, self.wanted.registered())
-        since = EARLIEST if is_of_another_start else self._agreed.get(sender, self._since)
-        return self.wanted.lost_to(content, floor, since=since)
 
     def _register(self, now_ns: int) -> None:
         """Register this node itself."""

@@ -24,7 +24,7 @@ takes about as long in both.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 import msgspec
@@ -69,9 +69,23 @@ class ReplicatedMap:
         cells = self._entries.get(key, {})
         return {name: value for name, (_, value) in cells.items() if name != ALIVE} if key in self else {}
 
-    def dropped_by(self, content: Delta, floor: Stamp) -> list[str]:
-        """The keys of the entries that exist and that `adopt` would drop."""
-        return [key for key in self._left_out(content, floor) if key in self] if floor > self.floor else []
+    def unseen(self, content: Delta, floor: Stamp, *, since: Stamp) -> set[str]:
+        """The entries that were edited here after `since`, and that a node with this content and floor takes
+        for old news although it does not have those edits."""
+        return {
+            key
+            for key, cells in self._entries.items()
+            if _is_unseen(cells, content.get(key, {}), floor=floor, since=since)
+        }
+
+    def ignored(self, content: Delta) -> set[str]:
+        """The entries of the content of another node that `merge` ignores, in part at least."""
+        return {
+            key
+            for key, cells in content.items()
+            for name, cell in cells.items()
+            if cell[0] <= self.floor and cell[0] > self._entries.get(key, {}).get(name, (EARLIEST, None))[0]
+        }
 
     def made(self, key: str) -> Stamp | None:
         """When an entry was made; None if it does not exist."""
@@ -108,17 +122,27 @@ class ReplicatedMap:
         """Delete an entry. Returns the edit for the other nodes."""
         return self._edit(key, {ALIVE: (stamp, False)})
 
-    def merge(self, delta: Delta) -> set[str]:
-        """Take some cells of another node. Returns the keys whose entries changed."""
-        return {key for key, cells in delta.items() if self._merge_entry(key, cells)}
+    def refresh(self, keys: Iterable[str], stamp: Stamp) -> Delta:
+        """Make entries again as they are, or delete them again. Returns the edit for the other nodes."""
+        edit: dict[str, Mapping[str, Cell]] = {}
+        for key in keys:
+            edit |= self.create(key, self.fields(key), stamp) if key in self else self.delete(key, stamp)
+        return edit
+
+    def merge(self, delta: Delta, *, takes_old: bool = False) -> set[str]:
+        """Take some cells of another node. Returns the keys whose entries changed. `takes_old`: also those up
+        to the floor."""
+        floor = EARLIEST if takes_old else self.floor
+        return {key for key, cells in delta.items() if self._merge_entry(key, cells, floor)}
 
     def adopt(self, content: Delta, floor: Stamp) -> set[str]:
         """Take the whole content of another node, or of a file. Returns the keys whose entries changed."""
         changed = self.merge(content)
         if floor > self.floor:
-            for key in self._left_out(content, floor):
-                self._store(key, {})  # deleted, and stable: the tombstone is gone
-                changed.add(key)
+            for key, cells in tuple(self._entries.items()):
+                if key not in content and _is_up_to(floor, cells):
+                    self._store(key, {})  # deleted, and stable: the tombstone is gone
+                    changed.add(key)
             self.raise_floor(floor)
         return changed
 
@@ -134,19 +158,15 @@ class ReplicatedMap:
 
     # --- helpers ---------------------------------------------------------------------------
 
-    def _left_out(self, content: Delta, floor: Stamp) -> list[str]:
-        """The keys whose entries are older than a floor, and not in the content with that floor."""
-        return [key for key, cells in self._entries.items() if key not in content and _is_up_to(floor, cells)]
-
     def _edit(self, key: str, cells: Cells) -> Delta:
-        self._merge_entry(key, cells)
+        self._merge_entry(key, cells, self.floor)
         return {key: cells}
 
-    def _merge_entry(self, key: str, cells: Mapping[str, Cell]) -> bool:
+    def _merge_entry(self, key: str, cells: Mapping[str, Cell], floor: Stamp) -> bool:
         held = self._entries.get(key, {})
         merged = dict(held)
         for name, cell in cells.items():
-            if cell[0] > self.floor and (name not in merged or cell[0] > merged[name][0]):
+            if cell[0] > floor and (name not in merged or cell[0] > merged[name][0]):
                 merged[name] = cell
         since = merged.get(ALIVE, (EARLIEST, False))[0]
         merged = {name: cell for name, cell in merged.items() if cell[0] >= since}
@@ -175,6 +195,17 @@ def is_alive(cells: Mapping[str, Cell]) -> bool:
 def latest(delta: Delta) -> Stamp:
     """The latest stamp of some cells."""
     return max((cell[0] for cells in delta.values() for cell in cells.values()), default=EARLIEST)
+
+
+def _is_unseen(cells: Cells, theirs: Mapping[str, Cell], *, floor: Stamp, since: Stamp) -> bool:
+    """Whether one of these cells was made after `since` and up to a floor, and is newer than theirs."""
+    alive = cells.get(ALIVE)
+    if alive is None or (not theirs and (not is_alive(cells) or alive[0] <= since)):
+        return False  # deleted on both sides, or by them
+    return any(
+        since < stamp <= floor and stamp > theirs.get(name, (EARLIEST, None))[0]
+        for name, (stamp, _) in cells.items()
+    )
 
 
 def _is_up_to(floor: Stamp, cells: Mapping[str, Cell]) -> bool:

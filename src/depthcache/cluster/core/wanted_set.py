@@ -342,26 +342,39 @@ class WantedSet:
         self.clock.observe(max(latest(content), floor))
         return self._on_changed(self.map.adopt(content, floor))
 
-    def lost_to(self, content: Delta, floor: Stamp, *, since: Stamp) -> dict[str, dict[str, Value]]:
-        """The entries made after `since` that `adopt` would drop; their fields by key.
-
-        Tokens of the secrets that a node was started with are none: nodes without them have dropped them."""
-        found = (key for key in self.map.dropped_by(content, floor) if self.map.made(key) != _GIVEN)
-        return {key: self.map.fields(key) for key in found if (self.map.made(key) or EARLIEST) > since}
-
-    def keep(self, entries: Mapping[str, Mapping[str, Value]], *, wall_ms: int) -> tuple[Delta, Changed]:
-        """Make entries of `lost_to` again."""
-        stamp = self.clock.tick(wall_ms)
-        return self._edited(_joined(self.map.create(key, fields, stamp) for key, fields in entries.items()))
-
     def registered_at(self, content: Delta, node: str) -> Stamp | None:
         """When a node was registered, by the content of another node; None if it is not there."""
         cells = content.get(f"{_NODE} {node}", {})
         return cells[ALIVE][0] if is_alive(cells) else None
 
+    def is_denied_in(self, content: Delta, node: str) -> bool:
+        """Whether a node was removed, by the content of another node."""
+        return is_alive(content.get(f"{_DENIED} {node}", {}))
+
     def names(self, content: Delta, nodes: Iterable[str]) -> frozenset[str]:
         """Those of some nodes that the content of another node has, also as deleted ones."""
         return frozenset(peer for peer in nodes if f"{_NODE} {peer}" in content)
+
+    def meet(
+        self, content: Delta, floor: Stamp, *, since: Stamp, is_foreign: bool, wall_ms: int
+    ) -> tuple[Delta, Changed]:
+        """As `adopt`, of a node whose floor was raised without this one: keep what it has not seen, by making
+        it again. Returns the edit for the other nodes, too.
+
+        `since`: the newest edit that the node had seen. `is_foreign`: it has no history in common with the
+        nodes that this one knows, and what it has is none of their old news either."""
+        self.clock.observe(max(latest(content), floor))
+        given = {key for key in self._others if self.map.made(key) == _GIVEN and key not in content}
+        unseen = self.map.unseen(content, floor, since=since) - given
+        ignored = self.map.ignored(content) if is_foreign else set[str]()
+        ended = {key for key in ignored if content[key].get(ALIVE, (EARLIEST, False))[0] == _GIVEN}
+        stamp = self.clock.tick(wall_ms)
+        changed = self.map.merge(content, takes_old=is_foreign)
+        edit = dict(self.map.refresh((unseen | ignored) - ended, stamp))
+        for key in ended:
+            edit |= self.map.delete(key, stamp)
+        changed |= self.map.adopt(content, floor)
+        return edit, self._on_changed(changed | set(edit))
 
     # --- helpers ---------------------------------------------------------------------------
 

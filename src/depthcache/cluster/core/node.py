@@ -678,7 +678,7 @@ class NodeCore:
         self._incompatible = {peer: each for peer, each in self._incompatible.items() if peer in others}
         self._agreed = {peer: each for peer, each in self._agreed.items() if peer in others}
         if not others and self._registration is not None:
-            return  # the others, which it has not met yet, have not seen its edits
+            return  # others that it has not met yet have not seen its edits: one tombstone a name at most
         digest = self.wanted.map.digest()
         if self.wanted.map.tombstones() and all(self._digests.get(peer) == digest for peer in others):
             self.wanted.map.raise_floor(self.wanted.map.newest())

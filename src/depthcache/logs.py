@@ -53,6 +53,7 @@ __all__ = [
     "node_certificate_renewed",
     "node_draining",
     "node_housekeeping_failed",
+    "node_incompatible",
     "node_joined",
     "node_left",
     "node_refused",

@@ -96,6 +96,24 @@ async def test_an_own_replica_is_served_if_no_other_is_better(cluster: Cluster, 
         assert (await subscribe(client, BTC))[0] == {"result": None, "id": 1}
 
 
+@pytest.mark.parametrize(("known", "is_moved"), [(50, True), (100, False), (200, False)])
+async def test_a_client_whose_updates_this_node_has_not_is_sent_to_another_holder(
+    cluster: Cluster, known: int, is_moved: bool
+) -> None:
+    """The own replica is at 100 and was copied a moment ago: another holder may have those from 50 on."""
+    near, far = cluster.nodes("near", "far", exchange=options())
+    near.hold("BTCUSDT")
+    near.knows("BTCUSDT", near, far)
+    async with connected(near) as client:
+        reply, _ = await subscribe(client, BTC, resume={BTC: known})
+        if not is_moved:
+            assert reply == {"result": None, "id": 1}
+            return
+        assert reply["error"]["holders"] == {BTC: [address(far)]}
+        reply, _ = await subscribe(client, BTC, resume={BTC: known}, moves=False)
+        assert reply == {"result": None, "id": 1}, "it asks again where no other node can be reached"
+
+
 async def test_readers_of_a_book_that_is_kept_for_them_are_told_where_it_is(cluster: Cluster) -> None:
     near, far = cluster.nodes("near", "far", exchange=options())
     near.hold("BTCUSDT")

@@ -165,6 +165,13 @@ impl Exchange {
         self.venues.iter().find(|venue| *venue.name == *exchange)
     }
 
+    /// Whether a reader whose book is at an id would miss updates of this node's own book.
+    fn misses(&self, exchange: &str, symbol: &str, known: i64) -> bool {
+        let [own, _] = both(exchange, symbol);
+        let feed = self.feeds.lock().get(&own).cloned();
+        feed.is_some_and(|feed| !feed.continues(known))
+    }
+
     /// What a path is below an exchange: the exchange and the rest; None where its first segment names none.
     fn target<'a>(&self, path: &'a str) -> Option<(&Arc<VenueRules>, &'a str)> {
         let rest = path.strip_prefix('/')?;
@@ -388,7 +395,15 @@ fn held(
 }
 
 /// A book that a client which can move reads better at one of its other holders.
-fn better_elsewhere(shared: &Shared, venue: &VenueRules, symbol: &str) -> Option<Arc<ClusterBook>> {
+///
+/// `is_behind`: this node's own book has no longer the updates that lead from that of the client, such as after it was
+/// copied a moment ago; another holder may have them.
+fn better_elsewhere(
+    shared: &Shared,
+    venue: &VenueRules,
+    symbol: &str,
+    is_behind: bool,
+) -> Option<Arc<ClusterBook>> {
     let cluster = shared.cluster.as_ref()?;
     let book = cluster.holders.find(&venue.name, symbol)?;
     book.others(&cluster.node).next()?;
@@ -396,7 +411,7 @@ fn better_elsewhere(shared: &Shared, venue: &VenueRules, symbol: &str) -> Option
     let is_here = here.is_ok_and(|own| {
         let is_synced = || own.look(|market| market.status_info().status == Status::Synced);
         let is_replica = !own.is_followed() && !cluster.is_kept(&own.exchange, &own.symbol);
-        is_replica && (book.status != Status::Synced || is_synced())
+        is_replica && (book.status != Status::Synced || is_synced() && !is_behind)
     });
     (!is_here).then_some(book)
 }

@@ -258,6 +258,18 @@ impl Feed {
         }
     }
 
+    /// Whether the diffs that are kept lead from an id to where the book is; also where the id is ahead of it.
+    pub fn continues(&self, update_id: i64) -> bool {
+        let mut streams = self.streams.lock();
+        self.take(&mut streams, Instant::now());
+        let is_ahead = streams.reached.is_none_or(|reached| update_id >= reached);
+        is_ahead
+            || streams
+                .ring
+                .as_ref()
+                .is_some_and(|ring| ring.after(update_id).is_some())
+    }
+
     /// Add a reader of a stream, which gets the newest message at once; false, and nothing is done, if this has ended.
     /// `resume`: the last id of its book.
     pub fn add(
@@ -1205,6 +1217,18 @@ mod tests {
             assert_eq!(relayed(&harness.again(known)), expected, "known {known}");
         }
         drop(first);
+    }
+
+    #[test]
+    fn a_feed_continues_books_that_it_has_the_diffs_for() {
+        let harness = FeedHarness::synced();
+        let _reader = harness.reader("r", RELAYED);
+        harness.apply(11, 12);
+        harness.apply(13, 14);
+        harness.turn(10);
+        for (known, continues) in [(9, false), (10, true), (12, true), (14, true), (20, true)] {
+            assert_eq!(harness.feed.continues(known), continues, "known {known}");
+        }
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl Reader {
                 });
             }
         };
-        if extras.moves && self.move_on(&streams, id) {
+        if extras.moves && self.move_on(&streams, id, &extras.resume) {
             return;
         }
         let resume = extras.resume;
@@ -299,8 +299,14 @@ impl Reader {
         }
     }
 
-    /// Tell a client that can move where the nodes are, and refuse streams of books that others hold; whether it did.
-    fn move_on(self: &Arc<Self>, streams: &[Named], id: &Value) -> bool {
+    /// Tell a client that can move where the nodes are, and refuse streams of books that others hold, or that continue
+    /// its book elsewhere at best; whether it did. A client that no other node can serve asks again and does not move.
+    fn move_on(
+        self: &Arc<Self>,
+        streams: &[Named],
+        id: &Value,
+        resume: &HashMap<String, i64>,
+    ) -> bool {
         let Some(cluster) = &self.shared.cluster else {
             return false;
         };
@@ -313,7 +319,12 @@ impl Reader {
             .filter(|(_, stream)| stream.kind.has_states());
         let moved: Vec<_> = of_states
             .filter_map(|(name, stream)| {
-                let book = better_elsewhere(&self.shared, &self.venue, &stream.symbol)?;
+                let known = resume.get(&**name).copied();
+                let is_behind = known.is_some_and(|known| {
+                    self.exchange.misses(&self.venue.name, &stream.symbol, known)
+                });
+                let book =
+                    better_elsewhere(&self.shared, &self.venue, &stream.symbol, is_behind)?;
                 Some((name, book))
             })
             .collect();

@@ -114,7 +114,9 @@ def run_day(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         endpoint = stack.enter_context(thin_exchange.serving(books=books, interval_s=30.0))
-        nodes = Nodes(folder, thin_exchange.environment(endpoint), NAMES, depth20=True)
+        # Flight recorders fill up for hours with so little traffic: 64 KiB a book, which is no growth.
+        environment = thin_exchange.environment(endpoint) | {"DEPTHCACHE_FLIGHT_BYTES": "0"}
+        nodes = Nodes(folder, environment, NAMES, depth20=True)
         for name in NAMES:
             remember(folder / name, name)
         asyncio.run(_Run(day, nodes, books=books, every_s=every_s, seed=seed, say=say).run(hours * 3_600))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import count
 from random import Random
 
 from depthcache.cluster.core.placement import BookKey
@@ -59,7 +60,7 @@ class Schedule:
     seed: int
     weights: dict[str, int] = field(default_factory=lambda: STEPS)
     has_secrets: bool = False
-    """Whether nodes register themselves, and start apart from the others as often as not."""
+    """Whether nodes register themselves: they start in two groups that have not met, or apart from all."""
     cluster: Cluster = field(default_factory=Cluster)
     changes: list[Change] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
@@ -80,6 +81,8 @@ class Schedule:
         self.cluster.run(lambda _: self._run())
 
     async def _run(self) -> None:
+        if self.has_secrets:
+            await self._begin_apart()
         for _ in range(self.random.randint(1, 5)):
             await self._join()
         for _ in range(self.random.randint(10, 30)):
@@ -88,6 +91,15 @@ class Schedule:
             await getattr(self, f"_{step}")()
             await self._pass(self.random.choice((0.0, 0.01, 0.1, 0.5, 1.0, 2.5)))
         await self._end()
+
+    async def _begin_apart(self) -> None:
+        """Two groups, which drop the tombstones of what they delete."""
+        self.cluster.cut(({"a1", "a2"}, {"a3", "a4"}))
+        for peer in ("a1", "a3", "a2", "a4")[: self.random.randint(0, 4)]:
+            await self.cluster.appear(peer, skew_ms=self.random.randint(-5_000, 5_000))
+        for _ in range(self.random.randint(0, 12) if self.cluster.nodes else 0):
+            await self.random.choice((self._create, self._create, self._stop))()
+            await self._pass(self.random.choice((0.0, 1.0, 2.5)))
 
     async def _end(self) -> None:
         """Everything is repaired; first the dead stay dead, then they come back."""
@@ -249,7 +261,7 @@ class Schedule:
         running = self._running()
         if len(self.cluster.facts) >= 6:
             return
-        peer = f"a{len(self.cluster.disks) + 1}"
+        peer = next(name for number in count(1) if (name := f"a{number}") not in self.cluster.disks)
         zone, skew_ms = self.random.choice(("", "", "x", "y")), self.random.randint(-5_000, 5_000)
         if self.has_secrets:
             if self.random.random() < 0.5:

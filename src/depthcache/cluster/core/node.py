@@ -521,7 +521,7 @@ class NodeCore:
             content, wanted.registered() if registered is None else wanted.registered() - {me}
         )
         since = self._agreed.get(sender, self._since) if known else EARLIEST
-        return wanted.meet(content, floor, since=since, is_foreign=not known, wall_ms=self._wall_ms)
+        return wanted.meet(content, floor, since=since, wall_ms=self._wall_ms)
 
     def _was_dropped_by(self, sender: str, content: Delta) -> bool:
         """Whether this node was removed for so long that the others do not refuse it any more: one that it

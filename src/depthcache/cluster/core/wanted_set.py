@@ -355,21 +355,19 @@ class WantedSet:
         """Those of some nodes that the content of another node has, also as deleted ones."""
         return frozenset(peer for peer in nodes if f"{_NODE} {peer}" in content)
 
-    def meet(
-        self, content: Delta, floor: Stamp, *, since: Stamp, is_foreign: bool, wall_ms: int
-    ) -> tuple[Delta, Changed]:
+    def meet(self, content: Delta, floor: Stamp, *, since: Stamp, wall_ms: int) -> tuple[Delta, Changed]:
         """As `adopt`, of a node whose floor was raised without this one: keep what it has not seen, by making
         it again. Returns the edit for the other nodes, too.
 
-        `since`: the newest edit that the node had seen. `is_foreign`: it has no history in common with the
-        nodes that this one knows, and what it has is none of their old news either."""
+        `since`: the newest edit that the node had seen. If it had seen none, what it has is no old news
+        either, and is made again for the nodes that this one knows."""
         self.clock.observe(max(latest(content), floor))
         given = {key for key in self._others if self.map.made(key) == _GIVEN and key not in content}
         unseen = self.map.unseen(content, floor, since=since) - given
-        ignored = self.map.ignored(content) if is_foreign else set[str]()
+        ignored = self.map.ignored(content) if since == EARLIEST else set[str]()
         ended = {key for key in ignored if content[key].get(ALIVE, (EARLIEST, False))[0] == _GIVEN}
         stamp = self.clock.tick(wall_ms)
-        changed = self.map.merge(content, takes_old=is_foreign)
+        changed = self.map.merge(content, takes_old=since == EARLIEST)
         edit = dict(self.map.refresh((unseen | ignored) - ended, stamp))
         for key in ended:
             edit |= self.map.delete(key, stamp)

@@ -1,6 +1,6 @@
 """Rehearse what operators do to a cluster, and what happens to it, while readers of every kind read.
 
-    python -m benches.rehearsal [--short] [--seed 1] [--json]
+    python -m benches.rehearsal [--short] [--seed 1] [--patience 1] [--json]
 
 Three nodes, as users run them, against the simulated exchange: join, upgrade from an older build, drain,
 kill, freeze, cut links, new tokens and certificates, a full disk, a clock that jumps, a backup and two
@@ -28,13 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="the form that is a test, below a minute")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument("--json", action="store_true", help="print the result as one object, nothing else")
+    parser.add_argument(
+        "--patience", type=float, default=1.0, help="larger on a slow machine: readers wait longer"
+    )
     options = parser.parse_args(arguments)
     steps = import_module("tests.cluster.rehearsal")  # tests are not type-checked as benchmarks are
     logging.disable(logging.CRITICAL)  # readers that move write many lines; nodes have logs of their own
     say: Callable[[str], None] = _say_nothing if options.json else _say
     say(f"rehearsal{' in short' if options.short else ''}, seed {options.seed}")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        report = asyncio.run(steps.rehearse(Path(folder), seed=options.seed, is_short=options.short, say=say))
+        report = asyncio.run(
+            steps.rehearse(
+                Path(folder), seed=options.seed, is_short=options.short, patience=options.patience, say=say
+            )
+        )
     print(json.dumps(report.json()) if options.json else "\n".join(steps.lines(report)))
     return 0 if report.is_right else 1
 

@@ -31,6 +31,7 @@ from typing import Any
 
 import pytest
 
+from depthcache.cli.cluster_client import NodeRefused
 from tests.cluster import venue_readers
 from tests.cluster.builds import OWN, forced, older_source
 from tests.cluster.processes import SPOT, SYMBOLS, NodeProcess, Processes, running
@@ -88,6 +89,7 @@ class Report:
         is_short: whether it was the short form.
         steps: in the order in which they were done.
         reads: answers and messages that were compared with the exchange, by kind of reader.
+        repeated: changes that were to be repeated, because a node did not store them in time.
         without_books_s: how long no book could be read, of the steps that take all books away.
         failure: why it ended early; empty if it did not.
     """
@@ -96,6 +98,7 @@ class Report:
     is_short: bool
     steps: list[Step] = field(default_factory=list)
     reads: Counter[str] = field(default_factory=Counter)
+    repeated: int = 0
     without_books_s: dict[str, float] = field(default_factory=dict)
     failure: str = ""
 
@@ -126,6 +129,7 @@ def lines(report: Report) -> list[str]:
     found += [
         f"{name}: no book could be read for {took_s:.1f} s" for name, took_s in report.without_books_s.items()
     ]
+    found += [f"{report.repeated} changes were asked for again"] if report.repeated else []
     found += [f"{step.name}: {fault}" for step in report.steps for fault in step.faults]
     found += [report.failure] if report.failure else []
     found.append(
@@ -220,6 +224,20 @@ class Rehearsal:
         """A node that is up."""
         return self.cluster[self.random.choice([name for name in "abc" if name != but])]
 
+    async def edit(self, node: NodeProcess, method: str, path: str, body: dict[str, Any]) -> None:
+        """Ask until it is stored: while nodes open their sessions again, a message may be lost; then the answer
+        says that the change is to be repeated."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                try:
+                    await node.ask(method, path, body)
+                except NodeRefused as refused:
+                    if "repeat it" not in str(refused):
+                        raise
+                    self.report.repeated += 1
+                else:
+                    return
+
     async def until(self, is_so: Callable[[], Awaitable[bool]], what: str) -> None:
         """Wait for it."""
         try:
@@ -255,9 +273,9 @@ class Rehearsal:
         """Books are added, changed and removed at different nodes."""
         async with self.step("add, set and remove a book"):
             body = {"exchange": SPOT, "symbols": [EXTRA]}
-            await self.any().ask("POST", "/books", body)
-            await self.any().ask("PATCH", "/books", {**body, "replicas": 3})
-            await self.any().ask("DELETE", "/books", body)
+            await self.edit(self.any(), "POST", "/books", body)
+            await self.edit(self.any(), "PATCH", "/books", {**body, "replicas": 3})
+            await self.edit(self.any(), "DELETE", "/books", body)
             await self.agree(without=EXTRA)
 
     async def drain(self) -> None:
@@ -333,9 +351,9 @@ class Rehearsal:
         async with self.step("a full disk at a node"):
             body = {"exchange": SPOT, "symbols": [EXTRA]}
             with _full(node):
-                await self.any(but=_name(self.cluster, node)).ask("POST", "/books", body)
+                await self.edit(self.any(but=_name(self.cluster, node)), "POST", "/books", body)
                 await self.progress()
-            await self.any().ask("DELETE", "/books", body)
+            await self.edit(self.any(), "DELETE", "/books", body)
             await self.agree(without=EXTRA)
 
             async def is_saved() -> bool:  # while the disk was full, not even the log was written
@@ -353,8 +371,8 @@ class Rehearsal:
             for jump_s in (_JUMP_S, 0):
                 (self._clocks / name).write_text(str(jump_s))
                 await asyncio.sleep(2)  # housekeeping looks at the clock once a second
-                await node.ask("PATCH", "/books", {**body, "settings": {"depth": 150}})
-                await other.ask("PATCH", "/books", {**body, "settings": {"depth": 100}})
+                await self.edit(node, "PATCH", "/books", {**body, "settings": {"depth": 150}})
+                await self.edit(other, "PATCH", "/books", {**body, "settings": {"depth": 100}})
                 kept = await self.agree()
                 assert (SYMBOLS[0], 2, {"depth": 100}) in kept, kept
                 await self.progress()
@@ -380,8 +398,11 @@ class Rehearsal:
         name = "remove all books, restore the list"
         async with self.step(name) as step:
             await self.end_reading()
-            await self.any().ask(
-                "DELETE", "/books", {"exchange": SPOT, "symbols": [each["symbol"] for each in books]}
+            await self.edit(
+                self.any(),
+                "DELETE",
+                "/books",
+                {"exchange": SPOT, "symbols": [each["symbol"] for each in books]},
             )
             began_s = time.monotonic()
             groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -392,7 +413,9 @@ class Rehearsal:
             for text, group in groups.items():
                 exchange, replicas, settings = json.loads(text)
                 body = {"exchange": exchange, "symbols": [each["symbol"] for each in group]}
-                await self.any().ask("POST", "/books", {**body, "replicas": replicas, "settings": settings})
+                await self.edit(
+                    self.any(), "POST", "/books", {**body, "replicas": replicas, "settings": settings}
+                )
             await self._readable_again(name, began_s, step)
 
     async def lose_nodes(self) -> None:

@@ -26,7 +26,7 @@ async def test_no_reader_notices_an_upgrade_and_what_operators_do(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.processes
 async def test_no_reader_notices_anything_of_the_whole_rehearsal(tmp_path: Path) -> None:
-    report = await rehearse(tmp_path, seed=SEED, is_short=False)
+    report = await rehearse(tmp_path, seed=SEED, is_short=False, patience=3.0)
     assert report.is_right, "\n".join(lines(report))
     assert len(report.reads) == 10
 

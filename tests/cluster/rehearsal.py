@@ -225,8 +225,8 @@ class Rehearsal:
         return self.cluster[self.random.choice([name for name in "abc" if name != but])]
 
     async def edit(self, node: NodeProcess, method: str, path: str, body: dict[str, Any]) -> None:
-        """Ask until it is stored: while nodes open their sessions again, a message may be lost; then the answer
-        says that the change is to be repeated."""
+        """Ask until it is stored: while nodes open their sessions again, a message may be lost; then the
+        answer says that the change is to be repeated."""
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 try:

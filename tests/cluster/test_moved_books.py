@@ -11,6 +11,7 @@ from depthcache import Status
 from depthcache.simulator import differences
 from tests.cluster.nodes import until
 from tests.cluster.processes import DEADLINE_S, SPOT, SYMBOLS, running
+from tests.cluster.readers import SocketReader, reading
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -42,3 +43,15 @@ async def test_clients_leave_a_drained_node_and_no_book_is_interrupted(tmp_path:
             for book in books:
                 assert differences(book.freeze(), cluster.truth(book.symbol)) == 0
                 assert (book.counters["gaps"], book.counters["snapshots"]) == (0, 1)
+
+
+async def test_a_kept_book_that_is_wanted_here_again_with_another_depth_keeps_its_readers(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as cluster, reading(cluster, SYMBOLS, (SocketReader,)) as readers:
+        body = {"exchange": SPOT, "symbols": list(SYMBOLS)}
+        for replicas, depth in ((3, 50), (2, 100), (3, 50)):
+            settings = {"replicas": replicas, "settings": {"depth": depth}}
+            await cluster["a"].ask("PATCH", "/books", body | settings)
+            await cluster.settled()
+            await readers.progress()

@@ -30,7 +30,9 @@ async def watched(
 ) -> AsyncIterator[tuple[Processes, Readers]]:
     """A cluster of one build with readers of every kind."""
     async with (
-        running(folder, names, *OLD_CLIENTS, build=build) as cluster,
+        running(
+            folder, names, *OLD_CLIENTS, symbols=(*SYMBOLS, "SYM6USDT"), build=build, patience=3.0
+        ) as cluster,
         reading(cluster, SYMBOLS, KINDS) as readers,
     ):
         yield cluster, readers
@@ -77,15 +79,20 @@ async def test_a_cluster_of_two_builds_works_for_as_long_as_it_lasts(tmp_path: P
     build = older(kind, tmp_path)
     async with watched(tmp_path, build) as (cluster, readers):
         a, b, c = (cluster[name] for name in "abc")
+        books = {"exchange": SPOT, "symbols": ["SYM5USDT"]}
+        await a.ask("PATCH", "/books", {**books, "settings": {"depth": 50}})
         await b.replace(OWN)
         await cluster.settled()
         assert await protocols(cluster, "b") == [[1, 1], [1, 1], [1, 2]]
-        books = {"exchange": SPOT, "symbols": ["SYM5USDT"]}
         for node, other in ((a, b), (b, c)):
-            await node.ask("PATCH", "/books", {**books, "replicas": 3, "settings": {"depth": 50}})
+            await node.ask("PATCH", "/books", {**books, "replicas": 3})
             assert ("SYM5USDT", 3, {"depth": 50}) in await agree(cluster)
-            await other.ask("PATCH", "/books", {**books, "replicas": 2, "settings": {"depth": 100}})
-            assert ("SYM5USDT", 2, {"depth": 100}) in await agree(cluster)
+            await other.ask("PATCH", "/books", {**books, "replicas": 2})
+            assert ("SYM5USDT", 2, {"depth": 50}) in await agree(cluster)
+            added = {"exchange": SPOT, "symbols": ["SYM6USDT"]}
+            await node.ask("POST", "/books", added)
+            await other.ask("DELETE", "/books", added)
+            assert "SYM6USDT" not in {symbol for symbol, *_ in await agree(cluster)}
         for name, issuer_build in (("d", OWN), ("e", build)):
             cluster.build = issuer_build
             await cluster.join(name, *OLD_CLIENTS)

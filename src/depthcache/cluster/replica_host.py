@@ -160,7 +160,8 @@ class BookHost:
         replica = self._replicas[key] = _Replica(book, source, settings)
         if kept is not None:
             self._on_kept(key, False)
-        if kept is not None and kept.settings == settings and key in self._client.books:
+        if kept is not None and kept.settings.speed_ms == settings.speed_ms and key in self._client.books:
+            self._set_depth(key, settings)
             replica.was_synced = self._client.books[key].status is Status.SYNCED
             if replica.was_synced:
                 self._on_synced(key)
@@ -181,11 +182,7 @@ class BookHost:
             self._end(book.key)
             self._begin(replica)
         else:
-            depth = self._client.config.depth if settings.depth is None else settings.depth
-            try:
-                self._client.set_depth(book.key, depth)
-            except DepthCacheError as error:
-                logs.replica_refused(exchange=book.key.exchange, symbol=book.key.symbol, error=error)
+            self._set_depth(book.key, settings)
 
     def stop(self, key: BookKey) -> None:
         """As `StopReplica`. A book with readers stays until they have gone; it is no replica any more."""
@@ -255,6 +252,13 @@ class BookHost:
     def _begin(self, replica: _Replica) -> None:
         self._to_begin[replica.book.key] = replica
         self._flush_soon()
+
+    def _set_depth(self, key: BookKey, settings: BookSettings) -> None:
+        depth = self._client.config.depth if settings.depth is None else settings.depth
+        try:
+            self._client.set_depth(key, depth)
+        except DepthCacheError as error:
+            logs.replica_refused(exchange=key.exchange, symbol=key.symbol, error=error)
 
     def _end(self, key: BookKey) -> None:
         self._to_begin.pop(key, None)

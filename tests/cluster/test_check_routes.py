@@ -40,6 +40,7 @@ class Checked:
         self.identity = self.files.identity
         stats = Stats(books=(), connections=(OPEN,), budgets=(BUDGET,))
         self.books: Any = SimpleNamespace(stats=lambda: stats)
+        self.apart = ""
         self.probed: list[tuple[Port, str, str]] = []
         self.walls = iter(range(1_000, 100_000, 10))
         self.check = SelfCheck(
@@ -49,6 +50,9 @@ class Checked:
 
     def exchange_clocks(self) -> Mapping[str, tuple[float, float]]:
         return {"binance.com": (0.25, 0.01)}
+
+    def why_apart(self) -> str:
+        return self.apart
 
     async def probe(self, port: Port, address: str, peer: str) -> Probe:
         self.probed.append((port, address, peer))
@@ -89,6 +93,12 @@ async def test_a_node_checks_its_machine_its_certificates_the_exchange_and_all_o
         for peer, at in (("b2", "10.0.0.178:42081"), ("c3", "10.0.0.195:42081"))
         for port in Port
     }
+
+
+async def test_a_node_says_why_it_has_not_met_the_others(checked: Checked) -> None:
+    assert (await checked.check.facts())["apart"] == ""
+    checked.apart = "no other node was reached yet"
+    assert (await checked.check.facts())["apart"] == "no other node was reached yet"
 
 
 async def test_the_check_leaves_no_file_and_no_secret(checked: Checked, tmp_path: Path) -> None:

@@ -215,6 +215,34 @@ def test_a_node_of_an_older_release_is_named() -> None:
     assert problem in found.measured
 
 
+def test_an_incompatible_node_is_named_with_both_versions() -> None:
+    reason = "node c3 (depthcache 9.0) speaks version 9 of the protocol between nodes, this node 1 to 2"
+    shown = (node("a1"), node("b2"), node("c3", "incompatible"))
+    states = [{"id": each["id"], "state": each["state"], "zone": each["id"]} for each in shown]
+    states[2]["reason"] = reason
+    found = only(facts(*shown, status={"nodes": states, "books": []}))
+    assert (found.check, found.severity) == ("node c3", Severity.FAIL)
+    assert reason in found.measured
+    assert found.advice.startswith("install a release in between")
+    unexplained = only(facts(*shown, status={"nodes": [], "books": []}))
+    assert "no common version" in unexplained.measured
+
+
+def test_a_node_that_has_not_met_the_others_is_a_failure() -> None:
+    reason = "no other node was reached yet; 10.0.0.2:42080: its certificate is not of the authority"
+    alone = node("a1", check=check("a1", apart=reason, peers=[]))
+    found = only(facts(alone, trusted={"a1": ["5" * 64]}, issuers=["a1", "b2"]))
+    assert (found.check, found.severity) == ("peers of a1", Severity.FAIL)
+    assert reason in found.measured
+
+
+def test_books_that_want_more_replicas_than_nodes_are_counted() -> None:
+    books = [book("BTCUSDT", *NAMES, replicas=5), book("ETHUSDT", *NAMES, replicas=4)]
+    for count, words in ((1, "1 book wants up to 5"), (2, "2 books want up to 5")):
+        found = [each for each in diagnose(facts(status=status(*books[:count]))) if each.check == "capacity"]
+        assert words in found[0].measured
+
+
 def test_what_cannot_be_reached_from_here_is_a_warning_for_readers_and_a_fact_for_nodes() -> None:
     lost = Probe(port=Port.READERS, address="c3:42081", reach=Reach.LOST, problem="no route")
     closed = Probe(port=Port.NODES, address="c3:42080", reach=Reach.LOST, problem="no route")

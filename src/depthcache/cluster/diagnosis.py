@@ -156,6 +156,10 @@ def _nodes(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
         elif state == "draining":
             words = "draining: it holds no books, or hands them over"
             yield Finding(check, Severity.INFO, words)
+        elif state == "incompatible":
+            reason = clean(_reason(facts, node["id"]) or "its release speaks no common version")
+            advice = "install a release in between on its machine; the other nodes keep its books"
+            yield Finding(check, Severity.FAIL, f"incompatible, it is kept out: {reason}", advice)
         elif state not in _UP:
             tries = [each.probe for each in links if each.target == node["id"]]
             tries += facts.here.get(node["id"], ())
@@ -174,12 +178,26 @@ def _nodes(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
             )
             severity = Severity.WARN if is_old else Severity.FAIL
             yield Finding(check, severity, f"{state}, but not checked: {problem}", advice)
+    for name, found in facts.checks.items():
+        if found.get("apart"):
+            advice = (
+                "check its --peer, the network, and whether its secrets are the present ones: "
+                "`depthcache cluster secrets DIR --from FOLDER` on another node writes them"
+            )
+            words = f"it has not met the other nodes: {clean(found['apart'])}"
+            yield Finding(f"peers of {_name(name)}", Severity.FAIL, words, advice)
     for node in facts.members:
         unreadable = int(_part(node, "check").get("unreadable_messages", 0))
         if unreadable:
             words = f"{unreadable:,} messages of other nodes could not be read since it started"
             advice = "releases that are too far apart do this: replace the older nodes"
             yield Finding(f"messages at {_name(node['id'])}", Severity.WARN, words, advice)
+
+
+def _reason(facts: ClusterReport, node: object) -> str:
+    """Why a node is kept out, as the node that was asked says it."""
+    known = facts.status.get("nodes", ())
+    return next((str(each.get("reason") or "") for each in known if each["id"] == node), "")
 
 
 def _why_away(probes: Sequence[Probe]) -> tuple[str, str]:
@@ -573,7 +591,7 @@ def _capacity(facts: ClusterReport) -> Iterator[Finding]:
     copies = sum(min(int(each["replicas"]), possible) for each in books)
     if few:
         most = max(int(each["replicas"]) for each in few)
-        words = f"{len(few):,} {_plural(len(few), 'book')} want up to {most} replicas, and "
+        words = f"{len(few):,} {'book wants' if len(few) == 1 else 'books want'} up to {most} replicas, and "
         words += f"{possible} {_plural(possible, 'node')} can hold books"
         yield Finding(
             "capacity", Severity.INFO, words, "let more nodes join, or `depthcache cluster set` fewer"

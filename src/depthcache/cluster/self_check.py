@@ -53,6 +53,10 @@ class CheckedNode(Protocol):
         """As `ClusterNode.exchange_clocks`."""
         ...
 
+    def why_apart(self) -> str:
+        """As `ClusterNode.why_apart`."""
+        ...
+
 
 Prober = Callable[[Port, str, str], Awaitable[Probe]]
 """Tries a port: which, at which host and port, of which node."""
@@ -132,6 +136,7 @@ class SelfCheck:
             "zone": me.zone,
             "egress": me.egress,
             "capacity": me.capacity,
+            "apart": self._node.why_apart(),
             "unreadable_messages": core.malformed,
             "disk": disk,
             "limits": _limits(),

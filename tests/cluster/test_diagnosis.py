@@ -215,19 +215,6 @@ def test_a_node_of_an_older_release_is_named() -> None:
     assert problem in found.measured
 
 
-def test_an_incompatible_node_is_named_with_both_versions() -> None:
-    reason = "node c3 (depthcache 9.0) speaks version 9 of the protocol between nodes, this node 1 to 2"
-    shown = (node("a1"), node("b2"), node("c3", "incompatible"))
-    states = [{"id": each["id"], "state": each["state"], "zone": each["id"]} for each in shown]
-    states[2]["reason"] = reason
-    found = only(facts(*shown, status={"nodes": states, "books": []}))
-    assert (found.check, found.severity) == ("node c3", Severity.FAIL)
-    assert reason in found.measured
-    assert found.advice.startswith("install a release in between")
-    unexplained = only(facts(*shown, status={"nodes": [], "books": []}))
-    assert "no common version" in unexplained.measured
-
-
 def test_a_node_that_has_not_met_the_others_is_a_failure() -> None:
     reason = "no other node was reached yet; 10.0.0.2:42080: its certificate is not of the authority"
     alone = node("a1", check=check("a1", apart=reason, peers=[]))
@@ -241,6 +228,44 @@ def test_books_that_want_more_replicas_than_nodes_are_counted() -> None:
     for count, words in ((1, "1 book wants up to 5"), (2, "2 books want up to 5")):
         found = [each for each in diagnose(facts(status=status(*books[:count]))) if each.check == "capacity"]
         assert words in found[0].measured
+
+
+def versions(*rows: tuple[str, str | None, tuple[int, int]]) -> dict[str, Any]:
+    """A status whose nodes say their versions; there are no books."""
+    nodes = [
+        {"id": name, "state": "alive", "version": version, "protocol": list(protocol)}
+        for name, version, protocol in rows
+    ]
+    return {"nodes": nodes, "books": []}
+
+
+def test_versions_are_those_that_nodes_tell_each_other() -> None:
+    same = facts(status=versions(*((name, "0.2.0", (1, 2)) for name in NAMES)))
+    [found] = [each for each in diagnose(same) if each.check == "versions"]
+    assert (found.severity, found.measured) == (Severity.OK, "all run depthcache 0.2.0 (protocol 1 to 2)")
+    mixed = facts(
+        node("a1"),
+        node("b2"),
+        node("c3", check=check("c3", version=None)),
+        status=versions(("a1", "0.2.0", (1, 2)), ("b2", "0.2.0", (1, 2)), ("c3", None, (1, 1))),
+    )
+    found = only(mixed)
+    assert (found.check, found.severity) == ("versions", Severity.WARN)
+    words = "0.2.0 (protocol 1 to 2) on a1, b2; an older release (protocol 1) on c3"
+    assert found.measured == words
+    assert found.advice.endswith("with version 1 of the protocol")
+
+
+def test_a_node_that_is_kept_out_is_named_with_the_reason_and_is_no_other_fault() -> None:
+    reason = "node c3 (depthcache 9.0) speaks version 7 to 8 of the protocol between nodes, this node 1 to 2"
+    shown = [
+        node(name, check=check(name, peers=[peer("c3", Reach.REFUSED, "refused")])) for name in ("a1", "b2")
+    ]
+    row = {"id": "c3", "state": "incompatible", "reason": reason}
+    found = only(facts(*shown, node("c3", "incompatible"), status={"nodes": [row], "books": []}))
+    assert (found.check, found.severity) == ("node c3", Severity.FAIL)
+    assert found.measured == f"incompatible, so it is kept out: {reason}"
+    assert "release" in found.advice
 
 
 def test_what_cannot_be_reached_from_here_is_a_warning_for_readers_and_a_fact_for_nodes() -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from depthcache.cluster.book_states import is_wrong, possible
+from depthcache.cluster.core.protocol import ProtocolRange
 from depthcache.cluster.probing import Port, Probe, Reach
 from depthcache.doctor.finding import Finding, Severity
 from depthcache.foreign_text import clean
@@ -69,6 +71,11 @@ class ClusterReport:
     def members(self) -> list[Found]:
         """The nodes that belong to the cluster."""
         return [each for each in self.nodes if each["state"] != "removed"]
+
+    @property
+    def rows(self) -> dict[str, Found]:
+        """The rows of the nodes in the status, by id."""
+        return {each["id"]: each for each in self.status.get("nodes", ())}
 
     def is_lost(self, node: Found, links: Sequence[_Link]) -> bool:
         """Whether a node is not seen, or is seen and answers at no port: then it is no fault of a link."""
@@ -157,9 +164,9 @@ def _nodes(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
             words = "draining: it holds no books, or hands them over"
             yield Finding(check, Severity.INFO, words)
         elif state == "incompatible":
-            reason = clean(_reason(facts, node["id"]) or "its release speaks no common version")
-            advice = "install a release in between on its machine; the other nodes keep its books"
-            yield Finding(check, Severity.FAIL, f"incompatible, it is kept out: {reason}", advice)
+            reason = clean(facts.rows.get(node["id"], {}).get("reason") or "its release does not fit")
+            advice = "install the release of the others on it, or one that fits both, and start it again"
+            yield Finding(check, Severity.FAIL, f"incompatible, so it is kept out: {reason}", advice)
         elif state not in _UP:
             tries = [each.probe for each in links if each.target == node["id"]]
             tries += facts.here.get(node["id"], ())
@@ -192,12 +199,6 @@ def _nodes(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding]:
             words = f"{unreadable:,} messages of other nodes could not be read since it started"
             advice = "releases that are too far apart do this: replace the older nodes"
             yield Finding(f"messages at {_name(node['id'])}", Severity.WARN, words, advice)
-
-
-def _reason(facts: ClusterReport, node: object) -> str:
-    """Why a node is kept out, as the node that was asked says it."""
-    known = facts.status.get("nodes", ())
-    return next((str(each.get("reason") or "") for each in known if each["id"] == node), "")
 
 
 def _why_away(probes: Sequence[Probe]) -> tuple[str, str]:
@@ -290,14 +291,25 @@ def _from_here(facts: ClusterReport, links: Sequence[_Link]) -> Iterator[Finding
 
 
 def _versions(facts: ClusterReport) -> Iterator[Finding]:
+    """Of the package, and of the protocol between nodes. A node that is kept out has a finding of its own."""
     found: dict[str, list[str]] = {}
-    for node, check in facts.checks.items():
-        found.setdefault(clean(check.get("version", "unknown")), []).append(node)
+    newest: set[int] = set()
+    for node in facts.members:
+        row, check = facts.rows.get(node["id"], {}), _part(node, "check")
+        if node["state"] == "incompatible" or not (check or row.get("protocol")):
+            continue
+        words = clean(row.get("version") or check.get("version") or "an older release")
+        if row.get("protocol"):
+            spoken = ProtocolRange(*map(int, row["protocol"]))
+            newest.add(spoken.newest)
+            words += f" (protocol {spoken})"
+        found.setdefault(words, []).append(node["id"])
     if len(found) == 1:
         yield Finding("versions", Severity.OK, f"all run depthcache {next(iter(found))}")
     elif found:
         words = "; ".join(f"{version} on {_named(nodes)}" for version, nodes in sorted(found.items()))
-        advice = "finish the replacement: nodes of two releases work together for that time"
+        used = f", with version {min(newest)} of the protocol" if len(newest) > 1 else ""
+        advice = f"finish the replacement: until then, old and new nodes work together{used}"
         yield Finding("versions", Severity.WARN, words, advice)
 
 
@@ -566,8 +578,8 @@ def _memory(check: Found) -> tuple[int, int] | None:
 
 
 def _books(facts: ClusterReport) -> Iterator[Finding]:
-    books, possible = facts.status.get("books", ()), _possible(facts)
-    lacking = [each for each in books if int(each["synced"]) < min(int(each["replicas"]), possible)]
+    books, most = facts.status.get("books", ()), _possible(facts)
+    lacking = [each for each in books if is_wrong(each, most)]
     lost = [each for each in lacking if int(each["synced"]) == 0]
     if lost:
         words = f"{len(lost):,} of {len(books):,} are synced on no node: {_symbols(lost)}"
@@ -585,26 +597,28 @@ def _books(facts: ClusterReport) -> Iterator[Finding]:
 
 
 def _capacity(facts: ClusterReport) -> Iterator[Finding]:
-    books, possible = facts.status.get("books", ()), _possible(facts)
-    few = [each for each in books if int(each["replicas"]) > possible]
+    books, most = facts.status.get("books", ()), _possible(facts)
+    few = [each for each in books if int(each["replicas"]) > most]
     single = [each for each in books if int(each["replicas"]) == 1]
-    copies = sum(min(int(each["replicas"]), possible) for each in books)
+    copies = sum(min(int(each["replicas"]), most) for each in books)
     if few:
-        most = max(int(each["replicas"]) for each in few)
-        words = f"{len(few):,} {'book wants' if len(few) == 1 else 'books want'} up to {most} replicas, and "
-        words += f"{possible} {_plural(possible, 'node')} can hold books"
+        wanted = max(int(each["replicas"]) for each in few)
+        words = (
+            f"{len(few):,} {'book wants' if len(few) == 1 else 'books want'} up to {wanted} replicas, and "
+        )
+        words += f"{most} {_plural(most, 'node')} can hold books"
         yield Finding(
             "capacity", Severity.INFO, words, "let more nodes join, or `depthcache cluster set` fewer"
         )
-    if single and possible > 1:
+    if single and most > 1:
         words = f"{_have(single)} one replica: readers wait some seconds when its node is lost"
         yield Finding("capacity", Severity.INFO, words, "two replicas keep them readable")
     if not books:
         return
-    if possible > 1:
-        after = -(-copies // (possible - 1)) if not few else len(books)
+    if most > 1:
+        after = -(-copies // (most - 1)) if not few else len(books)
         short = _too_small(facts, after)
-        words = f"{copies:,} replicas on {possible} nodes; with one node less, about {after:,} each"
+        words = f"{copies:,} replicas on {most} nodes; with one node less, about {after:,} each"
         if short:
             advice = "add memory or nodes: they may not survive the loss of a node"
             yield Finding("capacity", Severity.WARN, f"{words}, too many for {_named(short)}", advice)
@@ -672,7 +686,7 @@ def _part(found: Found, name: str) -> Found:
 
 def _possible(facts: ClusterReport) -> int:
     """How many nodes may hold a book."""
-    return max(1, sum(each["state"] in ("alive", "suspect") for each in facts.members))
+    return possible({"nodes": facts.members})
 
 
 def _severity(value: float, warn: float, fail: float) -> Severity:

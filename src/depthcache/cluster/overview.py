@@ -19,8 +19,6 @@ from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.metadata import version
 from itertools import chain
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -124,7 +122,6 @@ class _Knowledge(msgspec.Struct, kw_only=True):
     """What one node alone knows, as `own` writes it; releases may add fields."""
 
     node: str
-    version: str
     weight: list[_Weight]
     reasons: dict[str, list[tuple[str, str]]] | None = None
     """Books by reason; None if they are those of `reasons_digest`, which the asking node has."""
@@ -138,7 +135,6 @@ class _Knowledge(msgspec.Struct, kw_only=True):
 class _Peer:
     """What another node said last."""
 
-    version: str | None = None
     weight: list[_Weight] = field(default_factory=list[_Weight])
     reasons: dict[BookKey, str] = field(default_factory=dict[BookKey, str])
     digest: str = ""
@@ -299,7 +295,6 @@ class Overview:
         return msgspec.json.encode(
             _Knowledge(
                 node=core.members.me.id,
-                version=_version(),
                 weight=self._own_weight(),
                 reasons=None if digest == reasons else by_reason,
                 reasons_digest=digest,
@@ -362,7 +357,7 @@ class Overview:
         said = msgspec.json.decode(answer, type=_Knowledge)
         if said.node != peer:
             raise msgspec.ValidationError(f"node {said.node} answered in the place of {peer}")
-        held.version, held.weight, held.digest = said.version, said.weight, said.reasons_digest
+        held.weight, held.digest = said.weight, said.reasons_digest
         if said.reasons is not None:
             held.reasons = {BookKey(*key): reason for reason, keys in said.reasons.items() for key in keys}
         is_going_on = held.moves_at.partition(".")[0] == said.moves_at.partition(".")[0]
@@ -481,7 +476,6 @@ class Overview:
             **row,
             "address": row["address"] or core.wanted.servers().get(peer),
             "since_ms": self._states[peer][1],
-            "version": _version() if is_me else held.version,
             "answers": True if is_me else held.answers,
             "books": books,
             "synced": synced,
@@ -566,8 +560,3 @@ def _whole(name: str, text: str, most: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most or len(text) > 9:
         raise InvalidArgument(name=name, value=text, allowed=f"1 to {most:,}")
     return int(text)
-
-
-@lru_cache(1)
-def _version() -> str:
-    return version("depthcache")

@@ -44,7 +44,7 @@ class Checked:
         self.probed: list[tuple[Port, str, str]] = []
         self.walls = iter(range(1_000, 100_000, 10))
         self.check = SelfCheck(
-            self, folder, core=lambda: self.node.core, state_of=lambda _: "alive", prober=self.probe,
+            self, folder, core=lambda: self.node.core, prober=self.probe,
             wall_ms=lambda: float(next(self.walls)),
         )  # fmt: skip
 
@@ -149,8 +149,7 @@ async def test_a_full_disk_is_a_finding(checked: Checked, tmp_path: Path) -> Non
 
 def routes(checked: Checked, ask: Any, walls: Any = None) -> CheckRoutes:
     return CheckRoutes(
-        checked.check, cluster=CLUSTER, core=lambda: checked.node.core,
-        state_of=lambda peer: "removed" if peer == "d4" else "alive", ask=ask,
+        checked.check, cluster=CLUSTER, core=lambda: checked.node.core, ask=ask,
         wall_ms=walls or (lambda: 5_000.0),
     )  # fmt: skip
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from depthcache.cluster.book_health import BookHealth, BookState, HealthCounts
-from depthcache.cluster.core.members import Member, MemberState, Node
+from depthcache.cluster.core.members import Member, MemberState, Node, NodeState
 from depthcache.cluster.core.messages import Beat, encode
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.ownership import ReplicaState
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.wanted_set import WantedSet
-from depthcache.cluster.node_metrics import NODE_STATES, NodeMetrics, NodeView, PeerView
+from depthcache.cluster.node_metrics import NodeMetrics, NodeView, PeerView
 from tests.cluster.nodes import SPOT, SYMBOLS, cluster, until
 from tests.server.asking import ask
 
@@ -65,7 +65,7 @@ def test_every_state_has_a_number_and_take_overs_are_in_buckets() -> None:
     for took_s, is_copy in ((0.001, True), (0.3, True), (1_000.0, False)):
         metrics.on_taken_over(took_s, is_copy=is_copy)
     found = values(metrics.text(VIEW))
-    states = {name: found["nodes", name] for name in NODE_STATES}
+    states = {name: found["nodes", name] for name in NodeState}
     assert states == {"alive": 2, "draining": 0, "suspect": 0, "away": 1, "incompatible": 0, "removed": 0}
     assert {each: found["replicas", each.value] for each in ReplicaState} == {
         **dict.fromkeys(ReplicaState, 0),
@@ -83,7 +83,7 @@ def test_every_state_has_a_number_and_take_overs_are_in_buckets() -> None:
 def test_every_value_of_the_view_is_in_its_family() -> None:
     found = values(NodeMetrics().text(VIEW))
     assert found["info", "amber-fox", "a1", "1.2"] == 1
-    assert [found["peer_state", "c3", state] for state in NODE_STATES] == [0, 0, 0, 1, 0, 0]
+    assert [found["peer_state", "c3", state] for state in NodeState] == [0, 0, 0, 1, 0, 0]
     assert found["peer_silent_seconds", "b2"] == 0.5
     assert found["peer_clock_offset_seconds", "b2"] == -2.5
     assert ("peer_silent_seconds", "c3") not in found

@@ -37,12 +37,11 @@ class CheckRoutes:
         *,
         cluster: str,
         core: Callable[[], NodeCore],
-        state_of: Callable[[str], str],
         ask: AskNode,
         wall_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
         self._check, self._cluster, self._core = check, cluster, core
-        self._state_of, self._ask, self._wall_ms = state_of, ask, wall_ms
+        self._ask, self._wall_ms = ask, wall_ms
 
     def answers(self, route: str) -> bool:
         """Whether a route is one of these."""
@@ -78,17 +77,17 @@ class CheckRoutes:
                 "clock": None,
             }
             if peer in wanted.denied():
-                return facts | {"state": self._state_of(peer)}
+                return facts | {"state": core.state_of(peer)}
             async with limit:
                 begun_ms, begun_s = self._wall_ms(), time.monotonic()
                 try:
                     found = await (self._check.facts() if peer == me else self._ask(address))
                 except NotChecked as error:
-                    return facts | {"state": self._state_of(peer), "problem": str(error)}
+                    return facts | {"state": core.state_of(peer), "problem": str(error)}
             if peer != me:
                 took_ms = (time.monotonic() - begun_s) * 1e3
                 facts["clock"] = clock_offset(begun_ms, begun_ms + took_ms, found)
-            return facts | {"state": self._state_of(peer), "check": found}
+            return facts | {"state": core.state_of(peer), "check": found}
 
         peers = sorted(wanted.registered() | wanted.denied() | {me})
         nodes = list(await asyncio.gather(*map(ask, peers)))

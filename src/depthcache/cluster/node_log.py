@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from depthcache import logs
 from depthcache.cluster.core.commands import FromSibling, Source
+from depthcache.cluster.core.members import NodeState
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.core.placement import BookKey
 
@@ -28,7 +29,7 @@ class NodeLog:
         """Books that other nodes did not give since the process began."""
         self._now_ns = now_ns
         self._core: NodeCore | None = None
-        self._states: dict[str, str] = {}
+        self._states: dict[str, NodeState] = {}
         """Of the other nodes, as last written."""
         self._registered: frozenset[str] = frozenset()
         self._denied: frozenset[str] = frozenset()
@@ -94,7 +95,7 @@ class NodeLog:
         wanted = core.wanted
         self._core, self._registered, self._denied = core, wanted.registered(), wanted.denied()
         self._draining = wanted.draining()
-        self._states = dict.fromkeys(self._registered, "away")
+        self._states = dict.fromkeys(self._registered, NodeState.AWAY)
         books, nodes = len(wanted.books()), len(self._registered)
         logs.node_started(node=core.members.me.id, cluster=cluster, nodes=nodes, books=books)
 
@@ -124,20 +125,20 @@ class NodeLog:
         for peer in sorted((draining ^ self._draining) & registered):
             logs.node_draining(peer=peer, is_draining=peer in draining)
         self._registered, self._denied, self._draining = registered, denied, draining
-        states = {peer: _state(core, peer) for peer in sorted(registered - denied - {me})}
+        states = {peer: _seen(core, peer) for peer in sorted(registered - denied - {me})}
         for peer, state in states.items():
-            before = self._states.get(peer, "away")
-            if state == before:
+            before = self._states.get(peer, NodeState.AWAY)
+            if state is before:
                 continue
-            if state == "alive":
+            if state is NodeState.ALIVE:
                 node = core.members.node(peer)
                 logs.node_back(peer=peer, address="" if node is None else node.address)
-            elif state == "suspect":
+            elif state is NodeState.SUSPECT:
                 logs.node_suspect(peer=peer)
-            elif state == "incompatible":
+            elif state is NodeState.INCOMPATIBLE:
                 logs.node_incompatible(peer=peer, reason=core.incompatible()[peer])
             else:
-                why = "nothing was heard of it" if before == "suspect" else "its process has ended"
+                why = "nothing was heard of it" if before is NodeState.SUSPECT else "its process has ended"
                 logs.node_away(peer=peer, reason=why)
         self._states = states
 
@@ -174,9 +175,7 @@ class NodeLog:
             logs.books_in_sync_again(after_s=(self._now_ns() - self._lost_ns) / 1e9)
 
 
-def _state(core: NodeCore, peer: str) -> str:
-    if peer in core.incompatible():
-        return "incompatible"
-    if core.members.is_alive(peer):
-        return "alive"
-    return "away" if core.members.node(peer) is None else "suspect"
+def _seen(core: NodeCore, peer: str) -> NodeState:
+    """How a node is seen; a drain has a line of its own."""
+    state = core.state_of(peer)
+    return NodeState.ALIVE if state is NodeState.DRAINING else state

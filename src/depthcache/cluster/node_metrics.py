@@ -12,13 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from depthcache.cluster.book_health import BookState, HealthCounts
-from depthcache.cluster.core.members import MemberState
+from depthcache.cluster.core.members import MemberState, NodeState
 from depthcache.cluster.core.ownership import ReplicaState
 
-__all__ = ["NODE_STATES", "NodeMetrics", "NodeView", "PeerView"]
+__all__ = ["NodeMetrics", "NodeView", "PeerView"]
 
-NODE_STATES = ("alive", "draining", "suspect", "away", "incompatible", "removed")
-"""As `ClusterNode.status` names them."""
 _MOVES = ("began", "synced", "ended")
 _SOURCES = ("exchange", "node")
 _ASK_FAILURES = ("unreachable", "timeout", "refused")
@@ -32,7 +30,7 @@ class PeerView:
     """Another registered node, as this one sees it.
 
     Attributes:
-        state: one of `NODE_STATES`.
+        state: one of `NodeState`.
         silent_s: since it was heard last; None if it is no member.
         ahead_s: how far its system's clock is ahead; None before its first beat.
     """
@@ -135,7 +133,7 @@ class NodeMetrics:
             [
                 ({"peer": peer, "state": state}, int(seen.state == state))
                 for peer, seen in peers
-                for state in NODE_STATES
+                for state in NodeState
             ],
         )
         out.gauge(
@@ -188,7 +186,7 @@ def _write_nodes(out: _Families, view: NodeView) -> None:
     out.gauge(
         "nodes",
         "Nodes of the cluster as this one sees them",
-        [({"state": each}, states[each]) for each in NODE_STATES],
+        [({"state": each}, states[each]) for each in NodeState],
     )
     out.gauge(
         "differing_peers",

@@ -179,16 +179,14 @@ class NodeProgram:
         self.folder: DataFolder = folder
         self.node: ClusterNode = node
         self._housekeeping, self._over = housekeeping, over
-        core, state_of = (lambda: node.runner.core), node._state_of  # noqa: SLF001
         node.server._delegate(  # noqa: SLF001
             ClusterManagement(node, self),
             ClusterCompat(node),
             JoinRoutes(self),
             CheckRoutes(
-                SelfCheck(node, folder.path, core=core, state_of=state_of),
+                SelfCheck(node, folder.path, core=lambda: node.runner.core),
                 cluster=folder.identity.cluster,
-                core=core,
-                state_of=state_of,
+                core=lambda: node.runner.core,
                 ask=partial(_ask_check, node),
             ),
         )

@@ -19,7 +19,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,9 +30,9 @@ from depthcache.client.config import ClientConfig, parse_config
 from depthcache.client.live_book import LiveBook
 from depthcache.cluster.authority import first_end
 from depthcache.cluster.book_health import BookHealth
-from depthcache.cluster.build import with_build
+from depthcache.cluster.build import own_version, with_build
 from depthcache.cluster.core.commands import FromSibling, Source
-from depthcache.cluster.core.members import Member, Node
+from depthcache.cluster.core.members import Member, Node, NodeState
 from depthcache.cluster.core.node import NodeCore, SelfRegistration, load
 from depthcache.cluster.core.placement import BookKey
 from depthcache.cluster.core.replicated_map import Value
@@ -141,7 +140,7 @@ class ClusterNode:
         self.overview: Overview = Overview(self, self._ask_server)
         self._log = NodeLog(now_ns=self._clock.now_ns)
         self._metrics = NodeMetrics()
-        self._version = version("depthcache")
+        self._version = own_version()
         """The one that runs, also once another one is installed."""
         self._addresses: dict[str, str] = {}
         """Of the servers of all nodes of the cluster that were seen, also of those that are away."""
@@ -528,7 +527,7 @@ class ClusterNode:
     def _check(self, passed_s: float = 0.0) -> None:
         self.following.check(passed_s)
         self._log.look(len(self.host.keys()))
-        self.overview.note_states({peer: self._state_of(peer) for peer in self._known_nodes()})
+        self.overview.note_states({peer: self.runner.core.state_of(peer) for peer in self._known_nodes()})
         self._native.set_not_ready(self._why_not_ready())
         self._news.set()
         self._check_timer = self._clock.call_later(_CHECK_S, partial(self._check, _CHECK_S))
@@ -538,7 +537,7 @@ class ClusterNode:
         return self._metrics.text(
             NodeView(
                 facts=self._facts(),
-                nodes=map(self._state_of, self._known_nodes()),
+                nodes=map(core.state_of, self._known_nodes()),
                 peers=self._peers(now_ns),
                 replicas=Counter(core.books.states().values()),
                 wanted=len(core.wanted.books()),
@@ -572,7 +571,7 @@ class ClusterNode:
         core = self.runner.core
         silent_s, ahead_s = core.silent_s(now_ns), core.clock_offsets_s()
         return {
-            peer: PeerView(state=self._state_of(peer), silent_s=silent_s.get(peer), ahead_s=ahead_s.get(peer))
+            peer: PeerView(state=core.state_of(peer), silent_s=silent_s.get(peer), ahead_s=ahead_s.get(peer))
             for peer in core.wanted.registered() - core.wanted.denied() - {self.identity.node.id}
         }
 
@@ -735,18 +734,9 @@ class ClusterNode:
         seen = {each.id for each in core.members.not_dead()}
         return sorted(core.wanted.registered() | core.wanted.denied() | seen)
 
-    def _state_of(self, peer: str) -> str:
-        core = self.runner.core
-        if peer in core.wanted.denied():
-            return "removed"
-        if peer in core.incompatible():
-            return "incompatible"
-        if core.members.is_alive(peer):
-            return "draining" if peer in core.wanted.draining() else "alive"
-        return "away" if core.members.node(peer) is None else "suspect"
-
     def _node_status(self, peer: str) -> dict[str, Any]:
-        core, state = self.runner.core, self._state_of(peer)
+        core = self.runner.core
+        state = core.state_of(peer)
         node = core.members.node(peer)
         report = core.wanted.certificates().get(peer)
         has_key = report is not None and report.issues
@@ -761,7 +751,7 @@ class ClusterNode:
                 "version": node.version or None,
                 "protocol": node.protocol,
             }
-        if state == "incompatible":
+        if state is NodeState.INCOMPATIBLE:
             facts["reason"] = core.incompatible()[peer]
         return facts
 

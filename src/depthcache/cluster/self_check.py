@@ -16,12 +16,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 from depthcache.client.aio import Books
 from depthcache.cluster.authority import authority_hashes, issuer_of, node_of, pem_blocks
+from depthcache.cluster.build import own_version
 from depthcache.cluster.core.node import NodeCore
 from depthcache.cluster.data_folder import Identity
 from depthcache.cluster.housekeeping import renew_at
@@ -97,13 +97,11 @@ class SelfCheck:
         folder: Path,
         *,
         core: Callable[[], NodeCore],
-        state_of: Callable[[str], str],
         prober: Prober | None = None,
         wall_ms: Callable[[], float] = lambda: time.time() * 1e3,
     ) -> None:
-        """`folder`: the data folder. `core`: what the node decides. `state_of`: how it sees another one.
-        `prober`: None for sockets."""
-        self._core, self._state_of = core, state_of
+        """`folder`: the data folder. `core`: what the node decides. `prober`: None for sockets."""
+        self._core = core
         self._node, self._folder, self._wall_ms = node, folder, wall_ms
         self._prober: Prober = SocketProber(node, folder) if prober is None else prober
         self._running: asyncio.Task[dict[str, Any]] | None = None
@@ -130,7 +128,7 @@ class SelfCheck:
         return {
             "node": me.id,
             "run": me.run,
-            "version": version("depthcache"),
+            "version": own_version(),
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "zone": me.zone,
@@ -164,7 +162,7 @@ class SelfCheck:
                 probes = await asyncio.gather(*(self._prober(port, at, peer) for port, at in ports))
             return {
                 "id": peer,
-                "state": self._state_of(peer),
+                "state": self._core().state_of(peer),
                 "probes": [each.to_dict() for each in probes],
             }
 

@@ -8,11 +8,11 @@ costs one further copy of a book, never a wrong answer, so nodes need not agree:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from depthcache.cluster.core.protocol import FIRST, ProtocolRange
 
-__all__ = ["DEAD_AFTER_NS", "Member", "MemberState", "Membership", "Node"]
+__all__ = ["DEAD_AFTER_NS", "Member", "MemberState", "Membership", "Node", "NodeState"]
 
 DEAD_AFTER_NS = 1_000_000_000
 """How long a node is suspect before its books get other owners."""
@@ -43,8 +43,25 @@ class Node:
     version: str = ""
 
 
+class NodeState(StrEnum):
+    """How a node of the cluster is seen by another one: in the status, metrics, and the log."""
+
+    ALIVE = "alive"
+    """It is up."""
+    DRAINING = "draining"
+    """It is up, and holds no books or hands them over."""
+    SUSPECT = "suspect"
+    """It has been silent for a moment."""
+    AWAY = "away"
+    """It does not run, or cannot be reached."""
+    INCOMPATIBLE = "incompatible"
+    """It runs a release that speaks no version of the protocol that this one speaks."""
+    REMOVED = "removed"
+    """It was removed from the cluster."""
+
+
 class MemberState(Enum):
-    """How one node sees another."""
+    """What the messaging engine says of another node."""
 
     ALIVE = "alive"
     """Its connection is up."""

@@ -30,7 +30,7 @@ from depthcache.cluster.core.commands import (
     StopNode,
     Tell,
 )
-from depthcache.cluster.core.members import Member, Membership, MemberState, Node
+from depthcache.cluster.core.members import Member, Membership, MemberState, Node, NodeState
 from depthcache.cluster.core.messages import (
     Beat,
     Content,
@@ -181,6 +181,16 @@ class NodeCore:
         """The nodes of the cluster that this one cannot speak with since they were last seen, and why."""
         registered = self.wanted.registered()
         return {peer: self._why_not(node) for peer, node in self._incompatible.items() if peer in registered}
+
+    def state_of(self, peer: str) -> NodeState:
+        """How this node sees another one, or itself."""
+        if peer in self.wanted.denied():
+            return NodeState.REMOVED
+        if peer in self.incompatible():
+            return NodeState.INCOMPATIBLE
+        if self.members.is_alive(peer):
+            return NodeState.DRAINING if peer in self.wanted.draining() else NodeState.ALIVE
+        return NodeState.AWAY if self.members.node(peer) is None else NodeState.SUSPECT
 
     def is_spare(self) -> bool:
         """Whether no reader misses a book when this process ends: another node that stays has it, or none

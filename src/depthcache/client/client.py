@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import time
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -222,11 +221,12 @@ class Client(Generic[B]):
             ),
         )
 
-    def exchange_clocks(self) -> dict[str, tuple[float, float]]:
-        """How far the clock of each exchange is ahead of the system's, and the error, in seconds."""
+    def exchange_clocks(self, wall_ns: int) -> dict[str, tuple[float, float]]:
+        """How far the clock of each exchange is ahead of the system's, which is at `wall_ns`, and the error,
+        in seconds."""
         if self._network is None or self._closed:
             return {}
-        now_ns, wall_ns = self._network.now_ns(), time.time_ns()
+        now_ns = self._network.now_ns()
         return {
             name: ((now_ns + each.offset_ns - wall_ns) / 1e9, each.error_ns / 1e9)
             for name, each in self._core.clocks().items()

@@ -251,7 +251,7 @@ class ClusterNode:
 
     def exchange_clocks(self) -> Mapping[str, tuple[float, float]]:
         """As `Client.exchange_clocks`."""
-        return self.books._client.exchange_clocks()  # noqa: SLF001
+        return self.books._client.exchange_clocks(time.time_ns())  # noqa: SLF001
 
     async def ask_node(self, address: str, path: str, *, timeout_s: float) -> Response | Failure:
         """The response of another node's server to a GET, which knows this one by its certificate."""

@@ -22,7 +22,7 @@ from tests.cluster.nodes import SPOT, SYMBOLS, exchange
 
 __all__ = ["SPOT", "SYMBOLS", "NodeProcess", "Processes", "running"]
 
-DEADLINE_S = 40
+DEADLINE_S = 90
 _LOOK_S = 0.05
 
 

@@ -137,6 +137,17 @@ def test_secrets_are_made_and_what_comes_next_is_said(
     assert len(found["authority"]) == 64
 
 
+def test_a_node_that_has_not_met_the_others_does_not_call_itself_ready() -> None:
+    from depthcache.cli.cluster_node import headline
+
+    assert headline("opal-owl", 2, of=3, not_ready="") == 'depthcache cluster "opal-owl", node 2 of 3, ready'
+    apart = headline("opal-owl", 1, of=1, not_ready="no other node was reached yet at b\x1b[2J")
+    assert apart.startswith(
+        'depthcache cluster "opal-owl", node 1 of 1, not ready: no other node was reached'
+    )
+    assert "\x1b" not in apart
+
+
 def test_the_secrets_of_a_node_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = NodeOptions(port=0, node_port=0)
     folder = DataFolder.create(tmp_path / "node", options, cluster="opal-owl")  # it runs, and has its lock

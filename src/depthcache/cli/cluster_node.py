@@ -12,6 +12,7 @@ import click
 from depthcache.cli.log_lines import Lines, identify, written
 from depthcache.cli.service_manager import notify
 from depthcache.cli.streams import tell
+from depthcache.foreign_text import clean
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from depthcache.errors import InvalidArgument
     from depthcache.server import ServerConfig
 
-__all__ = ["joined", "made", "run", "shared_start", "started", "started_with"]
+__all__ = ["headline", "joined", "made", "run", "shared_start", "started", "started_with"]
 
 _OF_NODE = ("listen", "port", "node_port", "hosts", "zone", "egress", "capacity")
 _OF_SERVER = ("compat_listen", "compat_listen_2_8", "compat_allow", "compat_manage", "access_log")
@@ -364,6 +365,7 @@ def _ready_line(program: NodeProgram) -> str:
         "read_token": program.node.read_token,
         "admin_token_file": str(path / "admin.token"),
         "node": program.node.identity.node.id,
+        "not_ready": program.node.why_apart() or None,
         "join": None if invitation is None else list(invitation.command),
         "cluster": program.node.identity.cluster,
         "data_dir": str(path),
@@ -372,6 +374,12 @@ def _ready_line(program: NodeProgram) -> str:
     if urls := program.node.server.compat_urls:
         facts["compat_urls"] = urls
     return json.dumps(facts)
+
+
+def headline(cluster: str, number: int, *, of: int, not_ready: str) -> str:
+    """What a node prints once it runs. `not_ready`: why it is not of use yet; empty if it is."""
+    state = f"not ready: {clean(not_ready)}" if not_ready else "ready"
+    return f'depthcache cluster "{cluster}", node {number} of {of}, {state}'
 
 
 def _ready_lines(program: NodeProgram) -> list[str]:
@@ -391,7 +399,7 @@ def _ready_lines(program: NodeProgram) -> list[str]:
         *(("ubdcc", f"{url}    clients of the old cluster, no token") for url in node.server.compat_urls),
     ]
     lines = [
-        f'depthcache cluster "{node.identity.cluster}", node {number} of {len(joined)}, ready',
+        headline(node.identity.cluster, number, of=len(joined), not_ready=node.why_apart()),
         *(f"  {label:<7}  {text}" for label, text in rows),
     ]
     if program.can_invite and is_shown:

@@ -132,6 +132,21 @@ def test_a_node_that_was_lost_opens_no_session_before_its_address_answers_again(
     assert case.look(60) == 0
 
 
+def test_a_node_that_was_lost_right_after_it_was_found_opens_no_session() -> None:
+    """What its address said says nothing any more, long before it is due to be tried again."""
+    case = Case("b:1")
+    case.start()
+    case.look(600)
+    case.answers["b:1"] = (node("b:1", "b2"),)
+    while not case.peers.reachable():
+        case.look(1)
+    case.sees("b2")
+    case.look(1)
+    case.answers["b:1"] = nothing("b:1")
+    case.sees("b2", MemberState.LEFT)
+    assert case.look(20) == 0
+
+
 def test_a_name_with_the_addresses_of_several_nodes_is_one_for_each() -> None:
     """Such as that of a headless service, which has this node's own address too."""
     case = Case("nodes:1")

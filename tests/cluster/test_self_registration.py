@@ -9,8 +9,11 @@ from dataclasses import replace
 import pytest
 
 from benches.growth import entries, grown
+from depthcache.cluster.core.access_tokens import Role, digest_of
 from depthcache.cluster.core.node import FORGET_NS
 from depthcache.cluster.core.placement import BookKey
+from depthcache.cluster.core.stamps import EARLIEST
+from depthcache.cluster.core.wanted_set import WantedSet
 from depthcache.cluster.runner import DENIED_MS
 from tests.cluster.harness import WALL_MS, Cluster
 
@@ -103,6 +106,45 @@ def test_a_book_of_a_node_that_registers_itself_as_it_meets_the_others_is_kept()
         assert wanted(cluster, "a1") == wanted(cluster, "c3") == {"MINE"}
 
     Cluster().run(test)
+
+
+def test_a_book_that_was_stopped_apart_is_stopped_where_that_is_old_news() -> None:
+    async def test(cluster: Cluster) -> None:
+        cluster.cut(({"a1", "b2"}, {"c3"}))
+        for peer in ("a1", "b2", "c3"):
+            await cluster.appear(peer)
+        await cluster.until(lambda: registered(cluster, "a1") == {"a1", "b2"})
+        await add(cluster, "a1", "BOTH")
+        await asyncio.sleep(1)
+        await add(cluster, "c3", "BOTH")
+        await stop(cluster, "c3", "BOTH")
+        await asyncio.sleep(1)
+        await add(cluster, "a1", "GONE")
+        await stop(cluster, "a1", "GONE")
+        await cluster.until(lambda: cluster.nodes["a1"].core.wanted.map.tombstones() == 0)
+        cluster.wire.heal()
+        await one_cluster(cluster)
+        assert wanted(cluster, "a1") == wanted(cluster, "c3") == set()
+
+    Cluster().run(test)
+
+
+def test_a_token_that_has_ended_ends_for_nodes_that_start_apart_with_it() -> None:
+    """A small group with the secrets of before does not bring back a token that the cluster has ended."""
+    ours, theirs, token = WantedSet("a1"), WantedSet("c3"), digest_of("dca_given")
+    ours.give_tokens({token: Role.MANAGE})
+    ours.register("a1", wall_ms=WALL_MS)
+    ours.rotate_token(digest_of("dca_new"), role=Role.MANAGE, old_until_ms=WALL_MS, wall_ms=WALL_MS)
+    ours.drop_ended(wall_ms=WALL_MS + 1)
+    ours.map.raise_floor(ours.map.newest())
+    theirs.give_tokens({token: Role.MANAGE})
+    theirs.register("c3", wall_ms=WALL_MS + 10)
+    theirs.map.raise_floor(theirs.map.newest())
+    edit, _ = ours.meet(theirs.map.content(), theirs.map.floor, since=EARLIEST, wall_ms=WALL_MS + 20)
+    theirs.merge(edit)
+    for each in (ours, theirs):
+        assert [found.digest for found in each.tokens()] == [digest_of("dca_new")]
+        assert each.registered() == {"a1", "c3"}
 
 
 @pytest.mark.parametrize("is_ephemeral", [False, True])

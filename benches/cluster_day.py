@@ -41,7 +41,8 @@ SETTLE_S = 45.0
 """For so long after something was done, books may move: readers that stay at a node keep them for 30 s."""
 WARM = 0.3
 """The share after which nothing must grow any more."""
-MOST_MB, MOST_FILES, MOST_THREADS, MOST_ENTRIES = 12.0, 8, 8, 64
+MOST_MB, MOST_FILES, MOST_THREADS, MOST_ENTRIES = 12.0, 8, 8, 512
+"""Entries come and go with connections that are open at the moment."""
 _MOST_FAULTS = 50
 
 

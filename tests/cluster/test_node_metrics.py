@@ -280,3 +280,10 @@ async def test_a_node_counts_what_it_holds(tmp_path: Path) -> None:
         assert math.isclose(
             seen["wanted_set_changed_timestamp_seconds",], one._clock.wall_ms() / 1e3, abs_tol=600
         )
+
+
+def test_the_docs_describe_every_state_of_a_node() -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/cluster.md").read_text("utf-8")
+    _, _, table = page.partition("| state | the node |")
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    assert {row.split("`")[1] for row in rows} == set(NodeState)

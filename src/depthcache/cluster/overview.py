@@ -133,7 +133,7 @@ class _Knowledge(msgspec.Struct, kw_only=True):
 
 @dataclass(slots=True)
 class _Peer:
-    """What another node said last."""
+    """The last answer of another node."""
 
     weight: list[_Weight] = field(default_factory=list[_Weight])
     reasons: dict[BookKey, str] = field(default_factory=dict[BookKey, str])
@@ -176,7 +176,7 @@ class Overview:
         self._rows: dict[BookKey, _Row] = {}
         self._sorted: list[BookKey] | None = None
         self._changed: dict[BookKey, int] = {}
-        """The numbers of the last changes, in their order; books that are not kept any more included."""
+        """The number of the last change of each book, in order; removed books, too."""
         self._sections: dict[str, tuple[int, bytes]] = {}
         """Number and content of the other parts."""
         self._seen: object = None
@@ -201,7 +201,7 @@ class Overview:
         }
 
     async def close(self) -> None:
-        """Ask nobody any more."""
+        """Stop asking other nodes."""
         tasks = [each.task for each in self._peers.values() if each.task is not None]
         for task in tasks:
             task.cancel()

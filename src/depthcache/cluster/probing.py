@@ -2,7 +2,7 @@
 
 A probe connects, shakes hands over TLS and, at the port for readers, asks `/healthz`. Each step fails in its
 own way: a refused connection means that no process listens, a silent one that packets are lost on the way,
-and a connection that nobody answers that the process is frozen.
+and a connection without an answer that the process is frozen.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Reach(StrEnum):
     LOST = "lost"
     """No connection in time, or no route: a firewall, a cut, or a machine that is off."""
     SILENT = "silent"
-    """Connected, but nobody answers: a process that is frozen or overloaded."""
+    """Connected, but no answer: the process is frozen or overloaded."""
     UNTRUSTED = "untrusted"
     """Something else than a node of this cluster answers there."""
 

@@ -109,7 +109,7 @@ class SelfCheck:
         """A write that has not ended: a disk may hang for ever."""
 
     async def facts(self) -> dict[str, Any]:
-        """What was found. `received_ms` and `answered_ms` are the node's clock, for whoever asked: they say
+        """What was found. `received_ms` and `answered_ms` are times of the clock of this node: they say
         how far the clocks are apart."""
         received_ms = self._wall_ms()
         if self._running is None:

@@ -284,7 +284,7 @@ def test_a_stopped_server_is_said_and_a_new_one_is_found(visit: Visits, view: st
         port = server.port
     seen.until("trying again in", ".stateline")
     assert "he server stopped" in seen.text(".stateline")
-    assert page.get_attribute(".stateline", "data-phase") == "bad"
+    page.wait_for_selector(".stateline[data-phase=bad]")  # not while it tries
     assert page.get_attribute("body", "data-live") == "false"
     if view != "#/":
         seen.until("disconnected", ".pill")

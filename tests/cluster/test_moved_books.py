@@ -50,7 +50,7 @@ async def test_a_kept_book_that_is_wanted_here_again_with_another_depth_keeps_it
 ) -> None:
     async with running(tmp_path) as cluster, reading(cluster, SYMBOLS, (SocketReader,)) as readers:
         body = {"exchange": SPOT, "symbols": list(SYMBOLS)}
-        for replicas, depth in ((3, 50), (2, 100), (3, 50)):
+        for replicas, depth in ((3, 50), (2, 100), (3, 100)):
             settings = {"replicas": replicas, "settings": {"depth": depth}}
             await cluster["a"].ask("PATCH", "/books", body | settings)
             await cluster.settled()

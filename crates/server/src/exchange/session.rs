@@ -321,10 +321,10 @@ impl Reader {
             .filter_map(|(name, stream)| {
                 let known = resume.get(&**name).copied();
                 let is_behind = known.is_some_and(|known| {
-                    self.exchange.misses(&self.venue.name, &stream.symbol, known)
+                    self.exchange
+                        .misses(&self.venue.name, &stream.symbol, known)
                 });
-                let book =
-                    better_elsewhere(&self.shared, &self.venue, &stream.symbol, is_behind)?;
+                let book = better_elsewhere(&self.shared, &self.venue, &stream.symbol, is_behind)?;
                 Some((name, book))
             })
             .collect();
